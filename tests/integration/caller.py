@@ -1,0 +1,207 @@
+"""Call a runtime as a manager does: a program, a state root, a bundle, and files for the container's output."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.bundle import Bundle, Config, copy_rootfs, default_config, merge
+
+TREE = Path(__file__).parents[2]
+DEFAULT_RUNTIME = TREE / "build/ocirun"
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    def ok(self) -> Result:
+        """Itself when the call succeeded; fails the test otherwise."""
+        assert self.code == 0, f"exit {self.code}\nstdout: {self.out}\nstderr: {self.err}"
+        return self
+
+    def failed(self, code: int | None = None) -> Result:
+        assert self.code != 0, f"succeeded, but should not have\nstdout: {self.out}"
+        assert code is None or self.code == code, f"exit {self.code}, not {code}\nstderr: {self.err}"
+        return self
+
+
+class Caller:
+    """One runtime with a state root of its own. Containers and output files live in `directory`."""
+
+    def __init__(self, program: str, directory: Path, token: str, rootfs: Path) -> None:
+        self.program = program
+        self.name = os.path.basename(program)
+        self.directory = directory
+        self.token = token
+        self.root = directory / "state"
+        self.template = rootfs
+        self._numbers = itertools.count(1)
+        self._outputs: dict[str, Path] = {}
+
+    # Bundles
+
+    def new_id(self) -> str:
+        return f"{self.token}-{next(self._numbers)}"
+
+    def bundle(
+        self, change: Config | None = None, *, config: Config | None = None, rootfs: Path | None = None
+    ) -> Bundle:
+        """A saved bundle: the given config (default: `default_config` in a cgroup of the test's own) merged with the change."""
+        directory = self.directory / f"bundle{next(self._numbers)}"
+        directory.mkdir()
+        copy_rootfs(rootfs or self.template, directory / "rootfs")
+        if config is None:
+            config = merge(default_config(), {"linux": {"cgroupsPath": f"/{directory.name}-{self.token}"}})
+        return Bundle(directory, merge(config, change or {})).save()
+
+    def shell(self, script: str, change: Config | None = None) -> Bundle:
+        """A bundle whose process is `sh -c script`."""
+        return self.bundle(merge({"process": {"args": ["sh", "-c", script]}}, change or {}))
+
+    def sleeper(self, change: Config | None = None) -> Bundle:
+        """A bundle that runs until it gets SIGTERM or SIGKILL, and answers SIGTERM at once."""
+        return self.shell("trap 'exit 0' TERM; while :; do sleep 0.1; done", change)
+
+    # Calls
+
+    def command(self, *args: str | Path) -> list[str]:
+        return [self.program, "--root", str(self.root), *map(str, args)]
+
+    def call(
+        self,
+        *args: str | Path,
+        stdin: str | int | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 30,
+        pass_fds: Sequence[int] = (),
+        output: Path | None = None,
+        preexec_fn: Callable[[], Any] | None = None,
+    ) -> Result:
+        """Run `PROGRAM --root ROOT args`. Output goes through files, since a detached container keeps a pipe open."""
+        base = output or self.directory / f"call{next(self._numbers)}"
+        out, err = base.with_suffix(".out"), base.with_suffix(".err")
+        with open(out, "wb") as out_file, open(err, "wb") as err_file:
+            child = subprocess.Popen(
+                self.command(*args),
+                stdin=subprocess.PIPE
+                if isinstance(stdin, str)
+                else (subprocess.DEVNULL if stdin is None else stdin),
+                stdout=out_file,
+                stderr=err_file,
+                env={**os.environ, **env} if env else None,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                preexec_fn=preexec_fn,
+            )
+            try:
+                child.communicate(stdin.encode() if isinstance(stdin, str) else None, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                raise AssertionError(
+                    f"{' '.join(map(str, args))} took more than {timeout} s\nstderr: {err.read_text(errors='replace')}"
+                ) from None
+        return Result(child.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"))
+
+    def run(self, bundle: Bundle, *flags: str | Path, **options: Any) -> Result:
+        """`run` in the foreground: the container's output and exit code."""
+        return self.call("run", "--bundle", bundle.directory, *flags, self.new_id(), **options)
+
+    def create(self, bundle: Bundle, *flags: str | Path, id: str | None = None, **options: Any) -> str:
+        """`create`, which must succeed; returns the id. The container's output: `output(id)`."""
+        id = id or self.new_id()
+        base = self.directory / f"output-{id}"
+        self._outputs[id] = base
+        self.call("create", "--bundle", bundle.directory, *flags, id, output=base, **options).ok()
+        return id
+
+    def try_create(self, bundle: Bundle, *flags: str | Path, **options: Any) -> Result:
+        """`create`, whatever comes of it."""
+        return self.call("create", "--bundle", bundle.directory, *flags, self.new_id(), **options)
+
+    def start(self, id: str) -> None:
+        self.call("start", id).ok()
+
+    def launch(self, bundle: Bundle, *flags: str | Path, **options: Any) -> str:
+        """`create` and `start`; returns the id."""
+        id = self.create(bundle, *flags, **options)
+        self.start(id)
+        return id
+
+    def exec(self, id: str, *args: str | Path, **options: Any) -> Result:
+        return self.call("exec", *args[:-1], id, *_words(args[-1]), **options)
+
+    def state(self, id: str) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self.call("state", id).ok().out)
+        return state
+
+    def status(self, id: str) -> str:
+        return str(self.state(id)["status"])
+
+    def pid(self, id: str) -> int:
+        return int(self.state(id)["pid"])
+
+    def kill(self, id: str, signal: str = "KILL") -> None:
+        self.call("kill", id, signal).ok()
+
+    def wait_status(self, id: str, status: str = "stopped", patience: float = 10) -> None:
+        deadline = time.monotonic() + patience
+        while (now := self.status(id)) != status:
+            assert time.monotonic() < deadline, f"{id} is {now}, not {status}, after {patience} s"
+            time.sleep(0.02)
+
+    def finish(self, id: str) -> str:
+        """Wait for the container's end, delete it, and return what it printed."""
+        self.wait_status(id)
+        self.call("delete", id).ok()
+        return self.output(id)
+
+    def remove(self, id: str) -> None:
+        self.call("delete", "--force", id).ok()
+
+    def output(self, id: str) -> str:
+        return self._outputs[id].with_suffix(".out").read_text(errors="replace")
+
+    def errors(self, id: str) -> str:
+        return self._outputs[id].with_suffix(".err").read_text(errors="replace")
+
+    def known_ids(self) -> list[str]:
+        """Ids that have a directory in the state root."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            entry.name for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        )
+
+    def remove_all(self) -> None:
+        for id in self.known_ids():
+            self.call("delete", "--force", id)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _words(value: str | Path) -> list[str]:
+    """`exec(id, "sh -c ...")` would need quoting: a plain string is a shell script."""
+    return ["sh", "-c", str(value)]
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience: float = 5) -> Any:
+    """The condition's first true value; fails the test when there is none in time."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"no {what} within {patience} s"
+        time.sleep(0.01)
+    return value

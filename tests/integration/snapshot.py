@@ -1,0 +1,150 @@
+"""What a test could leave behind: processes, cgroups, mounts, directories, descriptors.
+
+Other people use the machine at the same time, so a snapshot holds only what can be ours: descendants of this process (which is a
+child subreaper, so that nothing escapes), and cgroups and mounts whose path holds the test's token.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Make every orphan of ours our child, as a container manager does."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat after the command's name: state, ppid, ...; empty when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def descendants(root: int) -> dict[int, str]:
+    """pid -> state letter, of every process below root."""
+    parents: dict[int, tuple[int, str]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (values := stat_fields(int(name))):
+            parents[int(name)] = (int(values[1]), values[0])
+    found: dict[int, str] = {}
+    for pid, (_, state) in parents.items():
+        above = pid
+        while above in parents:
+            above = parents[above][0]
+            if above == root:
+                found[pid] = state
+                break
+    return found
+
+
+def reap_orphans(known: frozenset[int] | set[int] = frozenset()) -> None:
+    """Collect the zombies that were handed to us as their subreaper; `known` are pids that subprocess waits for."""
+    for pid, state in descendants(os.getpid()).items():
+        if state == "Z" and pid not in known:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # a zombie of somebody below us
+                pass
+
+
+def cgroup_mounts() -> list[Path]:
+    """The mount point of each cgroup hierarchy, v1 and v2."""
+    found = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            if right.split()[0] in ("cgroup", "cgroup2"):
+                found.append(Path(left.split()[4]))
+    return found
+
+
+def cgroups(token: str) -> set[str]:
+    """Every cgroup directory whose path holds the token."""
+    found = set()
+    for mount in cgroup_mounts():
+        for directory, names, _ in os.walk(mount):
+            found.update(
+                os.path.join(directory, name) for name in names if token in os.path.join(directory, name)
+            )
+    return found
+
+
+def mounts(token: str) -> set[str]:
+    """The lines of our mount table that name the token, without the mount's number."""
+    with open("/proc/self/mountinfo") as file:
+        return {line.split(" ", 2)[2].rstrip() for line in file if token in line}
+
+
+def files(*directories: Path) -> set[str]:
+    found = set()
+    for top in directories:
+        for directory, names, leaves in os.walk(top):
+            found.update(os.path.join(directory, name) for name in names + leaves)
+    return found
+
+
+def descriptors() -> set[str]:
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add(f"{number} -> {os.readlink(f'/proc/self/fd/{number}')}")
+        except OSError:  # the one that listdir itself used
+            pass
+    return found
+
+
+@dataclass
+class Snapshot:
+    processes: set[int] = field(default_factory=set)
+    cgroups: set[str] = field(default_factory=set)
+    mounts: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    descriptors: set[str] = field(default_factory=set)
+
+
+def take(token: str, *directories: Path) -> Snapshot:
+    """directories: trees in which every file counts (the runtime's state, the temporary files)."""
+    reap_orphans()
+    return Snapshot(
+        set(descendants(os.getpid())), cgroups(token), mounts(token), files(*directories), descriptors()
+    )
+
+
+def difference(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
+    """What is there now and was not before, by kind; empty when nothing was left."""
+    left = {}
+    for kind in fields(Snapshot):
+        extra = getattr(after, kind.name) - getattr(before, kind.name)
+        if extra:
+            left[kind.name] = sorted(map(describe_process, extra) if kind.name == "processes" else extra)
+    return left
+
+
+def describe_process(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        command = "gone"
+    return f"{pid} {command.strip()}"
+
+
+def leftovers(
+    before: Snapshot, token: str, *directories: Path, patience: float = 2.0
+) -> dict[str, list[str]]:
+    """The difference to now; waits a little, since a killed process and its cgroup take a moment to go."""
+    deadline = time.monotonic() + patience
+    while True:
+        left = difference(before, take(token, *directories))
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
