@@ -1,0 +1,202 @@
+# The one description of the build. A wheel calls `make build` too (csrc/hatch_build.py).
+#
+#   make            build/ocirun, runnable in the tree        make test    everything that tests can show
+#   make demo       a container, and what it is kept from     make lint    formatters, types, warnings
+#   make install    PREFIX=/usr/local DESTDIR=                make help    every target
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+ARGS ?=
+
+# The interpreter that ocirun runs on: Debian's, since a version manager's shim costs more than a call.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+VENV := .venv
+# The interpreter that has cffi: a wheel's isolated environment gives its own.
+BUILD_PYTHON ?= $(VENV)/bin/python
+
+CC ?= gcc
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+# A created container keeps init in memory, so it is built for size, with musl where it is there.
+INIT_CC ?= $(if $(shell command -v musl-gcc 2>/dev/null),musl-gcc,$(CC))
+INIT_CFLAGS ?= -Os -std=gnu11 -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
+INIT_LDFLAGS ?= -static -s -Wl,--gc-sections -Wl,--build-id=none
+ifneq (,$(findstring musl,$(INIT_CC)))
+# The kernel's headers, after musl's own.
+INIT_HEADERS := -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch)
+endif
+SHIM_CFLAGS ?= -O2 -std=gnu11 -fPIC $(HARDENING)
+SHIM_LDFLAGS ?= -shared -Wl,-z,relro,-z,now
+
+C_HEADERS := $(wildcard csrc/*.h)
+# One extension from these, one program from this, and the init program from the rest.
+SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c)
+LAUNCHER_SOURCES := csrc/launcher.c
+INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
+
+SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\#!/(usr/bin/env |bin/)(ba)?sh' -- 2>/dev/null)
+
+BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
+DEMO_PACKAGES := busybox-static libseccomp2
+TEST_PACKAGES := git iproute2 strace uidmap procps
+MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
+KERNEL_PACKAGES := qemu-system-x86 cpio
+
+.DELETE_ON_ERROR:
+.PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell bench \
+	conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
+
+all: build site build/ocirun
+
+help:
+	@echo 'make [all]         build/ocirun, runnable in the tree'
+	@echo 'make demo          run a container and show what it is kept from'
+	@echo 'make test          build and run every test (ARGS= passes pytest arguments)'
+	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
+	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
+	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
+	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
+	@echo 'make deps          what build and test need; make deps-managers: podman, containerd, docker'
+	@echo 'make bench, conformance, crash-sweep, fuzz, mutate, test-vm: see CONTRIBUTING.md'
+
+# --- what has to be installed
+
+packages-build:
+	@.ci/packages $(BUILD_PACKAGES)
+
+packages-test: 
+	@.ci/packages $(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES)
+
+deps: packages-test $(VENV)/.stamp
+
+deps-managers:
+	@.ci/packages $(MANAGER_PACKAGES) $(KERNEL_PACKAGES)
+
+# The stamp lies in the environment, so that removing one removes both.
+$(VENV)/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; give make PYTHON=" >&2; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages into $(VENV)"
+	@$(VENV)/bin/python csrc/requirements.py dev | \
+		xargs -d '\n' $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+	@touch $@
+
+ifeq ($(BUILD_PYTHON),$(VENV)/bin/python)
+BUILD_READY := $(VENV)/.stamp
+endif
+
+# --- the C parts: each is written aside and renamed, so that a running test never sees half of one
+
+build: runtime/init runtime/_shim.abi3.so runtime/_build.py build/wheel/ocirun
+
+runtime/init: $(INIT_SOURCES) $(C_HEADERS) Makefile
+	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(INIT_HEADERS) $(CFLAGS) $(INIT_LDFLAGS) $(INIT_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
+
+build/_shim.c: csrc/build_shim.py $(C_HEADERS) $(BUILD_READY)
+	@mkdir -p build
+	$(BUILD_PYTHON) csrc/build_shim.py $@
+
+runtime/_shim.abi3.so: build/_shim.c $(SHIM_SOURCES) $(C_HEADERS) Makefile
+	$(CC) $(SHIM_CFLAGS) $(CFLAGS) -DPy_LIMITED_API=0x030b0000 -Icsrc \
+		-I$$($(BUILD_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+		$(SHIM_LDFLAGS) $(SHIM_SOURCES) build/_shim.c -ldl -o $@.$$$$ && mv $@.$$$$ $@
+
+# What --version prints. The commit is asked again each time, the file changes only with it.
+runtime/_build.py: FORCE $(BUILD_READY)
+	@$(BUILD_PYTHON) csrc/stage.py version $@
+
+# --- the command, once for each place that it is started from
+
+LAUNCHER_BUILD = @mkdir -p $(@D); $(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS)
+# The interpreter behind the environment: starting the environment's own reads pyvenv.cfg each time.
+BASE_PYTHON = $$($(VENV)/bin/python -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+
+build/ocirun: $(LAUNCHER_SOURCES) Makefile $(VENV)/.stamp
+	$(LAUNCHER_BUILD) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" -DOCIRUN_SITE='"$(CURDIR)/build/site"' \
+		$(LAUNCHER_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
+
+build/wheel/ocirun: $(LAUNCHER_SOURCES) Makefile
+	$(LAUNCHER_BUILD) $(LAUNCHER_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
+
+# The tree's site directory: links to the packages here and to those in .venv, as a wheel's would be.
+site: build $(VENV)/.stamp
+	@$(VENV)/bin/python csrc/stage.py tree build/site
+	@$(VENV)/bin/python -m compileall -q oci_spec runtime
+
+install: build $(VENV)/.stamp
+	@$(VENV)/bin/python csrc/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
+		--quiet --disable-pip-version-check --upgrade --target '$(DESTDIR)$(PREFIX)/lib/ocirun'
+	rm -rf '$(DESTDIR)$(PREFIX)/lib/ocirun/bin'
+	$(VENV)/bin/python csrc/stage.py install '$(DESTDIR)$(PREFIX)/lib/ocirun'
+	$(VENV)/bin/python -m compileall -q -s '$(DESTDIR)' '$(DESTDIR)$(PREFIX)/lib/ocirun'
+	@mkdir -p build/install '$(DESTDIR)$(PREFIX)/bin'
+	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" \
+		-DOCIRUN_SITE='"$(abspath $(PREFIX))/lib/ocirun"' $(LAUNCHER_SOURCES) -o build/install/ocirun
+	install -m 755 build/install/ocirun '$(DESTDIR)$(PREFIX)/bin/ocirun'
+
+# --- demo and tests
+
+demo: deps all
+	@conformance/demo.sh
+
+test: deps all
+	@mkdir -p build
+	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(ARGS)
+	@if command -v qemu-system-x86_64 >/dev/null && [ -x conformance/test_kernel.sh ]; then \
+		$(MAKE) --no-print-directory test-kernel; fi
+
+fresh:
+	conformance/fresh.sh
+
+# A target whose script is not written yet says so and fails.
+define script
+	@test -e $(1) || { echo "make $@: $(1) is not written yet" >&2; exit 1; }
+	@$(2) $(1) $(ARGS)
+endef
+
+test-kernel: all
+	$(call script,conformance/test_kernel.sh,)
+
+test-vm: all
+	$(call script,conformance/test_vm.sh,)
+
+bench: all
+	$(call script,conformance/bench.py,$(VENV)/bin/python)
+
+conformance: all
+	$(call script,conformance/conformance.sh,)
+
+fuzz: all
+	$(call script,conformance/fuzz.sh,)
+
+crash-sweep: all
+	$(call script,conformance/crash_sweep.py,$(VENV)/bin/python)
+
+mutate: all
+	$(call script,conformance/mutate.py,$(VENV)/bin/python)
+
+# --- lint
+
+lint: lint-python lint-c lint-shell
+
+lint-python: $(VENV)/.stamp runtime/_build.py
+	$(VENV)/bin/ruff check --quiet
+	$(VENV)/bin/ruff format --quiet --check --diff
+	$(VENV)/bin/mypy --no-error-summary runtime oci_spec csrc
+
+lint-c: $(VENV)/.stamp
+	@mkdir -p build/lint
+	for source in $(INIT_SOURCES) $(LAUNCHER_SOURCES); do \
+		$(INIT_CC) -c $(INIT_CFLAGS) $(WARNINGS) -Werror $(INIT_HEADERS) $$source -o build/lint/out.o || exit 1; \
+		$(CC) -c $(INIT_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
+	for source in $(SHIM_SOURCES); do \
+		$(CC) -c $(SHIM_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
+	$(VENV)/bin/clang-format --dry-run -Werror $(wildcard csrc/*.c csrc/*.h)
+
+lint-shell: $(VENV)/.stamp
+	$(VENV)/bin/shellcheck $(SHELL_SCRIPTS)
+
+clean:
+	rm -rf build dist runtime/init runtime/_shim.abi3.so runtime/_build.py $(VENV)
+	find oci_spec runtime csrc tests conformance -name __pycache__ -prune -exec rm -rf {} +
