@@ -43,7 +43,7 @@ MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavar
 KERNEL_PACKAGES := qemu-system-x86 cpio
 
 .DELETE_ON_ERROR:
-.PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell bench \
+.PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell format bench \
 	conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/ocirun
@@ -53,6 +53,7 @@ help:
 	@echo 'make demo          run a container and show what it is kept from'
 	@echo 'make test          build and run every test (ARGS= passes pytest arguments)'
 	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
+	@echo 'make format        what lint asks of the formatters'
 	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
 	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
 	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
@@ -64,7 +65,7 @@ help:
 packages-build:
 	@.ci/packages $(BUILD_PACKAGES)
 
-packages-test: 
+packages-test:
 	@.ci/packages $(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES)
 
 deps: packages-test $(VENV)/.stamp
@@ -196,6 +197,11 @@ lint-c: $(VENV)/.stamp
 
 lint-shell: $(VENV)/.stamp
 	$(VENV)/bin/shellcheck $(SHELL_SCRIPTS)
+
+format: $(VENV)/.stamp
+	$(VENV)/bin/ruff check --quiet --fix --select I
+	$(VENV)/bin/ruff format --quiet
+	$(VENV)/bin/clang-format -i $(wildcard csrc/*.c csrc/*.h)
 
 clean:
 	rm -rf build dist runtime/init runtime/_shim.abi3.so runtime/_build.py $(VENV)

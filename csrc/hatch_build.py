@@ -21,7 +21,7 @@ class MakeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Run `make build` with this interpreter, which has cffi, and add what it made."""
         environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
         subprocess.run(
