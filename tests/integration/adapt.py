@@ -1,7 +1,7 @@
 """Turn a config that a manager generated on another machine into one that runs here.
 
-The configs in tests/configs name sources, a sandbox's pid, cgroups and network namespaces of the machine where they were made.
-`adapt` puts local ones in their place and changes nothing else.
+The configs in tests/configs name sources, a sandbox's pid, cgroups and network namespaces of the machine
+where they were made. `adapt` puts local ones in their place and changes nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NETNS_DIRECTORIES = ("/run/netns/", "/var/run/netns/")
 
 
 def names() -> list[str]:
-    """The names of the kept configs; `podman-exec-process` is a process for `exec --process`, not a config."""
+    """The names of the kept configs, without `podman-exec-process`, which is for `exec --process`."""
     return sorted(file.stem for file in CONFIGS.glob("*.json") if file.stem != "podman-exec-process")
 
 

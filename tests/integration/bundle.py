@@ -105,7 +105,7 @@ def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str,
 
 
 def default_config() -> Config:
-    """The config that `runc spec` writes, without a terminal: five namespaces, three capabilities, no cgroups path."""
+    """What `runc spec` writes, without a terminal: five namespaces, three capabilities, no cgroupsPath."""
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -162,7 +162,7 @@ def merge(base: Any, change: Any) -> Any:
 
 
 class Bundle:
-    """A bundle directory. Change `config` in place and `save()`; `rootfs` is the container's root on the host."""
+    """A bundle directory. Change `config` in place and `save()`; `rootfs` is the root on the host."""
 
     def __init__(self, directory: Path, config: Config) -> None:
         self.directory = directory

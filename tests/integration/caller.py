@@ -1,4 +1,4 @@
-"""Call a runtime as a manager does: a program, a state root, a bundle, and files for the container's output."""
+"""Call a runtime as a manager does: a program, a state root, a bundle, files for the output."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Caller:
     def bundle(
         self, change: Config | None = None, *, config: Config | None = None, rootfs: Path | None = None
     ) -> Bundle:
-        """A saved bundle: the given config (default: `default_config` in a cgroup of the test's own) merged with the change."""
+        """A saved bundle of the given config (default: `default_config` in an own cgroup) and the change."""
         directory = self.directory / f"bundle{next(self._numbers)}"
         directory.mkdir()
         copy_rootfs(rootfs or self.template, directory / "rootfs")
@@ -89,15 +89,13 @@ class Caller:
         output: Path | None = None,
         preexec_fn: Callable[[], Any] | None = None,
     ) -> Result:
-        """Run `PROGRAM --root ROOT args`. Output goes through files, since a detached container keeps a pipe open."""
+        """Run `PROGRAM --root ROOT args`. Output goes to files: a detached container keeps a pipe open."""
         base = output or self.directory / f"call{next(self._numbers)}"
         out, err = base.with_suffix(".out"), base.with_suffix(".err")
         with open(out, "wb") as out_file, open(err, "wb") as err_file:
             child = subprocess.Popen(
                 self.command(*args),
-                stdin=subprocess.PIPE
-                if isinstance(stdin, str)
-                else (subprocess.DEVNULL if stdin is None else stdin),
+                stdin=subprocess.PIPE if isinstance(stdin, str) else (subprocess.DEVNULL if stdin is None else stdin),
                 stdout=out_file,
                 stderr=err_file,
                 env={**os.environ, **env} if env else None,
@@ -110,9 +108,8 @@ class Caller:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-                raise AssertionError(
-                    f"{' '.join(map(str, args))} took more than {timeout} s\nstderr: {err.read_text(errors='replace')}"
-                ) from None
+                words, said = " ".join(map(str, args)), err.read_text(errors="replace")
+                raise AssertionError(f"{words}: more than {timeout} s\nstderr: {said}") from None
         return Result(child.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"))
 
     def run(self, bundle: Bundle, *flags: str | Path, **options: Any) -> Result:
@@ -140,8 +137,10 @@ class Caller:
         self.start(id)
         return id
 
-    def exec(self, id: str, *args: str | Path, **options: Any) -> Result:
-        return self.call("exec", *args[:-1], id, *_words(args[-1]), **options)
+    def exec(self, id: str, args: str | Sequence[str], *flags: str | Path, **options: Any) -> Result:
+        """`exec` in the foreground; a plain string is a script for the shell."""
+        words = ["sh", "-c", args] if isinstance(args, str) else args
+        return self.call("exec", *flags, id, *words, **options)
 
     def state(self, id: str) -> dict[str, Any]:
         state: dict[str, Any] = json.loads(self.call("state", id).ok().out)
@@ -181,9 +180,7 @@ class Caller:
         """Ids that have a directory in the state root."""
         if not self.root.is_dir():
             return []
-        return sorted(
-            entry.name for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-        )
+        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
     def remove_all(self) -> None:
         for id in self.known_ids():
@@ -191,11 +188,6 @@ class Caller:
 
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _words(value: str | Path) -> list[str]:
-    """`exec(id, "sh -c ...")` would need quoting: a plain string is a shell script."""
-    return ["sh", "-c", str(value)]
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = 5) -> Any:

@@ -1,7 +1,7 @@
-"""Fixtures of the integration tests: a runtime with a state root of its own, and a check that nothing is left behind.
+"""Fixtures of the integration tests: a runtime with its own state root, and a check that nothing is left.
 
-`--runtime PROGRAM` or OCIRUN_RUNTIME picks the runtime under test; build/ocirun is the default. runc and crun are there to show that a
-test asks for what every runtime does.
+OCIRUN_RUNTIME picks the runtime under test; build/ocirun is the default. runc and crun are there to show
+that a test asks for what every runtime does.
 """
 
 from __future__ import annotations
@@ -42,14 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = f"{runtime} is not built"
     elif not BUSYBOX.exists():
         reason = f"{BUSYBOX} is not installed"
+    name = os.path.basename(runtime)
     for item in ours:
         if reason and "no_runtime" not in item.keywords:
             item.add_marker(pytest.mark.skip(reason=reason))
         for mark in item.iter_markers("not_on"):
-            if os.path.basename(runtime) in mark.args:
-                item.add_marker(
-                    pytest.mark.skip(reason=f"{os.path.basename(runtime)}: {mark.kwargs['reason']}")
-                )
+            if name in mark.args:
+                item.add_marker(pytest.mark.skip(reason=f"{name}: {mark.kwargs['reason']}"))
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +62,8 @@ def workplace() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="ocirun-tests-"))
     directory.chmod(0o755)
     snapshot.become_subreaper()
+    if os.path.basename(chosen_runtime()) == "crun":
+        snapshot.hide_hybrid_controllers()
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 

@@ -1,7 +1,8 @@
 """What a test could leave behind: processes, cgroups, mounts, directories, descriptors.
 
-Other people use the machine at the same time, so a snapshot holds only what can be ours: descendants of this process (which is a
-child subreaper, so that nothing escapes), and cgroups and mounts whose path holds the test's token.
+Other people use the machine at the same time, so a snapshot holds only what can be ours: descendants of
+this process (a child subreaper, so that nothing escapes), and cgroups and mounts whose path holds the
+test's token.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNS = 0x00020000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 2
 
 
 def become_subreaper() -> None:
@@ -21,8 +26,23 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def hide_hybrid_controllers() -> None:
+    """Move to a mount namespace without the v2 mount of a hybrid host: crun refuses one that has controllers.
+
+    The machine's own mounts stay as they are.
+    """
+    hybrid = Path("/sys/fs/cgroup/unified")
+    if not (hybrid / "cgroup.controllers").exists():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(b"", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise OSError(ctypes.get_errno(), "make a private mount namespace")
+    if libc.umount2(str(hybrid).encode(), MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), f"unmount {hybrid}")
+
+
 def stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat after the command's name: state, ppid, ...; empty when there is no such process."""
+    """Fields of /proc/PID/stat after the command's name: state, ppid, ...; empty when it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()
@@ -48,7 +68,7 @@ def descendants(root: int) -> dict[int, str]:
 
 
 def reap_orphans(known: frozenset[int] | set[int] = frozenset()) -> None:
-    """Collect the zombies that were handed to us as their subreaper; `known` are pids that subprocess waits for."""
+    """Collect the zombies handed to us as their subreaper, but for `known`, which subprocess waits for."""
     for pid, state in descendants(os.getpid()).items():
         if state == "Z" and pid not in known:
             try:
@@ -73,9 +93,7 @@ def cgroups(token: str) -> set[str]:
     found = set()
     for mount in cgroup_mounts():
         for directory, names, _ in os.walk(mount):
-            found.update(
-                os.path.join(directory, name) for name in names if token in os.path.join(directory, name)
-            )
+            found.update(os.path.join(directory, name) for name in names if token in os.path.join(directory, name))
     return found
 
 
@@ -115,9 +133,7 @@ class Snapshot:
 def take(token: str, *directories: Path) -> Snapshot:
     """directories: trees in which every file counts (the runtime's state, the temporary files)."""
     reap_orphans()
-    return Snapshot(
-        set(descendants(os.getpid())), cgroups(token), mounts(token), files(*directories), descriptors()
-    )
+    return Snapshot(set(descendants(os.getpid())), cgroups(token), mounts(token), files(*directories), descriptors())
 
 
 def difference(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
@@ -138,10 +154,8 @@ def describe_process(pid: int) -> str:
     return f"{pid} {command.strip()}"
 
 
-def leftovers(
-    before: Snapshot, token: str, *directories: Path, patience: float = 2.0
-) -> dict[str, list[str]]:
-    """The difference to now; waits a little, since a killed process and its cgroup take a moment to go."""
+def leftovers(before: Snapshot, token: str, *directories: Path, patience: float = 2.0) -> dict[str, list[str]]:
+    """The difference to now; waits a little, since a killed process takes a moment to go."""
     deadline = time.monotonic() + patience
     while True:
         left = difference(before, take(token, *directories))
