@@ -36,19 +36,25 @@ static void join(char *path, const char *directory, const char *rest)
 }
 
 #ifndef OCIRUN_SITE
+/* Cuts the last part off a path: of /usr/bin stays /usr, of /usr stays nothing. */
+static void cut(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		fail("a path without a directory: ", path);
+	*slash = '\0';
+}
+
 /* The directory of this program, links resolved: `ocirun` in PATH may be a link to it. */
 static void own_directory(char *directory, size_t size)
 {
 	ssize_t length = readlink("/proc/self/exe", directory, size - 1);
-	char *slash;
 
 	if (length < 0)
 		fail("read /proc/self/exe: ", strerror(errno));
 	directory[length] = '\0';
-	slash = strrchr(directory, '/');
-	if (slash == NULL)
-		fail("no directory in my own path: ", directory);
-	*slash = '\0';
+	cut(directory);
 }
 
 static const char *find_python(const char *directory)
@@ -59,14 +65,15 @@ static const char *find_python(const char *directory)
 	return access(path, X_OK) == 0 ? path : FALLBACK_PYTHON;
 }
 
-/* The only match of ../lib/python3X/X-packages/runtime, without its last part. */
-static const char *find_site(const char *directory)
+/* The only match of ../lib/python3X/X-packages/runtime, without its last part. Changes `directory`. */
+static const char *find_site(char *directory)
 {
 	static char pattern[PATH_MAX];
 	glob_t found;
 	size_t i;
 
-	join(pattern, directory, "/../lib/python3*/*-packages/runtime");
+	cut(directory);
+	join(pattern, directory, "/lib/python3*/*-packages/runtime");
 	if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc == 0)
 		fail("the package is not installed beside this command: nothing matches ", pattern);
 	if (found.gl_pathc > 1) {
@@ -75,7 +82,7 @@ static const char *find_site(const char *directory)
 			fprintf(stderr, " %s", found.gl_pathv[i]);
 		fail("; ", "remove all but one");
 	}
-	*strrchr(found.gl_pathv[0], '/') = '\0';
+	cut(found.gl_pathv[0]);
 	return found.gl_pathv[0];
 }
 #endif
