@@ -1,0 +1,169 @@
+"""Real managers with private directories: Podman, containerd and Docker, as managers.toml describes them.
+
+A daemon that is needed is started on a socket of its own and stopped by its own process id.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tarfile
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration import terminal
+
+TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("managers.toml").read_text())
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def missing_program(name: str) -> str | None:
+    """The first program that the manager needs and that is not installed."""
+    for program in TABLE["manager"][name]["programs"]:
+        if shutil.which(program) is None:
+            return str(program)
+    return None
+
+
+class Manager:
+    """One manager, ready to take commands; `close` ends its daemon."""
+
+    def __init__(self, name: str, directory: Path, runtime: str, token: str, rootfs: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self.table: dict[str, Any] = TABLE["manager"][name]
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.words = {"dir": str(directory), "runtime": runtime, "token": token, "image": self.table["image"]}
+        directory.mkdir(parents=True)
+        write_archives(rootfs, directory)
+        self.start_daemon(runtime)
+        for command in self.table["load"]:
+            outcome = self.call(command)
+            assert outcome.code == 0, f"{name} {command}: {outcome.err}"
+
+    def start_daemon(self, runtime: str) -> None:
+        if self.name == "containerd":
+            self._spawn(["containerd", "--config", write_containerd_config(self.directory)], "containerd.sock")
+        elif self.name == "docker":
+            self._spawn(dockerd_command(self.directory, runtime), "docker.sock")
+
+    def _spawn(self, command: list[str], socket: str) -> None:
+        with open(self.directory / "daemon.log", "wb") as log:
+            self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not (self.directory / socket).exists():
+            said = (self.directory / "daemon.log").read_text(errors="replace")
+            assert self.daemon.poll() is None, f"{command[0]} ended: {said}"
+            assert time.monotonic() < deadline, f"{command[0]} opened no socket in 30 s: {said}"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        if self.daemon:
+            self.daemon.terminate()
+            try:
+                self.daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait()
+
+    def fill(self, text: str, words: Mapping[str, str]) -> str:
+        """Put the words in place of the names in braces; other braces stay, shells use them."""
+        for key, value in {"run": self.table["run"], **self.words, **words}.items():
+            text = text.replace("{" + key + "}", value)
+        for key, value in {**self.words, **words}.items():  # those that came with {run}
+            text = text.replace("{" + key + "}", value)
+        return text
+
+    def call(self, command: str, words: Mapping[str, str] | None = None, on_terminal: bool = False) -> Outcome:
+        arguments = shlex.split(self.fill(f"{self.table['command']} {command}", words or {}))
+        began = time.monotonic()
+        if on_terminal:
+            code, out = terminal.run(arguments, rows=33, columns=101, timeout=60)
+            return Outcome(code, out, "", time.monotonic() - began)
+        out_file, err_file = self.directory / "call.out", self.directory / "call.err"
+        with open(out_file, "wb") as out_stream, open(err_file, "wb") as err_stream:
+            done = subprocess.run(
+                arguments, stdin=subprocess.DEVNULL, stdout=out_stream, stderr=err_stream, timeout=60, check=False
+            )
+        seconds = time.monotonic() - began
+        return Outcome(done.returncode, out_file.read_text(), err_file.read_text(errors="replace"), seconds)
+
+
+def write_archives(rootfs: Path, directory: Path) -> None:
+    """rootfs.tar, which Podman and Docker import, and image.tar, the same as an OCI archive for containerd."""
+    layer = directory / "rootfs.tar"
+    with tarfile.open(layer, "w") as archive:
+        archive.add(rootfs, arcname=".")
+    data = layer.read_bytes()
+    digest = sha256(data)
+    configuration = json.dumps(
+        {
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine),
+            "os": "linux",
+            "config": {"Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"], "Cmd": ["/bin/sh"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest]},
+        }
+    ).encode()
+    manifest = json.dumps(
+        [{"Config": "config.json", "RepoTags": ["localhost/busybox:latest"], "Layers": ["layer.tar"]}]
+    ).encode()
+    members = {"config.json": configuration, "layer.tar": data, "manifest.json": manifest}
+    with tarfile.open(directory / "image.tar", "w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def sha256(data: bytes) -> str:
+    from hashlib import sha256 as digest
+
+    return f"sha256:{digest(data).hexdigest()}"
+
+
+def write_containerd_config(directory: Path) -> str:
+    config = directory / "containerd.toml"
+    config.write_text(
+        f"""version = 2
+root = "{directory}/root"
+state = "{directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{directory}/containerd.sock"
+[ttrpc]
+address = "{directory}/containerd.ttrpc"
+"""
+    )
+    return str(config)
+
+
+def dockerd_command(directory: Path, runtime: str) -> list[str]:
+    flags = {
+        "containerd": "",
+        "iptables": "false",
+        "ip6tables": "false",
+        "bridge": "none",
+        "userland-proxy": "false",
+        "storage-driver": "vfs",
+        "data-root": str(directory / "data"),
+        "exec-root": str(directory / "exec"),
+        "pidfile": str(directory / "pid"),
+        "host": f"unix://{directory}/docker.sock",
+        "add-runtime": f"tested={runtime}",
+    }
+    return ["dockerd", *(f"--{name}={value}" for name, value in flags.items())]
