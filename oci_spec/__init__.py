@@ -1,0 +1,43 @@
+"""The OCI runtime spec as data: documents, schema, rules. No Linux call is known here and nothing of `runtime` is imported.
+
+For a command that makes a container (hot, imports builtins only while the document is good):
+
+    spec, problems = oci_spec.load_checked(data)     # problems is [] for a good document
+    spec = oci_spec.load(data)                       # scan only, no schema, no rules
+    oci_spec.verify(spec)                            # schema only: True or False
+
+For a command that reports to people (cold):
+
+    problems = oci_spec.check(data, "config")        # everything, in the order of the text
+
+Kinds are "config", "process" (the file of `exec --process`), "state" and "features".
+Names are loaded on first use (PEP 562), so importing the package costs one small file.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.checking import Row, check, load_checked, verify
+    from oci_spec.document import BadDocument, load
+    from oci_spec.problem import Problem, located
+
+__all__ = ["BadDocument", "Problem", "Row", "check", "load", "load_checked", "located", "verify"]
+
+_HOME = {
+    "BadDocument": "oci_spec.document",
+    "load": "oci_spec.document",
+    "Row": "oci_spec.checking",
+    "check": "oci_spec.checking",
+    "load_checked": "oci_spec.checking",
+    "verify": "oci_spec.checking",
+    "Problem": "oci_spec.problem",
+    "located": "oci_spec.problem",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oci_spec' has no attribute {name!r}")
+    module = __import__(_HOME[name], None, None, (name,))
+    value = getattr(module, name)
+    globals()[name] = value
+    return value

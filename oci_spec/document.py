@@ -1,0 +1,100 @@
+"""From the bytes of a document to its value. Positions are not kept: `positions` scans the text again when one is asked for.
+
+The scanner is the one of the standard library's C part, driven without the `json` package (whose import costs more than
+all the scanning).
+"""
+
+from _json import make_scanner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+# A config of 16 MiB is no config, and one that nests deeper than this is an attack on the reader's stack.
+SIZE_LIMIT = 16 * 1024 * 1024
+DEPTH_LIMIT = 256
+
+_WHITESPACE = " \t\n\r"
+
+
+class BadDocument(ValueError):
+    """The bytes are no JSON document that we read. The words and the place come from `positions.explain`."""
+
+
+def _refuse_constant(name: str) -> "NoReturn":
+    raise BadDocument(f"{name} is not a JSON value")
+
+
+class _Context:
+    """What the C scanner reads its settings from."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse_constant)
+
+
+_scan = make_scanner(_Context)
+
+
+def load(data: bytes) -> "Any":
+    """The value of a JSON text. Raises BadDocument, without a position: `positions.explain(data)` words it.
+
+    Of a repeated key the last value stands, as in the readers of the other runtimes. Escaped lone surrogates are
+    refused: they cannot be written back as UTF-8, so no path or argument could hold them.
+    """
+    if len(data) > SIZE_LIMIT:
+        raise BadDocument("too large")
+    try:
+        text = data.decode()
+        value, end = _scan(text, 0 if text[:1] in "{[" else _skip(text))
+    except BadDocument:
+        raise
+    except (ValueError, StopIteration, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise BadDocument(str(error)) from None
+    if text[end:].strip(_WHITESPACE):
+        raise BadDocument("text after the document")
+    if data.count(b"{") + data.count(b"[") > DEPTH_LIMIT and _depth_exceeded(value):
+        raise BadDocument("too deep")
+    if (b"\\ud" in data or b"\\uD" in data) and _has_surrogate(value):
+        raise BadDocument("lone surrogate")
+    return value
+
+
+def _skip(text: str) -> int:
+    return len(text) - len(text.lstrip(_WHITESPACE))
+
+
+def _depth_exceeded(value: "Any") -> bool:
+    """Whether containers nest deeper than the limit, level by level (no recursion)."""
+    level = [value]
+    for _ in range(DEPTH_LIMIT + 1):
+        inner: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                inner.extend(item.values())
+            elif type(item) is list:
+                inner.extend(item)
+        if not inner:
+            return False
+        level = inner
+    return any(type(item) in (dict, list) for item in level)
+
+
+def _has_surrogate(value: "Any") -> bool:
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if type(item) is dict:
+            todo.extend(item)
+            todo.extend(item.values())
+        elif type(item) is list:
+            todo.extend(item)
+        elif type(item) is str and not item.isascii():
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                return True
+    return False

@@ -1,0 +1,177 @@
+"""Makes `_checker.py` and `_checker_rare.py` from the schema: `python -m oci_spec.generate` (a test compares them).
+
+The shapes that it writes are read by `checking.holds`, which documents them. `_checker.py` has what a Linux config can
+contain; other platforms, states and features go to `_checker_rare.py`, which a good Linux config never loads.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+SCHEMA = Path(__file__).parent / "schema"
+ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "x-since"}
+RARE = ("windows", "solaris", "vm", "zos", "freebsd", "state", "features")
+HEADER = '''"""Shapes of {what}, made from schema/*.json by `oci_spec.generate`. Not to be edited."""
+
+# ruff: noqa
+# fmt: off
+'''
+
+# The only patterns that the fast checker can say without `re`: PREFIX, one character class with + or *, SUFFIX.
+# Python's $ also matches before a last line feed, which the schema forbids by the look-ahead.
+PATTERN = re.compile(r"\^(?P<head>[A-Z_:]*)\[(?P<set>[^\]]+)\](?P<many>[+*])\$\(\?!\\n\)")
+PAGE_SIZE = r"^[1-9][0-9]*[KMG]B$(?!\n)"
+
+
+class Shapes:
+    """Collects the shapes of one module: each $defs entry and each file becomes a named value."""
+
+    def __init__(self, known: "dict[tuple[str, str], str] | None" = None) -> None:
+        self.known = dict(known or {})
+        self.imported = set(self.known)
+        self.used: set[str] = set()
+        self.lines: list[str] = []
+
+    def named(self, file: str, name: str) -> str:
+        """The Python name of FILE#/$defs/NAME, or of the whole file when name is empty."""
+        key = (file, name)
+        if key not in self.known:
+            schema = read(file)
+            text = self.shape(schema["$defs"][name] if name else schema, file)
+            self.known[key] = snake(name or Path(file).stem)
+            self.lines.append(f"{self.known[key]} = {text}\n")
+        if key in self.imported:
+            self.used.add(self.known[key])
+        return self.known[key]
+
+    def reference(self, target: str, file: str) -> str:
+        path, _, fragment = target.partition("#/$defs/")
+        path = path or file
+        stem = Path(path).stem
+        if not fragment and stem in RARE:
+            return repr(stem.encode()).replace("'", '"')
+        return self.named(path, fragment)
+
+    def shape(self, schema: "dict[str, Any]", file: str) -> str:
+        """The Python expression of one schema. A keyword that it does not know is an error, never a gap."""
+        rest = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+        if set(rest) == {"$ref"}:
+            return self.reference(rest["$ref"], file)
+        kind = rest.pop("type")
+        text: str = getattr(self, f"{kind}_shape")(rest, file)
+        if rest:
+            raise ValueError(f"{file}: no shape for {sorted(rest)}")
+        return text
+
+    def string_shape(self, rest: "dict[str, Any]", file: str) -> str:
+        if "enum" in rest:
+            return "{" + ", ".join(quoted(value) for value in rest.pop("enum")) + "}"
+        if "pattern" in rest:
+            return pattern(rest.pop("pattern"))
+        return "str"
+
+    def boolean_shape(self, rest: "dict[str, Any]", file: str) -> str:
+        return "bool"
+
+    def integer_shape(self, rest: "dict[str, Any]", file: str) -> str:
+        if not rest:
+            return "int"
+        return f"({rest.pop('minimum')}, {rest.pop('maximum', '1e999')})"
+
+    def array_shape(self, rest: "dict[str, Any]", file: str) -> str:
+        items = self.shape(rest.pop("items"), file)
+        least = rest.pop("minItems", 0)
+        return f"[{items}, {least}]" if least else f"[{items}]"
+
+    def object_shape(self, rest: "dict[str, Any]", file: str) -> str:
+        if not rest:
+            return "dict"
+        parts = []
+        if "required" in rest:
+            parts.append(f"None: ({', '.join(quoted(name) for name in rest.pop('required'))},)")
+        if "additionalProperties" in rest:
+            parts.append(f"0: {self.shape(rest.pop('additionalProperties'), file)}")
+        parts += [f"{quoted(name)}: {self.shape(inner, file)}" for name, inner in rest.pop("properties", {}).items()]
+        return "{\n" + "".join(f"{part},\n" for part in parts) + "}"
+
+
+def read(file: str) -> "dict[str, Any]":
+    schema: dict[str, Any] = json.loads((SCHEMA / file).read_text())
+    return schema
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text)
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def pattern(source: str) -> str:
+    """A pattern as a function from string to bool, without `re`."""
+    if source == PAGE_SIZE:
+        return 'lambda v: v[-2:] in ("KB", "MB", "GB") and v[:1] in "123456789" and not v[:-2].strip("0123456789")'
+    found = PATTERN.fullmatch(source)
+    if found is None:
+        raise ValueError(f"no shape for the pattern {source}")
+    head = found["head"]
+    tests = [f"v.startswith({quoted(head)})"] if head else []
+    body = f"v[{len(head)}:]" if head else "v"
+    if found["set"] == r"^\n":
+        tests.append('"\\n" not in v')
+    else:
+        tests.append(f"not {body}.strip({quoted(letters(found['set']))})")
+    if found["many"] == "+":
+        tests.append(f"len(v) > {len(head)}")
+    return "lambda v: " + " and ".join(tests)
+
+
+def letters(ranges: str) -> str:
+    """The characters of a class such as A-Z_."""
+    spans = re.findall(r"(.)-(.)|(.)", ranges)
+    return "".join(one or "".join(chr(code) for code in range(ord(low), ord(high) + 1)) for low, high, one in spans)
+
+
+def layout(text: str, lines: "list[str]", depth: int = 0) -> None:
+    """Indents by braces and breaks sets that are too long for a line."""
+    for line in text.splitlines():
+        depth -= line.startswith("}")
+        opened = line.endswith("{")
+        indent = "    " * depth
+        if len(indent + line) > 120 and "{" in line:
+            start, _, rest = line.partition("{")
+            body, _, end = rest.rpartition("}")
+            lines.append(f"{indent}{start}{{")
+            lines += [f"{indent}    {item}," for item in body.split(", ")]
+            lines.append(f"{indent}}}{end}")
+        else:
+            lines.append(indent + line)
+        depth += opened
+
+
+def render(shapes: Shapes, what: str, last: "list[str]") -> str:
+    lines = [HEADER.format(what=what)]
+    if shapes.used:
+        lines += ["from oci_spec._checker import (", *(f"    {name}," for name in sorted(shapes.used)), ")", ""]
+    layout("\n".join("".join(shapes.lines).splitlines() + last), lines)
+    return "\n".join(lines) + "\n"
+
+
+def generate() -> "dict[str, str]":
+    """File name → text of the two generated modules."""
+    hot = Shapes()
+    hot.named("config.json", "")
+    rare = Shapes(hot.known)
+    table = {name: rare.named(f"{name}.json", "") for name in RARE}
+    index = ["RARE = {", *(f"{quoted(name)}: {value}," for name, value in table.items()), "}"]
+    return {
+        "_checker.py": render(hot, "a config on Linux", []),
+        "_checker_rare.py": render(rare, "other platforms, states and features", index),
+    }
+
+
+if __name__ == "__main__":
+    for name, text in generate().items():
+        (Path(__file__).parent / name).write_text(text)
