@@ -1,0 +1,403 @@
+/*
+ * From a seccomp profile to a classic BPF program, by libseccomp.
+ *
+ * libseccomp is opened by dlopen, with the prototypes below: it is needed on a cache miss only, and
+ * a host without it can run every container that has no profile. Only functions that exist since
+ * libseccomp 2.4 are required. Nothing here loads a filter: the program goes to the init process.
+ *
+ * In front of libseccomp's program stands the stub that runc adds too: a system call that is newer
+ * than the profile gets ENOSYS, so that libc falls back to an older one instead of failing with the
+ * profile's EPERM.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "seccomp.h"
+
+/* libseccomp's values, from its documented interface. */
+#define SCMP_FLTATR_CTL_OPTIMIZE 8
+#define OPTIMIZE_BINARY_TREE 2
+#define SCMP_ARCH_X32 (EM_X86_64 | __AUDIT_ARCH_LE)
+#define X32_SYSCALL_BIT 0x40000000
+
+/* A binary tree pays from a few dozen rules on; libseccomp <= 2.5.4 mishandles it without rules. */
+#define RULES_FOR_TREE 32
+
+struct scmp_version {
+	unsigned int major, minor, micro;
+};
+
+struct scmp_arg_cmp {
+	unsigned int arg;
+	int op;
+	uint64_t datum_a, datum_b;
+};
+
+struct library {
+	const struct scmp_version *(*version)(void);
+	unsigned int (*api_get)(void);
+	void *(*init)(uint32_t action);
+	void (*release)(void *filter);
+	int (*attr_set)(void *filter, int attribute, uint32_t value);
+	uint32_t (*arch_native)(void);
+	uint32_t (*arch_resolve_name)(const char *name);
+	int (*arch_add)(void *filter, uint32_t architecture);
+	int (*resolve)(const char *name);
+	int (*resolve_arch)(uint32_t architecture, const char *name);
+	int (*rule_add)(void *filter, uint32_t action, int number, unsigned int count,
+			const struct scmp_arg_cmp *conditions);
+	int (*export_bpf)(const void *filter, int fd);
+};
+
+static const struct {
+	const char *name;
+	size_t offset;
+} symbols[] = {
+	{"seccomp_version", offsetof(struct library, version)},
+	{"seccomp_api_get", offsetof(struct library, api_get)},
+	{"seccomp_init", offsetof(struct library, init)},
+	{"seccomp_release", offsetof(struct library, release)},
+	{"seccomp_attr_set", offsetof(struct library, attr_set)},
+	{"seccomp_arch_native", offsetof(struct library, arch_native)},
+	{"seccomp_arch_resolve_name", offsetof(struct library, arch_resolve_name)},
+	{"seccomp_arch_add", offsetof(struct library, arch_add)},
+	{"seccomp_syscall_resolve_name", offsetof(struct library, resolve)},
+	{"seccomp_syscall_resolve_name_arch", offsetof(struct library, resolve_arch)},
+	{"seccomp_rule_add_array", offsetof(struct library, rule_add)},
+	{"seccomp_export_bpf", offsetof(struct library, export_bpf)},
+};
+
+/* A decoded profile and what is known about it while it is compiled. */
+struct compilation {
+	struct library library;
+	void *filter;
+	const struct seccomp_profile *profile;
+	const struct seccomp_condition *conditions;
+	const struct seccomp_group *groups;
+	const char *architecture_names;
+	const char *names;
+	uint32_t tokens[SECCOMP_MAX_ARCHITECTURES + 1]; /* SCMP_ARCH_*: the listed ones, native first */
+	uint32_t token_count;
+	struct seccomp_result *result;
+	char *unknown;
+};
+
+static int failed(struct compilation *c, enum seccomp_step step, uint32_t index, int error)
+{
+	c->result->step = step;
+	c->result->index = index;
+	return error;
+}
+
+static const char *following(const char *string)
+{
+	return string + strlen(string) + 1;
+}
+
+/* The handle stays open: a second profile in one process finds the library loaded. */
+static int open_library(struct library *library)
+{
+	void *handle = dlopen("libseccomp.so.2", RTLD_NOW | RTLD_LOCAL);
+
+	if (!handle)
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		void *address = dlsym(handle, symbols[i].name);
+
+		if (!address)
+			return -ENOSYS;
+		memcpy((char *)library + symbols[i].offset, &address, sizeof(address));
+	}
+	return 0;
+}
+
+static void note_version(const struct library *library, struct seccomp_result *result)
+{
+	const struct scmp_version *version = library->version();
+	Dl_info info;
+
+	result->version[0] = version->major;
+	result->version[1] = version->minor;
+	result->version[2] = version->micro;
+	result->api = library->api_get();
+	result->library[0] = '\0';
+	if (dladdr((const void *)version, &info) && info.dli_fname && strlen(info.dli_fname) < sizeof(result->library))
+		strcpy(result->library, info.dli_fname);
+}
+
+/* Checks that counts and strings stay inside the block. */
+static int decode(struct compilation *c, const char *data, size_t size)
+{
+	const struct seccomp_profile *profile = (const void *)data;
+	uint64_t fixed, names = 0, conditions = 0, strings = 0;
+
+	if (size < sizeof(*profile))
+		return -EINVAL;
+	fixed = sizeof(*profile) + profile->conditions * sizeof(struct seccomp_condition) +
+		profile->groups * sizeof(struct seccomp_group);
+	if (fixed > size || profile->architectures > SECCOMP_MAX_ARCHITECTURES)
+		return -EINVAL;
+	c->profile = profile;
+	c->conditions = (const void *)(data + sizeof(*profile));
+	c->groups = (const void *)(c->conditions + profile->conditions);
+	c->architecture_names = (const char *)(c->groups + profile->groups);
+	for (uint32_t i = 0; i < profile->groups; i++) {
+		if (c->groups[i].conditions > SECCOMP_MAX_CONDITIONS)
+			return -EINVAL;
+		names += c->groups[i].names;
+		conditions += c->groups[i].conditions;
+	}
+	c->names = c->architecture_names;
+	for (const char *p = c->architecture_names; p < data + size; p++) {
+		if (*p)
+			continue;
+		if (++strings == profile->architectures)
+			c->names = p + 1;
+	}
+	if (names != profile->names || conditions != profile->conditions || strings != names + profile->architectures)
+		return -EINVAL;
+	return 0;
+}
+
+/* The filter has the native architecture from the start, listed or not, as runc's has. */
+static int add_architectures(struct compilation *c)
+{
+	const char *name = c->architecture_names;
+
+	c->tokens[0] = c->library.arch_native();
+	c->token_count = 1;
+	for (uint32_t i = 0; i < c->profile->architectures; i++, name = following(name)) {
+		uint32_t token = c->library.arch_resolve_name(name);
+		int error = token ? c->library.arch_add(c->filter, token) : -EINVAL;
+
+		if (error == -EEXIST)
+			continue;
+		if (error)
+			return failed(c, SECCOMP_STEP_ARCHITECTURE, i, error);
+		c->tokens[c->token_count++] = token;
+	}
+	return 0;
+}
+
+static uint32_t copy_conditions(const struct seccomp_condition *from, uint32_t count, struct scmp_arg_cmp *to)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		to[i] = (struct scmp_arg_cmp){
+			.arg = from[i].index,
+			.op = (int)from[i].op,
+			.datum_a = from[i].value,
+			.datum_b = from[i].value_two,
+		};
+	}
+	return count;
+}
+
+static int add_rules(struct compilation *c)
+{
+	const struct seccomp_condition *conditions = c->conditions;
+	const char *name = c->names;
+	uint32_t index = 0;
+
+	for (uint32_t g = 0; g < c->profile->groups; g++) {
+		const struct seccomp_group *group = &c->groups[g];
+		struct scmp_arg_cmp compare[SECCOMP_MAX_CONDITIONS];
+		uint32_t count = copy_conditions(conditions, group->conditions, compare);
+		/* libseccomp refuses a rule that says what the default says. */
+		bool redundant = group->action == c->profile->default_action;
+
+		for (uint32_t i = 0; i < group->names; i++, index++, name = following(name)) {
+			int number = c->library.resolve(name), error = 0;
+
+			c->unknown[index] = number == -1; /* __NR_SCMP_ERROR */
+			if (number != -1 && !redundant)
+				error = c->library.rule_add(c->filter, group->action, number, count,
+							    count ? compare : NULL);
+			/* The same rule twice is one rule. */
+			if (error && error != -EEXIST)
+				return failed(c, SECCOMP_STEP_RULE, index, error);
+		}
+		conditions += group->conditions;
+	}
+	return 0;
+}
+
+/* The highest number that the profile names for an architecture, whatever its action; 0: none. */
+static uint32_t highest_number(const struct compilation *c, uint32_t token)
+{
+	const char *name = c->names;
+	int highest = 0;
+
+	for (uint32_t i = 0; i < c->profile->names; i++, name = following(name)) {
+		int number = c->library.resolve_arch(token, name);
+
+		/* Names that the architecture does not have are negative. */
+		if (number > highest)
+			highest = number;
+	}
+	return (uint32_t)highest;
+}
+
+/* x32 has its own table of names, but the kernel's filter sees it as x86_64 with a bit set. */
+static uint32_t audit_architecture(uint32_t token)
+{
+	return token == SCMP_ARCH_X32 ? AUDIT_ARCH_X86_64 : token;
+}
+
+#define RET_ENOSYS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
+/* k is set once the stub's length is known. */
+#define JUMP_TO_FILTER BPF_STMT(BPF_JMP | BPF_JA, 0)
+/* Of sock_filter, at most: s390 has 8; x86_64 and x32, two architectures, share 11. */
+#define STUB_PER_ARCHITECTURE 8
+
+/* Emits the test of one table of system calls; the accumulator holds the number. */
+static size_t emit_table(struct sock_filter *to, uint32_t token, uint32_t highest)
+{
+	const struct sock_filter test[] = {
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
+		RET_ENOSYS,
+		JUMP_TO_FILTER,
+	};
+	/* s390 passes numbers above 255 as 0, for which libseccomp has no name. */
+	const struct sock_filter multiplexed[] = {
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		RET_ENOSYS,
+	};
+	size_t count = 0;
+
+	if (token == SCMP_ARCH_X32)
+		to[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_SYSCALL_BIT, 0, 3);
+	if (token == AUDIT_ARCH_X86_64)
+		to[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_SYSCALL_BIT, 3, 0);
+	if (token == AUDIT_ARCH_S390 || token == AUDIT_ARCH_S390X) {
+		memcpy(to + count, multiplexed, sizeof(multiplexed));
+		count += sizeof(multiplexed) / sizeof(multiplexed[0]);
+	}
+	memcpy(to + count, test, sizeof(test));
+	return count + sizeof(test) / sizeof(test[0]);
+}
+
+/* Emits everything for the audit architecture of tokens[first]; nothing if an earlier token did. */
+static size_t emit_architecture(const struct compilation *c, uint32_t first, struct sock_filter *to)
+{
+	uint32_t audit = audit_architecture(c->tokens[first]);
+	size_t count = 2;
+
+	for (uint32_t i = 0; i < first; i++) {
+		if (audit_architecture(c->tokens[i]) == audit)
+			return 0;
+	}
+	for (uint32_t i = first; i < c->token_count; i++) {
+		uint32_t highest = audit_architecture(c->tokens[i]) == audit ? highest_number(c, c->tokens[i]) : 0;
+
+		if (highest)
+			count += emit_table(to + count, c->tokens[i], highest);
+	}
+	if (count == 2)
+		return 0;
+	to[count++] = (struct sock_filter)JUMP_TO_FILTER;
+	to[0] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit, 0, (uint8_t)(count - 1));
+	to[1] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	return count;
+}
+
+/*
+ * load arch
+ * for each audit architecture: if it is another, go on to the next; load nr; for each table of it:
+ *   if nr is of the table: above its highest named number return ENOSYS, else go to the filter
+ * the filter
+ */
+static size_t emit_stub(const struct compilation *c, struct sock_filter *to)
+{
+	size_t count = 1;
+
+	to[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	for (uint32_t i = 0; i < c->token_count; i++)
+		count += emit_architecture(c, i, to + count);
+	for (size_t i = 0; i < count; i++) {
+		if (to[i].code == (BPF_JMP | BPF_JA))
+			to[i].k = (uint32_t)(count - i - 1);
+	}
+	return count;
+}
+
+/* A memfd, since only libseccomp 2.6 can write to memory. */
+static int export_program(struct compilation *c, char *to, size_t space)
+{
+	int fd = memfd_create("seccomp", MFD_CLOEXEC);
+	ssize_t length;
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = c->library.export_bpf(c->filter, fd);
+	length = error ? error : pread(fd, to, space, 0);
+	if (length < 0 && !error)
+		length = -errno;
+	if (length >= 0 && lseek(fd, 0, SEEK_END) != length)
+		length = -E2BIG;
+	close(fd);
+	return (int)length;
+}
+
+static int compile(struct compilation *c)
+{
+	struct sock_filter stub[1 + (SECCOMP_MAX_ARCHITECTURES + 1) * STUB_PER_ARCHITECTURE];
+	size_t length = 0;
+	int error = add_architectures(c);
+
+	if (error)
+		return error;
+	/* Not having it costs time only. */
+	if (c->profile->names > RULES_FOR_TREE)
+		c->library.attr_set(c->filter, SCMP_FLTATR_CTL_OPTIMIZE, OPTIMIZE_BINARY_TREE);
+	error = add_rules(c);
+	if (error)
+		return error;
+	if (c->profile->enosys)
+		length = emit_stub(c, stub) * sizeof(stub[0]);
+	memcpy(c->result->program, stub, length);
+	error = export_program(c, c->result->program + length, sizeof(c->result->program) - length);
+	if (error < 0)
+		return failed(c, SECCOMP_STEP_EXPORT, 0, error);
+	c->result->instructions = (uint32_t)((length + (size_t)error) / sizeof(stub[0]));
+	return 0;
+}
+
+int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result *result, char *unknown)
+{
+	struct compilation c = {.result = result, .unknown = unknown};
+	int error = decode(&c, profile, size);
+
+	if (error)
+		return failed(&c, SECCOMP_STEP_DECODE, 0, error);
+	error = open_library(&c.library);
+	if (error)
+		return failed(&c, SECCOMP_STEP_LIBRARY, 0, error);
+	note_version(&c.library, result);
+	c.filter = c.library.init(c.profile->default_action);
+	if (!c.filter)
+		return failed(&c, SECCOMP_STEP_FILTER, 0, -EINVAL);
+	error = compile(&c);
+	c.library.release(c.filter);
+	return error;
+}
+
+int shim_seccomp_version(struct seccomp_result *result)
+{
+	struct library library;
+	int error = open_library(&library);
+
+	if (!error)
+		note_version(&library, result);
+	return error;
+}

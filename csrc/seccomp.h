@@ -1,0 +1,60 @@
+/*
+ * Compiling a seccomp profile with libseccomp. cffi reads this file verbatim: no #include, no guard.
+ *
+ * The profile comes as one block of memory in the machine's byte order: a seccomp_profile, its
+ * conditions, its groups, then a string area with the architectures (libseccomp's spelling:
+ * "x86_64") and, group by group, the names, each ended by a NUL.
+ */
+
+#define SECCOMP_MAX_INSTRUCTIONS 4096 /* the kernel's BPF_MAXINSNS */
+#define SECCOMP_MAX_ARCHITECTURES 32
+#define SECCOMP_MAX_CONDITIONS 6 /* in one group: one for each argument of a system call */
+
+struct seccomp_profile {
+	uint32_t default_action; /* SECCOMP_RET_*, with the errno or trace data in the low 16 bits */
+	uint32_t enosys;         /* 1: answer ENOSYS above the highest number named, for each architecture */
+	uint32_t architectures;
+	uint32_t conditions;
+	uint32_t groups;
+	uint32_t names; /* of all groups */
+};
+
+/* All conditions of a group must hold; `op` is libseccomp's enum scmp_compare. */
+struct seccomp_condition {
+	uint32_t index;
+	uint32_t op;
+	uint64_t value; /* for SCMP_CMP_MASKED_EQ the mask */
+	uint64_t value_two;
+};
+
+/* The next `names` names and `conditions` conditions of the profile belong to the group. */
+struct seccomp_group {
+	uint32_t action;
+	uint32_t names;
+	uint32_t conditions;
+};
+
+/* What was being done when an error came. */
+enum seccomp_step {
+	SECCOMP_STEP_DECODE,
+	SECCOMP_STEP_LIBRARY, /* dlopen or a missing symbol */
+	SECCOMP_STEP_FILTER,
+	SECCOMP_STEP_ARCHITECTURE, /* `index` counts the architectures */
+	SECCOMP_STEP_RULE,         /* `index` counts the names of all groups */
+	SECCOMP_STEP_EXPORT
+};
+
+struct seccomp_result {
+	uint32_t step;
+	uint32_t index;
+	uint32_t version[3];   /* of libseccomp */
+	uint32_t api;          /* libseccomp's API level with the running kernel */
+	uint32_t instructions; /* in program */
+	char library[256];     /* path of the file that was loaded */
+	char program[32768];   /* struct sock_filter, as seccomp(2) takes them */
+};
+
+/* Returns 0 or -errno. `unknown` has one byte a name: set to 1 where libseccomp does not know it. */
+int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result *result, char *unknown);
+/* Fills version, api and library of the result only: 0, or -ENOENT without libseccomp. */
+int shim_seccomp_version(struct seccomp_result *result);
