@@ -1,7 +1,6 @@
 """Writes the C source of `runtime/_shim`, the only door from Python to C, by cffi in API mode.
 
-The declarations are the project's own headers, `plan.h` and `shim.h`, read verbatim: C and Python
-see one text. What cffi cannot parse and Python does not need (includes, guards, defines without a
+The declarations are the project's own headers, read verbatim: C and Python see one text. What cffi cannot parse and Python does not need (includes, guards, defines without a
 number) is left out here. The Makefile compiles the result with its own flags.
 
 Usage: build_shim.py OUTPUT.c
@@ -14,7 +13,7 @@ import sys
 import cffi
 
 CSRC = pathlib.Path(__file__).parent
-HEADERS = ("plan.h", "shim.h")
+HEADERS = ("plan.h", "seccomp.h", "device_filter.h", "shim.h")
 NUMBER = re.compile(r"\s*#\s*define\s+\w+\s+(-?\d|0x)")
 
 
@@ -36,8 +35,8 @@ def builder() -> cffi.FFI:
     texts = {name: (CSRC / name).read_text(encoding="utf-8") for name in HEADERS if (CSRC / name).exists()}
     for text in texts.values():
         ffi.cdef(declarations(text))
-    included_by_shim = '#include "plan.h"' in texts.get("shim.h", "")
-    includes = [name for name in texts if not (name == "plan.h" and included_by_shim)]
+    # The headers have no guards, so one that another includes is not included again.
+    includes = [name for name in texts if not any(f'#include "{name}"' in text for text in texts.values())]
     lines = ["#include <stddef.h>", "#include <stdint.h>", "#include <sys/types.h>"]
     lines += [f'#include "{name}"' for name in includes]
     ffi.set_source("runtime._shim", "\n".join(lines), py_limited_api=True)

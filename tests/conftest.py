@@ -1,0 +1,41 @@
+"""What every test may use: the tree, and the command that `make` built in it.
+
+Fixtures of real containers are in tests/integration/conftest.py.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-imports",
+        action="store_true",
+        help="write tests/guards/imports anew instead of comparing with it",
+    )
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    """The root of the source tree."""
+    return TREE
+
+
+@pytest.fixture(scope="session")
+def ocirun(tree: Path) -> Path:
+    """build/ocirun; `make test` builds it, and without it nothing can be said."""
+    path = tree / "build" / "ocirun"
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"{path} is not there: type make")
+    return path
+
+
+@pytest.fixture
+def needs_root() -> None:
+    """For a test outside tests/integration that only root can run."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")

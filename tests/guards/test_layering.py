@@ -1,0 +1,60 @@
+"""The rooms of ARCHITECTURE.md and who may know whom."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guards.sources import TREE, imports, python_files
+
+# Room -> prefixes of modules that nothing in it may import, not even inside a function.
+SYSTEM = ("os", "posix", "subprocess", "socket", "_socket", "fcntl", "select", "signal", "pathlib", "ctypes")
+FORBIDDEN = {
+    "oci_spec": ("runtime", "ctypes", "cffi", "subprocess", "socket", "fcntl"),
+    "runtime/plan": (*SYSTEM, "runtime.host", "runtime.process", "runtime.lifecycle", "runtime.cgroups"),
+    "runtime/host": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.process", "runtime.plan"),
+    "runtime/process": ("oci_spec", "runtime.commands", "runtime.cli", "runtime.lifecycle"),
+    "runtime/cgroups": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.plan"),
+    "runtime/lifecycle": ("runtime.commands", "runtime.cli", "argparse"),
+}
+
+# What a module may import when it is loaded: modules that are built into the interpreter, and ours.
+BUILTIN = {
+    "__future__", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "marshal", "posix", "select", "sys",
+    "time", "_thread", "_signal", "termios", "math", "binascii", "_imp",
+}  # fmt: skip
+
+# Modules off the hot path: each says what it needs a larger module for.
+COLD = {"oci_spec/generate.py": "writes _checker.py, by hand and in a test"}
+
+
+def breaches(room: str, names: set[str]) -> Iterator[str]:
+    for name in names:
+        for prefix in FORBIDDEN[room]:
+            if name == prefix or name.startswith(prefix + "."):
+                yield name
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_does_not_know_what_is_above_it(room: str):
+    """No module of the room imports, anywhere in it, what the room must not know."""
+    found = {name: sorted(breaches(room, imports(name, everywhere=True))) for name in python_files(room)}
+    assert {name: modules for name, modules in found.items() if modules} == {}
+
+
+def test_only_one_module_is_the_door_to_c():
+    """runtime/shim.py alone imports the extension."""
+    rooms = python_files("runtime", "oci_spec")
+    importers = [name for name in rooms if "runtime._shim" in imports(name, everywhere=True)]
+    assert importers in (["runtime/shim.py"], [])
+
+
+@pytest.mark.parametrize("name", python_files("runtime", "oci_spec"))
+def test_a_module_loads_only_what_is_built_in(name: str):
+    """At load a module imports builtin modules and ours; larger ones are imported where a cold path needs them."""
+    foreign = {module for module in imports(name) if module.split(".")[0] not in BUILTIN | {"runtime", "oci_spec"}}
+    assert not foreign or name in COLD
+
+
+def test_cold_modules_exist():
+    """The table of exceptions names no module that is gone."""
+    assert [name for name in COLD if not (TREE / name).exists()] == []
