@@ -1,0 +1,275 @@
+"""The command line: global options, parsing by the commands' tables, and the one place where an error becomes words and an exit status.
+
+The parser is our own: argparse costs 8 ms to import, and callers need what it refuses (long options with one dash, options on both sides of
+the operands). Hot: imports only builtins; help, logging and tracebacks load when they are wanted.
+"""
+
+import posix
+
+from runtime.commands import COMMANDS
+from runtime.errors import OcirunError, system_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from runtime.commands import Operands, Option
+
+GLOBAL_OPTIONS: "tuple[Option, ...]" = (
+    (("--root",), "DIR", "root", "directory of the containers' state (default /run/ocirun, or the user's own)"),
+    (("--log",), "FILE", "log", "append errors to this file, one line each"),
+    (("--log-format",), "FORMAT", "log_format", '"text" (default) or "json"'),
+    (("--log-level",), "LEVEL", "log_level", "error, warning, info or debug; debug is the same as --debug"),
+    (("--debug",), None, "debug", "tell more: warnings in the log, tracebacks on standard error"),
+    (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups (not built yet: refused)"),
+    (("--cgroup-manager",), "NAME", "cgroup_manager", '"cgroupfs" (default), "disabled", or "systemd" (not built yet: refused)'),
+    (("--rootless",), "WHEN", "rootless", 'go on without permission for cgroups: "true", "false" or "auto" (default)'),
+    (("--version", "-v"), None, "version", "print the versions of this build"),
+    (("--help", "-h"), None, "help", "print help, also for one command"),
+)
+CHOICES = {
+    "log_format": ("text", "json"),
+    "log_level": ("error", "warn", "warning", "info", "debug"),
+    "cgroup_manager": ("cgroupfs", "systemd", "disabled"),
+    "rootless": ("true", "false", "auto"),
+}
+INTERRUPTED = 130  # as a shell says it for SIGINT
+
+
+class UsageError(OcirunError):
+    """The command line itself is wrong; nothing was tried."""
+
+
+class Call:
+    """One call of the command line: ``command``, its ``options`` by key (absent: not given), its ``operands``, the ``settings`` (global options)."""
+
+    def __init__(self) -> None:
+        self.command = ""
+        self.settings: "dict[str, Any]" = {}
+        self.options: "dict[str, Any]" = {}
+        self.operands: list[str] = []
+
+    @property
+    def root(self) -> str:
+        """The state directory, absolute."""
+        root: str | None = self.settings.get("root")
+        if not root:
+            from runtime.lifecycle.store import default_root
+
+            return default_root()
+        return root if root[0] == "/" else f"{posix.getcwd()}/{root}"
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that does not stop us; in the log only with --debug, since managers read it as an error."""
+        write(2, f"ocirun: warning: {message}\n")
+        if self.settings.get("debug"):
+            from runtime.commands.log import append
+
+            append(self.settings, "warning", message)
+
+
+def write(descriptor: int, text: str) -> None:
+    """Write all of ``text``. A reader that went away ends the writing, as SIGPIPE would (Python ignores that signal)."""
+    rest = text.encode(errors="surrogateescape")
+    try:
+        while rest:
+            rest = rest[posix.write(descriptor, rest) :]
+    except BrokenPipeError:
+        pass
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line. Returns the exit status; never raises."""
+    call = Call()
+    statuses: "dict[str, int]" = {}
+    try:
+        _hold_standard_descriptors()
+        return _run(call, arguments, statuses)
+    except UsageError as error:
+        _fail(call, error, f"{error}; see 'ocirun {call.command} --help'" if call.command else f"{error}; see 'ocirun --help'")
+        return statuses.get("usage", 1)
+    except OcirunError as error:
+        _fail(call, error, str(error))
+    except OSError as error:  # worded where it is expected; this is the net below
+        place = f"{error.filename}: " if error.filename is not None else ""
+        _fail(call, error, place + system_words(error.errno or 0))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        _fail(call, error, f"internal error: {type(error).__name__}: {error}; run with --debug to see where")
+    return statuses.get("failure", 1)
+
+
+def _hold_standard_descriptors() -> None:
+    """Fill closed descriptors 0 to 2, so that no state file or socket of ours can become somebody's standard output."""
+    for descriptor in (0, 1, 2):
+        try:
+            posix.fstat(descriptor)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest free number
+
+
+def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
+    rest = _parse_globals(call, arguments)
+    if call.settings.get("version"):
+        from runtime.commands.help import version
+
+        write(1, version())
+        return 0
+    if not rest or rest[0] == "help":
+        call.command = "".join(rest[1:2])
+        return _help(call)
+    call.command = rest[0]
+    module = load(call.command)
+    statuses.update(usage=getattr(module, "USAGE_STATUS", 1))
+    options, operands = options_of(module, call.command)
+    parse(call, options, operands[1] is not None, rest[1:])
+    if call.settings.get("help"):
+        return _help(call)
+    _check_settings(call.settings)
+    _check_operands(call, operands)
+    statuses.update(failure=getattr(module, "FAILURE_STATUS", 1))
+    status: int = module.main(call)
+    return status
+
+
+def load(command: str) -> "ModuleType":
+    """The module of a command. UsageError when there is none of this name."""
+    if command not in COMMANDS:
+        call = Call()
+        call.command = command
+        raise UsageError(f'there is no command "{command}"')
+    name = COMMANDS[command][0]
+    return __import__(f"runtime.commands.{name}", fromlist=("main",))
+
+
+def options_of(module: "ModuleType", command: str) -> "tuple[tuple[Option, ...], Operands]":
+    """The tables of a command; a module that serves several verbs has dictionaries by verb."""
+    options, operands = module.OPTIONS, module.OPERANDS
+    return (options[command], operands[command]) if isinstance(options, dict) else (options, operands)
+
+
+def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
+    """Take the options before the command; returns the rest."""
+    names = _by_name(GLOBAL_OPTIONS)
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-") and arguments[index] != "-":
+        index = _take_option(call, {}, names, arguments, index)
+    return arguments[index:]
+
+
+def parse(call: Call, options: "tuple[Option, ...]", reorder: bool, arguments: list[str]) -> None:
+    """Take a command's options and operands. ``reorder``: options may follow operands; else the first operand ends them.
+
+    A command's own option hides a global one of the same name. ``--`` ends the options.
+    """
+    own, names = _by_name(options), _by_name(GLOBAL_OPTIONS)
+    index = 0
+    while index < len(arguments):
+        argument = arguments[index]
+        if argument == "--":
+            call.operands += arguments[index + 1 :]
+            return
+        if argument.startswith("-") and argument != "-":
+            index = _take_option(call, own, names, arguments, index)
+            continue
+        call.operands.append(argument)
+        index += 1
+        if not reorder:
+            rest = arguments[index:]
+            call.operands += rest[1:] if rest[:1] == ["--"] else rest
+            return
+
+
+def _by_name(options: "tuple[Option, ...]") -> "dict[str, Option]":
+    """Options by name without dashes: a long one may come with one dash."""
+    return {name.lstrip("-"): option for option in options for name in option[0]}
+
+
+def _take_option(call: Call, own: "dict[str, Option]", names: "dict[str, Option]", arguments: list[str], index: int) -> int:
+    """Take the option at ``index``, with its value. Returns the index of what follows."""
+    text, equals, value = arguments[index].partition("=")
+    name = text[2:] if text.startswith("--") else text[1:]
+    option, target = own.get(name), call.options
+    if option is None:
+        option, target = names.get(name), call.settings
+    if option is None:
+        if not equals and text[1] != "-" and all(letter in own and own[letter][1] is None for letter in name):
+            for letter in name:  # -td is -t -d
+                _set_switch(call.options, own[letter], "true", text)
+            return index + 1
+        raise UsageError(f"unknown option {text}")
+    if len(option) > 4:
+        raise UsageError(f"{text} is not supported yet: {option[3]}")
+    if option[1] is None:
+        _set_switch(target, option, value if equals else "true", text)
+        return index + 1
+    if not equals:
+        index += 1
+        if index == len(arguments):
+            raise UsageError(f"{text} needs a value ({option[1]})")
+        value = arguments[index]
+    _set_value(target, option, value, text)
+    return index + 1
+
+
+def _set_switch(target: "dict[str, Any]", option: "Option", value: str, text: str) -> None:
+    if value.lower() not in ("true", "false", "1", "0", "t", "f"):
+        raise UsageError(f'{text}="{value}": a switch is true or false')
+    target[option[2]] = value.lower() in ("true", "1", "t")
+
+
+def _set_value(target: "dict[str, Any]", option: "Option", value: str, text: str) -> None:
+    metavar, key = option[1] or "", option[2]
+    if metavar.endswith("..."):
+        target.setdefault(key, []).append(value)
+    elif metavar == "N":
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
+            raise UsageError(f'{text} "{value}": an unsigned number is needed')
+        target[key] = int(value)
+    else:
+        target[key] = value
+
+
+def _check_settings(settings: "dict[str, Any]") -> None:
+    for key, allowed in CHOICES.items():
+        value = settings.get(key)
+        if value is not None and value not in allowed:
+            raise UsageError(f'--{key.replace("_", "-")} "{value}": one of {", ".join(allowed)} is needed')
+    if settings.get("log_level") == "debug":
+        settings["debug"] = True
+    if settings.get("systemd_cgroup") or settings.get("cgroup_manager") == "systemd":
+        name = "--systemd-cgroup" if settings.get("systemd_cgroup") else "--cgroup-manager systemd"
+        raise OcirunError(f"{name} is not supported yet: use the cgroupfs manager")
+
+
+def _check_operands(call: Call, operands: "Operands") -> None:
+    least, most, usage = operands
+    count = len(call.operands)
+    if count < least:
+        raise UsageError(f'"{call.command}" needs {usage}')
+    if most is not None and count > most:
+        raise UsageError(f'"{call.command}" takes only {usage}' if usage else f'"{call.command}" takes no operands')
+
+
+def _help(call: Call) -> int:
+    from runtime.commands.help import overview, page
+
+    write(1, page(call.command) if call.command else overview())
+    return 0
+
+
+def _fail(call: Call, error: BaseException, message: str) -> None:
+    """Tell the failure on standard error, and in the log, where managers look for exactly one line."""
+    from runtime.commands.log import append
+
+    if call.settings.get("debug"):
+        import traceback
+
+        write(2, "".join(traceback.format_exception(error)))
+    write(2, f"ocirun: {message}\n")
+    try:
+        append(call.settings, "error", message)
+    except OSError as failure:
+        write(2, f"ocirun: warning: log file {failure.filename}: {system_words(failure.errno or 0)}\n")
