@@ -1,0 +1,113 @@
+/* Standard input, output and error: a terminal of the container, or what the caller gave. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+#define DEVPTS_MAGIC 0x1cd1 /* linux/magic.h */
+
+/* The multiplexer of the container's devpts, not whatever its /dev/ptmx is (CVE-2025-52565). */
+static int open_multiplexer(struct context *ctx)
+{
+	struct statfs fs;
+	int fd = root_open(ctx, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+	if (fd < 0) {
+		errno = -fd;
+		return failed(ctx, STEP_OPEN);
+	}
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != DEVPTS_MAGIC) {
+		close(fd);
+		errno = ENOTTY;
+		return failed(ctx, STEP_VERIFY);
+	}
+	return fd;
+}
+
+static int bind_console(struct context *ctx, int terminal)
+{
+	int target = root_open_target(ctx, "/dev/console", false);
+	if (target < 0) {
+		errno = -target;
+		return failed(ctx, STEP_CREATE);
+	}
+	int tree = sys_open_tree(terminal, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	int r = tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
+	if (r == 0 && sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		r = failed(ctx, STEP_MOVE_MOUNT);
+	if (tree >= 0)
+		close(tree);
+	close(target);
+	return r;
+}
+
+static int take_terminal(struct context *ctx, const struct plan_op *op, int terminal)
+{
+	struct winsize size = {.ws_col = (unsigned short)op->number[0], .ws_row = (unsigned short)op->number[1]};
+	if ((size.ws_col || size.ws_row) && ioctl(terminal, TIOCSWINSZ, &size) < 0)
+		return failed(ctx, STEP_PTY);
+	if (fchown(terminal, (uid_t)op->number[3], (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
+		return failed(ctx, STEP_CHOWN);
+	int r = op->number[2] ? bind_console(ctx, terminal) : 0;
+	if (r < 0)
+		return r;
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(terminal, fd) < 0)
+			return failed(ctx, STEP_PTY);
+	return ioctl(0, TIOCSCTTY, 0) < 0 ? failed(ctx, STEP_PTY) : 0;
+}
+
+/* The other end goes to the parent; the terminal is opened from it by descriptor, never by name. */
+int op_console(struct context *ctx, const struct plan_op *op)
+{
+	int master = open_multiplexer(ctx);
+	if (master < 0)
+		return master;
+	int unlock = 0;
+	int terminal = ioctl(master, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(master, TIOCGPTPEER_, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int r = terminal < 0 ? failed(ctx, STEP_PTY) : take_terminal(ctx, op, terminal);
+	if (r == 0)
+		r = report(ctx, REPORT_CONSOLE, 0, master);
+	if (terminal >= 0)
+		close(terminal);
+	close(master);
+	return r;
+}
+
+static bool is_null(const struct stat *st) { return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3); }
+
+/* The host's /dev/null is a descriptor of a host file system: replaced by the container's, if that is one. */
+static void replace_null(struct context *ctx, int fd)
+{
+	struct stat st;
+	int null = root_open(ctx, "/dev/null", O_RDWR);
+	if (null < 0)
+		return;
+	if (fstat(null, &st) == 0 && is_null(&st))
+		dup2(null, fd);
+	close(null);
+}
+
+/* So that /dev/stdout opens for a user that is not root. A pipe or file that cannot be given away stays as it is. */
+int op_stdio(struct context *ctx, const struct plan_op *op)
+{
+	struct stat st;
+	for (int fd = 0; fd < 3; fd++) {
+		if (fstat(fd, &st) < 0)
+			continue;
+		if (is_null(&st)) {
+			replace_null(ctx, fd);
+		} else if (st.st_uid != (uid_t)op->number[0] && fchown(fd, (uid_t)op->number[0], (gid_t)-1) < 0 && errno != EPERM &&
+			   errno != EINVAL && errno != EROFS) {
+			return failed(ctx, STEP_CHOWN);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* Who the user's program is and what it may do. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+#define MAX_GROUPS 65536 /* the kernel's NGROUPS_MAX */
+
+int op_no_new_privs(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? failed(ctx, STEP_PRCTL) : 0;
+}
+
+int op_bounding(struct context *ctx, const struct plan_op *op)
+{
+	for (unsigned cap = 0; cap < 64; cap++) {
+		if (op->number[0] >> cap & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return errno == EINVAL ? 0 : failed(ctx, STEP_PRCTL); /* EINVAL: past the kernel's last one */
+	}
+	return 0;
+}
+
+/* The list holds the ids as decimal strings: strict, the parent wrote them. */
+static int set_groups(struct context *ctx, const struct plan_op *op)
+{
+	static gid_t groups[MAX_GROUPS];
+	size_t count = 0;
+	for (const char *s = next_text(ctx, op, 0, NULL); s && count < MAX_GROUPS; s = next_text(ctx, op, 0, s))
+		groups[count++] = (gid_t)strtoul(s, NULL, 10);
+	return setgroups(count, groups) < 0 ? failed(ctx, STEP_SETGROUPS) : 0;
+}
+
+int op_user(struct context *ctx, const struct plan_op *op)
+{
+	uid_t uid = (uid_t)op->number[0];
+	gid_t gid = (gid_t)op->number[1];
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
+		return failed(ctx, STEP_PRCTL);
+	int r = op->number[2] ? set_groups(ctx, op) : 0;
+	if (r < 0)
+		return r;
+	if (setresgid(gid, gid, gid) < 0)
+		return failed(ctx, STEP_SETGID);
+	if (setresuid(uid, uid, uid) < 0)
+		return failed(ctx, STEP_SETUID);
+	if (prctl(PR_SET_KEEPCAPS, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return failed(ctx, STEP_PRCTL);
+	return 0;
+}
+
+/* Exactly the sets asked for (CVE-2022-29162): what the caller had as inheritable or ambient is gone. */
+int op_capabilities(struct context *ctx, const struct plan_op *op)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[2];
+	for (int i = 0; i < 2; i++)
+		sets[i] = (struct __user_cap_data_struct){
+			.effective = (uint32_t)(op->number[0] >> (32 * i)),
+			.permitted = (uint32_t)(op->number[1] >> (32 * i)),
+			.inheritable = (uint32_t)(op->number[2] >> (32 * i)),
+		};
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return failed(ctx, STEP_PRCTL);
+	if (syscall(SYS_capset, &header, sets) < 0)
+		return failed(ctx, STEP_CAPSET);
+	for (unsigned long cap = 0; cap < 64; cap++) {
+		ctx->detail = (int64_t)cap;
+		if (op->number[3] >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return failed(ctx, STEP_PRCTL);
+	}
+	return 0;
+}
+
+/* The last but one operation: what follows in init is execve alone, so the profile need allow nothing more. */
+int op_seccomp(struct context *ctx, const struct plan_op *op)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)(op->string[0].length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)text(ctx, op, 0),
+	};
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned long)op->number[0], &program) < 0)
+		return failed(ctx, STEP_SECCOMP);
+	return 0;
+}

@@ -1,0 +1,127 @@
+/* What the operations of the init program share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "plan.h"
+
+#define MAX_CGROUPS 32
+#define MAX_NAMESPACES 8
+
+/* One per process: everything that an operation may leave for a later one. A descriptor that is not open is -1. */
+struct context {
+	const struct plan_header *plan;
+	const struct plan_op *ops;
+	const char *base; /* of the plan: what plan_string offsets count from */
+	uint32_t index;	  /* of the operation that runs */
+	enum plan_step step;
+	int64_t detail; /* goes to the parent with a failure */
+	int channel;	/* to the parent until `created`, to `start` after it */
+	int cgroup[MAX_CGROUPS];
+	uint32_t cgroups;
+	int namespace[MAX_NAMESPACES];
+	int tree; /* detached mount sent by the parent, for the next operation */
+	int root; /* the container's root, as a mount */
+	int proc; /* private procfs, attached nowhere */
+	int null; /* verified /dev/null of the host */
+	int mask; /* attached empty directory that later masks are cloned from */
+	const char *program_path;
+	char **arguments, **environment;
+	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
+};
+
+/* An operation returns 0 or -errno and says in ctx->step what it was trying. */
+typedef int (*operation)(struct context *ctx, const struct plan_op *op);
+int run_operation(struct context *ctx, const struct plan_op *op);
+
+/* wire.c */
+int wire_load(struct context *ctx, int fd);
+int wire_check(const void *data, size_t size);
+/* The string `i` of `op`: never NULL; "" when absent. */
+const char *text(const struct context *ctx, const struct plan_op *op, int i);
+bool has_text(const struct plan_op *op, int i);
+/* Walks a list: NULL starts it, NULL ends it. */
+const char *next_text(const struct context *ctx, const struct plan_op *op, int i, const char *current);
+/* The list as a NULL-terminated array, from the start-up arena; NULL when it does not fit. */
+char **text_array(const struct context *ctx, const struct plan_op *op, int i);
+int report(struct context *ctx, enum report_kind kind, int error, int fd);
+int await_reply(struct context *ctx);
+int report_times(struct context *ctx, int error, int64_t start, int64_t end);
+/* Returns -errno after noting what was tried. */
+int failed(struct context *ctx, enum plan_step step);
+
+/* resolve.c: every path below the container's root goes through these. All return a descriptor or -errno.
+ * `path` is the container's (absolute or not); symlinks are followed inside the root only, magic links never. */
+int root_open(struct context *ctx, const char *path, int flags);
+/* The directory that holds the last component of `path`; that component is copied to `name` (NAME_MAX + 1 bytes).
+ * Missing directories are made with mode 0755. */
+int root_open_parent(struct context *ctx, const char *path, char *name);
+/* The existing path, or a new empty directory or regular file. */
+int root_open_target(struct context *ctx, const char *path, bool directory);
+/* Opens again what the O_PATH descriptor `fd` is, through the private procfs. */
+int reopen(struct context *ctx, int fd, int flags);
+/* Opens `path`, relative to the private procfs, verifying that it is procfs and nothing is mounted over it. */
+int proc_open(struct context *ctx, const char *path, int flags);
+int write_all(int fd, const char *data, size_t length);
+
+#define OPERATION(name) int op_##name(struct context *ctx, const struct plan_op *op)
+/* namespaces.c */
+OPERATION(oom_score_adj);
+OPERATION(dumpable);
+OPERATION(open_cgroup);
+OPERATION(open_namespace);
+OPERATION(join_namespace);
+OPERATION(join_process);
+OPERATION(unshare);
+OPERATION(become);
+OPERATION(time_offsets);
+OPERATION(fork);
+OPERATION(enter_cgroups);
+OPERATION(setsid);
+/* rootfs.c */
+OPERATION(propagation);
+OPERATION(open_tree);
+OPERATION(root);
+OPERATION(proc_handle);
+OPERATION(pivot);
+OPERATION(enter_root);
+OPERATION(root_readonly);
+OPERATION(root_propagation);
+/* mounts.c */
+OPERATION(mount);
+OPERATION(bind);
+OPERATION(remount);
+/* paths.c */
+OPERATION(symlink);
+OPERATION(device);
+OPERATION(device_bind);
+OPERATION(mask);
+OPERATION(readonly);
+/* settings.c */
+OPERATION(hostname);
+OPERATION(domainname);
+OPERATION(sysctl);
+OPERATION(rlimit);
+OPERATION(umask);
+OPERATION(keyring);
+/* console.c */
+OPERATION(console);
+OPERATION(stdio);
+/* hooks.c */
+OPERATION(run_hook);
+/* identity.c */
+OPERATION(no_new_privs);
+OPERATION(bounding);
+OPERATION(user);
+OPERATION(capabilities);
+OPERATION(seccomp);
+/* program.c */
+OPERATION(cwd);
+OPERATION(program);
+OPERATION(wait_start);
+OPERATION(keep_descriptors);
+OPERATION(place_descriptors);
+OPERATION(exec);

@@ -1,0 +1,163 @@
+/* Namespaces, credentials in a user namespace, and the place in the cgroups. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+#define NS_GET_NSTYPE_ 0xb703 /* linux/nsfs.h */
+
+static int write_file(struct context *ctx, const char *path, const char *data)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = write_all(fd, data, strlen(data));
+	close(fd);
+	return r < 0 ? failed(ctx, STEP_WRITE) : 0;
+}
+
+static const char *decimal(int64_t value, char buffer[24])
+{
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char *p = buffer + 23;
+	*p = '\0';
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (value < 0)
+		*--p = '-';
+	return p;
+}
+
+/* Runs before `dumpable`: the files in /proc of a process that is not dumpable belong to the host's root. */
+int op_oom_score_adj(struct context *ctx, const struct plan_op *op)
+{
+	char buffer[24];
+	return write_file(ctx, "/proc/self/oom_score_adj", decimal((int64_t)op->number[0], buffer));
+}
+
+/* CVE-2016-9962: nobody in a joined namespace may trace init or open its descriptors. */
+int op_dumpable(struct context *ctx, const struct plan_op *op)
+{
+	return prctl(PR_SET_DUMPABLE, op->number[0]) < 0 ? failed(ctx, STEP_PRCTL) : 0;
+}
+
+/* Opened while init has the caller's credentials, which the kernel checks again at the write. */
+int op_open_cgroup(struct context *ctx, const struct plan_op *op)
+{
+	if (ctx->cgroups == MAX_CGROUPS) {
+		errno = E2BIG;
+		return failed(ctx, STEP_PLAN);
+	}
+	int fd = open(text(ctx, op, 0), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	ctx->cgroup[ctx->cgroups++] = fd;
+	return 0;
+}
+
+/* On v1 the file is `tasks`: a thread that moves itself does not take the kernel's lock over all thread groups. */
+int op_enter_cgroups(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	for (uint32_t i = 0; i < ctx->cgroups; i++) {
+		ctx->detail = i;
+		if (write_all(ctx->cgroup[i], "0", 1) < 0)
+			return failed(ctx, STEP_WRITE);
+		close(ctx->cgroup[i]);
+	}
+	ctx->cgroups = 0;
+	return 0;
+}
+
+int op_open_namespace(struct context *ctx, const struct plan_op *op)
+{
+	if (op->number[1] >= MAX_NAMESPACES) {
+		errno = EINVAL;
+		return failed(ctx, STEP_PLAN);
+	}
+	int fd = open(text(ctx, op, 0), O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	if (ioctl(fd, NS_GET_NSTYPE_) != (int)op->number[0]) {
+		close(fd);
+		errno = EINVAL;
+		return failed(ctx, STEP_VERIFY);
+	}
+	ctx->namespace[op->number[1]] = fd;
+	return 0;
+}
+
+int op_join_namespace(struct context *ctx, const struct plan_op *op)
+{
+	if (op->number[1] >= MAX_NAMESPACES || ctx->namespace[op->number[1]] < 0) {
+		errno = EINVAL;
+		return failed(ctx, STEP_PLAN);
+	}
+	int fd = ctx->namespace[op->number[1]];
+	int r = setns(fd, (int)op->number[0]) < 0 ? failed(ctx, STEP_SETNS) : 0;
+	close(fd);
+	ctx->namespace[op->number[1]] = -1;
+	return r;
+}
+
+/* exec: all namespaces of the container in one call, so that no order of joining can be wrong. */
+int op_join_process(struct context *ctx, const struct plan_op *op)
+{
+	if (op->number[0] && setns(FD_EXTRA, (int)op->number[0]) < 0)
+		return failed(ctx, STEP_SETNS);
+	close(FD_EXTRA);
+	return 0;
+}
+
+int op_unshare(struct context *ctx, const struct plan_op *op)
+{
+	return unshare((int)op->number[0]) < 0 ? failed(ctx, STEP_UNSHARE) : 0;
+}
+
+/* Becomes the root of a new user namespace, once the parent has written its maps. */
+int op_become(struct context *ctx, const struct plan_op *op)
+{
+	uid_t uid = (uid_t)op->number[0];
+	gid_t gid = (gid_t)op->number[1];
+	if (setresgid(gid, gid, gid) < 0)
+		return failed(ctx, STEP_SETGID);
+	if (setresuid(uid, uid, uid) < 0)
+		return failed(ctx, STEP_SETUID);
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? failed(ctx, STEP_PRCTL) : 0;
+}
+
+int op_time_offsets(struct context *ctx, const struct plan_op *op)
+{
+	return write_file(ctx, "/proc/self/timens_offsets", text(ctx, op, 0));
+}
+
+/*
+ * Enters the new or joined pid and time namespaces, which only children do. The child is the caller's sibling, so
+ * the parent can wait for it; the kernel translates its pid for the parent in SCM_CREDENTIALS. This process ends.
+ */
+int op_fork(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		return failed(ctx, STEP_FORK);
+	if (pid > 0)
+		_exit(0);
+	int r = report(ctx, REPORT_FORKED, 0, -1);
+	return r < 0 ? r : await_reply(ctx);
+}
+
+int op_setsid(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	return setsid() < 0 ? failed(ctx, STEP_SETSID) : 0;
+}

@@ -1,0 +1,185 @@
+/* From the entered root to the user's program. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+#define PATH_SIZE 4096
+
+/* CVE-2024-21626: a working directory outside the root would show as unreachable. */
+int op_cwd(struct context *ctx, const struct plan_op *op)
+{
+	char here[PATH_SIZE];
+	int fd = root_open_target(ctx, text(ctx, op, 0), true);
+	if (fd < 0) {
+		errno = -fd;
+		return failed(ctx, STEP_MKDIR);
+	}
+	int r = fchdir(fd) < 0 ? failed(ctx, STEP_CHDIR) : 0;
+	close(fd);
+	if (r < 0)
+		return r;
+	if (!getcwd(here, sizeof here))
+		return failed(ctx, STEP_CHDIR);
+	if (here[0] != '/') {
+		errno = ENOENT;
+		return failed(ctx, STEP_VERIFY);
+	}
+	return 0;
+}
+
+/* HOME from the container's passwd: "name:password:uid:gid:gecos:home:shell". */
+static const char *find_home(uint64_t uid)
+{
+	static char buffer[1 << 16], home[PATH_SIZE + 6] = "HOME=/";
+	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return home;
+	ssize_t n = read(fd, buffer, sizeof buffer - 1);
+	close(fd);
+	for (char *line = buffer, *end; n > 0 && line < buffer + n; line = end + 1) {
+		end = strchrnul(line, '\n');
+		*end = '\0';
+		char *field[7] = {line};
+		int count = 1;
+		for (char *p = line; *p && count < 7; p++)
+			if (*p == ':') {
+				*p = '\0';
+				field[count++] = p + 1;
+			}
+		char *stop;
+		if (count >= 6 && strtoull(field[2], &stop, 10) == uid && stop > field[2] && *stop == '\0' && strlen(field[5]) < PATH_SIZE &&
+		    field[5][0] == '/') {
+			strcpy(home + 5, field[5]);
+			break;
+		}
+	}
+	return home;
+}
+
+/* As execvp would see it, but before the wait for `start`: managers need `create` to fail. */
+static int examine(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static int search(struct context *ctx, const char *name, const char *directories)
+{
+	static char candidate[PATH_SIZE];
+	size_t length = strlen(name);
+	int result = -ENOENT;
+	for (const char *start = directories, *end;; start = end + 1) {
+		end = strchrnul(start, ':');
+		size_t size = (size_t)(end - start);
+		if (size + length + 2 <= sizeof candidate) {
+			memcpy(candidate, size ? start : ".", size ? size : 1);
+			size += size ? 0 : 1;
+			candidate[size] = '/';
+			memcpy(candidate + size + 1, name, length + 1);
+			int r = examine(candidate);
+			if (r == 0) {
+				ctx->program_path = candidate;
+				return 0;
+			}
+			if (r == -EACCES)
+				result = r;
+		}
+		if (*end == '\0')
+			return result;
+	}
+}
+
+int op_program(struct context *ctx, const struct plan_op *op)
+{
+	ctx->arguments = text_array(ctx, op, 0);
+	ctx->environment = text_array(ctx, op, 1);
+	if (!ctx->arguments || !ctx->environment)
+		return failed(ctx, STEP_LOOKUP);
+	if (op->number[1]) {
+		size_t n = 0;
+		while (ctx->environment[n])
+			n++;
+		ctx->environment[n] = (char *)find_home(op->number[0]);
+	}
+	const char *name = ctx->arguments[0] ? ctx->arguments[0] : "";
+	ctx->program_path = name;
+	int r = *name == '\0' ? -ENOENT : strchr(name, '/') ? examine(name) : search(ctx, name, text(ctx, op, 2));
+	if (r == 0)
+		return 0;
+	errno = -r;
+	return failed(ctx, STEP_LOOKUP);
+}
+
+/* The start channel: a connection is the order to go on. It closes by the execve, or carries the failure. */
+int op_wait_start(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	close(ctx->channel);
+	ctx->channel = -1;
+	do
+		ctx->channel = accept4(FD_EXTRA, NULL, NULL, SOCK_CLOEXEC);
+	while (ctx->channel < 0 && (errno == EINTR || errno == ECONNABORTED));
+	if (ctx->channel < 0)
+		_exit(EXIT_FAILURE); /* nobody could be told */
+	close(FD_EXTRA);
+	return 0;
+}
+
+/*
+ * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener and
+ * the caller's `count` descriptors from FD_KEPT, which stand at 3 when the program runs (LISTEN_FDS).
+ */
+int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
+{
+	unsigned last = FD_KEPT + (unsigned)op->number[0];
+	if (op->number[0] > 1024) {
+		errno = E2BIG;
+		return failed(ctx, STEP_PLAN);
+	}
+	if (sys_close_range(last, ~0U, 0) < 0)
+		return failed(ctx, STEP_OPEN);
+	close(FD_ROOT);
+	ctx->root = ctx->proc = ctx->null = ctx->mask = ctx->tree = -1;
+	return 0;
+}
+
+/* The kept descriptors go down to 3; the channel, which may stand in their way, goes up and stays close-on-exec. */
+static int place_kept(struct context *ctx, unsigned count)
+{
+	int channel = fcntl(ctx->channel, F_DUPFD_CLOEXEC, (int)(FD_KEPT + count));
+	if (channel < 0)
+		return -errno;
+	for (unsigned i = 0; i < count; i++)
+		if (dup2((int)(FD_KEPT + i), (int)(3 + i)) < 0)
+			return -errno;
+	ctx->channel = channel;
+	return sys_close_range(3 + count, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int op_exec(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	execve(ctx->program_path, ctx->arguments, ctx->environment);
+	return failed(ctx, STEP_EXEC);
+}
+
+int op_place_descriptors(struct context *ctx, const struct plan_op *op)
+{
+	int r = op->number[0] ? place_kept(ctx, (unsigned)op->number[0]) : 0;
+	if (r == 0)
+		return 0;
+	errno = -r;
+	return failed(ctx, STEP_OPEN);
+}

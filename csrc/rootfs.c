@@ -1,0 +1,165 @@
+/* The container's root: attached at root.path, entered, made read-only. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+static int set_propagation(int fd, const char *path, unsigned flags, uint64_t propagation)
+{
+	struct mount_attr attr = {.propagation = propagation};
+	return sys_mount_setattr(fd, path, flags, &attr, sizeof attr);
+}
+
+int op_propagation(struct context *ctx, const struct plan_op *op)
+{
+	if (set_propagation(AT_FDCWD, "/", AT_RECURSIVE, op->number[0]) < 0)
+		return failed(ctx, STEP_MOUNT_SETATTR);
+	return 0;
+}
+
+/* On the container's side: the tree is of init's own mount namespace. */
+int op_open_tree(struct context *ctx, const struct plan_op *op)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->number[0] ? AT_RECURSIVE : 0);
+	ctx->tree = sys_open_tree(AT_FDCWD, text(ctx, op, 0), flags);
+	return ctx->tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
+}
+
+/* pivot_root refuses a shared parent mount. Only a mount's root can be changed: climb to it. */
+static int make_parent_private(struct context *ctx, const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	while (set_propagation(fd, "", AT_EMPTY_PATH, MS_PRIVATE) < 0) {
+		int up = errno == EINVAL ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+		if (up < 0)
+			return failed(ctx, STEP_MOUNT_SETATTR);
+		close(fd);
+		fd = up;
+	}
+	close(fd);
+	return 0;
+}
+
+/* Hooks find the root at root.path. In a user namespace that path may be closed to init: then it covers `/`,
+ * which nothing below looks up through. */
+static int attach_root(struct context *ctx, const char *path)
+{
+	int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0 && errno == EACCES)
+		target = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = sys_move_mount(ctx->root, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	close(target);
+	return r < 0 ? failed(ctx, STEP_MOVE_MOUNT) : 0;
+}
+
+int op_root(struct context *ctx, const struct plan_op *op)
+{
+	const char *path = text(ctx, op, 0);
+	if (!op->number[0]) { /* no mount namespace of its own: nothing is attached */
+		ctx->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
+	}
+	if (op->number[1]) {
+		int r = make_parent_private(ctx, path);
+		if (r < 0)
+			return r;
+	}
+	ctx->root = ctx->tree;
+	ctx->tree = -1;
+	if (ctx->root < 0)
+		ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (ctx->root < 0)
+		return failed(ctx, STEP_OPEN_TREE);
+	return attach_root(ctx, path);
+}
+
+/* A procfs that no configured mount can cover. Where the kernel does not allow a new one (the pid namespace is not
+ * ours, or procfs here is partly hidden), a private copy of the host's serves. */
+int op_proc_handle(struct context *ctx, const struct plan_op *op)
+{
+	int fd = op->number[0] ? -1 : sys_fsopen("proc", FSOPEN_CLOEXEC);
+	if (fd >= 0) {
+		if (sys_fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+			ctx->proc = sys_fsmount(fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+		close(fd);
+	}
+	if (ctx->proc < 0)
+		ctx->proc = sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return ctx->proc < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
+}
+
+static int pivot(struct context *ctx)
+{
+	if (syscall(SYS_pivot_root, ".", ".") < 0)
+		return failed(ctx, STEP_PIVOT_ROOT);
+	/* The old root lies over the new one at `.`: its going must not reach the host. */
+	if (set_propagation(AT_FDCWD, ".", AT_RECURSIVE, MS_SLAVE) < 0)
+		return failed(ctx, STEP_MOUNT_SETATTR);
+	return umount2(".", MNT_DETACH) < 0 ? failed(ctx, STEP_UMOUNT) : 0;
+}
+
+/* --no-pivot, for a root on the initial ramfs. What the host mounted stays reachable to a process that may leave a
+ * chroot; its procfs and sysfs are taken away, as other runtimes do. */
+static int move(struct context *ctx)
+{
+	int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (slash < 0)
+		return failed(ctx, STEP_OPEN);
+	umount2("/proc", MNT_DETACH);
+	umount2("/sys", MNT_DETACH);
+	int r = sys_move_mount(ctx->root, "", slash, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	close(slash);
+	if (r < 0)
+		return failed(ctx, STEP_MOVE_MOUNT);
+	return chroot(".") < 0 ? failed(ctx, STEP_CHROOT) : 0;
+}
+
+int op_pivot(struct context *ctx, const struct plan_op *op)
+{
+	if (fchdir(ctx->root) < 0)
+		return failed(ctx, STEP_CHDIR);
+	int r = 0;
+	if (op->number[0] == PIVOT_ROOT)
+		r = pivot(ctx);
+	else if (op->number[0] == PIVOT_MOVE)
+		r = move(ctx);
+	else if (chroot(".") < 0)
+		r = failed(ctx, STEP_CHROOT);
+	if (r < 0)
+		return r;
+	return chdir("/") < 0 ? failed(ctx, STEP_CHDIR) : 0;
+}
+
+/* exec: the container's root, which is not its namespace's after --no-pivot. */
+int op_enter_root(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	if (fchdir(FD_ROOT) < 0)
+		return failed(ctx, STEP_CHDIR);
+	if (chroot(".") < 0)
+		return failed(ctx, STEP_CHROOT);
+	ctx->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
+}
+
+int op_root_readonly(struct context *ctx, const struct plan_op *op)
+{
+	(void)op;
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	return sys_mount_setattr(ctx->root, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+}
+
+int op_root_propagation(struct context *ctx, const struct plan_op *op)
+{
+	return set_propagation(ctx->root, "", AT_EMPTY_PATH, op->number[0]) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+}

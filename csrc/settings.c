@@ -1,0 +1,60 @@
+/* Names, sysctls, resource limits: single settings of the kernel. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "kernel.h"
+
+int op_hostname(struct context *ctx, const struct plan_op *op)
+{
+	return sethostname(text(ctx, op, 0), op->string[0].length) < 0 ? failed(ctx, STEP_WRITE) : 0;
+}
+
+int op_domainname(struct context *ctx, const struct plan_op *op)
+{
+	return setdomainname(text(ctx, op, 0), op->string[0].length) < 0 ? failed(ctx, STEP_WRITE) : 0;
+}
+
+int op_sysctl(struct context *ctx, const struct plan_op *op)
+{
+	int fd = proc_open(ctx, text(ctx, op, 0), O_WRONLY);
+	if (fd < 0) {
+		errno = -fd;
+		return failed(ctx, STEP_OPEN);
+	}
+	int r = write_all(fd, text(ctx, op, 1), op->string[1].length);
+	close(fd);
+	return r < 0 ? failed(ctx, STEP_WRITE) : 0;
+}
+
+int op_rlimit(struct context *ctx, const struct plan_op *op)
+{
+	struct rlimit limit = {.rlim_cur = op->number[1], .rlim_max = op->number[2]};
+	return setrlimit((int)op->number[0], &limit) < 0 ? failed(ctx, STEP_RLIMIT) : 0;
+}
+
+int op_umask(struct context *ctx, const struct plan_op *op)
+{
+	(void)ctx;
+	umask((mode_t)op->number[0]);
+	return 0;
+}
+
+#define SESSION_KEYRING_PERMISSIONS 0x3f1b0000 /* the kernel's own, and search for the user that init becomes */
+
+/* A kernel without keyrings, or a filter around us that refuses them, is no reason to fail. */
+int op_keyring(struct context *ctx, const struct plan_op *op)
+{
+	long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, text(ctx, op, 0), 0, 0, 0);
+	if (keyring < 0)
+		return errno == ENOSYS || errno == EPERM || errno == EDQUOT ? 0 : failed(ctx, STEP_KEYRING);
+	syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, SESSION_KEYRING_PERMISSIONS, 0, 0);
+	return 0;
+}

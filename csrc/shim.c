@@ -1,0 +1,278 @@
+/* The parent's side of the C: starting init and talking to it. No policy. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "plan.h"
+#include "shim.h"
+
+struct spawn_arguments {
+	const struct shim_spawn *how;
+	int error;
+};
+
+/* Everything is first copied above the places it goes to, so that no move can overwrite another's source. */
+static int place_descriptors(const struct shim_spawn *how)
+{
+	int base = FD_KEPT + how->kept_count;
+	int moved[FD_KEPT];
+	for (int i = 0; i < FD_KEPT; i++) {
+		int fd = i < 3 ? how->stdio[i] : how->fixed[i - 3];
+		moved[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, base);
+		if (fd >= 0 && moved[i] < 0)
+			return -errno;
+	}
+	int init = fcntl(how->init, F_DUPFD_CLOEXEC, base);
+	if (init < 0)
+		return -errno;
+	/* The caller's are 3 and on, in order: from the top down none is overwritten before it has moved. */
+	for (int i = how->kept_count - 1; i >= 0; i--)
+		if (dup2(how->kept[i], FD_KEPT + i) < 0)
+			return -errno;
+	for (int i = 0; i < FD_KEPT; i++)
+		if (moved[i] < 0)
+			close(i);
+		else if (dup2(moved[i], i) < 0)
+			return -errno;
+	if (dup2(init, base) < 0)
+		return -errno;
+	fcntl(base, F_SETFD, FD_CLOEXEC);
+	return sys_close_range((unsigned)base + 1, ~0U, 0) < 0 ? -errno : base;
+}
+
+/* Runs on the parent's memory while the parent waits: async-signal-safe calls only, all signals blocked. Python's
+ * ignored signals would stay ignored in the container's program. */
+static int start_init(void *data)
+{
+	struct spawn_arguments *arguments = data;
+	struct sigaction fallback = {.sa_handler = SIG_DFL};
+	for (int i = 1; i < NSIG; i++)
+		sigaction(i, &fallback, NULL);
+	int init = place_descriptors(arguments->how);
+	if (init >= 0) {
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		char *argv[] = {"ocirun-init", NULL}, *envp[] = {NULL};
+		syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
+		init = -errno;
+	}
+	arguments->error = init;
+	_exit(127);
+}
+
+int shim_spawn(const struct shim_spawn *how)
+{
+	static const size_t size = 64 * 1024;
+	struct spawn_arguments arguments = {.how = how};
+	char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (stack == MAP_FAILED)
+		return -errno;
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int pid = clone(start_init, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, &arguments);
+	int error = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	munmap(stack, size);
+	if (pid < 0)
+		return -error;
+	if (arguments.error == 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return arguments.error;
+}
+
+static int copy_file(int from, int to)
+{
+	struct stat st;
+	if (fstat(from, &st) < 0)
+		return -errno;
+	for (off_t offset = 0; offset < st.st_size;) {
+		ssize_t n = sendfile(to, from, &offset, (size_t)(st.st_size - offset));
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+	}
+	return 0;
+}
+
+/* vm.memfd_noexec=2 refuses executable memfds: an unlinked file, opened again for reading only, cannot be written
+ * to either, since its only writable descriptor is closed before it runs. */
+static int unlinked_file(const char *directory)
+{
+	return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
+}
+
+static int seal(int fd, int memfd)
+{
+	if (memfd)
+		return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : fd;
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int readable = open(path, O_RDONLY | O_CLOEXEC);
+	int error = -errno;
+	close(fd);
+	return readable < 0 ? error : readable;
+}
+
+int shim_program(const char *path, const char *directory)
+{
+	int from = open(path, O_RDONLY | O_CLOEXEC);
+	if (from < 0)
+		return -errno;
+	int memfd = 1;
+	int to = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (to < 0 && errno == EINVAL)
+		to = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (to < 0 && errno == EACCES) {
+		memfd = 0;
+		to = unlinked_file(directory);
+	}
+	int r = to < 0 ? -errno : copy_file(from, to);
+	close(from);
+	if (r == 0 && (r = seal(to, memfd)) >= 0)
+		return r;
+	if (to >= 0 && memfd)
+		close(to);
+	return r;
+}
+
+int shim_socketpair(int ends[2])
+{
+	int on = 1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	return setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
+}
+
+static int address(struct sockaddr_un *where, const char *path)
+{
+	size_t length = strlen(path);
+	if (length >= sizeof where->sun_path)
+		return -ENAMETOOLONG;
+	where->sun_family = AF_UNIX;
+	memcpy(where->sun_path, path, length + 1);
+	return 0;
+}
+
+int shim_listen(const char *path)
+{
+	struct sockaddr_un where;
+	int r = address(&where, path);
+	int fd = r < 0 ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&where, sizeof where) == 0 && listen(fd, 1) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+static int connect_to(const char *path, int type)
+{
+	struct sockaddr_un where;
+	int r = address(&where, path);
+	if (r < 0)
+		return r;
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&where, sizeof where) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+int shim_connect(const char *path) { return connect_to(path, SOCK_SEQPACKET); }
+
+int shim_receive(int socket, struct report *report, int *pid, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec part = {.iov_base = report, .iov_len = sizeof *report};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t n;
+	*pid = 0;
+	*fd = -1;
+	do
+		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 && errno != ECONNRESET ? -errno : 0;
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+			memcpy(fd, CMSG_DATA(h), sizeof *fd);
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS)
+			*pid = ((struct ucred *)CMSG_DATA(h))->pid;
+	}
+	return n == (ssize_t)sizeof *report ? 1 : -EPROTO;
+}
+
+static int send_with_descriptor(int socket, const void *data, size_t size, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	struct iovec part = {.iov_base = (void *)data, .iov_len = size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+		message.msg_control = &control;
+		message.msg_controllen = sizeof control;
+	}
+	while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+int shim_reply(int socket, int kind, uint32_t length, int fd)
+{
+	struct reply reply = {.kind = (uint32_t)kind, .length = length};
+	return send_with_descriptor(socket, &reply, sizeof reply, fd);
+}
+
+int shim_send_descriptor(const char *path, const char *name, int fd)
+{
+	int socket = connect_to(path, SOCK_STREAM);
+	if (socket < 0)
+		return socket;
+	int r = send_with_descriptor(socket, name, strlen(name), fd);
+	close(socket);
+	return r;
+}
+
+int shim_open_tree(const char *path, int recursive)
+{
+	int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+	return fd < 0 ? -errno : fd;
+}
+
+int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
+{
+	struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+	return prlimit(pid, resource, &limit, NULL) < 0 ? -errno : 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * What Python cannot do by itself; runtime/shim.py is the only caller. cffi reads this file verbatim.
+ * Every function returns a descriptor, a pid or 0, or -errno. Descriptors that are made are close-on-exec.
+ */
+
+struct shim_spawn {
+	int init;	 /* the init program, open for reading or a memfd */
+	int stdio[3];	 /* become 0, 1 and 2 */
+	int fixed[4];	 /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
+	const int *kept; /* become FD_KEPT and on */
+	int kept_count;
+};
+
+/* Starts init as a child: all signals default and unblocked, no descriptor but those above. Returns its pid. */
+int shim_spawn(const struct shim_spawn *how);
+/* A sealed copy of the file at `path`, which nobody can write to (CVE-2019-5736). `directory` serves where the
+ * system forbids executable memfds. */
+int shim_program(const char *path, const char *directory);
+/* SOCK_SEQPACKET: the first end receives the sender's credentials. */
+int shim_socketpair(int ends[2]);
+int shim_listen(const char *path);
+int shim_connect(const char *path);
+/* Receives one report: 0 is end of file, 1 a report. `pid` is the sender's, `fd` a descriptor that came with it or -1. */
+int shim_receive(int socket, struct report *report, int *pid, int *fd);
+int shim_reply(int socket, int kind, uint32_t length, int fd);
+/* Sends `name` and one descriptor to the AF_UNIX stream socket at `path`. */
+int shim_send_descriptor(const char *path, const char *name, int fd);
+int shim_open_tree(const char *path, int recursive);
+int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);

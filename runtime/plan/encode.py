@@ -1,0 +1,73 @@
+"""Operations → the bytes that init maps: ``csrc/plan.h`` describes them. Pure and hot."""
+
+import _struct
+
+from .ops import TABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .ops import Operation, String
+
+MAGIC, VERSION = 0x6E6C506F, 1
+TRACE = 1
+HEADER = _struct.Struct("<IHHII")
+RECORD = _struct.Struct("<HHI6Q8I")
+MAX_SIZE = 16 << 20
+NO_NUMBERS = (0, 0, 0, 0, 0, 0)
+UNSIGNED = (1 << 64) - 1
+
+
+def string_bytes(value: "String") -> bytes:
+    """The bytes of one string argument with its NUL; a list's strings each have theirs."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape") + b"\0"
+    if isinstance(value, bytes):
+        return value + b"\0"
+    if not value:
+        return b""
+    return ("\0".join(value) + "\0").encode("utf-8", "surrogateescape")
+
+
+def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
+    """The plan as bytes. Raises ValueError when it is over MAX_SIZE."""
+    strings: list[bytes] = []
+    records: list[bytes] = []
+    offset = HEADER.size + RECORD.size * len(operations)
+    for code, side, _, numbers, texts in operations:
+        references = []
+        for value in texts:
+            data = string_bytes(value)
+            if not data:
+                references += (0, 0)
+                continue
+            references += (offset, len(data) - 1)
+            strings.append(data)
+            offset += len(data)
+        references += (0,) * (8 - len(references))
+        values = tuple(n & UNSIGNED for n in numbers) + NO_NUMBERS[len(numbers) :]
+        records.append(RECORD.pack(code, side, 0, *values, *references))
+    if offset > MAX_SIZE:
+        raise ValueError(f"the plan takes {offset} bytes, {MAX_SIZE} at most")
+    return HEADER.pack(MAGIC, VERSION, flags, len(operations), offset) + b"".join(records) + b"".join(strings)
+
+
+def decode(data: bytes) -> "list[Operation]":
+    """The operations in ``data``, without their origins: strings as bytes, lists by the table's plural names.
+
+    For tests and tools. Raises ValueError for anything that `encode` does not write.
+    """
+    magic, version, _, count, size = HEADER.unpack_from(data)
+    if (magic, version, size) != (MAGIC, VERSION, len(data)):
+        raise ValueError("not a plan of this version")
+    operations: list[Operation] = []
+    for index in range(count):
+        code, side, _, *rest = RECORD.unpack_from(data, HEADER.size + index * RECORD.size)
+        _, numbers, names = TABLE[code]
+        texts: list[String] = []
+        for i in range(len(names)):
+            start, length = rest[6 + 2 * i : 8 + 2 * i]
+            texts.append(data[start : start + length] if start else None)
+        operations.append((code, side, None, tuple(rest[: len(numbers)]), tuple(texts)))
+    return operations

@@ -1,0 +1,329 @@
+"""The operations of a plan, one small function each.
+
+An operation is a tuple ``(code, side, origin, numbers, strings)``: ``code`` is ``OP_*`` of ``csrc/plan.h``, ``side`` is ``HOST`` or ``CONTAINER``,
+``origin`` the RFC 6901 pointer into config.json that asked for it (None: the runtime's own doing), ``numbers`` up to 6
+unsigned integers (negative ones wrap to 64 bits on the wire), ``strings`` up to 4 of str, bytes or list[str] (None: absent).
+
+This module is hot: it imports nothing.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    String = str | bytes | Sequence[str] | None
+    Operation = tuple[int, int, str | None, tuple[int, ...], tuple["String", ...]]
+
+HOST, CONTAINER = 0, 1
+
+# In the order of enum plan_code: the code is the index. Each row: name, names of its numbers, names of its strings.
+TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
+    ("oom_score_adj", ("score",), ()),
+    ("dumpable", ("value",), ()),
+    ("open_cgroup", (), ("path",)),
+    ("open_namespace", ("type", "slot"), ("path",)),
+    ("join_namespace", ("type", "slot"), ()),
+    ("join_process", ("flags",), ()),
+    ("unshare", ("flags",), ()),
+    ("id_maps", ("deny_setgroups",), ("uid_map", "gid_map")),
+    ("become", ("uid", "gid"), ()),
+    ("time_offsets", (), ("offsets",)),
+    ("fork", (), ()),
+    ("enter_cgroups", (), ()),
+    ("setsid", (), ()),
+    ("propagation", ("flags",), ()),
+    ("open_tree", ("recursive",), ("source",)),
+    ("root", ("attach", "private_parent"), ("path",)),
+    ("proc_handle", ("host",), ()),
+    (
+        "mount",
+        ("attr_set", "propagation", "rec_set", "rec_clr", "flags", "superblock"),
+        ("destination", "type", "source", "options"),
+    ),
+    ("bind", ("recursive", "attr_set", "attr_clr", "propagation", "rec_set", "rec_clr"), ("destination", "source")),
+    ("remount", ("attr_set", "attr_clr", "flags"), ("destination", "options")),
+    ("symlink", ("flags",), ("target", "path")),
+    ("device", ("type", "major", "minor", "mode", "uid", "gid"), ("path",)),
+    ("device_bind", ("type", "major", "minor"), ("path", "source")),
+    ("mask", (), ("path",)),
+    ("readonly", (), ("path",)),
+    ("console", ("width", "height", "bind", "uid"), ()),
+    ("hostname", (), ("name",)),
+    ("domainname", (), ("name",)),
+    ("sysctl", (), ("path", "value")),
+    ("hooks", ("count",), ("kind",)),
+    ("state_document", (), ()),
+    ("run_hook", ("timeout", "state"), ("path", "args", "env")),
+    ("pivot", ("mode",), ()),
+    ("enter_root", (), ()),
+    ("root_readonly", (), ()),
+    ("root_propagation", ("flags",), ()),
+    ("stdio", ("uid",), ()),
+    ("keep_descriptors", ("count",), ()),
+    ("rlimit", ("resource", "soft", "hard"), ()),
+    ("umask", ("umask",), ()),
+    ("keyring", (), ("name",)),
+    ("no_new_privs", (), ()),
+    ("bounding", ("keep",), ()),
+    ("user", ("uid", "gid", "set_groups"), ("groups",)),
+    ("capabilities", ("effective", "permitted", "inheritable", "ambient"), ()),
+    ("cwd", (), ("path",)),
+    ("program", ("uid", "find_home"), ("args", "env", "search_path")),
+    ("created", (), ()),
+    ("wait_start", (), ()),
+    ("place_descriptors", ("count",), ()),
+    ("seccomp", ("flags",), ("program",)),
+    ("exec", (), ()),
+)
+
+# The codes, in the order of enum plan_code.
+(
+    OP_OOM_SCORE_ADJ,
+    OP_DUMPABLE,
+    OP_OPEN_CGROUP,
+    OP_OPEN_NAMESPACE,
+    OP_JOIN_NAMESPACE,
+    OP_JOIN_PROCESS,
+    OP_UNSHARE,
+    OP_ID_MAPS,
+    OP_BECOME,
+    OP_TIME_OFFSETS,
+    OP_FORK,
+    OP_ENTER_CGROUPS,
+    OP_SETSID,
+    OP_PROPAGATION,
+    OP_OPEN_TREE,
+    OP_ROOT,
+    OP_PROC_HANDLE,
+    OP_BIND,
+    OP_REMOUNT,
+    OP_SYMLINK,
+    OP_DEVICE,
+    OP_DEVICE_BIND,
+    OP_MASK,
+    OP_READONLY,
+    OP_CONSOLE,
+    OP_HOSTNAME,
+    OP_DOMAINNAME,
+    OP_SYSCTL,
+    OP_HOOKS,
+    OP_STATE_DOCUMENT,
+    OP_RUN_HOOK,
+    OP_PIVOT,
+    OP_ENTER_ROOT,
+    OP_ROOT_READONLY,
+    OP_ROOT_PROPAGATION,
+    OP_STDIO,
+    OP_KEEP_DESCRIPTORS,
+    OP_RLIMIT,
+    OP_UMASK,
+    OP_KEYRING,
+    OP_NO_NEW_PRIVS,
+    OP_BOUNDING,
+    OP_USER,
+    OP_CAPABILITIES,
+    OP_CWD,
+    OP_PROGRAM,
+    OP_CREATED,
+    OP_WAIT_START,
+    OP_PLACE_DESCRIPTORS,
+    OP_SECCOMP,
+    OP_EXEC,
+) = range(51)
+
+
+def oom_score_adj(score: int, origin: str) -> "Operation":
+    """Write /proc/self/oom_score_adj; before `dumpable`, which closes those files to the process's own user."""
+    return OP_OOM_SCORE_ADJ, CONTAINER, origin, (score,), ()
+
+
+def dumpable(value: int) -> "Operation":
+    """PR_SET_DUMPABLE: 0 keeps processes of a joined namespace out (CVE-2016-9962), 1 lets the parent write the id maps."""
+    return OP_DUMPABLE, CONTAINER, None, (value,), ()
+
+
+def open_cgroup(path: str, origin: str | None) -> "Operation":
+    return OP_OPEN_CGROUP, CONTAINER, origin, (), (path,)
+
+
+def open_namespace(kind: int, slot: int, path: str, origin: str) -> "Operation":
+    """Open the namespace file ``path`` and verify that it is of ``kind``, a CLONE_NEW* bit."""
+    return OP_OPEN_NAMESPACE, CONTAINER, origin, (kind, slot), (path,)
+
+
+def join_namespace(kind: int, slot: int, origin: str) -> "Operation":
+    return OP_JOIN_NAMESPACE, CONTAINER, origin, (kind, slot), ()
+
+
+def join_process(flags: int) -> "Operation":
+    """Enter, in one setns on the container's pidfd, its namespaces of the CLONE_NEW* bits ``flags``."""
+    return OP_JOIN_PROCESS, CONTAINER, None, (flags,), ()
+
+
+def unshare(flags: int, origin: str | None) -> "Operation":
+    return OP_UNSHARE, CONTAINER, origin, (flags,), ()
+
+
+def id_maps(uid_map: str, gid_map: str, deny_setgroups: bool, origin: str) -> "Operation":
+    """Write the maps of init's new user namespace; the text of each is what /proc/PID/uid_map takes."""
+    return OP_ID_MAPS, HOST, origin, (int(deny_setgroups),), (uid_map, gid_map)
+
+
+def become(uid: int, gid: int) -> "Operation":
+    return OP_BECOME, CONTAINER, None, (uid, gid), ()
+
+
+def time_offsets(text: str, origin: str) -> "Operation":
+    return OP_TIME_OFFSETS, CONTAINER, origin, (), (text,)
+
+
+def fork() -> "Operation":
+    """Go on in a child, which is in the new or joined pid and time namespaces."""
+    return OP_FORK, CONTAINER, None, (), ()
+
+
+def enter_cgroups(origin: str | None) -> "Operation":
+    return OP_ENTER_CGROUPS, CONTAINER, origin, (), ()
+
+
+def setsid() -> "Operation":
+    return OP_SETSID, CONTAINER, None, (), ()
+
+
+def propagation(flags: int, origin: str | None) -> "Operation":
+    """Set the propagation (an MS_* bit) of every mount of the new mount namespace."""
+    return OP_PROPAGATION, CONTAINER, origin, (flags,), ()
+
+
+def open_tree(source: str, recursive: bool, origin: str, side: int = HOST) -> "Operation":
+    """Clone the mount at ``source`` for the next operation; the host's side where init could not reach the path."""
+    return OP_OPEN_TREE, side, origin, (int(recursive),), (source,)
+
+
+def root(path: str, attach: bool, private_parent: bool) -> "Operation":
+    return OP_ROOT, CONTAINER, "/root/path", (int(attach), int(private_parent)), (path,)
+
+
+def proc_handle(host: bool) -> "Operation":
+    """Open a private procfs; ``host``: a copy of the host's, because the pid namespace is the host's."""
+    return OP_PROC_HANDLE, CONTAINER, None, (int(host),), ()
+
+
+def console(width: int, height: int, bind: bool, uid: int) -> "Operation":
+    """Open a terminal of the container's devpts as standard streams; ``bind``: on /dev/console too. Sizes in characters."""
+    return OP_CONSOLE, CONTAINER, "/process/terminal", (width, height, int(bind), uid), ()
+
+
+def hostname(name: str) -> "Operation":
+    return OP_HOSTNAME, CONTAINER, "/hostname", (), (name,)
+
+
+def domainname(name: str) -> "Operation":
+    return OP_DOMAINNAME, CONTAINER, "/domainname", (), (name,)
+
+
+def sysctl(path: str, value: str, origin: str) -> "Operation":
+    """Write ``value`` to ``path``, relative to procfs ("sys/net/ipv4/ip_forward")."""
+    return OP_SYSCTL, CONTAINER, origin, (), (path, value)
+
+
+def hooks(kind: str, count: int) -> "Operation":
+    """Run all hooks of ``kind`` (prestart, createRuntime) in the runtime's namespaces."""
+    return OP_HOOKS, HOST, f"/hooks/{kind}", (count,), (kind,)
+
+
+def state_document() -> "Operation":
+    """Hand init the container's state, which it gives to the hooks that it runs."""
+    return OP_STATE_DOCUMENT, HOST, None, (), ()
+
+
+def run_hook(path: str, args: "Sequence[str]", env: "Sequence[str]", timeout: int, state: int, origin: str) -> "Operation":
+    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created."""
+    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state), (path, args, env)
+
+
+def pivot(mode: int) -> "Operation":
+    """Make the container's root the root: 0 pivot_root, 1 move (--no-pivot), 2 chroot alone (no mount namespace)."""
+    return OP_PIVOT, CONTAINER, "/root/path", (mode,), ()
+
+
+def enter_root() -> "Operation":
+    return OP_ENTER_ROOT, CONTAINER, None, (), ()
+
+
+def root_readonly() -> "Operation":
+    return OP_ROOT_READONLY, CONTAINER, "/root/readonly", (), ()
+
+
+def root_propagation(flags: int) -> "Operation":
+    return OP_ROOT_PROPAGATION, CONTAINER, "/linux/rootfsPropagation", (flags,), ()
+
+
+def stdio(uid: int) -> "Operation":
+    return OP_STDIO, CONTAINER, None, (uid,), ()
+
+
+def keep_descriptors(count: int) -> "Operation":
+    """Close everything but the standard streams, the channels and the ``count`` preserved descriptors."""
+    return OP_KEEP_DESCRIPTORS, CONTAINER, None, (count,), ()
+
+
+def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> "Operation":
+    return OP_RLIMIT, side, origin, (resource, soft, hard), ()
+
+
+def umask(value: int) -> "Operation":
+    return OP_UMASK, CONTAINER, "/process/user/umask", (value,), ()
+
+
+def keyring(name: str) -> "Operation":
+    return OP_KEYRING, CONTAINER, None, (), (name,)
+
+
+def no_new_privs() -> "Operation":
+    return OP_NO_NEW_PRIVS, CONTAINER, "/process/noNewPrivileges", (), ()
+
+
+def bounding(keep: int) -> "Operation":
+    """Drop from the bounding set every capability whose bit is not in ``keep``."""
+    return OP_BOUNDING, CONTAINER, "/process/capabilities/bounding", (keep,), ()
+
+
+def user(uid: int, gid: int, groups: "Sequence[str] | None") -> "Operation":
+    """Become the user; ``groups`` are decimal ids, None leaves the supplementary groups (setgroups is denied)."""
+    return OP_USER, CONTAINER, "/process/user", (uid, gid, int(groups is not None)), (groups,)
+
+
+def capabilities(effective: int, permitted: int, inheritable: int, ambient: int) -> "Operation":
+    return OP_CAPABILITIES, CONTAINER, "/process/capabilities", (effective, permitted, inheritable, ambient), ()
+
+
+def cwd(path: str) -> "Operation":
+    return OP_CWD, CONTAINER, "/process/cwd", (), (path,)
+
+
+def program(args: "Sequence[str]", env: "Sequence[str]", search_path: str, uid: int, find_home: bool) -> "Operation":
+    """Look args[0] up as the container's user; ``find_home``: add HOME from the container's passwd."""
+    return OP_PROGRAM, CONTAINER, "/process/args", (uid, int(find_home)), (args, env, search_path)
+
+
+def created() -> "Operation":
+    """Tell the parent that everything is in place; it records the container and lets go of init."""
+    return OP_CREATED, HOST, None, (), ()
+
+
+def wait_start() -> "Operation":
+    return OP_WAIT_START, CONTAINER, None, (), ()
+
+
+def place_descriptors(count: int) -> "Operation":
+    return OP_PLACE_DESCRIPTORS, CONTAINER, None, (count,), ()
+
+
+def seccomp(program: bytes, flags: int) -> "Operation":
+    """Load the filter ``program`` (struct sock_filter) with the SECCOMP_FILTER_FLAG_* bits ``flags``."""
+    return OP_SECCOMP, CONTAINER, "/linux/seccomp", (flags,), (program,)
+
+
+def exec_program() -> "Operation":
+    return OP_EXEC, CONTAINER, "/process/args", (), ()
