@@ -1,4 +1,4 @@
-"""`.ci/skips`, which keeps a test from being skipped unseen."""
+"""`.ci/skips.py`, which keeps a test from being skipped unseen."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ REPORT = """<testsuites><testsuite>
 def run(tree: Path, tmp_path: Path, listed: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "report.xml").write_text(REPORT)
     (tmp_path / "skips.txt").write_text(listed)
-    command = [sys.executable, tree / ".ci" / "skips", tmp_path / "skips.txt", tmp_path / "report.xml"]
+    command = [sys.executable, tree / ".ci" / "skips.py", tmp_path / "skips.txt", tmp_path / "report.xml"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Fails when a test skipped that the list does not name.
 
-Usage: skips LIST REPORT.xml...   (LIST: tests/skips.txt; the reports: JUnit XML of pytest)
+Usage: skips.py LIST REPORT.xml...   (LIST: tests/skips.txt; the reports: JUnit XML of pytest)
 """
 
 import fnmatch
 import sys
-import xml.etree.ElementTree as xml
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 
 def allowed(path: str) -> list[str]:
@@ -25,7 +25,7 @@ def allowed(path: str) -> list[str]:
 
 def skipped(report: str) -> Iterator[tuple[str, str]]:
     """Name (file::test) and reason of each skipped test; expected failures are no skips."""
-    for case in xml.parse(report).iter("testcase"):
+    for case in ElementTree.parse(report).iter("testcase"):
         for skip in case.iter("skipped"):
             if skip.get("type") != "pytest.xfail":
                 file = (case.get("classname") or "").replace(".", "/") + ".py"
