@@ -41,7 +41,11 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
         ("destination", "type", "source", "options"),
     ),
     ("bind", ("recursive", "attr_set", "attr_clr", "propagation", "rec_set", "rec_clr"), ("destination", "source")),
-    ("remount", ("attr_set", "attr_clr", "flags"), ("destination", "options")),
+    (
+        "remount",
+        ("attr_set", "attr_clr", "flags", "propagation", "rec_set", "rec_clr"),
+        ("destination", "options"),
+    ),
     ("symlink", ("flags",), ("target", "path")),
     ("device", ("type", "major", "minor", "mode", "uid", "gid"), ("path",)),
     ("device_bind", ("type", "major", "minor"), ("path", "source")),
@@ -237,7 +241,9 @@ def state_document() -> "Operation":
     return OP_STATE_DOCUMENT, HOST, None, (), ()
 
 
-def run_hook(path: str, args: "Sequence[str]", env: "Sequence[str]", timeout: int, state: int, origin: str) -> "Operation":
+def run_hook(
+    path: str, args: "Sequence[str]", env: "Sequence[str]", timeout: int, state: int, origin: str
+) -> "Operation":
     """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created."""
     return OP_RUN_HOOK, CONTAINER, origin, (timeout, state), (path, args, env)
 
@@ -327,3 +333,99 @@ def seccomp(program: bytes, flags: int) -> "Operation":
 
 def exec_program() -> "Operation":
     return OP_EXEC, CONTAINER, "/process/args", (), ()
+
+
+CODE = {row[0]: code for code, row in enumerate(TABLE)}
+
+# --- mounts, devices and paths; a path is the container's, a source the host's
+
+
+def mount(
+    destination: str,
+    type: str,
+    source: str,
+    options: "Sequence[str]" = (),
+    attr_set: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    flags: int = 0,
+    superblock: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
+
+    ``options`` are the file system's own ("key" or "key=value"), ``attr_set``, ``rec_set`` and ``rec_clr`` are ``MOUNT_ATTR_*``,
+    ``propagation`` and ``superblock`` are ``MS_*``, ``flags`` are ``MOUNT_*`` of plan.h.
+    """
+    numbers = (attr_set, propagation, rec_set, rec_clr, flags, superblock)
+    return (CODE["mount"], CONTAINER, origin, numbers, (destination, type, source, options))
+
+
+def bind(
+    destination: str,
+    source: str | None,
+    recursive: bool = False,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
+
+    Without a source, what the ``open_tree`` before it opened.
+    """
+    numbers = (int(recursive), attr_set, attr_clr, propagation, rec_set, rec_clr)
+    return (CODE["bind"], CONTAINER, origin, numbers, (destination, source))
+
+
+def remount(
+    destination: str,
+    options: "Sequence[str]" = (),
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    flags: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Change the mount at ``destination``; without ``MS_BIND`` in ``flags`` (``MS_*``) its file system too."""
+    return (
+        CODE["remount"],
+        CONTAINER,
+        origin,
+        (attr_set, attr_clr, flags, propagation, rec_set, rec_clr),
+        (destination, options),
+    )
+
+
+def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
+    """Make ``path`` a symlink to ``target``; what is there already stays, without ``SYMLINK_REPLACE`` of plan.h."""
+    return (CODE["symlink"], CONTAINER, origin, (flags,), (target, path))
+
+
+def device(
+    path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
+) -> "Operation":
+    """Make a node; ``type`` is ``S_IFCHR``, ``S_IFBLK`` or ``S_IFIFO``. The same node there already is right, anything else an error."""
+    return (CODE["device"], CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,))
+
+
+def device_bind(
+    path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None
+) -> "Operation":
+    """Bind the host's node ``source`` on ``path``, having verified what it is; without a source, what ``open_tree`` opened."""
+    return (CODE["device_bind"], CONTAINER, origin, (type, major, minor), (path, source))
+
+
+def mask(path: str, origin: str | None = None) -> "Operation":
+    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null."""
+    return (CODE["mask"], CONTAINER, origin, (), (path,))
+
+
+def readonly(path: str, origin: str | None = None) -> "Operation":
+    """Make ``path`` a read-only mount, if it exists."""
+    return (CODE["readonly"], CONTAINER, origin, (), (path,))
