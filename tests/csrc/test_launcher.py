@@ -123,8 +123,11 @@ def test_a_path_that_is_too_long_is_refused(tree: Path, tmp_path: Path):
     assert "too long" in done.stderr
 
 
-def test_the_tree_runs_on_the_real_interpreter(ocirun: Path):
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_tree_runs_on_the_real_interpreter(ocirun: Path, tmp_path: Path):
     """build/ocirun has both paths compiled in: the interpreter behind .venv, and the tree's site directory."""
-    text = ocirun.read_bytes()
-    assert os.path.realpath(sys._base_executable).encode() in text
-    assert str(ocirun.parent / "site").encode() in text
+    trace = tmp_path / "trace"
+    start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, ocirun, "--version")
+    python = os.path.realpath(sys._base_executable)
+    main = ocirun.parent / "site" / "runtime" / "__main__.py"
+    assert f'execve("{python}", ["{python}", "-I", "-S", "{main}", "--version"]' in trace.read_text()
