@@ -335,8 +335,6 @@ def exec_program() -> "Operation":
     return OP_EXEC, CONTAINER, "/process/args", (), ()
 
 
-CODE = {row[0]: code for code, row in enumerate(TABLE)}
-
 # --- mounts, devices and paths; a path is the container's, a source the host's
 
 
@@ -355,11 +353,11 @@ def mount(
 ) -> "Operation":
     """Mount a new file system of ``type`` on ``destination``, making a missing directory.
 
-    ``options`` are the file system's own ("key" or "key=value"), ``attr_set``, ``rec_set`` and ``rec_clr`` are ``MOUNT_ATTR_*``,
-    ``propagation`` and ``superblock`` are ``MS_*``, ``flags`` are ``MOUNT_*`` of plan.h.
+    ``options`` are the file system's own ("key" or "key=value"); ``attr_set``, ``rec_set`` and ``rec_clr`` are
+    ``MOUNT_ATTR_*``; ``propagation`` and ``superblock`` are ``MS_*``; ``flags`` are ``MOUNT_*`` of plan.h.
     """
     numbers = (attr_set, propagation, rec_set, rec_clr, flags, superblock)
-    return (CODE["mount"], CONTAINER, origin, numbers, (destination, type, source, options))
+    return (OP_MOUNT, CONTAINER, origin, numbers, (destination, type, source, options))
 
 
 def bind(
@@ -378,7 +376,7 @@ def bind(
     Without a source, what the ``open_tree`` before it opened.
     """
     numbers = (int(recursive), attr_set, attr_clr, propagation, rec_set, rec_clr)
-    return (CODE["bind"], CONTAINER, origin, numbers, (destination, source))
+    return (OP_BIND, CONTAINER, origin, numbers, (destination, source))
 
 
 def remount(
@@ -394,7 +392,7 @@ def remount(
 ) -> "Operation":
     """Change the mount at ``destination``; without ``MS_BIND`` in ``flags`` (``MS_*``) its file system too."""
     return (
-        CODE["remount"],
+        OP_REMOUNT,
         CONTAINER,
         origin,
         (attr_set, attr_clr, flags, propagation, rec_set, rec_clr),
@@ -404,28 +402,34 @@ def remount(
 
 def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
     """Make ``path`` a symlink to ``target``; what is there already stays, without ``SYMLINK_REPLACE`` of plan.h."""
-    return (CODE["symlink"], CONTAINER, origin, (flags,), (target, path))
+    return (OP_SYMLINK, CONTAINER, origin, (flags,), (target, path))
 
 
 def device(
     path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
 ) -> "Operation":
-    """Make a node; ``type`` is ``S_IFCHR``, ``S_IFBLK`` or ``S_IFIFO``. The same node there already is right, anything else an error."""
-    return (CODE["device"], CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,))
+    """Make a node; ``type`` is ``S_IFCHR``, ``S_IFBLK`` or ``S_IFIFO``.
+
+    The same node there already is right, anything else an error.
+    """
+    return (OP_DEVICE, CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,))
 
 
 def device_bind(
     path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None
 ) -> "Operation":
-    """Bind the host's node ``source`` on ``path``, having verified what it is; without a source, what ``open_tree`` opened."""
-    return (CODE["device_bind"], CONTAINER, origin, (type, major, minor), (path, source))
+    """Bind the host's node ``source`` on ``path``, having verified what it is.
+
+    Without a source, what the ``open_tree`` before it opened.
+    """
+    return (OP_DEVICE_BIND, CONTAINER, origin, (type, major, minor), (path, source))
 
 
 def mask(path: str, origin: str | None = None) -> "Operation":
     """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null."""
-    return (CODE["mask"], CONTAINER, origin, (), (path,))
+    return (OP_MASK, CONTAINER, origin, (), (path,))
 
 
 def readonly(path: str, origin: str | None = None) -> "Operation":
     """Make ``path`` a read-only mount, if it exists."""
-    return (CODE["readonly"], CONTAINER, origin, (), (path,))
+    return (OP_READONLY, CONTAINER, origin, (), (path,))
