@@ -99,6 +99,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_OPEN_TREE,
     OP_ROOT,
     OP_PROC_HANDLE,
+    OP_MOUNT,
     OP_BIND,
     OP_REMOUNT,
     OP_SYMLINK,
@@ -133,7 +134,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_PLACE_DESCRIPTORS,
     OP_SECCOMP,
     OP_EXEC,
-) = range(51)
+) = range(52)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
