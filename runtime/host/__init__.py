@@ -1,0 +1,1 @@
+"""Reading the machine into facts. Decides nothing."""

@@ -1,0 +1,123 @@
+"""Which cgroup hierarchies the machine has mounted, and where the caller stands in each.
+
+Reads /proc/self/mountinfo, /proc/self/cgroup and, where a v2 hierarchy is mounted, its cgroup.controllers:
+once each, since every create and delete pays for it. Decides nothing: `runtime.cgroups.layout` does.
+"""
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Hierarchy(TypedDict):
+        """One mounted hierarchy. Paths are absolute; `own` is relative to the hierarchy's root ("/a/b")."""
+
+        version: int
+        controllers: tuple[str, ...]
+        mountpoint: str
+        root: str
+        own: str
+
+    class CgroupFacts(TypedDict):
+        """`mode`: "none", "v1", "hybrid" (v1 with a v2 mount beside it) or "v2"."""
+
+        mode: str
+        hierarchies: tuple[Hierarchy, ...]
+
+
+def read() -> "CgroupFacts":
+    """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
+    mounts = _read("/proc/self/mountinfo")
+    unified = ""
+    for line in mounts.split("\n"):
+        if " - cgroup2 " in line:
+            unified = _read(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers", missing_ok=True)
+            break
+    return parse(mounts, _read("/proc/self/cgroup"), unified)
+
+
+def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupFacts":
+    """The facts from the texts of the three files (proc_pid_mountinfo(5), cgroups(7)). Pure.
+
+    A hierarchy mounted twice counts once, and a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes
+    first, so that the tree's first directory is the one with cgroup.kill where there is one.
+    """
+    own = _membership(membership)
+    found: dict[str, Hierarchy] = {}
+    for line in mountinfo.split("\n"):
+        if " - cgroup" not in line:
+            continue
+        before, _, after = line.partition(" - ")
+        fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
+        name = _name(kind, options, own)
+        mountpoint = _unescape(fields[4])
+        if name is None or (name in found and not mountpoint.startswith("/sys/fs/cgroup")):
+            continue
+        if name in found and found[name]["mountpoint"].startswith("/sys/fs/cgroup"):
+            continue
+        found[name] = {
+            "version": 1 if name else 2,
+            "controllers": tuple(name.split(",") if name else unified_controllers.split()),
+            "mountpoint": mountpoint,
+            "root": _unescape(fields[3]),
+            "own": own[name],
+        }
+    mode = _mode(found)
+    kept = [one for one in found.values() if mode != "v2" or one["version"] == 2]
+    return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda one: -one["version"]))}
+
+
+def _mode(found: "dict[str, Hierarchy]") -> str:
+    """A v1 hierarchy that somebody mounted elsewhere does not make a v2 host hybrid."""
+    if "" not in found:
+        return "v1" if found else "none"
+    return "v2" if len(found) == 1 or found[""]["mountpoint"] == "/sys/fs/cgroup" else "hybrid"
+
+
+def _membership(text: str) -> dict[str, str]:
+    """{"memory": "/path", "cpu,cpuacct": "/path", "name=systemd": "/path", "": "/path of v2"}."""
+    own = {}
+    for line in text.split("\n"):
+        parts = line.split(":", 2)
+        if len(parts) == 3:
+            own[parts[1]] = parts[2]
+    return own
+
+
+def _name(kind: str, options: str, own: dict[str, str]) -> str | None:
+    """The key of a cgroup mount in `own`. A v1 mount names its controllers among its super options."""
+    if kind == "cgroup2":
+        return "" if "" in own else None
+    if kind != "cgroup":
+        return None
+    words = options.split(",")
+    for name in own:
+        if name and name.split(",")[0] in words:
+            return name
+    return None
+
+
+def _unescape(path: str) -> str:
+    """mountinfo writes blank, tab, newline and backslash as three octal digits."""
+    if "\\" not in path:
+        return path
+    parts = path.split("\\")
+    return parts[0] + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts[1:])
+
+
+def _read(path: str, missing_ok: bool = False) -> str:
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        if missing_ok:
+            return ""
+        raise
+    try:
+        pieces = []
+        while piece := posix.read(descriptor, 65536):
+            pieces.append(piece)
+    finally:
+        posix.close(descriptor)
+    # Bytes that are no UTF-8 survive in names, as they do in os.fsdecode.
+    return b"".join(pieces).decode("utf-8", "surrogateescape")
