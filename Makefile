@@ -139,7 +139,7 @@ install: build $(VENV)/.stamp
 # --- demo and tests
 
 demo: deps all
-	@conformance/demo.sh
+	@$(VENV)/bin/python conformance/demo.py
 
 test: deps all
 	@mkdir -p build
