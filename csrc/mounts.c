@@ -1,0 +1,340 @@
+/*
+ * Mounts: made detached, given their attributes, and attached by descriptor.
+ *
+ * A mount is attached before anything is mounted on it or copied from it: Linux 6.1 refuses both on a detached one.
+ * Attributes are set before it is attached, so that it is never seen without them; propagation after it, since a mount
+ * attached below a shared one becomes shared.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kernel.h"
+#include "mounts.h"
+
+#define KINDS (MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE)
+/* mount(2) reads one page of data. */
+#define DATA_SIZE 4096
+
+/* The flags of a superblock by the names that fsconfig knows. */
+static const struct {
+	uint64_t flag;
+	const char *name;
+} SUPERBLOCK[] = {{MS_RDONLY, "ro"},
+		  {MS_SYNCHRONOUS, "sync"},
+		  {MS_MANDLOCK, "mand"},
+		  {MS_DIRSYNC, "dirsync"},
+		  {MS_LAZYTIME, "lazytime"}};
+
+int set_attributes(struct context *ctx, int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation)
+{
+	if (!set && !clear && !propagation)
+		return 0;
+	struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+	unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+	return sys_mount_setattr(fd, "", flags, &attr, sizeof attr) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+}
+
+/* Shared and slave together is a mount that receives from its old peers and sends to new ones. */
+static int set_propagation(struct context *ctx, int fd, uint64_t propagation)
+{
+	bool recursive = propagation & MS_REC;
+	uint64_t kind = propagation & KINDS;
+	if (kind == (MS_SHARED | MS_SLAVE)) {
+		int r = set_attributes(ctx, fd, recursive, 0, 0, MS_SLAVE);
+		if (r < 0)
+			return r;
+		kind = MS_SHARED;
+	}
+	return set_attributes(ctx, fd, recursive, 0, 0, kind);
+}
+
+int attach(struct context *ctx, int tree, int target)
+{
+	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+	return sys_move_mount(tree, "", target, "", flags) < 0 ? failed(ctx, STEP_MOVE_MOUNT) : 0;
+}
+
+int take_tree(struct context *ctx, const char *source, bool recursive)
+{
+	int tree = ctx->tree;
+	if (*source) {
+		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+		tree = sys_open_tree(AT_FDCWD, source, flags);
+		return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
+	}
+	ctx->tree = -1;
+	if (tree < 0)
+		return root_failed(ctx, STEP_OPEN_TREE, -EBADF);
+	/* It may be a peer of the host's mount: what is mounted in the container must not reach the host. */
+	int r = set_attributes(ctx, tree, true, 0, 0, MS_SLAVE);
+	if (r < 0)
+		close(tree);
+	return r < 0 ? r : tree;
+}
+
+/* --- new file systems */
+
+/* "key" or "key=value" */
+static int configure_option(int fs, const char *option)
+{
+	char key[256];
+	size_t length = strcspn(option, "=");
+	if (!option[length])
+		return sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+	if (length >= sizeof key) {
+		errno = EINVAL;
+		return -1;
+	}
+	memcpy(key, option, length);
+	key[length] = '\0';
+	return sys_fsconfig(fs, FSCONFIG_SET_STRING, key, option + length + 1, 0);
+}
+
+static int configure(struct context *ctx, const struct plan_op *op, int fs, int options, uint64_t superblock)
+{
+	for (size_t i = 0; superblock && i < sizeof SUPERBLOCK / sizeof *SUPERBLOCK; i++)
+		if (superblock & SUPERBLOCK[i].flag &&
+		    sys_fsconfig(fs, FSCONFIG_SET_FLAG, SUPERBLOCK[i].name, NULL, 0) < 0)
+			return failed(ctx, STEP_FSCONFIG);
+	for (const char *s = next_text(ctx, op, options, NULL); s; s = next_text(ctx, op, options, s))
+		if (configure_option(fs, s) < 0)
+			return failed(ctx, STEP_FSCONFIG);
+	return 0;
+}
+
+/* "mode=" and four octal digits. */
+static void mode_option(char *option, mode_t mode)
+{
+	memcpy(option, "mode=", 5);
+	for (int i = 0; i < 4; i++)
+		option[5 + i] = (char)('0' + (mode >> (9 - 3 * i) & 7));
+	option[9] = '\0';
+}
+
+static int create_superblock(struct context *ctx, const struct plan_op *op, int fs, const char *mode)
+{
+	const char *source = text(ctx, op, 2);
+	if (*source && sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return failed(ctx, STEP_FSCONFIG);
+	if (*mode && configure_option(fs, mode) < 0)
+		return failed(ctx, STEP_FSCONFIG);
+	int r = configure(ctx, op, fs, 3, op->number[5]);
+	if (r < 0)
+		return r;
+	return sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? failed(ctx, STEP_FSCONFIG) : 0;
+}
+
+/* A detached mount of a new file system, or -errno. */
+static int make_mount(struct context *ctx, const struct plan_op *op, const char *mode)
+{
+	int fs = sys_fsopen(text(ctx, op, 1), FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return failed(ctx, STEP_FSOPEN);
+	int r = create_superblock(ctx, op, fs, mode);
+	if (r == 0) {
+		r = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)op->number[0]);
+		if (r < 0)
+			r = failed(ctx, STEP_FSMOUNT);
+	}
+	close(fs);
+	return r;
+}
+
+/* The options as mount(2) wants them. */
+static int join_options(struct context *ctx, const struct plan_op *op, const char *mode, char *data)
+{
+	size_t n = strlen(mode);
+	memcpy(data, mode, n);
+	for (const char *s = next_text(ctx, op, 3, NULL); s; s = next_text(ctx, op, 3, s)) {
+		size_t length = strlen(s);
+		if (n + length + 2 > DATA_SIZE)
+			return root_failed(ctx, STEP_MOUNT, -E2BIG);
+		if (n)
+			data[n++] = ',';
+		memcpy(data + n, s, length);
+		n += length;
+	}
+	data[n] = '\0';
+	return 0;
+}
+
+/* Whether `fd` is the root of a mount that lies in the directory that `target` is in: what was mounted on `target`. */
+static bool covers(int fd, int target)
+{
+	struct kernel_statx top, below, above_top, above_below;
+	const unsigned want = KERNEL_STATX_MNT_ID | 0x100 /* STATX_INO */;
+	if (sys_statx(fd, "", AT_EMPTY_PATH, want, &top) < 0 ||
+	    sys_statx(target, "", AT_EMPTY_PATH, want, &below) < 0 || sys_statx(fd, "..", 0, want, &above_top) < 0 ||
+	    sys_statx(target, "..", 0, want, &above_below) < 0)
+		return false;
+	return top.attributes & KERNEL_STATX_ATTR_MOUNT_ROOT && top.mount_id != below.mount_id &&
+	       above_top.mount_id == above_below.mount_id && above_top.inode == above_below.inode;
+}
+
+/* For what fsconfig cannot say: strings over 255 bytes, flags and file systems that only mount(2) knows. The working
+ * directory is the checked target, so no path is looked up again until the result is verified. */
+static int mount_legacy(struct context *ctx, const struct plan_op *op, int target, const char *mode)
+{
+	char data[DATA_SIZE];
+	int r = join_options(ctx, op, mode, data);
+	if (r < 0)
+		return r;
+	if (fchdir(target) < 0)
+		return failed(ctx, STEP_CHDIR);
+	r = mount(text(ctx, op, 2), ".", text(ctx, op, 1), op->number[5], data) < 0 ? failed(ctx, STEP_MOUNT) : 0;
+	if (chdir("/") < 0 && r == 0)
+		r = failed(ctx, STEP_CHDIR);
+	if (r < 0)
+		return r;
+	int fd = root_open(ctx, text(ctx, op, 0), O_PATH | O_DIRECTORY);
+	if (fd < 0)
+		return root_failed(ctx, STEP_OPEN, fd);
+	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
+	r = covers(fd, target) ? set_attributes(ctx, fd, false, op->number[0], clear, 0)
+			       : root_failed(ctx, STEP_VERIFY, -ESTALE);
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+/* Where the kernel lets nobody make a new one: sysfs of a network namespace, procfs of a pid namespace, that are the
+ * host's. What the host has below it (its cgroups) gets the same attributes. */
+static int copy_of_host(struct context *ctx, const struct plan_op *op)
+{
+	const char *type = text(ctx, op, 1);
+	const char *source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
+	int tree = take_tree(ctx, source, true);
+	if (tree < 0)
+		return tree;
+	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
+	int r = set_attributes(ctx, tree, true, op->number[0], clear, 0);
+	if (r < 0)
+		close(tree);
+	return r < 0 ? r : tree;
+}
+
+/* Recursive attributes, what is covered, attachment, propagation. */
+static int finish_mount(struct context *ctx, const struct plan_op *op, int tree, int target, bool attached)
+{
+	int r = 0;
+	if (op->number[4] & MOUNT_COPY_UP)
+		r = copy_up(ctx, target, tree);
+	if (r == 0)
+		r = set_attributes(ctx, tree, true, op->number[2], op->number[3], 0);
+	if (r == 0 && !attached)
+		r = attach(ctx, tree, target);
+	return r < 0 ? r : set_propagation(ctx, tree, op->number[1]);
+}
+
+static int mount_on(struct context *ctx, const struct plan_op *op, int target, const char *mode)
+{
+	uint64_t flags = op->number[4];
+	bool legacy = flags & MOUNT_LEGACY;
+	int tree = legacy ? -EINVAL : make_mount(ctx, op, mode);
+	if (tree == -EPERM && flags & MOUNT_HOST_COPY)
+		tree = copy_of_host(ctx, op);
+	if (tree == -EINVAL && (legacy || ctx->step == STEP_FSCONFIG)) {
+		legacy = true;
+		tree = mount_legacy(ctx, op, target, mode);
+	}
+	if (tree < 0)
+		return tree;
+	int r = finish_mount(ctx, op, tree, target, legacy);
+	close(tree);
+	return r;
+}
+
+/* A symlink at /proc or /sys of the rootfs may lead to a place that others write to (CVE-2019-19921 and three more). */
+static int open_mount_target(struct context *ctx, const char *path, bool ordinary)
+{
+	int target = ordinary ? root_open_plain(ctx, path, O_PATH | O_DIRECTORY) : root_open(ctx, path, O_PATH);
+	if (ordinary && (target == -ELOOP || target == -ENOTDIR))
+		return root_failed(ctx, STEP_VERIFY, -ENOTDIR);
+	return target;
+}
+
+int op_mount(struct context *ctx, const struct plan_op *op)
+{
+	const char *path = text(ctx, op, 0);
+	char mode[16] = "";
+	struct stat st;
+	int target = open_mount_target(ctx, path, op->number[4] & MOUNT_ORDINARY);
+	if (ctx->step == STEP_VERIFY)
+		return target;
+	if (target >= 0 && op->number[4] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
+		mode_option(mode, st.st_mode);
+	if (target == -ENOENT)
+		target = root_open_target(ctx, path, true);
+	if (target < 0)
+		return root_failed(ctx, STEP_OPEN, target);
+	int r = mount_on(ctx, op, target, mode);
+	close(target);
+	return r;
+}
+
+/* --- binds */
+
+static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
+{
+	const uint64_t *n = op->number;
+	struct stat st;
+	if (fstat(tree, &st) < 0)
+		return failed(ctx, STEP_STAT);
+	int r = set_attributes(ctx, tree, false, n[1], n[2], 0);
+	if (r == 0)
+		r = set_attributes(ctx, tree, true, n[4], n[5], 0);
+	if (r < 0)
+		return r;
+	int target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
+	if (target < 0)
+		return root_failed(ctx, STEP_CREATE, target);
+	r = attach(ctx, tree, target);
+	close(target);
+	return r < 0 ? r : set_propagation(ctx, tree, n[3]);
+}
+
+int op_bind(struct context *ctx, const struct plan_op *op)
+{
+	int tree = take_tree(ctx, text(ctx, op, 1), op->number[0]);
+	if (tree < 0)
+		return tree;
+	int r = bind_tree(ctx, op, tree);
+	close(tree);
+	return r;
+}
+
+/* The file system of the mount `fd` takes new options: what mount(2) does for MS_REMOUNT without MS_BIND. */
+static int reconfigure(struct context *ctx, const struct plan_op *op, int fd)
+{
+	int fs = sys_fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+	if (fs < 0)
+		return failed(ctx, STEP_FSOPEN);
+	int r = configure(ctx, op, fs, 1, op->number[2]);
+	if (r == 0 && op->number[1] & MOUNT_ATTR_RDONLY && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "rw", NULL, 0) < 0)
+		r = failed(ctx, STEP_FSCONFIG);
+	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		r = failed(ctx, STEP_FSCONFIG);
+	close(fs);
+	return r;
+}
+
+int op_remount(struct context *ctx, const struct plan_op *op)
+{
+	const uint64_t *n = op->number;
+	int fd = root_open(ctx, text(ctx, op, 0), O_PATH);
+	if (fd < 0)
+		return root_failed(ctx, STEP_OPEN, fd);
+	int r = n[2] & MS_BIND ? 0 : reconfigure(ctx, op, fd);
+	if (r == 0)
+		r = set_attributes(ctx, fd, false, n[0], n[1], 0);
+	if (r == 0)
+		r = set_attributes(ctx, fd, true, n[4], n[5], 0);
+	if (r == 0)
+		r = set_propagation(ctx, fd, n[3]);
+	close(fd);
+	return r;
+}

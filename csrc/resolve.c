@@ -1,0 +1,286 @@
+/*
+ * Paths of the container, resolved by descriptor.
+ *
+ * The root may be written to by others while we work (a shared volume, an image that lies), so a path is never
+ * checked and then used again as a string: each look-up is one openat2 that cannot leave the root
+ * (CVE-2019-18837, CVE-2021-30465), and what is missing is made one component at a time in a directory that is
+ * held open (CVE-2024-45310).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "kernel.h"
+#include "mounts.h"
+
+#define MAX_LINKS 40
+/* `..` answers EAGAIN while anybody on the machine mounts or renames. */
+#define MAX_ATTEMPTS 128
+#define NEW_MODE 0755
+
+int root_failed(struct context *ctx, enum plan_step step, int error)
+{
+	errno = -error;
+	return failed(ctx, step);
+}
+
+static int open_in(int root, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve | RESOLVE_NO_MAGICLINKS};
+	for (int i = 0; i < MAX_ATTEMPTS; i++) {
+		int fd = sys_openat2(root, path, &how);
+		if (fd >= 0)
+			return fd;
+		if (errno != EAGAIN && errno != EINTR)
+			break;
+		sched_yield();
+	}
+	return -errno;
+}
+
+int root_open(struct context *ctx, const char *path, int flags)
+{
+	return open_in(ctx->root, path, flags, RESOLVE_IN_ROOT);
+}
+
+int root_open_plain(struct context *ctx, const char *path, int flags)
+{
+	return open_in(ctx->root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+}
+
+/* Whether the component path[start..end) is a symlink in `parent`: then its target takes the component's place, and
+ * 0 is returned. -EINVAL: it is none. The kernel has followed every link whose target exists; this is for those
+ * whose target has to be made, such as /etc/resolv.conf of many images. */
+static int expand_link(int parent, const char *name, char *path, size_t start, size_t end)
+{
+	char expanded[PATH_MAX];
+	size_t rest = strlen(path + end) + 1;
+	size_t before = start;
+	char first;
+	if (readlinkat(parent, name, &first, 1) == 1 && first == '/')
+		before = 0;
+	ssize_t length = readlinkat(parent, name, expanded + before, sizeof expanded - before);
+	if (length < 0)
+		return -errno;
+	if (before + (size_t)length + rest > sizeof expanded)
+		return -ENAMETOOLONG;
+	memcpy(expanded, path, before);
+	memcpy(expanded + before + length, path + end, rest);
+	memcpy(path, expanded, before + (size_t)length + rest);
+	return 0;
+}
+
+/* The modes are the plan's to say, not the caller's umask. */
+static int make_directory(int parent, const char *name)
+{
+	mode_t mask = umask(0);
+	int r = mkdirat(parent, name, NEW_MODE) < 0 ? -errno : 0;
+	umask(mask);
+	return r;
+}
+
+static int make_file(int parent, const char *name)
+{
+	mode_t mask = umask(0);
+	int fd = openat(parent, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, NEW_MODE);
+	int r = fd < 0 ? -errno : fd;
+	umask(mask);
+	return r;
+}
+
+/* Copies path[start..end). Names that are no entry of their directory are refused. */
+static int component(const char *path, size_t start, size_t end, char *name)
+{
+	size_t length = end - start;
+	if (length > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, path + start, length);
+	name[length] = '\0';
+	return length == 0 || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL : 0;
+}
+
+/* The directory path[0..end), if it is there. */
+static int open_prefix(struct context *ctx, char *path, size_t end)
+{
+	char after = path[end];
+	path[end] = '\0';
+	int fd = root_open(ctx, end ? path : "/", O_PATH | O_DIRECTORY);
+	path[end] = after;
+	return fd;
+}
+
+/* Makes the missing component path[start..end) in `parent`. 0: made, or somebody else was quicker; 1: it was a
+ * symlink to nowhere, and `path` now goes through its target. */
+static int make_component(int parent, char *path, size_t start, size_t end, int *links)
+{
+	char name[NAME_MAX + 1];
+	int r = component(path, start, end, name);
+	if (r == 0)
+		r = make_directory(parent, name);
+	if (r != -EEXIST)
+		return r;
+	r = expand_link(parent, name, path, start, end);
+	if (r == -EINVAL)
+		return 0;
+	if (r == 0)
+		return ++*links > MAX_LINKS ? -ELOOP : 1;
+	return r;
+}
+
+static size_t last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* The directory that holds the last component of `path`, which is then path[*last..]. Missing ones are made. */
+static int open_last_parent(struct context *ctx, char *path, int *links, size_t *last)
+{
+	*last = last_component(path);
+	int fd = open_prefix(ctx, path, *last);
+	if (fd != -ENOENT)
+		return fd;
+	int parent = root_open(ctx, "/", O_PATH | O_DIRECTORY);
+	for (size_t start = 0; start < *last && parent >= 0;) {
+		size_t end = start + strcspn(path + start, "/");
+		if (end == start) {
+			start++;
+			continue;
+		}
+		int r = 0;
+		fd = open_prefix(ctx, path, end);
+		if (fd == -ENOENT && (r = make_component(parent, path, start, end, links)) == 0)
+			fd = open_prefix(ctx, path, end);
+		close(parent);
+		if (r < 0)
+			return r;
+		parent = r == 0 ? fd : root_open(ctx, "/", O_PATH | O_DIRECTORY);
+		*last = last_component(path);
+		start = r == 0 ? end : 0;
+	}
+	return parent;
+}
+
+/* A copy that may be changed, without slashes at its end. */
+static int copy_path(char *copy, const char *path)
+{
+	size_t length = strlen(path);
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	if (length >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(copy, path, length);
+	copy[length] = '\0';
+	return 0;
+}
+
+int root_open_parent(struct context *ctx, const char *path, char *name)
+{
+	char copy[PATH_MAX];
+	size_t last;
+	int links = 0;
+	int r = copy_path(copy, path);
+	if (r < 0)
+		return r;
+	int fd = open_last_parent(ctx, copy, &links, &last);
+	if (fd < 0)
+		return fd;
+	r = component(copy, last, strlen(copy), name);
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+/* A new directory or file `name`, as a descriptor; -EEXIST when something is there. */
+static int make_target(int parent, const char *name, bool directory)
+{
+	if (!directory)
+		return make_file(parent, name);
+	int r = make_directory(parent, name);
+	if (r < 0)
+		return r;
+	int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int root_open_target(struct context *ctx, const char *path, bool directory)
+{
+	char copy[PATH_MAX], name[NAME_MAX + 1];
+	int links = 0;
+	int r = copy_path(copy, path);
+	while (r == 0) {
+		size_t last;
+		int fd = root_open(ctx, copy, O_PATH);
+		if (fd != -ENOENT)
+			return fd;
+		int parent = open_last_parent(ctx, copy, &links, &last);
+		if (parent < 0)
+			return parent;
+		size_t end = strlen(copy);
+		r = component(copy, last, end, name);
+		if (r == 0)
+			r = make_target(parent, name, directory);
+		if (r == -EEXIST) {
+			r = expand_link(parent, name, copy, last, end);
+			if (r == -EINVAL) /* somebody made it between the look and the making */
+				r = 0;
+			if (++links > MAX_LINKS)
+				r = -ELOOP;
+		} else if (r >= 0) {
+			close(parent);
+			return r;
+		}
+		close(parent);
+	}
+	return r;
+}
+
+int reopen(struct context *ctx, int fd, int flags)
+{
+	char path[32] = "self/fd/", digits[12];
+	size_t n = 0, at = strlen(path);
+	for (unsigned rest = (unsigned)fd; rest || !n; rest /= 10)
+		digits[n++] = (char)('0' + rest % 10);
+	while (n)
+		path[at++] = digits[--n];
+	path[at] = '\0';
+	int opened = openat(ctx->proc, path, flags | O_CLOEXEC);
+	return opened < 0 ? -errno : opened;
+}
+
+/* Nothing can be mounted in the private procfs, and a copy of the host's may not be left (CVE-2025-52881). */
+int proc_open(struct context *ctx, const char *path, int flags)
+{
+	while (*path == '/')
+		path++;
+	int fd = open_in(ctx->proc, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	if (fd < 0)
+		return fd;
+	struct statfs fs;
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return fd;
+	close(fd);
+	return -EXDEV;
+}
+
+int write_all(int fd, const char *data, size_t length)
+{
+	while (length) {
+		ssize_t n = write(fd, data, length);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			data += n;
+			length -= (size_t)n;
+		}
+	}
+	return 0;
+}
