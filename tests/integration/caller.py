@@ -88,6 +88,7 @@ class Caller:
         pass_fds: Sequence[int] = (),
         output: Path | None = None,
         preexec_fn: Callable[[], Any] | None = None,
+        reaping: bool = False,
     ) -> Result:
         """Run `PROGRAM --root ROOT args`. Output goes to files: a detached container keeps a pipe open."""
         base = output or self.directory / f"call{next(self._numbers)}"
@@ -104,6 +105,8 @@ class Caller:
                 preexec_fn=preexec_fn,
             )
             try:
+                if reaping:
+                    reap_until_end(child, timeout)
                 child.communicate(stdin.encode() if isinstance(stdin, str) else None, timeout=timeout)
             except subprocess.TimeoutExpired:
                 child.kill()
@@ -184,10 +187,23 @@ class Caller:
 
     def remove_all(self) -> None:
         for id in self.known_ids():
-            self.call("delete", "--force", id)
+            self.call("delete", "--force", id, reaping=True)
 
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def reap_until_end(child: subprocess.Popen[bytes], timeout: float) -> None:
+    """Collect orphans until the child ends, as a manager does.
+
+    A pid namespace cannot end while a zombie in it waits for us: that of a detached exec.
+    """
+    deadline = time.monotonic() + timeout
+    while child.poll() is None and time.monotonic() < deadline:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended and ended.si_pid != child.pid:
+            os.waitpid(ended.si_pid, 0)
+        time.sleep(0.005)
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = 5) -> Any:

@@ -34,10 +34,12 @@ def manager(runtime_program: str, workplace: Path, busybox: Path) -> Iterator[Ca
     yield get
     for one in started.values():
         one.close()
-    # The parent cgroup was asked for by name and is shared by the containers: no runtime may remove it.
+    # The parent was asked for by name and is shared by the containers: no runtime may remove it. Podman puts
+    # its monitor beside them.
     for mount in snapshot.cgroup_mounts():
-        with contextlib.suppress(OSError):
-            os.rmdir(mount / token)
+        for directory in (mount / token / "conmon", mount / token):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
     left = snapshot.leftovers(before, token, patience=5)
     assert not left, f"left behind: {left}"
 
