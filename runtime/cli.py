@@ -1,7 +1,9 @@
-"""The command line: global options, parsing by the commands' tables, and the one place where an error becomes words and an exit status.
+"""The command line: global options, parsing by the commands' tables, and the one place where an error becomes words
+and an exit status.
 
-The parser is our own: argparse costs 8 ms to import, and callers need what it refuses (long options with one dash, options on both sides of
-the operands). Hot: imports only builtins; help, logging and tracebacks load when they are wanted.
+The parser is our own: argparse costs 8 ms to import, and callers need what it refuses (long options with one dash,
+options on both sides of the operands). Hot: imports only builtins; help, logging and tracebacks load when they are
+wanted.
 """
 
 import posix
@@ -23,7 +25,12 @@ GLOBAL_OPTIONS: "tuple[Option, ...]" = (
     (("--log-level",), "LEVEL", "log_level", "error, warning, info or debug; debug is the same as --debug"),
     (("--debug",), None, "debug", "tell more: warnings in the log, tracebacks on standard error"),
     (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups (not built yet: refused)"),
-    (("--cgroup-manager",), "NAME", "cgroup_manager", '"cgroupfs" (default), "disabled", or "systemd" (not built yet: refused)'),
+    (
+        ("--cgroup-manager",),
+        "NAME",
+        "cgroup_manager",
+        '"cgroupfs" (default), "disabled", or "systemd" (not built yet: refused)',
+    ),
     (("--rootless",), "WHEN", "rootless", 'go on without permission for cgroups: "true", "false" or "auto" (default)'),
     (("--version", "-v"), None, "version", "print the versions of this build"),
     (("--help", "-h"), None, "help", "print help, also for one command"),
@@ -42,12 +49,15 @@ class UsageError(OcirunError):
 
 
 class Call:
-    """One call of the command line: ``command``, its ``options`` by key (absent: not given), its ``operands``, the ``settings`` (global options)."""
+    """One call of the command line.
+
+    ``command``; its ``options`` by key (absent: not given); its ``operands``; ``settings``: the global options.
+    """
 
     def __init__(self) -> None:
         self.command = ""
-        self.settings: "dict[str, Any]" = {}
-        self.options: "dict[str, Any]" = {}
+        self.settings: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
         self.operands: list[str] = []
 
     @property
@@ -58,10 +68,13 @@ class Call:
             from runtime.lifecycle.store import default_root
 
             return default_root()
-        return root if root[0] == "/" else f"{posix.getcwd()}/{root}"
+        return absolute(root)
 
     def warn(self, message: str) -> None:
-        """Tell the user something that does not stop us; in the log only with --debug, since managers read it as an error."""
+        """Tell the user something that does not stop us.
+
+        It is in the log only with --debug: managers take what they find there for the error.
+        """
         write(2, f"ocirun: warning: {message}\n")
         if self.settings.get("debug"):
             from runtime.commands.log import append
@@ -69,8 +82,16 @@ class Call:
             append(self.settings, "warning", message)
 
 
+def absolute(path: str) -> str:
+    """``path`` from the root directory; links and ``..`` in it stay, since only the kernel knows where they lead."""
+    return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+
+
 def write(descriptor: int, text: str) -> None:
-    """Write all of ``text``. A reader that went away ends the writing, as SIGPIPE would (Python ignores that signal)."""
+    """Write all of ``text``.
+
+    A reader that went away ends the writing, as SIGPIPE would (Python ignores that signal).
+    """
     rest = text.encode(errors="surrogateescape")
     try:
         while rest:
@@ -82,12 +103,13 @@ def write(descriptor: int, text: str) -> None:
 def main(arguments: list[str]) -> int:
     """Run one command line. Returns the exit status; never raises."""
     call = Call()
-    statuses: "dict[str, int]" = {}
+    statuses: dict[str, int] = {}
     try:
         _hold_standard_descriptors()
         return _run(call, arguments, statuses)
     except UsageError as error:
-        _fail(call, error, f"{error}; see 'ocirun {call.command} --help'" if call.command else f"{error}; see 'ocirun --help'")
+        page = f" {call.command}" if call.command in COMMANDS else ""
+        _fail(call, error, f"{error}; see 'ocirun{page} --help'")
         return statuses.get("usage", 1)
     except OcirunError as error:
         _fail(call, error, str(error))
@@ -113,9 +135,9 @@ def _hold_standard_descriptors() -> None:
 def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
     rest = _parse_globals(call, arguments)
     if call.settings.get("version"):
-        from runtime.commands.help import version
+        from runtime.commands.help import versions
 
-        write(1, version())
+        write(1, versions())
         return 0
     if not rest or rest[0] == "help":
         call.command = "".join(rest[1:2])
@@ -137,8 +159,6 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
 def load(command: str) -> "ModuleType":
     """The module of a command. UsageError when there is none of this name."""
     if command not in COMMANDS:
-        call = Call()
-        call.command = command
         raise UsageError(f'there is no command "{command}"')
     name = COMMANDS[command][0]
     return __import__(f"runtime.commands.{name}", fromlist=("main",))
@@ -160,9 +180,10 @@ def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
 
 
 def parse(call: Call, options: "tuple[Option, ...]", reorder: bool, arguments: list[str]) -> None:
-    """Take a command's options and operands. ``reorder``: options may follow operands; else the first operand ends them.
+    """Take a command's options and operands.
 
-    A command's own option hides a global one of the same name. ``--`` ends the options.
+    ``reorder``: options may follow operands; else the first operand ends them. A command's own option hides a global
+    one of the same name. ``--`` ends the options.
     """
     own, names = _by_name(options), _by_name(GLOBAL_OPTIONS)
     index = 0
@@ -187,7 +208,9 @@ def _by_name(options: "tuple[Option, ...]") -> "dict[str, Option]":
     return {name.lstrip("-"): option for option in options for name in option[0]}
 
 
-def _take_option(call: Call, own: "dict[str, Option]", names: "dict[str, Option]", arguments: list[str], index: int) -> int:
+def _take_option(
+    call: Call, own: "dict[str, Option]", names: "dict[str, Option]", arguments: list[str], index: int
+) -> int:
     """Take the option at ``index``, with its value. Returns the index of what follows."""
     text, equals, value = arguments[index].partition("=")
     name = text[2:] if text.startswith("--") else text[1:]
@@ -201,7 +224,7 @@ def _take_option(call: Call, own: "dict[str, Option]", names: "dict[str, Option]
             return index + 1
         raise UsageError(f"unknown option {text}")
     if len(option) > 4:
-        raise UsageError(f"{text} is not supported yet: {option[3]}")
+        raise OcirunError(f"{text} is not supported yet")
     if option[1] is None:
         _set_switch(target, option, value if equals else "true", text)
         return index + 1
@@ -248,9 +271,9 @@ def _check_operands(call: Call, operands: "Operands") -> None:
     least, most, usage = operands
     count = len(call.operands)
     if count < least:
-        raise UsageError(f'"{call.command}" needs {usage}')
+        raise UsageError(f"{call.command} needs {usage}")
     if most is not None and count > most:
-        raise UsageError(f'"{call.command}" takes only {usage}' if usage else f'"{call.command}" takes no operands')
+        raise UsageError(f"{call.command} takes {usage or 'no operands'}, not {' '.join(call.operands)}")
 
 
 def _help(call: Call) -> int:

@@ -1,8 +1,8 @@
 """The errors that ocirun raises, and how each is worded.
 
-A message is lower case without a full stop: what was tried, then what the system said, then what to do where that is known.
-The place in config.json is kept apart, as an RFC 6901 pointer and a line, and put in front by ``str()``. No catch-all
-error: what is none of the subclasses is a failure of the system underneath. Hot: imports only builtins.
+A message is lower case without a full stop: what was tried, then what the system said, then what to do where that is
+known. The place in config.json is kept apart, as an RFC 6901 pointer and a line, and put in front by ``str()``. No
+catch-all error: what is none of the subclasses is a failure of the system underneath. Hot: imports only builtins.
 """
 
 import posix
@@ -11,11 +11,13 @@ import posix
 class OcirunError(Exception):
     """An operation failed; nothing else happened that the message does not say.
 
-    ``message`` is the words without the place; ``pointer`` and ``line`` name the place in config.json (line counts from 1);
-    ``errno`` is the system's number where a system call failed.
+    ``message`` is the words without the place; ``pointer`` and ``line`` name the place in config.json (line counts
+    from 1); ``errno`` is the system's number where a system call failed.
     """
 
-    def __init__(self, message: str, pointer: str | None = None, line: int | None = None, errno: int | None = None) -> None:
+    def __init__(
+        self, message: str, pointer: str | None = None, line: int | None = None, errno: int | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.pointer = pointer
@@ -42,7 +44,7 @@ class InvalidConfig(OcirunError):
 
 
 def system_words(number: int) -> str:
-    """What the system says for errno ``number``, in lower case, as the managers match it ("no such file or directory")."""
+    """What the system says for errno ``number``; lower case, as the managers match it ("no such file or directory")."""
     return posix.strerror(number).lower()
 
 

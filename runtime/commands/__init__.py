@@ -1,12 +1,15 @@
 """The verbs of the command line, one module each, imported when its verb is called.
 
-A module has ``OPTIONS``, ``OPERANDS``, perhaps ``DESCRIPTION``, and ``main(call) -> int`` (the exit status). What the Python API needs too is not
-here but in ``runtime.lifecycle`` and ``runtime.process``.
+A module has ``OPTIONS``, ``OPERANDS``, and ``main(call) -> int`` (the exit status). What the
+Python API needs too is not here but in ``runtime.lifecycle`` and ``runtime.process``.
 
-OPTIONS rows are ``(names, metavar, key, help)``: all spellings with their dashes; what ``--help`` calls the value, None for a switch, "N" for an
-unsigned number, with "..." at the end where the option may be repeated; the key in ``call.options``; the help's sentence. A fifth element,
-LATER, marks a flag that is understood but refused, since what it asks for is not built.
+OPTIONS rows are ``(names, metavar, key, help)``: all spellings with their dashes; what ``--help`` calls the value,
+None for a switch, "N" for an unsigned number, with "..." at the end where the option may be repeated; the key in
+``call.options``; the help's sentence. A fifth element, LATER, marks a flag that is understood but refused, since what
+it asks for is not built.
+
 OPERANDS is ``(least, most, usage)``; a ``most`` of None takes everything after the first operand as it is, options too.
+
 FAILURE_STATUS and USAGE_STATUS, where a module has them, replace exit status 1.
 """
 

@@ -1,6 +1,7 @@
 """The log file of --log: one line an event, as logrus writes it, since managers parse that.
 
-containerd takes the last line whose level is "error", Podman parses the whole file as one JSON object. Cold: loaded on a failure.
+containerd takes the last line whose level is "error", Podman parses the whole file as one JSON object. Cold: loaded
+on a failure.
 """
 
 import posix
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def append(settings: "dict[str, Any]", level: str, message: str) -> None:
-    """Add a line to the file named by ``settings["log"]``, if any, in the form of ``settings["log_format"]``. OSError passes through."""
+    """Add a line to the file named by ``settings["log"]``, if any, in the form of ``settings["log_format"]``.
+
+    OSError passes through.
+    """
     path = settings.get("log")
     if not path:
         return
@@ -36,7 +40,9 @@ def json_line(level: str, message: str) -> str:
 
 
 def text_line(level: str, message: str) -> str:
-    """``time="..." level=... msg="..."`` and a newline; the message is quoted as in JSON, which keeps it on one line."""
+    """``time="..." level=... msg="..."`` and a newline; the message is quoted as in JSON, which keeps it on one
+    line.
+    """
     from runtime.lifecycle.document import dumps
 
     return f'time="{_now()}" level={level} msg={dumps(message)}\n'

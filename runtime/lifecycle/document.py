@@ -1,7 +1,7 @@
 """Our own JSON documents: state, configuration copies, reports. Written and read without the ``json`` module.
 
-``json`` costs 7 ms to import, its C accelerator ``_json`` 0.2 ms, and both give the same bytes. What others wrote is read by
-``oci_spec.load`` instead, which knows lines and limits. Hot: imports only builtins.
+``json`` costs 7 ms to import, its C accelerator ``_json`` 0.2 ms, and both give the same bytes. What others wrote is
+read by ``oci_spec.load`` instead, which knows lines and limits. Hot: imports only builtins.
 """
 
 import _json
@@ -17,7 +17,7 @@ def _refuse(value: object) -> object:
 
 def dumps(value: object) -> str:
     """JSON text of ``value`` on one line, ASCII only."""
-    encode = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)  # type: ignore[call-arg,arg-type]
+    encode = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
     return "".join(encode(value, 0))
 
 
@@ -25,7 +25,9 @@ def indented(value: object, margin: str = "") -> str:
     """JSON text of ``value`` as people read it: two spaces a level, as runc prints it (without runc's HTML escapes)."""
     inner = margin + "  "
     if isinstance(value, dict) and value:
-        members = [f"{inner}{_json.encode_basestring_ascii(key)}: {indented(item, inner)}" for key, item in value.items()]
+        members = [
+            f"{inner}{_json.encode_basestring_ascii(key)}: {indented(item, inner)}" for key, item in value.items()
+        ]
         return "{\n" + ",\n".join(members) + f"\n{margin}}}"
     if isinstance(value, (list, tuple)) and value:
         return "[\n" + ",\n".join(inner + indented(item, inner) for item in value) + f"\n{margin}]"
@@ -50,7 +52,7 @@ def loads(data: bytes) -> "Any":
     """The value of JSON that we wrote ourselves (no white space before it). ValueError when it is not that."""
     text = data.decode()
     try:
-        value, end = _json.make_scanner(_Context)(text, 0)  # type: ignore[call-arg,arg-type]
+        value, end = _json.make_scanner(_Context)(text, 0)  # type: ignore[arg-type]
     except StopIteration as stop:
         raise ValueError(f"not JSON: unexpected end or character at {stop.value}") from None
     except SystemError:  # how the scanner fails where json.decoder, which has its exception, is not imported

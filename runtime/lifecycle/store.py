@@ -1,17 +1,21 @@
 """Where containers are kept: ``ROOT/ID/`` with its lock, its state and its copy of the configuration.
 
-A container is a directory (0700). An open descriptor of it is the handle that everything here takes, and flock(2) on that descriptor is the
-lock. ``state.json`` is replaced by rename, so a reader needs no lock and never sees half of it. In the directory:
+A container is a directory (0700). An open descriptor of it is the handle that everything here takes, and flock(2) on
+that descriptor is the lock. ``state.json`` is replaced by rename, so a reader needs no lock and never sees half of
+it. In the directory:
 
     state.json    the record, see RECORD below; written first with status "creating" and pid 0, before anything is made
     config.json   the configuration as it was at create, byte for byte
     start.sock    init's start channel; it exists from "created" until ``start`` has connected
 
-A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is no container, and the next
-reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only builtins.
+A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is no
+container, and the next reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only
+builtins.
 
-RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status "creating" or "created"; pid and
-start_time (field 22 of /proc/PID/stat); cgroups (runtime.cgroups.tree's own list); hooks {"poststart": [...], "poststop": [...]}.
+RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
+"creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (runtime.cgroups.tree's own list);
+hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; tail [index, [operation, ...]], the
+plan's operations from the wait for start on, which `start` words failures with.
 """
 
 import fcntl
@@ -31,7 +35,7 @@ STATE = "state.json"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
-# Everything that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
+# All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
 FILES = (START_SOCKET, CONFIG, "state.json.new", STATE)
 
 LOCK_WAIT = 10.0  # seconds; longer than a create without hooks takes on a loaded machine
@@ -43,7 +47,8 @@ _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 def default_root() -> str:
     """``/run/ocirun``, or a directory of the user's own where the caller is not the host's root.
 
-    Rootless Podman calls as uid 0 of a user namespace, so the effective uid alone says nothing: a map other than the whole range does.
+    Rootless Podman calls as uid 0 of a user namespace, so the effective uid alone says nothing: a map other than the
+    whole range does.
     """
     user = posix.geteuid()
     if user == 0 and _uid_map().split() == [b"0", b"0", b"4294967295"]:
@@ -66,7 +71,7 @@ def _uid_map() -> bytes:
 
 
 def check_id(id: str) -> None:
-    """OcirunError unless ``id`` is 1 to 255 of ``[A-Za-z0-9_+.-]`` and neither ``.`` nor ``..``: it becomes a file name."""
+    """OcirunError unless ``id`` is 1 to 255 of ``[A-Za-z0-9_+.-]``, not ``.`` or ``..``: it becomes a file name."""
     if id == SECCOMP_CACHE:
         raise OcirunError(f"invalid container id {id!r}: the name is taken by the cache of seccomp programs")
     if not 0 < len(id) < 256 or id in (".", "..") or not _ID_CHARACTERS.issuperset(id):
@@ -147,11 +152,16 @@ def open_unlocked(root: str, id: str) -> int:
 
 
 def open_locked(root: str, id: str, wait: float = LOCK_WAIT) -> int:
-    """As open_unlocked(), and holding the lock, for which it waits up to ``wait`` seconds. WrongState when another keeps it."""
+    """As open_unlocked(), and holding the lock, for which it waits up to ``wait`` seconds.
+
+    WrongState when another keeps it.
+    """
     handle = open_unlocked(root, id)
     try:
         if not _lock(handle, wait):
-            raise WrongState(f'container "{id}" is busy: another ocirun has worked on it for {wait:g} seconds; try again later')
+            raise WrongState(
+                f'container "{id}" is busy: another ocirun has worked on it for {wait:g} seconds; try again later'
+            )
         if not _is_at(handle, f"{root}/{id}"):  # deleted, and perhaps made anew, while we waited
             raise missing(id)
     except BaseException:
@@ -265,7 +275,10 @@ def read_file(handle: int, name: str) -> bytes:
 
 
 def remove(root: str, id: str, handle: int) -> None:
-    """Remove the container's directory, the record last; the caller holds the lock. What is already gone is no error."""
+    """Remove the container's directory, the record last; the caller holds the lock.
+
+    What is already gone is no error.
+    """
     for name in FILES:
         _unlink(handle, name)
     try:

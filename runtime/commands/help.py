@@ -1,0 +1,82 @@
+"""``--help`` and ``--version``, from the same tables that the parser reads. Cold."""
+
+from runtime.cli import GLOBAL_OPTIONS, load, options_of
+from runtime.commands import COMMANDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime.commands import Option
+
+WIDTH = 100  # columns of a line
+INDENT = 32  # columns before an option's sentence
+
+
+def overview() -> str:
+    """The help of ``ocirun --help``."""
+    width = max(map(len, COMMANDS)) + 3
+    lines = ["usage: ocirun [OPTIONS] COMMAND [OPTIONS] [OPERANDS]", "", "Run OCI containers.", "", "commands:"]
+    lines += [f"  {name:{width}}{_later(module)}{summary}" for name, (module, summary) in COMMANDS.items()]
+    lines += ["", "options, before or after the command:", *_rows(GLOBAL_OPTIONS)]
+    lines += ["", "'ocirun COMMAND --help' tells the options of a command."]
+    return "\n".join(lines) + "\n"
+
+
+def page(command: str) -> str:
+    """The help of ``ocirun COMMAND --help``."""
+    module = load(command)
+    options, (_, _, operands) = options_of(module, command)
+    name, summary = COMMANDS[command]
+    words = ["usage: ocirun [OPTIONS]", command, "[OPTIONS]" if options else "", operands]
+    lines = [" ".join(filter(None, words)), "", f"{_later(name)}{summary[0].upper()}{summary[1:]}."]
+    if options:
+        lines += ["", "options:", *_rows(options)]
+    lines += ["", "'ocirun --help' tells the options that every command has."]
+    return "\n".join(lines) + "\n"
+
+
+def _later(module: str) -> str:
+    return "(not supported yet) " if module == "later" else ""
+
+
+def _rows(options: "Iterable[Option]") -> "list[str]":
+    lines = []
+    for names, metavar, _, sentence, *later in options:
+        value = f" {metavar}" if metavar else ""
+        head = f"  {', '.join(sorted(names, key=len))}{value}"
+        words = ("(not supported yet) " if later else "") + sentence
+        lines += _wrapped(head, words)
+    return lines
+
+
+def _wrapped(head: str, sentence: str) -> "list[str]":
+    """The sentence in a column of its own beside ``head``, or below it where that is too long."""
+    import textwrap
+
+    body = textwrap.wrap(sentence, WIDTH - INDENT)
+    first = [head] if len(head) > INDENT - 2 or not body else [f"{head:{INDENT}}{body.pop(0)}"]
+    return first + [" " * INDENT + line for line in body]
+
+
+def versions() -> str:
+    """The four lines of ``ocirun --version``."""
+    from runtime.lifecycle.state import VERSION as SPEC
+
+    try:
+        from runtime import _build as build
+
+        version, commit = build.VERSION, build.COMMIT
+    except ImportError:  # the sources without a build
+        version, commit = "unknown", "unknown"
+    return f"ocirun version {version}\ncommit: {commit}\nspec: {SPEC}\nlibseccomp: {libseccomp()}\n"
+
+
+def libseccomp() -> str:
+    """The version of the libseccomp that a profile would be compiled with; "not found" without one."""
+    try:
+        from runtime.process import seccomp
+
+        return str(seccomp.library_version() or "not found")
+    except ImportError:
+        return "not found"

@@ -1,0 +1,43 @@
+"""``ocirun list``: the containers of this root directory."""
+
+from runtime.cli import UsageError, write
+from runtime.lifecycle.listing import listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.cli import Call
+
+OPTIONS = (
+    (("--format", "-f"), "FORMAT", "format", '"table" (default) or "json"'),
+    (("--quiet", "-q"), None, "quiet", "print ids only"),
+)
+OPERANDS = (0, 0, "")
+COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
+
+
+def main(call: "Call") -> int:
+    form = call.options.get("format", "table")
+    if form not in ("table", "json"):
+        raise UsageError(f'--format "{form}": one of table, json is needed')
+    if call.options.get("quiet"):
+        from runtime.lifecycle.store import ids
+
+        write(1, "".join(f"{id}\n" for id in ids(call.root)))
+        return 0
+    containers = listing(call.root)
+    if form == "table":
+        write(1, _table(containers))
+        return 0
+    from runtime.lifecycle.document import dumps
+
+    write(1, dumps(containers or None) + "\n")  # null when there is none, as callers of runc expect
+    return 0
+
+
+def _table(containers: "list[dict[str, Any]]") -> str:
+    rows = [COLUMNS] + [tuple(str(item[column.lower()]) for column in COLUMNS) for item in containers]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(line + "\n" for line in lines)

@@ -1,0 +1,23 @@
+"""``ocirun run ID``: create and start a container; in the foreground, wait for it and pass on its exit status."""
+
+from runtime.commands.create import OPTIONS as CREATE_OPTIONS
+from runtime.commands.create import placed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.cli import Call
+
+OPTIONS = (
+    *CREATE_OPTIONS,
+    (("--detach", "-d"), None, "detach", "return when the program runs; the container is left to delete"),
+    (("--keep",), None, "keep", "do not delete the container when it has ended"),
+    (("--no-subreaper",), None, "no_subreaper", "accepted: ocirun never becomes a subreaper"),
+)
+OPERANDS = (1, 1, "CONTAINER")
+
+
+def main(call: "Call") -> int:
+    options = placed(call)
+    from runtime.lifecycle.run import run
+
+    return run(call.root, call.operands[0], options, call.warn)

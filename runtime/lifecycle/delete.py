@@ -1,0 +1,102 @@
+"""The end of a container: its processes, its cgroups, its poststop hooks, its directory, in this order.
+
+Each step may be repeated, and the record goes last: after a SIGKILL at any point, ``delete --force`` finds what is
+left to do. (A kill between the hooks and the record's removal makes the hooks run again; better twice than never.)
+Hot: imports only builtins.
+"""
+
+import posix
+
+from runtime.errors import NotFound, OcirunError, WrongState
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.lifecycle.store import Record
+
+
+def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:
+    """Remove a stopped container, so that its id is free again.
+
+    WrongState, and nothing happens, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears what
+    a killed create or delete left behind, and finds nothing wrong with a container that does not exist.
+    """
+    try:
+        if force:
+            _kill_first(root, id)
+        handle = store.open_locked(root, id)
+    except NotFound:
+        if force:
+            return
+        raise
+    try:
+        record = _record(root, id, handle, force, warn)
+        if record is None:
+            return
+        status = state.status_of(handle, record, locked=True)
+        if not force and not state.can_delete(status):
+            raise WrongState(f'cannot delete container "{id}" that is not stopped: {status}')
+        destroy(root, id, handle, record, warn, kill=force)
+    finally:
+        posix.close(handle)
+
+
+def _kill_first(root: str, id: str) -> None:
+    """Kill init without the lock: a start that hangs holds it, and gives it back when init is dead."""
+    from runtime.lifecycle.kill import end_init
+
+    handle = store.open_unlocked(root, id)
+    try:
+        if store.exists(handle, store.STATE):
+            end_init(store.read_state(handle, id))
+    except OcirunError:
+        pass  # said later, under the lock, if it is still so
+    finally:
+        posix.close(handle)
+
+
+def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
+    """The record; None when there was none or a broken one, and the directory was removed for ``force``."""
+    try:
+        return store.read_state(handle, id)
+    except OcirunError as error:
+        if not force:
+            raise
+        if not isinstance(error, NotFound):
+            warn(str(error))
+        store.remove(root, id, handle)
+        return None
+
+
+def destroy(
+    root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", kill: bool = True
+) -> None:
+    """Undo what create made, run the poststop hooks, and remove the container; the caller holds the lock.
+
+    ``kill``: whether it may have processes left. OcirunError when a process or a cgroup stays; then the record stays
+    too.
+    """
+    if kill:
+        _end_processes(record)
+    if record["cgroups"]:
+        from runtime.cgroups import tree
+
+        tree.remove(record["cgroups"])
+    poststop = record["hooks"].get("poststop")
+    if poststop:
+        from runtime.lifecycle.hooks import run_all
+
+        run_all(poststop, state.document(record, state.STOPPED), "/hooks/poststop", warn)
+    store.remove(root, id, handle)
+
+
+def _end_processes(record: "Record") -> None:
+    from runtime.lifecycle.kill import end_init
+
+    if record["cgroups"]:
+        from runtime.cgroups import tree
+
+        tree.kill_all(record["cgroups"])
+    end_init(record)

@@ -1,0 +1,116 @@
+"""Signals to a container: to its first process, or to all of them. Hot: imports only builtins."""
+
+import posix
+import select
+
+from runtime.errors import OcirunError, WrongState, system_failure
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal  # the same names; at run time it would import enum
+
+    from runtime.lifecycle.store import Record
+else:
+    import _signal
+
+_LAST = 64  # signal(7): the last real-time signal
+_FIRST_REALTIME = 34  # what programs call SIGRTMIN: the C library keeps 32 and 33
+
+
+def parse_signal(text: str) -> int:
+    """The number of a signal: a number, a name with or without SIG in any case, or RTMIN+N and RTMAX-N.
+
+    OcirunError for others.
+    """
+    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _LAST:
+        return int(text)
+    name = text.upper().removeprefix("SIG")
+    number = getattr(_signal, f"SIG{name}", None) if name.isalnum() else _realtime(name)
+    if not isinstance(number, int):
+        raise OcirunError(f'unknown signal "{text}"')
+    return number
+
+
+def _realtime(name: str) -> int | None:
+    base, sign = (_FIRST_REALTIME, 1) if name.startswith("RTMIN+") else (_LAST, -1)
+    offset = name[6:]
+    if name[:6] not in ("RTMIN+", "RTMAX-") or not offset.isdigit() or len(offset) > 2:
+        return None
+    number = base + sign * int(offset)
+    return number if _FIRST_REALTIME <= number <= _LAST else None
+
+
+def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
+    """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
+
+    WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error:
+    its cgroups may hold processes that outlived init, where it shares a pid namespace. Takes no lock, so that it
+    works beside a start that hangs.
+    """
+    number = parse_signal(signal)
+    handle = store.open_unlocked(root, id)
+    try:
+        record, status = state.read(handle, id)
+    finally:
+        posix.close(handle)
+    if all and status != state.CREATING:
+        _signal_all(record, number)
+    elif not state.can_kill(status) or not _signal_init(record, number):
+        raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
+
+
+def _signal_init(record: "Record", number: int) -> bool:
+    """False when init has ended."""
+    process = state.open_process(record)
+    if process is None:
+        return False
+    try:
+        _signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        raise system_failure(f"send signal {number} to process {record['pid']}", error) from None
+    finally:
+        posix.close(process)
+    return True
+
+
+def _signal_all(record: "Record", number: int) -> None:
+    from runtime.cgroups import tree
+
+    if number == _signal.SIGKILL:
+        tree.kill_all(record["cgroups"])
+        _signal_init(record, number)  # it may be in none of them (--cgroup-manager disabled)
+        return
+    pids = tree.processes(record["cgroups"])
+    for pid in pids:
+        try:
+            posix.kill(pid, number)
+        except ProcessLookupError:
+            pass  # ended meanwhile
+        except OSError as error:
+            raise system_failure(f"send signal {number} to process {pid}", error) from None
+    if record["pid"] not in pids:
+        _signal_init(record, number)
+
+
+def end_init(record: "Record", wait: float = 10.0) -> None:
+    """SIGKILL init and wait up to ``wait`` seconds until it is dead; in a pid namespace of its own everything in
+    it dies too.
+    """
+    process = state.open_process(record)
+    if process is None:
+        return
+    try:
+        _signal.pidfd_send_signal(process, _signal.SIGKILL)
+        waiting = select.poll()
+        waiting.register(process, select.POLLIN)
+        if not waiting.poll(wait * 1000):
+            raise OcirunError(f"process {record['pid']} does not end, {wait:g} seconds after SIGKILL")
+    except ProcessLookupError:
+        pass
+    except OSError as error:
+        raise system_failure(f"kill process {record['pid']}", error) from None
+    finally:
+        posix.close(process)

@@ -1,0 +1,155 @@
+"""From created to running: tell init to go, and hear whether the user's program was reached.
+
+Init keeps its end of the start channel open, close-on-exec: the end of file means that execve succeeded, a report
+that it, or a startContainer hook before it, failed. Nobody else is there to tell. Hot: imports only builtins.
+"""
+
+import posix
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+from _struct import Struct
+
+from runtime.errors import OcirunError, WrongState, system_failure
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from runtime.lifecycle.store import Record
+    from runtime.plan.ops import Operation
+
+# struct report and enum report_kind of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
+REPORT = Struct("=IIiIqq")
+REPORT_FAILED, REPORT_WARNING = 2, 6
+
+
+def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
+    """Let the program of a created container run, then run the poststart hooks.
+
+    WrongState unless created (runtime.md "Start"). When a startContainer or poststart hook fails the container is
+    destroyed and its poststop hooks run (runtime.md "Lifecycle", since 1.3 for poststart); when the program cannot be
+    executed it is stopped.
+    """
+    handle = store.open_locked(root, id)
+    try:
+        record = store.read_state(handle, id)
+        start_locked(root, id, handle, record, warn)
+    finally:
+        posix.close(handle)
+
+
+def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
+    """As start(), for a caller that holds the lock and has the record."""
+    status = state.status_of(handle, record, locked=True)
+    if not state.can_start(status):
+        raise _wrong_state(status)
+    channel = _connect(handle, record)
+    try:
+        store.unlink_start_socket(handle)
+        _listen(channel, root, id, handle, record, warn)
+    finally:
+        channel.close()
+    poststart = record["hooks"].get("poststart")
+    if not poststart:
+        return
+    from runtime.lifecycle.hooks import run
+
+    try:
+        run(poststart, state.document(record, state.RUNNING), "/hooks/poststart")
+    except OcirunError:
+        _destroy(root, id, handle, record, warn)
+        raise
+
+
+def _wrong_state(status: str) -> WrongState:
+    if status == state.STOPPED:
+        return WrongState("cannot start a container that has stopped")
+    if status == state.RUNNING:
+        return WrongState("cannot start an already running container")
+    return WrongState(f"cannot start a container in the {status} state")
+
+
+def _connect(handle: int, record: "Record") -> socket:
+    """The start channel. A path over /proc, since that of the state directory may be longer than a socket address."""
+    channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
+    try:
+        channel.connect(f"/proc/self/fd/{handle}/{store.START_SOCKET}")
+    except ConnectionRefusedError:
+        # Nobody listens: init died just now, or a start was killed after it had connected.
+        channel.close()
+        if not state.is_alive(record):
+            raise _wrong_state(state.STOPPED) from None
+        store.unlink_start_socket(handle)
+        raise _wrong_state(state.RUNNING) from None
+    except OSError as error:
+        channel.close()
+        raise system_failure("connect to the container's start.sock", error) from None
+    return channel
+
+
+class Report:
+    """What init says, as ``runtime.shim.Report`` has it, which costs loading the shim.
+
+    ``index`` counts from the tail's first operation.
+    """
+
+    def __init__(self, data: bytes, first: int) -> None:
+        self.kind, index, self.error, self.step, self.start, self.end = REPORT.unpack(data)
+        self.index = index - first
+
+
+def tail(operations: "Sequence[Operation]") -> "list[Any]":
+    """The record's ``tail``: what `start` needs of a plan to word a failure. Bytes (seccomp's program) stay out."""
+    from runtime.plan.ops import OP_PROGRAM
+
+    first = next(index for index, operation in enumerate(operations) if operation[0] == OP_PROGRAM)
+    kept = [
+        (*operation[:4], [None if isinstance(string, bytes) else string for string in operation[4]])
+        for operation in operations[first:]
+    ]
+    return [first, kept]
+
+
+def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
+    """Read reports until the end of file. Raises what a REPORT_FAILED says."""
+    while True:
+        try:
+            data = channel.recv(REPORT.size)
+        except ConnectionResetError:  # init was killed before it had accepted
+            raise OcirunError("the container was killed before its program ran") from None
+        except OSError as error:
+            raise system_failure("read from the container's start.sock", error) from None
+        if not data:
+            return
+        first, operations = record["tail"]
+        report = Report(data, first)
+        if report.kind == REPORT_WARNING:
+            warn(str(_explain(operations, report)))
+        elif report.kind == REPORT_FAILED:
+            from runtime.lifecycle.kill import end_init
+            from runtime.plan.ops import OP_RUN_HOOK
+
+            failure = _explain(operations, report)
+            end_init(record)
+            if 0 <= report.index < len(operations) and operations[report.index][0] == OP_RUN_HOOK:
+                _destroy(root, id, handle, record, warn)
+            raise failure
+
+
+def _explain(operations: "list[Any]", report: Report) -> OcirunError:
+    from runtime.plan.explain import failure
+
+    return failure(operations, report)  # type: ignore[arg-type]  # it has the same members
+
+
+def _destroy(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
+    """Destroy after a failed hook; what goes wrong with that is a warning, so that the hook's own failure is
+    reported.
+    """
+    from runtime.lifecycle.delete import destroy
+
+    try:
+        destroy(root, id, handle, record, warn)
+    except OcirunError as error:
+        warn(str(error))
