@@ -83,3 +83,49 @@ def shape_of(kind: str) -> "Any":
 def verify(spec: "Any", kind: str = "config") -> bool:
     """Whether a document's value satisfies the schema of its kind. Says no more than that."""
     return holds(spec, shape_of(kind))
+
+
+def load_checked(data: bytes, kind: str = "config") -> "tuple[Any, list[Problem]]":
+    """A document of "config" or "process" kind for use, with what is wrong with it.
+
+    The list is empty for a good document, and then nothing was imported but this package's hot modules. It can hold
+    warnings only: the caller refuses when one of the problems is an error. Advice on style, unknown properties and
+    repeated keys are left to `check`. When the text is no JSON the value is {}.
+    """
+    try:
+        spec = load(data)
+    except BadDocument:
+        return {}, check(data, kind)
+    if not verify(spec, kind):
+        return spec, check(data, kind)
+    rows = rule_rows(spec, kind)
+    if b"\\u0000" in data:
+        from oci_spec.rules.text import nul_in_string
+
+        rows += [(*finding, "nul_in_string") for finding in nul_in_string(spec)]
+    if not rows:
+        return spec, []
+    from oci_spec.problem import located
+
+    return spec, located(data, rows)
+
+
+def rule_rows(spec: "Any", kind: str = "config") -> "list[Row]":
+    """What the rules say on a document that the schema accepts."""
+    from oci_spec.rules import rules_for
+
+    document = {"process": spec} if kind == "process" else spec
+    rows: list[Row] = []
+    for rule in rules_for(document, kind):
+        for pointer, severity, message, hint in rule(document):
+            rows.append((pointer, severity, message, hint, rule.__name__))
+    if kind == "process":
+        rows = [(row[0].removeprefix("/process"), *row[1:]) for row in rows]
+    return rows
+
+
+def check(data: bytes, kind: str = "config") -> "list[Problem]":
+    """Every problem of a document, in the order of its text: JSON, schema, rules, advice. See `oci_spec.reporting`."""
+    from oci_spec.reporting import check as report
+
+    return report(data, kind)

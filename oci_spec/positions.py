@@ -1,0 +1,211 @@
+"""Where the values of a document stand in its text. Cold: only loaded to report a problem.
+
+The text is scanned a second time, by a plain scanner that keeps the place of every key and value and words what is
+broken. It accepts just what `document.load` accepts.
+"""
+
+from _json import scanstring
+
+from oci_spec.document import DEPTH_LIMIT, SIZE_LIMIT, BadDocument, load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_DIGITS = "0123456789"
+_LITERALS = ("true", "false", "null")
+_FOREIGN = ("NaN", "Infinity", "-Infinity")
+
+
+class Broken(Exception):
+    """The text is no JSON at `offset` (in characters from 0), for the reason in `message`."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class Node:
+    """A value's place: where it begins, where its key begins (itself when it has none), and what is inside."""
+
+    __slots__ = ("children", "key", "start")
+
+    def __init__(self, start: int, key: int) -> None:
+        self.start = start
+        self.key = key
+        self.children: dict[str, Node] = {}
+
+
+class Positions:
+    """Places of a whole text. Of a repeated key the last value is kept; `repeated` lists (pointer, key offset)."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.repeated: list[tuple[str, int]] = []
+        start = self._skip(0)
+        self.root, end = self._value(start, start, "", 0)
+        end = self._skip(end)
+        if end != len(text):
+            raise Broken("text after the end of the document", end)
+
+    def line_column(self, offset: int) -> "tuple[int, int]":
+        """Line and column of an offset, in characters from 1."""
+        return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
+
+    def find(self, pointer: str, key: bool = False) -> "tuple[int, int]":
+        """Line and column of the value at a pointer, of its key if asked; for a missing one those of its nearest parent."""
+        node = self.root
+        names = pointer.split("/")[1:]
+        for name in names:
+            inner = node.children.get(name.replace("~1", "/").replace("~0", "~"))
+            if inner is None:
+                return self.line_column(node.start)
+            node = inner
+        return self.line_column(node.key if key else node.start)
+
+    def _skip(self, at: int) -> int:
+        text = self.text
+        while at < len(text) and text[at] in " \t\n\r":
+            at += 1
+        return at
+
+    def _value(self, at: int, key: int, pointer: str, depth: int) -> "tuple[Node, int]":
+        node = Node(at, key)
+        head = self.text[at : at + 1]
+        if depth > DEPTH_LIMIT or (depth == DEPTH_LIMIT and head in ("{", "[")):
+            raise Broken(f"nested deeper than {DEPTH_LIMIT} levels", at)
+        if head == "{":
+            return node, self._object(node, at, pointer, depth)
+        if head == "[":
+            return node, self._array(node, at, pointer, depth)
+        if head == '"':
+            return node, self._string(at)[1]
+        return node, self._scalar(at)
+
+    def _object(self, node: Node, at: int, pointer: str, depth: int) -> int:
+        at = self._skip(at + 1)
+        if self.text[at : at + 1] == "}":
+            return at + 1
+        while True:
+            if self.text[at : at + 1] != '"':
+                raise Broken("a property name in double quotes should stand here", at)
+            key = at
+            name, at = self._string(at)
+            at = self._skip(at)
+            if self.text[at : at + 1] != ":":
+                raise Broken("a colon should stand here", at)
+            at = self._skip(at + 1)
+            inner = f"{pointer}/{escape(name)}"
+            if name in node.children:
+                self.repeated.append((inner, key))
+            node.children[name], at = self._value(at, key, inner, depth + 1)
+            at = self._skip(at)
+            if self.text[at : at + 1] == "}":
+                return at + 1
+            if self.text[at : at + 1] != ",":
+                raise Broken("a comma or a closing brace should stand here", at)
+            at = self._skip(at + 1)
+
+    def _array(self, node: Node, at: int, pointer: str, depth: int) -> int:
+        at = self._skip(at + 1)
+        if self.text[at : at + 1] == "]":
+            return at + 1
+        while True:
+            name = str(len(node.children))
+            node.children[name], at = self._value(at, at, f"{pointer}/{name}", depth + 1)
+            at = self._skip(at)
+            if self.text[at : at + 1] == "]":
+                return at + 1
+            if self.text[at : at + 1] != ",":
+                raise Broken("a comma or a closing bracket should stand here", at)
+            at = self._skip(at + 1)
+
+    def _string(self, at: int) -> "tuple[str, int]":
+        try:
+            value, end = scanstring(self.text, at + 1, True)
+        except ValueError as error:  # JSONDecodeError, whose pos is where it stopped
+            reason = str(getattr(error, "msg", "bad string"))
+            place = int(getattr(error, "pos", at))
+            raise Broken(reason[:1].lower() + reason[1:].removesuffix(" at"), place) from None
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Broken("half of a surrogate pair, which no UTF-8 text can hold", at) from None
+        return value, end
+
+    def _scalar(self, at: int) -> int:
+        for literal in _LITERALS:
+            if self.text.startswith(literal, at):
+                return at + len(literal)
+        for literal in _FOREIGN:
+            if self.text.startswith(literal, at):
+                raise Broken(f"{literal} is not a JSON value", at)
+        return self._number(at)
+
+    def _number(self, start: int) -> int:
+        """The end of a number. Python refuses to read more than some thousand digits, and so do we."""
+        text = self.text
+        at = start + text.startswith("-", start)
+        end = self._digits(at)
+        if end == at:
+            raise Broken("a value should stand here" if start < len(text) else "the text ends too early", start)
+        if text[at] == "0":
+            end = at + 1
+        whole = end
+        if text[end : end + 1] == "." and self._digits(end + 1) > end + 1:
+            end = self._digits(end + 1)
+        if text[end : end + 1] in ("e", "E"):
+            exponent = end + 1 + (text[end + 1 : end + 2] in ("+", "-"))
+            if self._digits(exponent) > exponent:
+                end = self._digits(exponent)
+        if end == whole:
+            try:
+                int(text[start:end])
+            except ValueError:
+                raise Broken(f"a number of {end - at} digits is too long", start) from None
+        return end
+
+    def _digits(self, at: int) -> int:
+        text = self.text
+        while at < len(text) and text[at] in _DIGITS:
+            at += 1
+        return at
+
+
+def escape(name: str) -> str:
+    """A property name as a step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def read(data: bytes) -> "tuple[str, Positions]":
+    """The text of a document and its places. Raises Broken for everything that `document.load` refuses."""
+    if len(data) > SIZE_LIMIT:
+        raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0)
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise Broken("a byte order mark stands before the document", 0)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        # The place is counted in the text that could be read.
+        raise Broken(f"byte {data[error.start]:#04x} is no UTF-8 here", len(data[: error.start].decode())) from None
+    return text, Positions(text)
+
+
+def explain(data: bytes) -> "tuple[str, int, int]":
+    """Why `document.load` refuses these bytes: message, line, column."""
+    try:
+        read(data)
+    except Broken as broken:
+        before = data.decode(errors="ignore")[: broken.offset]
+        return broken.message, before.count("\n") + 1, len(before) - before.rfind("\n")
+    return _unexplained(data)
+
+
+def _unexplained(data: bytes) -> "NoReturn | tuple[str, int, int]":
+    try:
+        load(data)
+    except BadDocument as error:
+        return str(error), 1, 1
+    raise AssertionError("the document is readable")

@@ -1,0 +1,74 @@
+"""A problem of a document, in the shape of `ocirun validate --format json`. Imports nothing, since warnings are hot."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from oci_spec.checking import Row
+
+ERROR = "error"
+WARNING = "warning"
+
+
+class Problem:
+    """One finding.
+
+    pointer   JSON pointer (RFC 6901); of a missing property, the one that it would have
+    line      from 1, of the value, of the key of an unknown property, of the nearest parent of a missing one
+    column    from 1, in characters
+    severity  "error" or "warning"
+    message   lower case, no full stop
+    hint      what to do, or None
+    rule      "schema:<keyword>", "json", "host:<name>" or a function's name in `oci_spec.rules`
+    """
+
+    __slots__ = ("column", "hint", "line", "message", "pointer", "rule", "severity")
+
+    def __init__(
+        self, pointer: str, line: int, column: int, severity: str, message: str, hint: "str | None", rule: str
+    ) -> None:
+        self.pointer = pointer
+        self.line = line
+        self.column = column
+        self.severity = severity
+        self.message = message
+        self.hint = hint
+        self.rule = rule
+
+    def as_dict(self) -> "dict[str, str | int | None]":
+        """The object of the JSON report, its members in the documented order."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def order(self) -> "tuple[int, int, str, str, str]":
+        return self.line, self.column, self.rule, self.pointer, self.message
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.order())
+
+    def __repr__(self) -> str:
+        return f"Problem({', '.join(f'{name}={getattr(self, name)!r}' for name in FIELDS)})"
+
+
+FIELDS = ("pointer", "line", "column", "severity", "message", "hint", "rule")
+
+# Their place is the key, since the value may be anything.
+ABOUT_THE_KEY = ("unknown_property", "platform_section", "annotation_key", "annotation_reserved")
+
+
+def located(data: bytes, rows: "Iterable[Row]") -> "list[Problem]":
+    """Rows as problems with their places in the text, in the order line, column, rule, each once."""
+    from oci_spec.positions import read
+
+    positions = read(data)[1]
+    problems = []
+    for pointer, severity, message, hint, rule in rows:
+        line, column = positions.find(pointer, rule in ABOUT_THE_KEY)
+        problems.append(Problem(pointer, line, column, severity, message, hint, rule))
+    return ordered(problems)
+
+
+def ordered(problems: "Iterable[Problem]") -> "list[Problem]":
+    return sorted(set(problems), key=Problem.order)

@@ -1,0 +1,189 @@
+"""All problems of a document, in words. Cold: loaded when a document is refused, and by `ocirun validate`.
+
+What the schema refuses is worded here from the errors of `jsonschema`. The rules then see the document without it, so
+that one report has everything that is wrong.
+"""
+
+from oci_spec.checking import verify
+from oci_spec.document import BadDocument, load
+from oci_spec.positions import escape, explain, read
+from oci_spec.problem import Problem, located, ordered
+from oci_spec.rules import rules_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from oci_spec.checking import Row
+
+# Of a refused part only so much is quoted.
+QUOTED = 60
+
+_ARTICLES = {
+    "array": "an array",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "object": "an object",
+    "string": "a string",
+}
+
+
+def check(data: bytes, kind: str = "config") -> "list[Problem]":
+    """Every problem of the text of a "config", "process", "state" or "features" document, in the order of the text."""
+    try:
+        value = load(data)
+    except BadDocument:
+        message, line, column = explain(data)
+        return [Problem("", line, column, "error", message, None, "json")]
+    rows = [] if verify(value, kind) else list(schema_rows(value, kind))
+    refused = [row[0] for row in rows]
+    sound, moved = prune(value, refused)
+    if type(sound) is dict:
+        found = list(finding_rows(sound, kind)) + list(nul_rows(sound))
+        rows += [row for row in (restore(row, moved) for row in found) if not below(row[0], refused)]
+    return ordered(located(data, rows) + repeated(data))
+
+
+def repeated(data: bytes) -> "list[Problem]":
+    """A warning for each key that an object has again."""
+    positions = read(data)[1]
+    message = "the key is there before, only the last one counts"
+    return [
+        Problem(pointer, *positions.line_column(offset), "warning", message, "remove one of them", "json")
+        for pointer, offset in positions.repeated
+    ]
+
+
+def finding_rows(document: "Any", kind: str) -> "Iterator[Row]":
+    """What rules and advice say on a document of which parts may be missing."""
+    from oci_spec.rules import advice
+
+    whole = {"process": document} if kind == "process" else document
+    extra = {"config": advice.CONFIG, "process": advice.PROCESS}.get(kind, advice.DOCUMENT)
+    for rule in rules_for(whole, kind) + extra:
+        try:
+            for pointer, severity, message, hint in rule(whole):
+                yield pointer.removeprefix("/process") if kind == "process" else pointer, severity, message, hint, rule.__name__
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+            # A required property that is missing is reported by the schema; what the rule had found till then stands.
+            continue
+    for finding in advice.unknown_property(document, kind):
+        yield *finding, "unknown_property"
+
+
+def nul_rows(document: "Any") -> "Iterator[Row]":
+    from oci_spec.rules.text import nul_in_string
+
+    for finding in nul_in_string(document):
+        yield *finding, "nul_in_string"
+
+
+def schema_rows(value: "Any", kind: str) -> "Iterator[Row]":
+    """The errors of the schema: each with the pointer of the refused value, or of the property that is missing."""
+    from oci_spec.validator import validator
+
+    for error in validator(kind).iter_errors(value):
+        pointer = "".join(f"/{escape(str(name))}" for name in error.absolute_path)
+        keyword = str(error.validator)
+        if keyword == "required":
+            for name in error.validator_value:
+                if name not in error.instance:
+                    yield f"{pointer}/{escape(name)}", "error", f"{name} is missing", None, "schema:required"
+        else:
+            message, hint = worded(keyword, error.validator_value, error.instance)
+            yield pointer, "error", message, hint, f"schema:{keyword}"
+
+
+def worded(keyword: str, wanted: "Any", value: "Any") -> "tuple[str, str | None]":
+    """Message and hint for a value that a keyword of the schema refuses."""
+    shown = quoted(value)
+    if keyword == "type":
+        return f"{_ARTICLES[wanted]} should stand here, not {shown}", type_hint(wanted, value)
+    if keyword == "enum":
+        return f"{shown} is not one of the values that are known", enum_hint(value, wanted)
+    if keyword == "minimum":
+        return f"{shown} is below {wanted}", None
+    if keyword == "maximum":
+        return f"{shown} is above {wanted}", None
+    if keyword == "minItems":
+        return "the list is empty", None
+    if keyword == "pattern":
+        return f"{shown} is not of the form {wanted.removesuffix('(?!' + chr(92) + 'n)')}", None
+    return f"{shown} does not satisfy {keyword} {wanted}", None
+
+
+def type_hint(wanted: str, value: "Any") -> "str | None":
+    """What was probably meant by a value of the wrong type."""
+    if wanted == "integer" and type(value) is str and value.strip().lstrip("-").isdigit():
+        return f"write {value.strip()} without quotes"
+    if wanted == "integer" and type(value) is float and value.is_integer():
+        return f"write {int(value)}, without fraction or exponent"
+    if wanted == "boolean" and value in ("true", "false"):
+        return f"write {value} without quotes"
+    if wanted == "array" and type(value) is str:
+        return f"write [{quoted(value)}]"
+    return None
+
+
+def enum_hint(value: "Any", known: "list[str]") -> str:
+    from difflib import get_close_matches
+
+    folded = {name.lower(): name for name in known}
+    near = get_close_matches(value.lower(), folded, 1) if type(value) is str else []
+    if near:
+        return f"did you mean {folded[near[0]]}?"
+    return f"known are {', '.join(known)}" if len(known) < 12 else f"known are {', '.join(known[:10])} and more"
+
+
+def quoted(value: "Any") -> str:
+    """A value as JSON, cut to a readable length."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
+
+
+# Pointers of arrays → the indices that were taken out of them.
+Moved = dict[str, list[int]]
+
+
+def prune(value: "Any", refused: "list[str]") -> "tuple[Any, Moved]":
+    """A copy without the refused values (None when the whole is refused), and how the indices of arrays moved."""
+    if not refused:
+        return value, {}
+    gone = set(refused)
+    moved: Moved = {}
+
+    def copy(item: "Any", pointer: str) -> "Any":
+        if type(item) is dict:
+            kept = ((name, inner, f"{pointer}/{escape(name)}") for name, inner in item.items())
+            return {name: copy(inner, place) for name, inner, place in kept if place not in gone}
+        if type(item) is list:
+            out = [index for index in range(len(item)) if f"{pointer}/{index}" in gone]
+            if out:
+                moved[pointer] = out
+            return [copy(inner, f"{pointer}/{index}") for index, inner in enumerate(item) if index not in out]
+        return item
+
+    return (None if "" in gone else copy(value, "")), moved
+
+
+def restore(row: "Row", moved: Moved) -> "Row":
+    """A row on the pruned document with the pointer that it has in the whole one."""
+    if not moved:
+        return row
+    place = ""
+    for name in row[0].split("/")[1:]:
+        if place in moved and name.isdigit():
+            index = int(name)
+            for taken in moved[place]:
+                index += taken <= index
+            name = str(index)
+        place += f"/{name}"
+    return (place, *row[1:])
+
+
+def below(pointer: str, refused: "list[str]") -> bool:
+    """Whether the schema has refused this place already."""
+    return any(pointer == place or pointer.startswith(f"{place}/") for place in refused)

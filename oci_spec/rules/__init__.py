@@ -1,0 +1,98 @@
+"""What the spec's text demands and a schema cannot say: one generator function for each requirement.
+
+A rule takes the whole document and yields (pointer, severity, message, hint). Its name is the `rule` of the problem, its
+docstring begins with the section of the spec. The rules may rely on the schema: a document that it refuses is pruned
+before they see it (`oci_spec.reporting`).
+
+`rules_for` loads only the modules whose subject the document has, since all this runs at every create. What concerns
+the document's style and not the container is in `advice` and runs in `ocirun validate` only.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Finding = tuple[str, str, str, str | None]
+    Spec = dict[str, Any]
+    Rule = Callable[[Spec], Iterator[Finding]]
+
+# The newest version of the spec that the schema and the rules follow.
+VERSION = (1, 3, 0)
+
+_OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
+_RARE = ("intelRdt", "memoryPolicy", "netDevices", "personality", "timeOffsets")
+_RARE_PROCESS = ("scheduler", "ioPriority", "execCPUAffinity")
+
+
+def platform(spec: "Spec") -> str:
+    """The platform that a config is for: linux, unless it has only a section of another."""
+    if "linux" not in spec:
+        for name in _OTHER_PLATFORMS:
+            if name in spec:
+                return name
+    return "linux"
+
+
+def rules_for(spec: "Spec", kind: str) -> "tuple[Rule, ...]":
+    """The rules that a document of this kind, with these sections, has to satisfy."""
+    if kind in ("state", "features"):
+        from oci_spec.rules import documents
+
+        return documents.STATE if kind == "state" else documents.FEATURES
+    from oci_spec.rules import process
+
+    target = platform(spec)
+    linux = spec.get("linux", {})
+    rules: tuple[Rule, ...] = ()
+    if kind == "config":
+        from oci_spec.rules import config
+
+        rules = config.RULES
+    if "process" in spec and target != "windows":
+        rules += process.LINUX if target == "linux" else process.POSIX
+    if target == "linux" and kind == "config":
+        rules += _linux_rules(linux)
+    if any(name in linux for name in _RARE) or any(name in spec.get("process", ()) for name in _RARE_PROCESS):
+        from oci_spec.rules import rare
+
+        rules += rare.RULES
+    return rules
+
+
+def _linux_rules(linux: "Spec") -> "tuple[Rule, ...]":
+    from oci_spec.rules import linux as linux_rules
+
+    rules = linux_rules.RULES
+    if "resources" in linux:
+        from oci_spec.rules import resources
+
+        rules += resources.RULES
+    if "seccomp" in linux:
+        from oci_spec.rules import seccomp
+
+        rules += seccomp.RULES
+    return rules
+
+
+def namespaces(spec: "Spec") -> "dict[str, str]":
+    """Listed namespaces: type → path to join, "" for a new one."""
+    return {entry["type"]: entry.get("path", "") for entry in spec.get("linux", {}).get("namespaces", ())}
+
+
+def cpu_list(text: str) -> bool:
+    """Whether a text is a list such as `0-3,7` (cpuset(7), List format). An empty one names nothing, which is allowed."""
+    if not text.strip():
+        return True
+    for item in text.split(","):
+        low, dash, high = item.strip().partition("-")
+        if not (low.isascii() and low.isdigit()):
+            return False
+        if dash and not (high.isascii() and high.isdigit() and int(low) <= int(high)):
+            return False
+    return True
+
+
+def escape(name: str) -> str:
+    """A property name as a step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,142 @@
+"""Rules on the document rather than the container: custom, style, words that nothing reads. Warnings, in `validate` only."""
+
+from oci_spec.rules import escape, platform
+from oci_spec.rules.process import CAPABILITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from oci_spec.rules import Finding, Rule, Spec
+
+_SETS = ("bounding", "permitted", "effective", "inheritable", "ambient")
+_RESERVED = "org.opencontainers."
+_IMAGE_KEYS = ("os", "os.version", "os.features", "architecture", "variant", "author", "created", "stopSignal")
+_SIGNALS = frozenset(
+    """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP
+    TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX""".split()
+)
+
+
+def root_path_custom(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#root: inside a bundle the root file system should be called rootfs."""
+    path = spec.get("root", {}).get("path", "")
+    if path and path[0] != "/" and path.strip("./") != "rootfs" and platform(spec) == "linux":
+        yield "/root/path", "warning", f"by custom the root file system is called rootfs, not {path}", None
+
+
+def default_filesystems(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#default-filesystems: /proc, /sys, /dev/pts and /dev/shm should be there. The runtime does not add them."""
+    if "linux" not in spec or "process" not in spec:
+        return
+    mounted = [mount.get("destination", "").rstrip("/") for mount in spec.get("mounts", ())]
+    missing = [path for path in ("/proc", "/sys", "/dev/pts", "/dev/shm") if path not in mounted]
+    # Someone who binds a whole /dev brings its children along.
+    if missing and not any(mount.get("destination") == "/dev" and "rbind" in mount.get("options", ()) for mount in spec.get("mounts", ())):
+        yield "/mounts", "warning", f"programs expect {', '.join(missing)}, which no mount provides", None
+
+
+def device_once(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#devices: the same type, major and minor should be listed once."""
+    seen: dict[tuple[object, ...], str] = {}
+    for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        numbers = (device["type"], device.get("major"), device.get("minor"))
+        if device["type"] != "p" and seen.setdefault(numbers, device["path"]) != device["path"]:
+            yield f"/linux/devices/{index}", "warning", f"{device['path']} is the same device as {seen[numbers]}", None
+
+
+def capability_known(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: a capability that is not known is warned about and left out (create does so in the plan)."""
+    sets = spec.get("process", {}).get("capabilities", {})
+    for name in _SETS:
+        for index, capability in enumerate(sets.get(name, ())):
+            if capability[:4] != "CAP_" or capability[4:] not in CAPABILITIES:
+                pointer = f"/process/capabilities/{name}/{index}"
+                yield pointer, "warning", f"{capability} is no capability that is known, it is left out", None
+
+
+def ambient_supported(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: an ambient capability is permitted and inheritable too, or the kernel cannot raise it."""
+    sets = spec.get("process", {}).get("capabilities", {})
+    for name in ("permitted", "inheritable"):
+        lacking = [capability for capability in sets.get("ambient", ()) if capability not in sets.get(name, ())]
+        if lacking:
+            message = f"ambient capabilities that are not {name} are left out: {', '.join(lacking)}"
+            yield "/process/capabilities/ambient", "warning", message, f"add them to {name}"
+
+
+def annotation_key_domain(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#annotations: keys should be in reverse-domain notation."""
+    for key in spec.get("annotations", ()):
+        if key and "." not in key:
+            message = f"the key {key} is not in reverse-domain notation"
+            yield f"/annotations/{escape(key)}", "warning", message, f"com.example.{key}"
+
+
+def annotation_reserved(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#annotations: keys under org.opencontainers belong to the specs, and few are defined."""
+    for key in spec.get("annotations", ()):
+        if key.startswith(_RESERVED) and not _defined(key):
+            message = f"keys under {_RESERVED[:-1]} are reserved, and {key} is not defined"
+            yield f"/annotations/{escape(key)}", "warning", message, None
+
+
+def _defined(key: str) -> bool:
+    return key.removeprefix(_RESERVED + "image.") in _IMAGE_KEYS
+
+
+def annotation_stop_signal(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#annotations: org.opencontainers.image.stopSignal names a signal."""
+    key = "org.opencontainers.image.stopSignal"
+    value = spec.get("annotations", {}).get(key, "TERM")
+    name = value.upper().removeprefix("SIG")
+    if name.split("+")[0].split("-")[0] not in _SIGNALS and not (name.isdigit() and 0 < int(name) < 65):
+        yield f"/annotations/{key}", "warning", f"{value!r} is no signal", None
+
+
+def unknown_property(spec: "Spec", kind: str = "config") -> "Iterator[Finding]":
+    """config.md#extensibility: a property that the spec does not have is ignored, so it may be a slip of the pen."""
+    from oci_spec.checking import shape_of
+
+    return _unknown(spec, shape_of(kind), "")
+
+
+def _unknown(value: "Any", shape: "Any", pointer: str) -> "Iterator[Finding]":
+    from oci_spec.checking import rare
+
+    if type(shape) is bytes:
+        shape = rare(shape.decode())
+    if type(shape) is list and type(value) is list:
+        for index, item in enumerate(value):
+            yield from _unknown(item, shape[0], f"{pointer}/{index}")
+    elif type(shape) is dict and type(value) is dict:
+        for name, item in value.items():
+            inner = f"{pointer}/{escape(name)}"
+            if name in shape or 0 in shape:
+                yield from _unknown(item, shape.get(name, shape.get(0)), inner)
+            else:
+                known = [other for other in shape if type(other) is str]
+                yield inner, "warning", f"{name} is not a property that the spec knows, it has no effect", _nearest(name, known)
+
+
+def _nearest(name: str, known: "list[str]") -> "str | None":
+    from difflib import get_close_matches
+
+    folded = {other.lower(): other for other in known}
+    found = get_close_matches(name.lower(), folded, 1)
+    return f"did you mean {folded[found[0]]}?" if found else None
+
+
+CONFIG: "tuple[Rule, ...]" = (
+    root_path_custom,
+    default_filesystems,
+    device_once,
+    capability_known,
+    ambient_supported,
+    annotation_key_domain,
+    annotation_reserved,
+    annotation_stop_signal,
+)
+PROCESS: "tuple[Rule, ...]" = (capability_known, ambient_supported)
+DOCUMENT: "tuple[Rule, ...]" = (annotation_key_domain,)

@@ -1,0 +1,67 @@
+"""Rules on the documents that a runtime itself writes: state and features."""
+
+from oci_spec.rules.config import annotation_key_empty, oci_version_semver, semver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oci_spec.rules import Finding, Rule, Spec
+
+
+def state_id_not_empty(spec: "Spec") -> "Iterator[Finding]":
+    """runtime.md#state: the id names the container, so it is not empty."""
+    if spec.get("id") == "":
+        yield "/id", "error", "the id is empty", None
+
+
+def state_pid_required(spec: "Spec") -> "Iterator[Finding]":
+    """runtime.md#state: a created or running container on Linux has a pid."""
+    if spec.get("status") in ("created", "running") and not spec.get("pid"):
+        yield "/pid", "error", f"a container that is {spec['status']} has a pid", None
+
+
+def state_bundle_absolute(spec: "Spec") -> "Iterator[Finding]":
+    """runtime.md#state: bundle is an absolute path."""
+    if spec.get("bundle", "/")[:1] != "/":
+        yield "/bundle", "error", f"{spec['bundle']!r} is not an absolute path", None
+
+
+def features_versions_semver(spec: "Spec") -> "Iterator[Finding]":
+    """features.md#specification-version: both bounds are SemVer 2.0.0 strings."""
+    for name in ("ociVersionMin", "ociVersionMax"):
+        if name in spec and semver(spec[name]) is None:
+            yield f"/{name}", "error", f"{spec[name]!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
+
+
+def features_versions_order(spec: "Spec") -> "Iterator[Finding]":
+    """features.md#specification-version: the newest version is no older than the oldest."""
+    oldest, newest = semver(spec.get("ociVersionMin", "")), semver(spec.get("ociVersionMax", ""))
+    if oldest and newest and newest[:3] < oldest[:3]:
+        message = f"{spec['ociVersionMax']} is older than ociVersionMin, {spec['ociVersionMin']}"
+        yield "/ociVersionMax", "error", message, None
+
+
+def features_flags_known(spec: "Spec") -> "Iterator[Finding]":
+    """features-linux.md#seccomp: a filter flag that is supported is one that is known."""
+    seccomp = spec.get("linux", {}).get("seccomp", {})
+    known = seccomp.get("knownFlags")
+    for index, flag in enumerate(seccomp.get("supportedFlags", ())):
+        if known is not None and flag not in known:
+            pointer = f"/linux/seccomp/supportedFlags/{index}"
+            yield pointer, "error", f"{flag} is supported but not in knownFlags", None
+
+
+STATE: "tuple[Rule, ...]" = (
+    oci_version_semver,
+    annotation_key_empty,
+    state_id_not_empty,
+    state_pid_required,
+    state_bundle_absolute,
+)
+FEATURES: "tuple[Rule, ...]" = (
+    annotation_key_empty,
+    features_versions_semver,
+    features_versions_order,
+    features_flags_known,
+)

@@ -1,0 +1,180 @@
+"""Rules on the Linux section: namespaces, id mappings, devices, paths, kernel parameters."""
+
+from oci_spec.rules import escape, namespaces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oci_spec.rules import Finding, Rule, Spec
+
+# user_namespaces(7): a map has at most 340 lines.
+MAP_LINES = 340
+
+_IPC_SYSCTLS = frozenset(
+    "msgmax msgmnb msgmni msg_next_id sem sem_next_id shmall shmmax shmmni shm_next_id shm_rmid_forced auto_msgmni".split()
+)
+
+
+def namespace_once(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#namespaces: no type is listed twice."""
+    seen = set()
+    for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
+        if entry["type"] in seen:
+            yield f"/linux/namespaces/{index}/type", "error", f"the {entry['type']} namespace is listed twice", None
+        seen.add(entry["type"])
+
+
+def namespace_path_absolute(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#namespaces: the path of a namespace to join is absolute."""
+    for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
+        path = entry.get("path")
+        if path and path[0] != "/":
+            yield f"/linux/namespaces/{index}/path", "error", f"{path!r} is not an absolute path", None
+
+
+def hostname_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#hostname: without a uts namespace the name set would be the host's."""
+    for name in ("hostname", "domainname"):
+        if spec.get(name) and "uts" not in namespaces(spec):
+            message = f"{name} would be set on the host, the container has no uts namespace"
+            yield f"/{name}", "error", message, 'add {"type": "uts"} to /linux/namespaces'
+
+
+def hostname_length(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#hostname: the kernel takes names of at most 64 bytes."""
+    for name in ("hostname", "domainname"):
+        if len(spec.get(name, "").encode()) > 64:
+            yield f"/{name}", "error", f"{name} is longer than 64 bytes", None
+
+
+def mappings_need_user_namespace(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#user-namespace-mappings: mappings are those of the container's user namespace."""
+    if "user" not in namespaces(spec):
+        for name in ("uidMappings", "gidMappings"):
+            if spec.get("linux", {}).get(name):
+                message = f"{name} has no meaning without a user namespace"
+                yield f"/linux/{name}", "error", message, 'add {"type": "user"} to /linux/namespaces'
+
+
+def user_namespace_needs_mappings(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#user-namespace-mappings: a new user namespace has no ids before both maps are written."""
+    if namespaces(spec).get("user") == "":
+        for name in ("uidMappings", "gidMappings"):
+            if not spec["linux"].get(name):
+                yield f"/linux/{name}", "error", f"a new user namespace needs {name}", None
+
+
+def mapping_ranges(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#user-namespace-mappings: runs of ids are not empty, end within 32 bits and do not overlap."""
+    owners = [("/linux", spec.get("linux", {}))]
+    owners += [(f"/mounts/{index}", mount) for index, mount in enumerate(spec.get("mounts", ()))]
+    for pointer, owner in owners:
+        for name in ("uidMappings", "gidMappings"):
+            if owner.get(name):
+                yield from _faulty_ranges(f"{pointer}/{name}", owner[name])
+
+
+def _faulty_ranges(pointer: str, mappings: "list[dict[str, int]]") -> "Iterator[Finding]":
+    if len(mappings) > MAP_LINES:
+        yield pointer, "error", f"{len(mappings)} mappings are more than the kernel's {MAP_LINES}", None
+    for index, mapping in enumerate(mappings):
+        size = mapping["size"]
+        if size == 0:
+            yield f"{pointer}/{index}/size", "error", "a mapping of no ids", None
+        for side in ("containerID", "hostID"):
+            first = mapping[side]
+            if first + size > 1 << 32:
+                yield f"{pointer}/{index}/size", "error", f"{side} {first} and the size {size} go beyond 32 bits", None
+            for other in mappings[:index] if len(mappings) <= MAP_LINES else ():
+                if first < other[side] + other["size"] and other[side] < first + size:
+                    message = f"the ids from {first} overlap those of mapping {mappings.index(other)}"
+                    yield f"{pointer}/{index}/{side}", "error", message, None
+                    break
+
+
+def device_numbers(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#devices: every device but a fifo has a major and a minor number."""
+    for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        for name in ("major", "minor"):
+            if device["type"] != "p" and name not in device:
+                yield f"/linux/devices/{index}/{name}", "error", f"a device of type {device['type']} needs {name}", None
+            elif device.get(name, 0) < 0:
+                yield f"/linux/devices/{index}/{name}", "error", f"{name} is negative", None
+
+
+def device_path_absolute(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#devices: a device's path is a full path inside the container."""
+    for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        if device["path"][:1] != "/":
+            yield f"/linux/devices/{index}/path", "error", f"{device['path']!r} is not an absolute path", None
+
+
+def device_mode(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#devices: fileMode has permission bits. The file type that Podman adds is passed over, other bits are refused."""
+    for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        mode = device.get("fileMode", 0)
+        if mode & 0o7000 or (mode > 0o777 and mode & 0o170000 not in (0o010000, 0o020000, 0o060000)):
+            pointer = f"/linux/devices/{index}/fileMode"
+            yield pointer, "error", f"{mode} ({mode:#o}) has more than permission bits", "0666 is written 438"
+
+
+def device_path_once(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#devices: a path cannot be two different devices."""
+    seen: dict[str, tuple[object, ...]] = {}
+    for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        identity = (device["type"], device.get("major"), device.get("minor"))
+        if seen.setdefault(device["path"], identity) != identity:
+            message = f"{device['path']} is listed before as another device"
+            yield f"/linux/devices/{index}/path", "error", message, None
+
+
+def masked_paths_absolute(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#masked-paths: masked and read-only paths are absolute, inside the container."""
+    for name in ("maskedPaths", "readonlyPaths"):
+        for index, path in enumerate(spec.get("linux", {}).get(name, ())):
+            if path[:1] != "/":
+                yield f"/linux/{name}/{index}", "error", f"{path!r} is not an absolute path", None
+
+
+def sysctl_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#sysctl: a kernel parameter is the container's, so it belongs to a namespace that the container has."""
+    listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
+    for name in spec.get("linux", {}).get("sysctl", ()):
+        needed, message = _sysctl_namespace(name.replace("/", "."))
+        if needed and needed not in listed:
+            message = f"{name} would be set on the host, the container has no {needed} namespace"
+        if needed not in listed:
+            yield f"/linux/sysctl/{escape(name)}", "error", message, None
+
+
+def _sysctl_namespace(name: str) -> "tuple[str, str]":
+    """The namespace that a parameter belongs to, "" and the reason when it belongs to none."""
+    if name == "kernel.hostname":
+        return "", "kernel.hostname is set by /hostname"
+    if name.startswith("net."):
+        return "network", ""
+    if name.startswith("user."):
+        return "user", ""
+    if name == "kernel.domainname":
+        return "uts", ""
+    if name.startswith("fs.mqueue.") or (name.startswith("kernel.") and name[7:] in _IPC_SYSCTLS):
+        return "ipc", ""
+    return "", f"{name} belongs to no namespace, it would be set on the host"
+
+
+RULES: "tuple[Rule, ...]" = (
+    namespace_once,
+    namespace_path_absolute,
+    hostname_own_namespace,
+    hostname_length,
+    mappings_need_user_namespace,
+    user_namespace_needs_mappings,
+    mapping_ranges,
+    device_numbers,
+    device_path_absolute,
+    device_mode,
+    device_path_once,
+    masked_paths_absolute,
+    sysctl_own_namespace,
+)

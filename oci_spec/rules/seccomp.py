@@ -1,0 +1,64 @@
+"""Rules on seccomp profiles."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oci_spec.rules import Finding, Rule, Spec
+
+# The actions that carry a number: an errno, or the message for the tracer.
+WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+
+
+def seccomp_errno_used(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: an error number goes with an action that gives one."""
+    seccomp = spec["linux"]["seccomp"]
+    if "defaultErrnoRet" in seccomp and seccomp["defaultAction"] not in WITH_NUMBER:
+        message = f"{seccomp['defaultAction']} gives no error number"
+        yield "/linux/seccomp/defaultErrnoRet", "error", message, "remove defaultErrnoRet"
+    for index, entry in enumerate(seccomp.get("syscalls", ())):
+        if "errnoRet" in entry and entry["action"] not in WITH_NUMBER:
+            pointer = f"/linux/seccomp/syscalls/{index}/errnoRet"
+            yield pointer, "error", f"{entry['action']} gives no error number", "remove errnoRet"
+
+
+def seccomp_argument_index(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: a system call has six arguments, 0 to 5."""
+    for index, entry in enumerate(spec["linux"]["seccomp"].get("syscalls", ())):
+        for place, condition in enumerate(entry.get("args", ())):
+            if condition["index"] > 5:
+                pointer = f"/linux/seccomp/syscalls/{index}/args/{place}/index"
+                yield pointer, "error", f"{condition['index']} is no argument, they go from 0 to 5", None
+
+
+def seccomp_metadata_listener(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: listenerMetadata goes to a listener, so listenerPath is given too."""
+    seccomp = spec["linux"]["seccomp"]
+    if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
+        yield "/linux/seccomp/listenerPath", "error", "listenerMetadata needs listenerPath beside it", None
+
+
+def seccomp_notify_listener(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: SCMP_ACT_NOTIFY asks a listener, so listenerPath is given too."""
+    seccomp = spec["linux"]["seccomp"]
+    if seccomp.get("listenerPath"):
+        return
+    for index, entry in enumerate(seccomp.get("syscalls", ())):
+        if entry["action"] == "SCMP_ACT_NOTIFY":
+            message = "SCMP_ACT_NOTIFY without listenerPath has nobody to ask"
+            yield f"/linux/seccomp/syscalls/{index}/action", "error", message, "set listenerPath"
+
+
+def seccomp_notify_default(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: notify as the default would also hold up the sending of the listener's own descriptor."""
+    if spec["linux"]["seccomp"]["defaultAction"] == "SCMP_ACT_NOTIFY":
+        yield "/linux/seccomp/defaultAction", "error", "SCMP_ACT_NOTIFY cannot be the default action", None
+
+
+RULES: "tuple[Rule, ...]" = (
+    seccomp_errno_used,
+    seccomp_argument_index,
+    seccomp_metadata_listener,
+    seccomp_notify_listener,
+    seccomp_notify_default,
+)

@@ -1,0 +1,26 @@
+"""The rule on the characters of strings. Loaded only for a document that has the escape of a NUL."""
+
+from oci_spec.rules import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from oci_spec.rules import Finding
+
+
+def nul_in_string(spec: "Any", pointer: str = "") -> "Iterator[Finding]":
+    """config.md#valid-values: no string has a NUL, at which the kernel would cut a path or an argument short."""
+    if type(spec) is str:
+        if "\0" in spec:
+            yield pointer, "error", "the string has a NUL character", None
+    elif type(spec) is list:
+        for index, item in enumerate(spec):
+            yield from nul_in_string(item, f"{pointer}/{index}")
+    elif type(spec) is dict:
+        for name, item in spec.items():
+            inner = f"{pointer}/{escape(name)}"
+            if "\0" in name:
+                yield inner, "error", "the name of the property has a NUL character", None
+            yield from nul_in_string(item, inner)

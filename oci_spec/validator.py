@@ -1,0 +1,35 @@
+"""The schema as a validator of `jsonschema`. The only importer of that library, loaded only to word a failure."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, validators
+from referencing import Registry, Resource
+
+SCHEMA = Path(__file__).parent / "schema"
+
+
+def _is_integer(checker: object, value: object) -> bool:
+    """The schema's own sense of integer: 1.0 is none, since the readers of the other runtimes refuse it."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+)
+
+
+@cache
+def schemas() -> dict[str, dict[str, Any]]:
+    """File name → schema."""
+    return {path.name: json.loads(path.read_text()) for path in sorted(SCHEMA.glob("*.json"))}
+
+
+@cache
+def validator(kind: str) -> Any:
+    """The validator of "config", "process", "state" or "features"."""
+    resources = [(schema["$id"], Resource.from_contents(schema)) for schema in schemas().values()]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    return _Validator(schemas()[f"{kind}.json"], registry=registry)
