@@ -118,6 +118,8 @@ static void mode_option(char *option, mode_t mode)
 static int create_superblock(struct context *ctx, const struct plan_op *op, int fs, const char *mode)
 {
 	const char *source = text(ctx, op, 2);
+	if (op->number[4] & MOUNT_HOST_COPY && *source == '/') /* what copy_of_host would copy */
+		source = text(ctx, op, 1);
 	if (*source && sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return failed(ctx, STEP_FSCONFIG);
 	if (*mode && configure_option(fs, mode) < 0)
@@ -201,12 +203,13 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 	return r < 0 ? r : fd;
 }
 
-/* Where the kernel lets nobody make a new one: sysfs of a network namespace, procfs of a pid namespace, that are the
- * host's. What the host has below it (its cgroups) gets the same attributes. */
+/* Where the kernel lets nobody make a new one: a sysfs of the host's network namespace, a procfs of its pid namespace,
+ * cgroups without a namespace of them. What the host has below it gets the same attributes (CVE-2023-25809). */
 static int copy_of_host(struct context *ctx, const struct plan_op *op)
 {
-	const char *type = text(ctx, op, 1);
-	const char *source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
+	const char *type = text(ctx, op, 1), *source = text(ctx, op, 2);
+	if (*source != '/')
+		source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
 	int tree = take_tree(ctx, source, true);
 	if (tree < 0)
 		return tree;
@@ -235,7 +238,7 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	uint64_t flags = op->number[4];
 	bool legacy = flags & MOUNT_LEGACY;
 	int tree = legacy ? -EINVAL : make_mount(ctx, op, mode);
-	if (tree == -EPERM && flags & MOUNT_HOST_COPY)
+	if ((tree == -EPERM || tree == -EBUSY) && flags & MOUNT_HOST_COPY)
 		tree = copy_of_host(ctx, op);
 	if (tree == -EINVAL && (legacy || ctx->step == STEP_FSCONFIG)) {
 		legacy = true;

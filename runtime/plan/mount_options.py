@@ -1,0 +1,121 @@
+"""What each mount option of the spec means to the kernel (config.md#linux-mount-options), as tables.
+
+Options that no table names belong to the file system. Pure and hot: it imports nothing.
+"""
+
+# MOUNT_ATTR_* (mount_setattr(2))
+RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
+NOATIME, STRICTATIME, ATIME = 0x10, 0x20, 0x70  # ATIME: the mask of a field of which 0 is relatime
+NODIRATIME, NOSYMFOLLOW = 0x80, 0x200000
+
+# MS_* (mount(2))
+MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC = 1, 16, 64, 128
+MS_BIND, MS_REC, MS_SILENT = 1 << 12, 1 << 14, 1 << 15
+MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
+MS_I_VERSION, MS_LAZYTIME = 1 << 23, 1 << 25
+# What fsconfig(2) has no name for.
+MOUNT2_ONLY = MS_SILENT | MS_I_VERSION
+
+# Kinds of options.
+ATTRIBUTE, RECURSIVE, SUPERBLOCK, PROPAGATION, WORD, IGNORED = range(6)
+
+# name → (bits to set, bits to clear). An access time is a field: it is cleared as a whole.
+_ATTRIBUTES = {
+    "ro": (RDONLY, 0),
+    "rw": (0, RDONLY),
+    "nosuid": (NOSUID, 0),
+    "suid": (0, NOSUID),
+    "nodev": (NODEV, 0),
+    "dev": (0, NODEV),
+    "noexec": (NOEXEC, 0),
+    "exec": (0, NOEXEC),
+    "nodiratime": (NODIRATIME, 0),
+    "diratime": (0, NODIRATIME),
+    "nosymfollow": (NOSYMFOLLOW, 0),
+    "symfollow": (0, NOSYMFOLLOW),
+    "noatime": (NOATIME, ATIME),
+    "atime": (0, ATIME),
+    "relatime": (0, ATIME),
+    "strictatime": (STRICTATIME, ATIME),
+    "nostrictatime": (0, ATIME),
+}
+_SUPERBLOCK = {
+    "sync": (MS_SYNCHRONOUS, 0),
+    "async": (0, MS_SYNCHRONOUS),
+    "dirsync": (MS_DIRSYNC, 0),
+    "lazytime": (MS_LAZYTIME, 0),
+    "nolazytime": (0, MS_LAZYTIME),
+    "mand": (MS_MANDLOCK, 0),
+    "nomand": (0, MS_MANDLOCK),
+    "iversion": (MS_I_VERSION, 0),
+    "noiversion": (0, MS_I_VERSION),
+    "silent": (MS_SILENT, 0),
+    "loud": (0, MS_SILENT),
+}
+_PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
+# What mount(8) keeps for itself.
+_MOUNT8 = ("auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup")
+
+# name → (kind, bits to set, bits to clear)
+OPTIONS: dict[str, tuple[int, int, int]] = {
+    **{name: (ATTRIBUTE, *bits) for name, bits in _ATTRIBUTES.items()},
+    # No access time at all is the kernel's choice of one.
+    "norelatime": (ATTRIBUTE, 0, 0),
+    **{f"r{name}": (RECURSIVE, *bits) for name, bits in _ATTRIBUTES.items()},
+    "rnorelatime": (RECURSIVE, 0, ATIME),
+    **{name: (SUPERBLOCK, *bits) for name, bits in _SUPERBLOCK.items()},
+    **{name: (PROPAGATION, flag, 0) for name, flag in _PROPAGATION.items()},
+    **{f"r{name}": (PROPAGATION, flag | MS_REC, 0) for name, flag in _PROPAGATION.items()},
+    **dict.fromkeys(("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"), (WORD, 0, 0)),
+    "defaults": (IGNORED, 0, 0),
+    **dict.fromkeys(_MOUNT8, (IGNORED, 0, 0)),
+}
+
+# What the features document lists: the names that a table acts on.
+NAMES = tuple(sorted(name for name in OPTIONS if name not in _MOUNT8))
+
+
+class Options:
+    """The options of one mount, sorted by who they are for. Bits as in the tables above."""
+
+    __slots__ = ("clear", "data", "propagation", "rec_clear", "rec_set", "set", "superblock", "words")
+
+    def __init__(self) -> None:
+        self.set = self.clear = self.rec_set = self.rec_clear = 0
+        self.superblock = self.propagation = 0
+        self.words: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap
+        self.data: list[str] = []  # the file system's own
+
+
+def parse(names: "list[str]") -> Options:
+    """The meaning of ``names`` together: of two that contradict each other the later one counts."""
+    result = Options()
+    for name in names:
+        kind, bits, clear = OPTIONS.get(name, (-1, 0, 0))
+        if kind == ATTRIBUTE:
+            result.set = result.set & ~clear | bits
+            result.clear = result.clear & ~bits | clear
+        elif kind == RECURSIVE:
+            result.rec_set = result.rec_set & ~clear | bits
+            result.rec_clear = result.rec_clear & ~bits | clear
+        elif kind == SUPERBLOCK:
+            result.superblock = result.superblock & ~clear | bits
+        elif kind == PROPAGATION:
+            result.propagation = _combined(result.propagation, bits)
+        elif kind == WORD:
+            result.words.add(name)
+        elif kind != IGNORED and name and not name.startswith(("x-", "X-", "comment=")):
+            result.data.append(name)
+    # Whoever sets an access time clears the field first: the kernel insists.
+    if result.set & ATIME:
+        result.clear |= ATIME
+    if result.rec_set & ATIME:
+        result.rec_clear |= ATIME
+    return result
+
+
+def _combined(before: int, new: int) -> int:
+    """A mount can be a slave and shared at once; otherwise the later kind counts."""
+    if before and not before & ~(MS_SLAVE | MS_SHARED | MS_REC) and not new & ~(MS_SHARED | MS_REC):
+        return before | new
+    return new

@@ -1,0 +1,246 @@
+"""The config's mounts → operations, in the order of the array (config.md#mounts). Pure and hot.
+
+The disk is not looked at: whether a source is a file, or a target is missing, init finds out.
+"""
+
+from runtime.errors import InvalidConfig
+
+from . import mount_options, ops
+from .mount_options import MOUNT2_ONLY, MS_BIND, MS_RDONLY, RDONLY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .mount_options import Options
+    from .ops import Operation
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+    Warnings = list[tuple[str, str]]
+
+# MOUNT_* of plan.h
+COPY_UP, LEGACY, TARGET_MODE, ORDINARY, HOST_COPY = 1, 2, 4, 8, 16
+# Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
+# may be made read-only.
+KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
+# What a user namespace may have to copy from the host.
+COPIED_TYPES = ("proc", "sysfs", "mqueue")
+FSCONFIG_MAX = 255
+
+
+def clean(path: str) -> str:
+    """``path`` from the container's root, without empty, ``.`` and ``..`` parts: for comparing, not for opening."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
+    """What mounts everything of ``spec["mounts"]``.
+
+    Appends (pointer, message) to ``warnings``. Raises InvalidConfig for what cannot be done, naming the mount.
+    """
+    namespaces = (spec.get("linux") or {}).get("namespaces") or ()
+    cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
+    plan: list[Operation] = []
+    for i, entry in enumerate(spec.get("mounts") or ()):
+        origin = f"/mounts/{i}"
+        options = mount_options.parse(entry.get("options") or [])
+        _refuse(entry, options, origin)
+        if "remount" in options.words:
+            plan.append(_remount(entry, options, origin))
+        elif "bind" in options.words or "rbind" in options.words:
+            plan += _bind(entry, options, facts, origin)
+        elif entry["type"] == "cgroup":
+            plan += _cgroup(entry, options, facts, cgroup_namespace, origin)
+        else:
+            plan.append(_mount(entry, options, facts, warnings, origin))
+    return plan
+
+
+def read_only_operations(spec: "Spec") -> "list[Operation]":
+    """What makes read-only the mounts in which other operations had to write first: every tmpfs and /dev."""
+    plan = []
+    for i, entry in enumerate(spec.get("mounts") or ()):
+        if "ro" in (entry.get("options") or ()):
+            options = mount_options.parse(entry["options"])
+            if options.set & RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
+                plan.append(ops.remount(entry["destination"], attr_set=RDONLY, flags=MS_BIND, origin=f"/mounts/{i}"))
+    return plan
+
+
+def _delayed(entry: "dict[str, Any]") -> bool:
+    return entry.get("type") == "tmpfs" or clean(entry["destination"]) == "/dev"
+
+
+def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
+    """Raises InvalidConfig for a mount that has no meaning, or one that is not built yet."""
+    kind = entry.get("type")
+    if options.words & {"idmap", "ridmap"} or entry.get("uidMappings") or entry.get("gidMappings"):
+        place = f"{origin}/uidMappings" if entry.get("uidMappings") else f"{origin}/options"
+        raise InvalidConfig("id-mapped mounts are not supported yet", place)
+    if clean(entry["destination"]) == "/":
+        raise InvalidConfig("a mount on / would cover the container's root", f"{origin}/destination")
+    if options.words & {"bind", "rbind", "remount"}:
+        return
+    if not kind:
+        raise InvalidConfig('a mount needs a type, unless its options have "bind" or "rbind"', f"{origin}/type")
+    if kind in ("bind", "rbind"):
+        raise InvalidConfig(f'type "{kind}" does nothing: put "{kind}" into the options', f"{origin}/type")
+    if "tmpcopyup" in options.words and kind != "tmpfs":
+        raise InvalidConfig(f'"tmpcopyup" is for type "tmpfs", not "{kind}"', f"{origin}/options")
+
+
+def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
+    """Inside a user namespace the source may be out of reach: then the parent opens it (with ``open_tree``)."""
+    source = entry.get("source")
+    if not source:
+        raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
+    if not source.startswith("/"):
+        source = f"{facts['bundle']}/{source}"
+    recursive = "rbind" in options.words
+    plan = []
+    if facts["new_user_namespace"] and facts["privileged"]:
+        plan.append(ops.open_tree(source, recursive, origin))
+        source = None
+    plan.append(
+        ops.bind(
+            entry["destination"],
+            source,
+            recursive,
+            options.set,
+            options.clear,
+            options.propagation,
+            options.rec_set,
+            options.rec_clear,
+            origin,
+        )
+    )
+    return plan
+
+
+def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
+    superblock = MS_BIND
+    if not options.words & {"bind", "rbind"}:
+        superblock = options.superblock | (MS_RDONLY if options.set & RDONLY else 0)
+    return ops.remount(
+        entry["destination"],
+        options.data,
+        options.set,
+        options.clear,
+        superblock,
+        options.propagation,
+        options.rec_set,
+        options.rec_clear,
+        origin,
+    )
+
+
+def _mount(
+    entry: "dict[str, Any]", options: "Options", facts: "Facts", warnings: "Warnings", origin: str
+) -> "Operation":
+    kind = entry["type"]
+    attributes, superblock, data = options.set, options.superblock, options.data
+    flags = 0
+    if attributes & RDONLY:
+        if _delayed(entry):
+            attributes &= ~RDONLY
+        elif kind not in KERNEL_TYPES:
+            superblock |= MS_RDONLY
+    if kind == "tmpfs":
+        flags |= COPY_UP if "tmpcopyup" in options.words else 0
+        flags |= 0 if any(option.startswith("mode=") for option in data) else TARGET_MODE
+    if kind in ("proc", "sysfs"):
+        flags |= ORDINARY
+    if _in_user_namespace(facts):
+        data = _mapped(data, facts, warnings, origin)
+        flags |= HOST_COPY if kind in COPIED_TYPES else 0
+    if superblock & MOUNT2_ONLY or "." in kind or any(len(option) > FSCONFIG_MAX for option in data):
+        flags |= LEGACY
+    return ops.mount(
+        entry["destination"],
+        kind,
+        entry.get("source") or kind,
+        data,
+        attributes,
+        options.propagation,
+        options.rec_set,
+        options.rec_clear,
+        flags,
+        superblock,
+        origin,
+    )
+
+
+def _in_user_namespace(facts: "Facts") -> bool:
+    return bool(facts["new_user_namespace"] or facts["in_user_namespace"])
+
+
+def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str) -> "list[str]":
+    """``data`` without a ``gid=`` that the user namespace does not have: the kernel refuses the mount for it.
+
+    Managers ask for group 5 on every devpts, and a rootless container often has one group.
+    """
+    mappings = facts["gid_map"] if facts["new_user_namespace"] else facts.get("own_gid_map")
+    if not mappings:  # joined by path: not known here
+        return data
+    kept = []
+    for option in data:
+        gid = option.removeprefix("gid=")
+        if gid != option and gid.isdigit() and not is_mapped(int(gid), mappings):
+            warnings.append(
+                (f"{origin}/options", f"group {gid} is not mapped in the user namespace, gid={gid} left out")
+            )
+        else:
+            kept.append(option)
+    return kept
+
+
+def is_mapped(number: int, mappings: "list[dict[str, int]]") -> bool:
+    return any(m["containerID"] <= number < m["containerID"] + m["size"] for m in mappings)
+
+
+def _cgroup(
+    entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, origin: str
+) -> "list[Operation]":
+    """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
+    from runtime.cgroups.layout import mount_entries
+
+    attributes, plan = options.set, []
+    destination = clean(entry["destination"])
+    user = _in_user_namespace(facts)
+    for kind, source, data, below in mount_entries(facts.get("cgroup_places") or [], cgroup_namespace):
+        target = f"{destination}/{below}" if below else destination
+        if kind == "symlink":
+            plan.append(ops.symlink(source, target, origin=origin))
+        elif kind == "bind":
+            plan.append(ops.bind(target, source, True, attributes, options.clear, options.propagation, origin=origin))
+        elif kind == "tmpfs":
+            plan.append(
+                ops.mount(target, kind, source, [data], attributes & ~RDONLY, options.propagation, origin=origin)
+            )
+        else:
+            # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
+            host_tree = user and not cgroup_namespace and kind == "cgroup2"
+            if kind == "cgroup2" and not user:
+                source = "cgroup"
+            plan.append(
+                ops.mount(
+                    target,
+                    kind,
+                    source,
+                    data.split(",") if data else [],
+                    attributes | (RDONLY if host_tree else 0),
+                    options.propagation,
+                    flags=HOST_COPY if user else 0,
+                    origin=origin,
+                )
+            )
+    if attributes & RDONLY and len(plan) > 1:
+        plan.append(ops.remount(destination, attr_set=RDONLY, flags=MS_BIND, origin=origin))
+    return plan

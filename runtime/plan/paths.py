@@ -1,0 +1,25 @@
+"""linux.maskedPaths, linux.readonlyPaths, and mounts that become read-only last → operations. Pure and hot."""
+
+from . import mounts, ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .ops import Operation
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+    Warnings = list[tuple[str, str]]
+
+
+def operations(spec: "Spec", _facts: "Facts", _warnings: "Warnings") -> "list[Operation]":
+    """What hides and protects paths, once nothing more is made below the root.
+
+    Read-only paths come first, as with runc: a mask may lie below one.
+    """
+    linux = spec.get("linux") or {}
+    plan = mounts.read_only_operations(spec)
+    plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths") or ())]
+    plan += [ops.mask(path, f"/linux/maskedPaths/{i}") for i, path in enumerate(linux.get("maskedPaths") or ())]
+    return plan
