@@ -71,7 +71,7 @@ int op_console(struct context *ctx, const struct plan_op *op)
 	if (master < 0)
 		return master;
 	int unlock = 0;
-	int terminal = ioctl(master, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(master, TIOCGPTPEER_, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int terminal = ioctl(master, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int r = terminal < 0 ? failed(ctx, STEP_PTY) : take_terminal(ctx, op, terminal);
 	if (r == 0)
 		r = report(ctx, REPORT_CONSOLE, 0, master);

@@ -1,4 +1,5 @@
 /* Namespaces, credentials in a user namespace, and the place in the cgroups. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

@@ -77,7 +77,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("wait_start", (), ()),
     ("place_descriptors", ("count",), ()),
     ("seccomp", ("flags",), ("program",)),
-    ("exec", (), ()),
+    ("exec", (), ("name",)),
 )
 
 # The codes, in the order of enum plan_code.
@@ -332,8 +332,9 @@ def seccomp(program: bytes, flags: int) -> "Operation":
     return OP_SECCOMP, CONTAINER, "/linux/seccomp", (flags,), (program,)
 
 
-def exec_program() -> "Operation":
-    return OP_EXEC, CONTAINER, "/process/args", (), ()
+def exec_program(name: str) -> "Operation":
+    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure."""
+    return OP_EXEC, CONTAINER, "/process/args", (), (name,)
 
 
 # --- mounts, devices and paths; a path is the container's, a source the host's

@@ -1,0 +1,315 @@
+"""From a bundle to a created container.
+
+What `delete` would need is on disk before the first thing is made; pid and start time before init is let go. Whatever
+fails, everything that was made is unmade here; a SIGKILL leaves what `delete --force` can finish, and an init that ends
+by itself because its parent is gone. Hot.
+"""
+
+import posix
+import time
+
+from oci_spec import load_checked
+from runtime.cgroups import layout, resources, tree
+from runtime.errors import InvalidConfig, OcirunError, system_failure
+from runtime.host import facts as host
+from runtime.lifecycle import state, store
+from runtime.plan import encode, ops, plan
+from runtime.process import host_side, spawn
+from runtime.process.handshake import Handshake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Options = dict[str, Any]
+    Warn = Callable[[str], None]
+
+MAX_CONFIG = 64 << 20  # bytes
+FIRST_KEPT = 3
+
+
+class Making:
+    """One container on its way: what was asked for, what is known of the host, what has been made so far."""
+
+    def __init__(self, root: str, id: str, options: "Options", warn: "Warn") -> None:
+        self.root = root
+        self.id = id
+        self.options = options
+        self.warn = warn
+        self.bundle: str = options["bundle"]
+        self.kept = kept_descriptors(options.get("preserve_fds", 0))
+        self.data = read_config(options.get("config") or f"{self.bundle}/config.json")
+        self.spec = checked(self.data, self.bundle, warn)
+        self.facts = host.read(self.spec, self.bundle)
+        self.record: dict[str, Any] = {}
+        self.handle = -1
+        self.handshake: Handshake | None = None
+        self.operations: list[ops.Operation] = []
+
+    @property
+    def process(self) -> "dict[str, Any]":
+        process: dict[str, Any] = self.spec["process"]
+        return process
+
+
+def kept_descriptors(preserve: int) -> "list[int]":
+    """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
+    listen = posix.environ.get(b"LISTEN_FDS", b"")
+    count = preserve + (int(listen) if listen.isdigit() else 0)
+    kept = list(range(FIRST_KEPT, FIRST_KEPT + count))
+    for descriptor in kept:
+        try:
+            posix.fstat(descriptor)
+        except OSError as error:
+            raise system_failure(f"--preserve-fds: descriptor {descriptor}", error) from None
+    return kept
+
+
+def read_config(path: str) -> bytes:
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            size = posix.fstat(descriptor).st_size
+            if size > MAX_CONFIG:
+                raise InvalidConfig(f"{path}: {size} bytes, {MAX_CONFIG} at most")
+            data = b""
+            while piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16):
+                data += piece
+            return data
+        finally:
+            posix.close(descriptor)
+    except OSError as error:
+        raise system_failure(f"open {path}", error) from None
+
+
+def checked(data: bytes, bundle: str, warn: "Warn") -> "dict[str, Any]":
+    """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
+    spec, problems = load_checked(data)
+    for problem in problems:
+        if problem.severity != "error":
+            warn(f"config.json:{problem.line}: {problem.pointer}: {problem.message}")
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
+        raise InvalidConfig(errors[0].message + more, errors[0].pointer, errors[0].line)
+    for section in ("process", "linux", "root"):
+        if not spec.get(section):
+            raise InvalidConfig(f"a container cannot be made without {section}", f"/{section}")
+    result: dict[str, Any] = spec
+    return result
+
+
+def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
+    """The record as it is before anything is made."""
+    now = time.time_ns()
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    hooks = making.spec.get("hooks") or {}
+    return {
+        "ociVersion": state.VERSION,
+        "id": making.id,
+        "status": state.CREATING,
+        "pid": 0,
+        "start_time": 0,
+        "bundle": making.bundle,
+        "rootfs": making.facts["rootfs"],
+        "created": f"{seconds}.{now % 1_000_000_000:09d}Z",
+        "annotations": making.spec.get("annotations") or {},
+        "cgroups": tree.survey(places),
+        "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
+    }
+
+
+def place(making: Making, places: "list[layout.Place]") -> None:
+    """Make the cgroups and write the limits, before anybody is in them."""
+    wanted = making.spec["linux"].get("resources")
+    writes, device_filter = resources.writes(wanted, places)
+    rootless = not making.facts["privileged"] and wanted is None
+    tree.make(making.record["cgroups"], tolerate=rootless)
+    tree.seed_cpusets(places, making.record["cgroups"], {file for _, file, *_ in writes})
+    tree.apply(making.record["cgroups"], writes)
+    if device_filter:
+        from runtime.cgroups.filters import attach
+
+        attach(making.record["cgroups"], device_filter)
+
+
+def seccomp(making: Making) -> "tuple[bytes, int] | None":
+    profile = making.spec["linux"].get("seccomp")
+    if not profile:
+        return None
+    from runtime.process.seccomp import program
+
+    code, flags, warnings = program(profile, making.root)
+    for warning in warnings:
+        making.warn(warning)
+    return code, flags
+
+
+def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
+    making.facts["placement"] = tree.placement_files(making.record["cgroups"])
+    making.facts["cgroup_places"] = places
+    options = dict(making.options)
+    options["id"] = making.id
+    options["wait_start"] = wait_start
+    options["preserve_fds"] = len(making.kept)
+    options["seccomp"] = seccomp(making)
+    if b"LISTEN_FDS" in posix.environ:
+        options["environment"] = [f"LISTEN_FDS={posix.environ[b'LISTEN_FDS'].decode()}", "LISTEN_PID=1"]
+    making.operations, warnings = plan(making.spec, making.facts, options)
+    for pointer, message in warnings:
+        making.warn(f"config.json: {pointer}: {message}")
+
+
+def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> None:
+    """Start init and do the host's side until everything is in place."""
+    listener = -1
+    if wait_start:
+        listener = spawn.listener(making.handle, store.START_SOCKET)
+    flags = encode.TRACE if making.options.get("trace") else 0
+    try:
+        data = encode.encode(making.operations, flags)
+        pid, socket = spawn.start(data, making.root, extra=listener, stdio=stdio, kept=making.kept)
+    except (OSError, ValueError) as error:
+        raise OcirunError(f"start the init program: {error}") from None
+    finally:
+        if listener >= 0:
+            posix.close(listener)
+    making.handshake = Handshake(pid, socket, making.operations)
+    if not making.handshake.follow(lambda handshake, operation: host_step(making, operation)):
+        raise making.handshake.died()
+
+
+def note_pid(making: Making) -> None:
+    """pid and start time of init, as it stands now, into the record."""
+    assert making.handshake is not None
+    making.record["pid"] = making.handshake.pid
+    making.record["start_time"] = state.start_time(making.handshake.pid) or 0
+
+
+def host_step(making: Making, operation: ops.Operation) -> None:
+    """One operation of the host's side. Hooks find init's pid in the state, on standard input and on disk."""
+    assert making.handshake is not None
+    if operation[0] == ops.OP_HOOKS:
+        from runtime.lifecycle.hooks import run
+
+        note_pid(making)
+        store.write_state(making.handle, making.record)
+        kind = str(operation[4][0])
+        run(making.spec["hooks"][kind], state.document(making.record, state.CREATING), f"/hooks/{kind}")
+    elif operation[0] == ops.OP_STATE_DOCUMENT:
+        from runtime.lifecycle.document import dumps
+
+        note_pid(making)
+        documents = [dumps(state.document(making.record, status)).encode() for status in (state.CREATING, state.CREATED)]
+        host_side.send_state(making.handshake, *documents)
+    else:
+        host_side.perform(making.handshake, operation)
+
+
+def tail(operations: "list[ops.Operation]") -> "list[Any]":
+    """The operations after the wait for start, and the index of the first: what `start` words a failure from."""
+    first = next((i for i, op in enumerate(operations) if op[0] == ops.OP_WAIT_START), len(operations))
+    return [first, [[*op[:4], [s if isinstance(s, str) else "" for s in op[4]]] for op in operations[first:]]]
+
+
+def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
+    """Make everything up to the state "created" on disk; init still waits to be let go. Undoes all on failure."""
+    places = []
+    if making.options.get("cgroup_manager") != "disabled":
+        places = layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
+    making.handle = store.reserve(making.root, making.id)
+    try:
+        making.record = record_of(making, places)
+        store.write_state(making.handle, making.record)
+        store.write_file(making.handle, store.CONFIG, making.data)
+        place(making, places)
+        planned(making, places, wait_start)
+        launch(making, wait_start, stdio)
+        note_pid(making)
+        making.record["status"] = state.CREATED
+        making.record["tail"] = tail(making.operations) if wait_start else [0, []]
+        store.write_state(making.handle, making.record)
+    except BaseException:
+        undo(making)
+        raise
+
+
+def undo(making: Making) -> None:
+    """Leave nothing of a container that could not be made; its poststop hooks run (runtime.md "Lifecycle")."""
+    from runtime.lifecycle.delete import destroy
+
+    if making.handshake:
+        making.handshake.end()
+        making.handshake.close()
+        making.record["pid"] = 0
+    if making.record:
+        try:
+            destroy(making.root, making.id, making.handle, making.record, making.warn, kill=False)
+        except OcirunError as error:
+            making.warn(str(error))
+    else:
+        store.remove(making.root, making.id, making.handle)
+    posix.close(making.handle)
+    making.handle = -1
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Decimal, without a newline, and never half written: managers poll for it."""
+    aside = f"{path}.{posix.getpid()}.tmp"
+    try:
+        descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644)
+        posix.write(descriptor, b"%d" % pid)
+        posix.close(descriptor)
+        posix.rename(aside, path)
+    except OSError as error:
+        raise system_failure(f"write the pid file {path}", error) from None
+
+
+def publish(making: Making) -> None:
+    """Give the caller what it asked for: pid file, terminal, pidfd, trace."""
+    handshake = making.handshake
+    assert handshake is not None
+    options = making.options
+    if options.get("trace"):
+        from runtime.process.trace import write
+
+        write(options["trace"], making.operations, handshake.trace)
+    if options.get("pid_file"):
+        write_pid_file(options["pid_file"], handshake.pid)
+    if options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.console import send
+
+        send(options["console_socket"], handshake.console)
+    if options.get("pidfd_socket"):
+        from runtime.process.console import send_pidfd
+
+        send_pidfd(options["pidfd_socket"], handshake.pid)
+
+
+def check_terminal(making: Making, detached: bool) -> None:
+    terminal = making.process.get("terminal")
+    if terminal and detached and not making.options.get("console_socket"):
+        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
+    if not terminal and making.options.get("console_socket"):
+        raise InvalidConfig("--console-socket is given, but the process has no terminal", "/process/terminal")
+
+
+def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:
+    """Make a container from ``options["bundle"]`` (absolute); the pid of its init, which waits for `start`.
+
+    Raises OcirunError; then nothing is left. Runtime-spec, runtime.md "Create".
+    """
+    making = Making(root, id, options, warn)
+    check_terminal(making, detached=True)
+    build(making, wait_start=True, stdio=stdio)
+    assert making.handshake is not None
+    try:
+        publish(making)
+        making.handshake.release()
+    except BaseException:
+        undo(making)
+        raise
+    making.handshake.close()
+    posix.close(making.handle)
+    return making.handshake.pid

@@ -1,0 +1,60 @@
+"""spec + host facts → the operations that make a container: the centre of the house.
+
+Pure: nothing here asks the system. The order of `plan` reads as the table of contents of a container's start;
+the modules beside it have a subject each. Hot: imports only these.
+"""
+
+from . import identity, namespaces, ops, rootfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+    Options = dict[str, Any]
+    Warnings = list[tuple[str, str]]
+
+
+def in_root(spec: "Spec", facts: "Facts", options: "Options", warnings: "Warnings") -> "list[ops.Operation]":
+    """Everything between the attached and the entered root."""
+    from . import devices, mounts, paths
+
+    process = spec.get("process") or {}
+    plan = mounts.operations(spec, facts, warnings)
+    plan += devices.operations(spec, facts, warnings)
+    if process.get("terminal"):
+        size = process.get("consoleSize") or {}
+        plan.append(ops.console(size.get("width", 0), size.get("height", 0), True, process["user"]["uid"]))
+    plan += rootfs.create_hooks(spec)
+    plan += paths.operations(spec, facts, warnings)
+    return plan
+
+
+def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Operation], Warnings]":
+    """The operations that `create` runs, in order, and warnings as (pointer, message).
+
+    ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
+    `run`), seccomp (None or (program bytes, flags)), environment (variables that the runtime adds).
+    The spec has passed oci_spec's check.
+    """
+    warnings: Warnings = []
+    listed = namespaces.kinds(spec)
+    mounted = "mount" in listed
+    process = spec["process"]
+    operations = namespaces.operations(spec, facts)
+    operations += rootfs.attach(spec, facts, mounted)
+    if mounted:
+        operations.append(ops.proc_handle("pid" not in listed))
+        operations += in_root(spec, facts, options, warnings)
+    else:
+        operations += rootfs.create_hooks(spec)
+    operations += rootfs.settings(spec)
+    operations += rootfs.enter(spec, options, mounted)
+    options = {**options, "readonly_root": mounted and spec["root"].get("readonly")}
+    operations += identity.before(process, facts, options, "user" in listed)
+    operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
+    operations += identity.program(process, options.get("environment") or ())
+    start_hooks = rootfs.container_hooks(spec.get("hooks") or {}, "startContainer", rootfs.HOOK_CREATED)
+    operations += identity.ending(process, options, start_hooks)
+    return operations, warnings

@@ -1,0 +1,37 @@
+"""Capability names and sets as the kernel's bits (linux/capability.h). Pure and hot."""
+
+NAMES = (
+    "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
+    "CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER "
+    "CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE "
+    "CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP "
+    "CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF "
+    "CAP_CHECKPOINT_RESTORE"
+).split()
+BITS = {name: 1 << i for i, name in enumerate(NAMES)}
+SYS_ADMIN = BITS["CAP_SYS_ADMIN"]
+SYS_RESOURCE = BITS["CAP_SYS_RESOURCE"]
+SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
+def masks(capabilities: "dict[str, list[str]]", available: int) -> "tuple[dict[str, int], list[str]]":
+    """The five sets as bits, and the names that cannot be granted: unknown ones and those outside ``available``.
+
+    The spec asks for a warning, not an error (config.md, linux-process). A capability that is not granted is left out
+    of every set, and one that is not both permitted and inheritable cannot be ambient.
+    """
+    refused: list[str] = []
+    result = {}
+    for kind in SETS:
+        mask = 0
+        for name in capabilities.get(kind) or ():
+            bit = BITS.get(name, 0) & available
+            if bit:
+                mask |= bit
+            elif name not in refused:
+                refused.append(name)
+        result[kind] = mask
+    # capset(2): effective within permitted; the kernel refuses ambient outside of permitted and inheritable.
+    result["effective"] &= result["permitted"]
+    result["ambient"] &= result["permitted"] & result["inheritable"]
+    return result, refused

@@ -1,0 +1,98 @@
+"""process → operations: from the entered root to execve. Pure and hot. For `create` and for `exec` alike."""
+
+from . import capabilities as caps
+from . import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Process = dict[str, Any]
+    Facts = dict[str, Any]
+    Options = dict[str, Any]
+
+RLIMITS = (
+    "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK "
+    "RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME"
+).split()
+# What execvp(3) searches when PATH is not set is only /bin and /usr/bin; images rely on more.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_UMASK = 0o022
+
+
+def variable(env: "Sequence[str]", name: str) -> str | None:
+    """The value of ``name`` in an environment; the last one counts, as it does for most programs."""
+    prefix = f"{name}="
+    for entry in reversed(env):
+        if entry.startswith(prefix):
+            return entry[len(prefix) :]
+    return None
+
+
+def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
+    side = ops.HOST if host_side else ops.CONTAINER
+    rows = process.get("rlimits") or ()
+    return [
+        ops.rlimit(RLIMITS.index(r["type"]), r["soft"], r["hard"], f"/process/rlimits/{i}", side)
+        for i, r in enumerate(rows)
+        if r["type"] in RLIMITS
+    ]
+
+
+def groups(process: "Process", facts: "Facts") -> "list[str] | None":
+    """Decimal supplementary ids; None where setgroups is denied and none are asked for."""
+    wanted = process["user"].get("additionalGids") or []
+    if not wanted and facts.get("deny_setgroups"):
+        return None
+    return [str(gid) for gid in wanted]
+
+
+def privileges(process: "Process", facts: "Facts", filtered: bool, warnings: "list[tuple[str, str]]") -> "list[ops.Operation]":
+    """The bounding set, the user, the capability sets. CAP_SYS_ADMIN stays for the load of a filter; execve recomputes."""
+    sets, refused = caps.masks(process.get("capabilities") or {}, facts["capabilities"])
+    if refused:
+        warnings.append(("/process/capabilities", f"cannot be granted, left out: {', '.join(refused)}"))
+    no_new_privs = bool(process.get("noNewPrivileges"))
+    extra = caps.SYS_ADMIN & facts["capabilities"] if filtered and not no_new_privs else 0
+    user = process["user"]
+    plan = [ops.no_new_privs()] if no_new_privs else []
+    plan.append(ops.bounding(sets["bounding"]))
+    plan.append(ops.user(user["uid"], user["gid"], groups(process, facts)))
+    plan.append(ops.capabilities(sets["effective"] | extra, sets["permitted"] | extra, sets["inheritable"], sets["ambient"]))
+    return plan
+
+
+def before(process: "Process", facts: "Facts", options: "Options", in_user_namespace: bool) -> "list[ops.Operation]":
+    """Everything that needs the privileges init still has."""
+    user = process["user"]
+    plan = [] if process.get("terminal") else [ops.stdio(user["uid"])]
+    if not options.get("no_new_keyring"):
+        plan.append(ops.keyring(f"_ses.{options['id']}"))
+    plan.append(ops.cwd(process["cwd"]))
+    if options.get("readonly_root"):
+        plan.append(ops.root_readonly())
+    plan.append(ops.umask(user.get("umask", DEFAULT_UMASK)))
+    plan += limits(process, in_user_namespace and facts["privileged"])
+    plan.append(ops.keep_descriptors(options.get("preserve_fds", 0)))
+    return plan
+
+
+def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Operation]":
+    env = [*(process.get("env") or ()), *environment]
+    path = variable(env, "PATH")
+    uid = process["user"]["uid"]
+    return [ops.program(process["args"], env, DEFAULT_PATH if path is None else path, uid, variable(env, "HOME") is None)]
+
+
+def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":
+    """From `created` to execve; ``options["seccomp"]`` is None or (program, flags)."""
+    plan = [ops.created()]
+    if options.get("wait_start"):
+        plan.append(ops.wait_start())
+    plan += start_hooks
+    plan.append(ops.place_descriptors(options.get("preserve_fds", 0)))
+    if options.get("seccomp"):
+        plan.append(ops.seccomp(*options["seccomp"]))
+    plan.append(ops.exec_program(process["args"][0]))
+    return plan

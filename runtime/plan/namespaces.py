@@ -1,0 +1,102 @@
+"""linux.namespaces, the id maps and the place in the cgroups → operations. Pure and hot.
+
+The order is the kernel's: what needs the caller's credentials is opened first, namespaces are made before init is in
+the container's cgroup (what they cost is then not the container's), the cgroup namespace after it (it is rooted there).
+"""
+
+from . import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+
+# The spec's names in the order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
+CLONE_FLAGS = {
+    "network": 0x40000000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
+    "pid": 0x20000000,
+    "cgroup": 0x02000000,
+    "time": 0x00000080,
+    "mount": 0x00020000,
+    "user": 0x10000000,
+}
+CLONE_NEWCGROUP, CLONE_NEWUSER = CLONE_FLAGS["cgroup"], CLONE_FLAGS["user"]
+CLOCKS = ("monotonic", "boottime")
+
+
+def kinds(spec: "Spec") -> "dict[str, tuple[str, str | None]]":
+    """type → (pointer, path or None) of linux.namespaces."""
+    listed = spec.get("linux", {}).get("namespaces") or ()
+    return {entry["type"]: (f"/linux/namespaces/{i}", entry.get("path") or None) for i, entry in enumerate(listed)}
+
+
+def map_text(mappings: "list[dict[str, int]]") -> str:
+    """What /proc/PID/uid_map takes: a line a range."""
+    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
+
+
+def first_id(mappings: "list[dict[str, int]]") -> int:
+    """0 where it is mapped, else the lowest id that is: what init becomes."""
+    return min((m["containerID"] for m in mappings), default=0)
+
+
+def offsets_text(offsets: "dict[str, dict[str, int]]") -> str:
+    """What /proc/PID/timens_offsets takes: clock, seconds, nanoseconds."""
+    rows = [(clock, offsets[clock]) for clock in CLOCKS if clock in offsets]
+    return "".join(f"{clock} {row.get('secs', 0)} {row.get('nanosecs', 0)}\n" for clock, row in rows)
+
+
+def join(listed: "dict[str, tuple[str, str | None]]", user_first: bool) -> "list[ops.Operation]":
+    """Open all namespaces that have a path, then enter them."""
+    joined = [(kind, *listed[kind]) for kind in CLONE_FLAGS if kind in listed and listed[kind][1]]
+    if user_first:
+        joined.sort(key=lambda row: row[0] != "user")
+    opened = [ops.open_namespace(CLONE_FLAGS[k], i, path or "", at) for i, (k, at, path) in enumerate(joined)]
+    return opened + [ops.join_namespace(CLONE_FLAGS[k], i, at) for i, (k, at, _) in enumerate(joined)]
+
+
+def user_namespace(spec: "Spec", facts: "Facts", origin: str) -> "list[ops.Operation]":
+    """A new user namespace with its maps, and root in it."""
+    linux = spec["linux"]
+    uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+    return [
+        ops.unshare(CLONE_NEWUSER, origin),
+        ops.dumpable(1),
+        ops.id_maps(map_text(uids), map_text(gids), bool(facts.get("deny_setgroups")), "/linux/uidMappings"),
+        ops.become(first_id(uids), first_id(gids)),
+    ]
+
+
+def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
+    """From the start of init to the process that is in all namespaces and cgroups of the container."""
+    listed = kinds(spec)
+    plan: list[ops.Operation] = []
+    score = (spec.get("process") or {}).get("oomScoreAdj")
+    if score is not None:
+        plan.append(ops.oom_score_adj(score, "/process/oomScoreAdj"))
+    plan.append(ops.dumpable(0))
+    origin = "/linux/cgroupsPath" if spec.get("linux", {}).get("cgroupsPath") else None
+    placement = facts.get("placement") or ()
+    plan += [ops.open_cgroup(path, origin) for path in placement]
+    plan += join(listed, not facts["privileged"])
+    if "user" in listed:
+        at, path = listed["user"]
+        plan += [ops.become(0, 0)] if path else user_namespace(spec, facts, at)
+    new = {kind for kind, (_, path) in listed.items() if path is None}
+    flags = sum(CLONE_FLAGS[kind] for kind in new if kind not in ("user", "cgroup"))
+    if flags:
+        plan.append(ops.unshare(flags, "/linux/namespaces"))
+    if "time" in new and spec["linux"].get("timeOffsets"):
+        plan.append(ops.time_offsets(offsets_text(spec["linux"]["timeOffsets"]), "/linux/timeOffsets"))
+    if "pid" in listed or "time" in listed:
+        plan.append(ops.fork())
+    if placement:
+        plan.append(ops.enter_cgroups(origin))
+    if "cgroup" in new:
+        plan.append(ops.unshare(CLONE_NEWCGROUP, listed["cgroup"][0]))
+    plan.append(ops.setsid())
+    return plan

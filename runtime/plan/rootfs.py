@@ -1,0 +1,87 @@
+"""root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to the entered root. Pure and hot."""
+
+from . import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+
+MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
+PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
+PIVOT, MOVE, CHROOT = range(3)
+HOOK_CREATING, HOOK_CREATED = range(2)
+
+
+def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.Operation]":
+    """The root, mounted over its own path; below it nothing of the host's propagation is left, unless asked for."""
+    if not in_mount_namespace:
+        return [ops.root(facts["rootfs"], False, False)]
+    wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))
+    shared = wanted == MS_SHARED
+    # A shared root keeps the host's peer groups: volumes mounted inside must be able to reach it.
+    origin = "/linux/rootfsPropagation" if wanted else None
+    first = wanted if wanted in (MS_SHARED, MS_PRIVATE) else MS_SLAVE
+    plan = [ops.propagation(first or MS_SLAVE, origin)]
+    if facts["new_user_namespace"] and facts["privileged"]:
+        plan.append(ops.open_tree(facts["rootfs"], True, "/root/path"))
+    plan.append(ops.root(facts["rootfs"], True, shared))
+    return plan
+
+
+def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]":
+    return [ops.hooks(kind, len(hooks[kind])) for kind in ("prestart", "createRuntime") if hooks.get(kind)]
+
+
+def container_hooks(hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: int) -> "list[ops.Operation]":
+    """One operation for each hook that init itself runs."""
+    return [
+        ops.run_hook(h["path"], h.get("args") or [h["path"]], h.get("env") or (), h.get("timeout") or 0, state, f"/hooks/{kind}/{i}")
+        for i, h in enumerate(hooks.get(kind) or ())
+    ]
+
+
+def create_hooks(spec: "Spec") -> "list[ops.Operation]":
+    """prestart, createRuntime, createContainer: when every mount is in place, before the root is entered."""
+    hooks = spec.get("hooks") or {}
+    plan = host_hooks(hooks)
+    if hooks.get("createContainer") or hooks.get("startContainer"):
+        plan.append(ops.state_document())
+    return plan + container_hooks(hooks, "createContainer", HOOK_CREATING)
+
+
+def escape(key: str) -> str:
+    """A JSON object's key as a part of an RFC 6901 pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def sysctl_path(key: str) -> str:
+    """The file below procfs of a sysctl in either spelling: with a slash in it the separators are slashes (sysctl(8))."""
+    first = min((i for i in (key.find("."), key.find("/")) if i >= 0), default=-1)
+    if first >= 0 and key[first] == ".":
+        key = key.translate({ord("."): "/", ord("/"): "."})
+    return f"sys/{key}"
+
+
+def settings(spec: "Spec") -> "list[ops.Operation]":
+    """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names."""
+    plan = []
+    if spec.get("hostname"):
+        plan.append(ops.hostname(spec["hostname"]))
+    if spec.get("domainname"):
+        plan.append(ops.domainname(spec["domainname"]))
+    for key, value in (spec["linux"].get("sysctl") or {}).items():
+        plan.append(ops.sysctl(sysctl_path(key), value, f"/linux/sysctl/{escape(key)}"))
+    return plan
+
+
+def enter(spec: "Spec", options: "dict[str, Any]", in_mount_namespace: bool) -> "list[ops.Operation]":
+    """Make the root the root."""
+    mode = CHROOT if not in_mount_namespace else MOVE if options.get("no_pivot") else PIVOT
+    plan = [ops.pivot(mode)]
+    wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))
+    if wanted and in_mount_namespace:
+        plan.append(ops.root_propagation(wanted))
+    return plan

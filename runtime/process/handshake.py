@@ -1,0 +1,110 @@
+"""The parent's half of a plan: doing the host's side when init has reached it, and wording what failed.
+
+    init                          parent
+     │ operations …                 │
+     ├── REACHED n ────────────────▶│ every operation of the host's side up to n
+     │◀─────────── TREE, STATE ─────┤ (descriptors that it asked for)
+     │◀─────────────── CONTINUE ────┤
+     ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
+     ├── CONSOLE ──────────────────▶│ (the terminal's other end)
+     ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.explain`
+     ╳ end of file                  │ execve happened, or init died
+
+Hot.
+"""
+
+import posix
+from _signal import SIGKILL
+
+from runtime import shim
+from runtime.errors import OcirunError
+from runtime.plan import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Perform = Callable[["Handshake", ops.Operation], None]
+
+REACHED, FAILED, FORKED, CONSOLE, TRACE = range(1, 6)
+CONTINUE, TREE, STATE = range(1, 4)
+
+
+class Handshake:
+    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end or -1."""
+
+    __slots__ = ("console", "done", "operations", "pid", "socket", "trace")
+
+    def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
+        self.pid = pid
+        self.socket = socket
+        self.operations = operations
+        self.done = 0
+        self.console = -1
+        self.trace: list[shim.Report] = []
+
+    def follow(self, perform: "Perform") -> bool:
+        """Do the host's side, by ``perform``, until `created` is reached (True) or the channel ends (False).
+
+        Raises OcirunError when an operation failed on either side.
+        """
+        while (report := shim.receive(self.socket)) is not None:
+            if report.kind == REACHED:
+                if self._catch_up(report.index, perform):
+                    return True
+                shim.reply(self.socket, CONTINUE)
+            elif report.kind == FORKED:
+                posix.waitpid(self.pid, 0)
+                self.pid = report.pid
+                shim.reply(self.socket, CONTINUE)
+            elif report.kind == CONSOLE:
+                self.console = report.fd
+            elif report.kind == TRACE:
+                self.trace.append(report)
+            else:
+                raise self._failure(report)
+        return False
+
+    def _failure(self, report: shim.Report) -> OcirunError:
+        from runtime.plan.explain import failure
+
+        return failure(self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start)
+
+    def _catch_up(self, index: int, perform: "Perform") -> bool:
+        created = False
+        for operation in self.operations[self.done : index + 1]:
+            if operation[1] != ops.HOST:
+                continue
+            if operation[0] == ops.OP_CREATED:
+                created = True
+            else:
+                perform(self, operation)
+        self.done = index + 1
+        return created
+
+    def release(self) -> None:
+        """Let init go on past `created`."""
+        shim.reply(self.socket, CONTINUE)
+
+    def close(self) -> None:
+        """Close our descriptors. An init that has not been released ends by that."""
+        for descriptor in (self.socket, self.console):
+            if descriptor >= 0:
+                posix.close(descriptor)
+        self.socket = self.console = -1
+
+    def end(self) -> int:
+        """Kill init and wait for it; its wait status, 0 when it was reaped before."""
+        try:
+            posix.kill(self.pid, SIGKILL)
+            return posix.waitpid(self.pid, 0)[1]
+        except (ProcessLookupError, ChildProcessError):
+            return 0
+
+    def died(self) -> OcirunError:
+        """The error for an init that went without a word."""
+        status = self.end()
+        code = posix.waitstatus_to_exitcode(status)
+        how = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
+        hint = ": out of memory? raise linux.resources.memory.limit" if code == -SIGKILL else ""
+        return OcirunError(f"the init program ended before the container was ready ({how}){hint}")

@@ -1,0 +1,55 @@
+"""Starting the init program with a plan. Hot."""
+
+import posix
+
+from runtime import shim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INIT = __file__.rpartition("/process/")[0] + "/init"
+
+
+def plan_descriptor(data: bytes) -> int:
+    """A memfd with the plan. Charged to the caller's cgroup, not to the container's."""
+    descriptor = posix.memfd_create("ocirun-plan", posix.MFD_CLOEXEC)
+    posix.write(descriptor, data)
+    return descriptor
+
+
+def start(
+    data: bytes,
+    directory: str,
+    *,
+    extra: int = -1,
+    root: int = -1,
+    stdio: "Sequence[int]" = (0, 1, 2),
+    kept: "Sequence[int]" = (),
+) -> "tuple[int, int]":
+    """Start init with the plan ``data``: its pid, and our end of the handshake, which the caller closes.
+
+    ``extra``, ``root``: what becomes FD_EXTRA and FD_ROOT. ``directory`` holds the program for a moment where executable
+    memfds are forbidden. Raises OSError.
+    """
+    opened: list[int] = []
+    try:
+        program = shim.program(INIT, directory)
+        opened.append(program)
+        plan = plan_descriptor(data)
+        opened.append(plan)
+        ours, theirs = shim.socketpair()
+        opened.append(theirs)
+        try:
+            return shim.spawn(program, plan, theirs, extra, root, stdio, kept), ours
+        except OSError:
+            posix.close(ours)
+            raise
+    finally:
+        for descriptor in opened:
+            posix.close(descriptor)
+
+
+def listener(directory: int, name: str) -> int:
+    """A listening socket bound as ``name`` in the open ``directory``: a path of any length fits a socket address this way."""
+    return shim.listen(f"/proc/self/fd/{directory}/{name}")

@@ -1,0 +1,97 @@
+"""The door to C: the only importer of ``runtime._shim``. Errors of the C side (-errno) become OSError here. Hot."""
+
+import posix
+
+from runtime._shim import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["Report", "ffi", "lib"]
+
+
+def _checked(result: int, name: str | None = None) -> int:
+    if result < 0:
+        raise OSError(-result, posix.strerror(-result), name)
+    return result
+
+
+class Report:
+    """One record from init: ``struct report`` of plan.h, the sender's pid, and a descriptor that came with it (-1: none)."""
+
+    __slots__ = ("end", "error", "fd", "index", "kind", "pid", "start", "step")
+
+    def __init__(self, record: "Any", pid: int, fd: int) -> None:
+        self.kind: int = record.kind
+        self.index: int = record.index
+        self.error: int = record.error
+        self.step: int = record.step
+        self.start: int = record.start
+        self.end: int = record.end
+        self.pid = pid
+        self.fd = fd
+
+
+def spawn(init: int, plan: int, handshake: int, extra: int, root: int, stdio: "Sequence[int]", kept: "Sequence[int]") -> int:
+    """Start init; its pid. Descriptors: the sealed program, then what init finds at FD_PLAN … FD_ROOT (-1: nothing)."""
+    descriptors = ffi.new("int[]", list(kept))
+    how = ffi.new("struct shim_spawn *")
+    how.init = init
+    how.stdio = list(stdio)
+    how.fixed = [plan, handshake, extra, root]
+    how.kept = descriptors
+    how.kept_count = len(kept)
+    return _checked(lib.shim_spawn(how), "init")
+
+
+def program(path: str, directory: str) -> int:
+    """A descriptor of a sealed copy of the file ``path``; ``directory`` is where executable memfds are forbidden."""
+    return _checked(lib.shim_program(posix_path(path), posix_path(directory)), path)
+
+
+def posix_path(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def socketpair() -> "tuple[int, int]":
+    """Our end, which receives the sender's credentials, and init's."""
+    ends = ffi.new("int[2]")
+    _checked(lib.shim_socketpair(ends))
+    return ends[0], ends[1]
+
+
+def listen(path: str) -> int:
+    return _checked(lib.shim_listen(posix_path(path)), path)
+
+
+def connect(path: str) -> int:
+    return _checked(lib.shim_connect(posix_path(path)), path)
+
+
+def receive(socket: int) -> "Report | None":
+    """The next report; None when the other end is closed."""
+    record = ffi.new("struct report *")
+    numbers = ffi.new("int[2]")
+    if _checked(lib.shim_receive(socket, record, numbers, numbers + 1)) == 0:
+        return None
+    return Report(record, numbers[0], numbers[1])
+
+
+def reply(socket: int, kind: int, length: int = 0, fd: int = -1) -> None:
+    _checked(lib.shim_reply(socket, kind, length, fd))
+
+
+def send_descriptor(path: str, name: str, fd: int) -> None:
+    """Connect to the stream socket ``path`` and send ``name`` with one descriptor."""
+    _checked(lib.shim_send_descriptor(posix_path(path), name.encode(), fd), path)
+
+
+def open_tree(path: str, recursive: bool) -> int:
+    """A detached clone of the mount at ``path``."""
+    return _checked(lib.shim_open_tree(posix_path(path), int(recursive)), path)
+
+
+def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
+    _checked(lib.shim_prlimit(pid, resource, soft, hard))
