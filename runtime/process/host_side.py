@@ -26,7 +26,7 @@ def write_file(path: str, text: str) -> None:
         posix.close(descriptor)
 
 
-def id_maps(handshake: "Handshake", operation: ops.Operation) -> None:
+def id_maps(handshake: "Handshake", operation: "ops.Operation") -> None:
     """Write the maps, in one write each (user_namespaces(7)); by newuidmap where the caller may not."""
     _, _, origin, (deny_setgroups,), (uid_map, gid_map) = operation
     directory = f"/proc/{handshake.pid}"
@@ -44,7 +44,7 @@ def id_maps(handshake: "Handshake", operation: ops.Operation) -> None:
         raise system_failure("write the user namespace's id maps", error, origin) from None
 
 
-def open_tree(handshake: "Handshake", operation: ops.Operation) -> None:
+def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
     _, _, origin, (recursive,), (source,) = operation
     try:
         tree = shim.open_tree(str(source), bool(recursive))
@@ -56,7 +56,7 @@ def open_tree(handshake: "Handshake", operation: ops.Operation) -> None:
         posix.close(tree)
 
 
-def rlimit(handshake: "Handshake", operation: ops.Operation) -> None:
+def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
     _, _, origin, (resource, soft, hard), _ = operation
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
@@ -84,7 +84,7 @@ PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
 }
 
 
-def perform(handshake: "Handshake", operation: ops.Operation) -> None:
+def perform(handshake: "Handshake", operation: "ops.Operation") -> None:
     """Do one operation that is not the container's own (hooks and state belong to `runtime.lifecycle.create`)."""
     action = PERFORM.get(operation[0])
     if action is None:

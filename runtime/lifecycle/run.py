@@ -1,0 +1,73 @@
+"""create and start in one, and in the foreground the wait for the end. Hot.
+
+Init does not wait for a `start` here: it goes on when it is let go, and the handshake stays open until execve closes it.
+"""
+
+import posix
+
+from runtime.errors import OcirunError
+from runtime.lifecycle import create as creating
+from runtime.lifecycle import state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.lifecycle.create import Making, Options, Warn
+
+
+def begin(making: "Making") -> None:
+    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure."""
+    handshake = making.handshake
+    assert handshake is not None
+    try:
+        creating.publish(making)
+        handshake.release()
+        handshake.follow(lambda one, operation: creating.host_step(making, operation))
+        poststart = making.record["hooks"].get("poststart")
+        if poststart:
+            from runtime.lifecycle.hooks import run as run_hooks
+
+            run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
+    except BaseException:
+        creating.undo(making)
+        raise
+
+
+def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
+    """Run a container. The exit status of its program (128 + N for a signal); 0 with ``detach``.
+
+    Without ``detach`` the container is deleted when it has ended, unless ``keep``.
+    """
+    making = creating.Making(root, id, options, warn)
+    detach = bool(options.get("detach"))
+    creating.check_terminal(making, detach)
+    foreground = None
+    if not detach:
+        from runtime.process.foreground import Foreground
+
+        foreground = Foreground()
+    creating.build(making, wait_start=False)
+    begin(making)
+    handshake = making.handshake
+    assert handshake is not None
+    posix.close(making.handle)
+    if foreground is None:
+        handshake.close()
+        return 0
+    terminal = -1 if options.get("console_socket") else handshake.console
+    try:
+        status = foreground.wait(handshake.pid, terminal)
+    finally:
+        handshake.close()
+    if not options.get("keep"):
+        remove(root, id, warn)
+    return status
+
+
+def remove(root: str, id: str, warn: "Warn") -> None:
+    """Delete after the end. A failure is told, but the program's own exit status is what the caller gets."""
+    from runtime.lifecycle.delete import delete
+
+    try:
+        delete(root, id, True, warn)
+    except OcirunError as error:
+        warn(str(error))

@@ -1,0 +1,42 @@
+"""Handing descriptors to the caller: the terminal's other end, a pidfd.
+
+one message on the AF_UNIX stream socket, with a name and one descriptor.
+"""
+
+import fcntl
+import posix
+
+from runtime import shim
+from runtime.errors import OcirunError, system_failure
+
+TIOCGPTN = 0x80045430  # asm-generic/ioctls.h: the terminal's number in its devpts
+
+
+def name(terminal: int) -> str:
+    """The terminal's path as the container sees it."""
+    number = int.from_bytes(fcntl.ioctl(terminal, TIOCGPTN, b"\0\0\0\0"), "little")
+    return f"/dev/pts/{number}"
+
+
+def hand_over(path: str, what: str, text: str, descriptor: int) -> None:
+    try:
+        shim.send_descriptor(path, text, descriptor)
+    except OSError as error:
+        raise system_failure(f"send the {what} to {path}", error) from None
+
+
+def send(path: str, terminal: int) -> None:
+    """Send the terminal's other end to ``--console-socket``."""
+    hand_over(path, "terminal", name(terminal), terminal)
+
+
+def send_pidfd(path: str, pid: int) -> None:
+    """Send a pidfd of init to ``--pidfd-socket``."""
+    try:
+        descriptor = posix.pidfd_open(pid)
+    except OSError as error:
+        raise OcirunError(f"pidfd_open {pid}: {posix.strerror(error.errno or 0).lower()}") from None
+    try:
+        hand_over(path, "pidfd", "pidfd", descriptor)
+    finally:
+        posix.close(descriptor)

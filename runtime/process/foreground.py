@@ -1,0 +1,49 @@
+"""Waiting for a program in the foreground: signals are passed on, and a terminal's bytes and size. Hot, but for a terminal."""
+
+import posix
+import _signal as signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# What is not passed on: what cannot be caught, what is about us, and what a terminal's reader would be stopped by.
+KEPT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS}
+KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
+FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
+
+
+def exit_status(wait_status: int) -> int:
+    """As a shell has it: 128 + N for a signal."""
+    code = posix.waitstatus_to_exitcode(wait_status)
+    return code if code >= 0 else 128 - code
+
+
+class Foreground:
+    """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them."""
+
+    def __init__(self) -> None:
+        self.waited: "Iterable[int]" = {*FORWARDED, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.waited)
+
+    def wait(self, pid: int, terminal: int) -> int:
+        """The program's exit status when it has ended. ``terminal``: the other end of its terminal, or -1."""
+        if terminal >= 0:
+            from runtime.process.terminal import Session
+
+            return Session(pid, terminal, self.waited).run()
+        while True:
+            number = signal.sigwait(self.waited)
+            if number == signal.SIGCHLD:
+                ended, status = posix.waitpid(pid, posix.WNOHANG)
+                if ended:
+                    return exit_status(status)
+            elif number != signal.SIGWINCH:
+                forward(pid, number)
+
+
+def forward(pid: int, number: int) -> None:
+    try:
+        posix.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it ends: SIGCHLD is on its way

@@ -1,0 +1,128 @@
+"""A person's terminal joined to the container's: bytes both ways, the window's size, signals. Cold."""
+
+import _signal as signal
+import errno
+import fcntl
+import posix
+import select
+import termios
+
+from runtime.process.foreground import exit_status, forward
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+CHUNK = 1 << 16
+
+
+class Session:
+    """``terminal`` is the other end of the terminal of process ``pid``."""
+
+    def __init__(self, pid: int, terminal: int, waited: "Iterable[int]") -> None:
+        self.pid = pid
+        self.terminal = terminal
+        self.waited = waited
+        self.status: int | None = None
+        self.attributes: "list[Any] | None" = None
+        self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+
+    def run(self) -> int:
+        """Serve until the program has ended and its output is read; the exit status."""
+        try:
+            self._raw()
+            self._resize()
+            for number in self.waited:
+                signal.signal(number, _nothing)
+            signal.set_wakeup_fd(self.waker)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.waited)
+            self._reap()  # it may have ended while signals were blocked
+            self._serve()
+        finally:
+            if self.attributes is not None:
+                termios.tcsetattr(0, termios.TCSADRAIN, self.attributes)
+        return self.status if self.status is not None else exit_status(posix.waitpid(self.pid, 0)[1])
+
+    def _raw(self) -> None:
+        """What cfmakeraw(3) sets: the container's terminal does the editing."""
+        try:
+            self.attributes = termios.tcgetattr(0)
+            raw = termios.tcgetattr(0)
+        except termios.error:
+            return
+        raw[0] &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON)
+        raw[1] &= ~termios.OPOST
+        raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+        raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        termios.tcsetattr(0, termios.TCSANOW, raw)
+
+    def _resize(self) -> None:
+        try:
+            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
+        except OSError:
+            pass  # standard input is no terminal: the size of the config stays
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        poll.register(self.terminal, select.POLLIN)
+        poll.register(0, select.POLLIN)
+        open_ends = {0, self.terminal}
+        while self.terminal in open_ends:
+            for descriptor, _ in poll.poll(200 if self.status is not None else None):
+                if descriptor == self.wake:
+                    self._signals()
+                elif not self._copy(descriptor):
+                    poll.unregister(descriptor)
+                    open_ends.discard(descriptor)
+                    if descriptor == 0:
+                        self._write(self.terminal, b"\4")  # the end of input, as a terminal says it
+            if self.status is not None and not _readable(self.terminal):
+                return  # something that outlived the program may hold the terminal open
+
+    def _copy(self, source: int) -> bool:
+        """Pass on what is there to read; False at the end."""
+        try:
+            data = posix.read(source, CHUNK)
+        except OSError as error:
+            if error.errno in (errno.EINTR, errno.EAGAIN):
+                return True
+            return False  # EIO: nobody has the terminal open any more
+        if data:
+            self._write(1 if source == self.terminal else self.terminal, data)
+        return bool(data)
+
+    def _write(self, target: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[posix.write(target, rest) :]
+            except BlockingIOError:
+                select.select([], [target], [])
+            except OSError:
+                return
+
+    def _signals(self) -> None:
+        for number in posix.read(self.wake, 256):
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGWINCH:
+                self._resize()
+            else:
+                forward(self.pid, number)
+
+    def _reap(self) -> None:
+        if self.status is None:
+            ended, status = posix.waitpid(self.pid, posix.WNOHANG)
+            if ended:
+                self.status = exit_status(status)
+
+
+def _nothing(*_: object) -> None:
+    """The wake-up descriptor tells of the signal."""
+
+
+def _readable(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0)[0])

@@ -1,0 +1,24 @@
+"""--trace FILE: when each operation started and ended, as JSON lines. Cold."""
+
+from runtime.errors import system_failure
+from runtime.lifecycle.document import dumps
+from runtime.plan import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.shim import Report
+
+
+def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[Report]") -> None:
+    """A line an operation: index, op, start_ns and end_ns (CLOCK_MONOTONIC), errno (0: done)."""
+    rows = [
+        {"index": r.index, "op": ops.TABLE[operations[r.index][0]][0], "start_ns": r.start, "end_ns": r.end, "errno": r.error}
+        for r in reports
+    ]
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(dumps(row) + "\n" for row in rows)
+    except OSError as error:
+        raise system_failure(f"write the trace {path}", error) from None
