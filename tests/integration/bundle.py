@@ -63,18 +63,32 @@ def build_busybox_rootfs(directory: Path) -> None:
 
 def copy_rootfs(source: Path, target: Path) -> None:
     """A copy that the container may write to; the busybox binary alone is shared, by a hard link."""
-
-    def copy_or_link(name: str, destination: str) -> None:
-        if name.endswith("/bin/busybox"):
-            try:
-                os.link(name, destination)
-                return
-            except OSError:  # another file system
-                pass
-        shutil.copy2(name, destination, follow_symlinks=False)
-
-    shutil.copytree(source, target, symlinks=True, copy_function=copy_or_link)
+    _copy_tree(str(source), str(target))
     os.chown(target / "home/ada", 1000, 1000)
+
+
+def _copy_tree(source: str, target: str) -> None:
+    # shutil.copytree takes 70 ms for the 270 links of busybox, this 10.
+    os.mkdir(target)
+    os.chmod(target, os.stat(source).st_mode & 0o7777)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            to = f"{target}/{entry.name}"
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), to)
+            elif entry.is_dir():
+                _copy_tree(entry.path, to)
+            elif entry.name == "busybox":
+                _link_or_copy(entry.path, to)
+            else:
+                shutil.copy2(entry.path, to)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def debian_rootfs() -> Path:

@@ -1,0 +1,265 @@
+"""The six hooks: when each runs, where, with what on stdin and in its environment, and what its failure does."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.bundle import Bundle
+from tests.integration.caller import Caller, wait_for
+
+HOST_KINDS = ("prestart", "createRuntime", "poststart", "poststop")
+CONTAINER_KINDS = ("createContainer", "startContainer")
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+# A hook writes its own kind, its namespaces, and the state it got. In the container there is only busybox.
+RECORDER = """#!/bin/sh
+exec >> {log}
+printf '{{"kind":"%s","env":"%s","mnt":"%s","net":"%s","pid":"%s","mask":"%s","cwd":"%s","state":%s}}\\n' \\
+  "$1" "$MARK" "$(readlink /proc/self/ns/mnt)" "$(readlink /proc/self/ns/net)" \\
+  "$(readlink /proc/self/ns/pid)" "$(grep -c . /proc/self/status)" "$PWD" "$(cat)"
+"""
+
+
+class Hooks:
+    """A bundle with recorders as hooks; `log` is the same file seen from the host and from the container."""
+
+    def __init__(self, runtime: Caller, script: str = "echo main") -> None:
+        self.bundle: Bundle = runtime.shell(script)
+        self.log = self.bundle.directory / "log"
+        self.log.touch()
+        self.log.chmod(0o666)
+        self.program = self.bundle.directory / "recorder"
+        self.program.write_text(RECORDER.format(log=self.log))
+        self.program.chmod(0o755)
+        # In the container, for startContainer, the same program stands at /recorder and logs to /log.
+        self.bundle.write("/recorder", RECORDER.format(log="/log"), 0o755)
+        self.bundle.write("/log", "")
+        self.bundle.config["mounts"].append(
+            {"destination": "/log", "type": "bind", "source": str(self.log), "options": ["bind"]}
+        )
+        self.bundle.config["hooks"] = {}
+
+    def add(self, kind: str, **change: Any) -> Hooks:
+        path = "/recorder" if kind == "startContainer" else str(self.program)
+        hook = {"path": path, "args": ["recorder", kind], "env": ["MARK=yes", "PATH=/bin:/usr/bin"], **change}
+        self.bundle.config["hooks"].setdefault(kind, []).append(hook)
+        return self
+
+    def shell(self, kind: str, script: str, **change: Any) -> Hooks:
+        return self.add(kind, path="/bin/sh", args=["sh", "-c", script], **change)
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def kinds(self) -> list[str]:
+        return [entry["kind"] for entry in self.entries()]
+
+
+@pytest.mark.not_on("runc", reason="runs poststart at create")
+def test_order(runtime: Caller) -> None:
+    """Hooks run in the spec's order, each list in its own; what start runs waits for start."""
+    hooks = Hooks(runtime)
+    for kind in KINDS:
+        hooks.add(kind, args=["recorder", f"{kind}1"]).add(kind, args=["recorder", f"{kind}2"])
+    id = runtime.create(hooks.bundle.save())
+    at_create = [f"{kind}{n}" for kind in ("prestart", "createRuntime", "createContainer") for n in (1, 2)]
+    assert hooks.kinds() == at_create
+    runtime.start(id)
+    runtime.wait_status(id)
+    runtime.call("delete", id).ok()
+    assert hooks.kinds() == [f"{kind}{n}" for kind in KINDS for n in (1, 2)]
+
+
+def test_namespaces(runtime: Caller) -> None:
+    """createContainer and startContainer run in the container's namespaces, the others in the runtime's."""
+    hooks = Hooks(runtime)
+    for kind in KINDS:
+        hooks.add(kind)
+    id = runtime.create(hooks.bundle.save())
+    container = os.readlink(f"/proc/{runtime.pid(id)}/ns/mnt")
+    runtime.start(id)
+    runtime.finish(id)
+    host = os.readlink("/proc/self/ns/mnt")
+    seen = {entry["kind"]: entry["mnt"] for entry in hooks.entries()}
+    assert seen == {kind: host if kind in HOST_KINDS else container for kind in KINDS}
+
+
+def test_state_on_stdin(runtime: Caller) -> None:
+    """Each hook reads the state, with the status of its moment and the host's pid."""
+    hooks = Hooks(runtime, "sleep 0.3")
+    for kind in KINDS:
+        hooks.add(kind)
+    id = runtime.create(hooks.bundle.save())
+    pid = runtime.pid(id)
+    runtime.start(id)
+    runtime.finish(id)
+    states = {entry["kind"]: entry["state"] for entry in hooks.entries()}
+    for kind, state in states.items():
+        assert state["id"] == id, kind
+        assert state["bundle"] == str(hooks.bundle.directory), kind
+        assert state["ociVersion"], kind
+    statuses = {kind: state["status"] for kind, state in states.items()}
+    assert statuses["poststart"] == ("created" if runtime.name == "runc" else "running")
+    assert statuses["poststop"] == "stopped"
+    assert statuses["createRuntime"] == statuses["createContainer"] == "creating"
+    assert statuses["startContainer"] == "created"
+    if runtime.name != "crun":
+        assert {kind: states[kind]["pid"] for kind in KINDS[:5]} == dict.fromkeys(KINDS[:5], pid)
+
+
+def test_environment(runtime: Caller) -> None:
+    """A hook has its own env and nothing of the caller's."""
+    hooks = Hooks(runtime)
+    hooks.shell("createRuntime", f"env > {hooks.log}", env=["ONLY=this"])
+    runtime.run(hooks.bundle.save(), env={"CALLER": "secret"}).ok()
+    variables = dict(line.split("=", 1) for line in hooks.log.read_text().splitlines())
+    assert variables["ONLY"] == "this"
+    assert "CALLER" not in variables
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_failure_at_create(runtime: Caller, kind: str) -> None:
+    """A failing hook of create fails it, says which, and nothing is left; later hooks do not run, poststop does."""
+    hooks = Hooks(runtime).shell(kind, "echo because >&2; exit 3").add("poststart")
+    result = runtime.try_create(hooks.bundle.save()).failed(1)
+    assert "hook" in result.err
+    assert runtime.known_ids() == []
+    assert "poststart" not in hooks.kinds()
+
+
+@pytest.mark.not_on("runc", reason="start succeeds, and the container is gone later")
+def test_failure_of_start_container(runtime: Caller) -> None:
+    """A failing startContainer hook fails start, and the user's process does not run."""
+    hooks = Hooks(runtime, "touch /ran").shell("startContainer", "exit 3")
+    id = runtime.create(hooks.bundle.save())
+    runtime.call("start", id).failed(1)
+    runtime.wait_status(id)
+    assert not (hooks.bundle.rootfs / "ran").exists()
+
+
+@pytest.mark.not_on("runc", "crun", reason="runs it at create, or goes on")
+def test_failure_of_poststart(runtime: Caller) -> None:
+    """A failing poststart hook stops the container (spec 1.3)."""
+    hooks = Hooks(runtime, "sleep 60").shell("poststart", "exit 3")
+    id = runtime.create(hooks.bundle.save())
+    runtime.call("start", id).failed(1)
+    if runtime.call("state", id).code == 0:
+        runtime.wait_status(id)
+
+
+@pytest.mark.not_on("runc", reason="leaves out the hooks after the one that failed")
+def test_failure_of_poststop(runtime: Caller) -> None:
+    """A failing poststop hook only warns: the next one runs, delete succeeds."""
+    hooks = Hooks(runtime).shell("poststop", "exit 3").add("poststop")
+    id = runtime.launch(hooks.bundle.save())
+    runtime.wait_status(id)
+    runtime.call("delete", id).ok()
+    assert hooks.kinds() == ["poststop"]
+    assert runtime.known_ids() == []
+
+
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer"])
+@pytest.mark.not_on("crun", reason="measures the time in its own way")
+def test_timeout(runtime: Caller, kind: str) -> None:
+    """A hook that outlives its timeout is killed and counts as failed."""
+    hooks = Hooks(runtime).shell(kind, "exec sleep 30", timeout=1)
+    began = time.monotonic()
+    runtime.try_create(hooks.bundle.save()).failed(1)
+    assert time.monotonic() - began < 6
+
+
+def test_missing_hook_program(runtime: Caller) -> None:
+    """A hook whose program is not there fails create by name."""
+    hooks = Hooks(runtime).add("createRuntime", path="/no/such/hook")
+    assert "/no/such/hook" in runtime.try_create(hooks.bundle.save()).failed(1).err
+    assert runtime.known_ids() == []
+
+
+def test_mounts_are_in_place_before_the_pivot(runtime: Caller) -> None:
+    """createContainer sees the host's paths, with the container's mounts under root.path: device hooks mount there."""
+    hooks = Hooks(runtime, "cat /injected; ls /")
+    root = hooks.bundle.rootfs
+    hooks.bundle.write("/injected", "")
+    (hooks.bundle.directory / "payload").write_text("from hook\n")
+    hooks.shell(
+        "createContainer",
+        f"grep -q ' {root}/proc ' /proc/self/mountinfo &&"
+        f" mount --bind {hooks.bundle.directory}/payload {root}/injected",
+        env=["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],
+    )
+    assert runtime.run(hooks.bundle.save()).ok().out.startswith("from hook\n")
+
+
+def test_create_runtime_can_enter_the_namespaces(runtime: Caller) -> None:
+    """createRuntime enters the container's namespaces by pid: network plugins do."""
+    hooks = Hooks(runtime, "cat /sys/class/net/veth-in/mtu || ip link")
+    hooks.shell(
+        "createRuntime",
+        f'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/"); readlink /proc/$pid/ns/net > {hooks.log};'
+        f" readlink /proc/self/ns/net >> {hooks.log}",
+        env=["PATH=/bin:/usr/bin"],
+    )
+    runtime.run(hooks.bundle.save())
+    inside, outside = hooks.log.read_text().split()
+    assert inside.startswith("net:[")
+    assert inside != outside
+
+
+def test_signals_of_hooks(runtime: Caller) -> None:
+    """Hooks start with every signal at its default and none blocked."""
+    hooks = Hooks(runtime)
+    look = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
+    hooks.shell("createRuntime", f"{look} >> {hooks.log}; true")
+    hooks.shell("createContainer", f"{look} >> {hooks.log}; true")
+    hooks.shell("startContainer", f"{look} >> /log; true")
+    runtime.run(hooks.bundle.save()).ok()
+    values = [line.split()[1] for line in hooks.log.read_text().splitlines()]
+    assert len(values) == 6
+    if runtime.name == "ocirun":
+        assert set(values) == {"0" * 16}
+
+
+def test_hook_without_args(runtime: Caller) -> None:
+    """A hook without args gets its path as argv[0]."""
+    hooks = Hooks(runtime)
+    script = hooks.bundle.directory / "plain"
+    script.write_text(f"#!/bin/sh\necho $0 $# >> {hooks.log}\n")
+    script.chmod(0o755)
+    hooks.bundle.config["hooks"] = {"createRuntime": [{"path": str(script)}]}
+    runtime.run(hooks.bundle.save()).ok()
+    assert hooks.log.read_text() == f"{script} 0\n"
+
+
+def test_delete_of_created_runs_poststop(runtime: Caller) -> None:
+    """Deleting by force a container that was never started runs poststop once."""
+    hooks = Hooks(runtime).add("poststop")
+    id = runtime.create(hooks.bundle.save())
+    runtime.remove(id)
+    assert hooks.kinds() == ["poststop"]
+
+
+def test_hook_does_not_hold_up_create(runtime: Caller) -> None:
+    """A hook may leave a process behind with the streams open: create returns when the hook ended."""
+    hooks = Hooks(runtime)
+    hooks.shell("createRuntime", f"sleep 3 & echo $! > {hooks.log}", env=["PATH=/bin:/usr/bin"])
+    began = time.monotonic()
+    id = runtime.create(hooks.bundle.save())
+    took = time.monotonic() - began
+    pid = int(hooks.log.read_text())
+    os.kill(pid, 9)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or _reap(pid), "end of the hook's child")
+    runtime.remove(id)
+    assert took < 2.5 or runtime.name != "ocirun"
+
+
+def _reap(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False

@@ -1,0 +1,195 @@
+"""Terminals: the console socket, `run -t`, window sizes, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.integration.bundle import Bundle
+from tests.integration.caller import Caller, wait_for
+from tests.integration.console import ConsoleSocket
+from tests.integration.terminal import Session
+
+
+def on_terminal(runtime: Caller, script: str, **process: object) -> Bundle:
+    return runtime.shell(script, {"process": {"terminal": True, **process}})
+
+
+def test_run(runtime: Caller) -> None:
+    """run with a terminal gives the container one of its own, as large as the caller's."""
+    bundle = on_terminal(runtime, "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 33, 101)
+    assert session.finish() == (0, "/dev/pts/0\n33 101\nall\n")
+
+
+def test_run_exit_code(runtime: Caller) -> None:
+    """The exit code of a process on a terminal is run's."""
+    bundle = on_terminal(runtime, "exit 7")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    assert session.finish()[0] == 7
+
+
+def test_run_forwards_input(runtime: Caller) -> None:
+    """What is typed reaches the container; control-C is a SIGINT there, not here."""
+    bundle = on_terminal(runtime, "trap 'echo interrupted; exit 4' INT; echo ready; read x; echo got $x; sleep 9")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    session.terminal.read_until("ready")
+    session.terminal.write("word\n")
+    session.terminal.read_until("got word")
+    session.terminal.write("\x03")
+    code, text = session.finish()
+    assert code == 4
+    assert "interrupted" in text
+
+
+def test_run_restores_the_callers_terminal(runtime: Caller) -> None:
+    """The caller's terminal is raw during run and as before after it."""
+    bundle = on_terminal(runtime, "echo ready")
+    shell = f"{' '.join(runtime.command('run', '--bundle', bundle.directory, runtime.new_id()))}"
+    session = Session(["sh", "-c", f"stty -g; {shell}; stty -g"], 24, 80)
+    lines = session.finish()[1].split()
+    assert lines[1] == "ready"
+    assert lines[0] == lines[2]
+
+
+def test_run_resizes(runtime: Caller) -> None:
+    """A new size of the caller's window becomes the container's, with a SIGWINCH."""
+    bundle = on_terminal(runtime, "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    session.terminal.read_until("ready")
+    session.terminal.resize(50, 132)
+    code, text = session.finish()
+    assert code == 0
+    assert "50 132" in text
+
+
+def test_run_forwards_signals(runtime: Caller) -> None:
+    """SIGTERM to run reaches the container's process."""
+    bundle = on_terminal(runtime, "trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    session.terminal.read_until("ready")
+    session.child.send_signal(signal.SIGTERM)
+    code, text = session.finish()
+    assert code == 5
+    assert "term" in text
+
+
+def test_run_passes_much_output(runtime: Caller) -> None:
+    """The last bytes of a large output arrive, though the process ended before they were read."""
+    bundle = on_terminal(runtime, "seq 1 20000; echo last")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    code, text = session.finish()
+    assert code == 0
+    assert text.split() == [*map(str, range(1, 20001)), "last"]
+
+
+def test_console_socket(runtime: Caller) -> None:
+    """create sends the terminal: one message, a name that is not empty, exactly one descriptor."""
+    bundle = on_terminal(runtime, "tty; read x; echo got $x")
+    with ConsoleSocket(runtime.directory / "c") as console:
+        id = runtime.create(bundle, "--console-socket", console.path)
+        with console.receive() as terminal:
+            assert console.message.strip(b"\0")
+            runtime.start(id)
+            terminal.read_until("/dev/pts/0")
+            terminal.write("word\n")
+            terminal.read_until("got word")
+            runtime.wait_status(id)
+
+
+def test_console_size(runtime: Caller) -> None:
+    """consoleSize is the window's size."""
+    bundle = on_terminal(runtime, "stty size", consoleSize={"height": 41, "width": 97})
+    with ConsoleSocket(runtime.directory / "c") as console:
+        id = runtime.create(bundle, "--console-socket", console.path)
+        with console.receive() as terminal:
+            runtime.start(id)
+            terminal.read_until("41 97")
+            runtime.wait_status(id)
+
+
+def test_controlling_terminal(runtime: Caller) -> None:
+    """The terminal is the controlling one: /dev/tty opens, and hanging up signals the process."""
+    bundle = on_terminal(runtime, "trap 'exit 0' HUP; echo to-tty > /dev/tty; while :; do sleep 0.05; done")
+    with ConsoleSocket(runtime.directory / "c") as console:
+        id = runtime.create(bundle, "--console-socket", console.path)
+        terminal = console.receive()
+        runtime.start(id)
+        terminal.read_until("to-tty")
+        terminal.close()
+        runtime.wait_status(id)
+
+
+def test_dev_console(runtime: Caller) -> None:
+    """/dev/console is the terminal."""
+    bundle = on_terminal(runtime, "echo to-console > /dev/console")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    assert session.finish() == (0, "to-console\n")
+
+
+def test_terminal_belongs_to_the_user(runtime: Caller) -> None:
+    """The user of the process owns the terminal."""
+    bundle = on_terminal(runtime, "stat -c %u $(tty); : > $(tty) && echo writable", user={"uid": 1000, "gid": 1000})
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    assert session.finish() == (0, "1000\nwritable\n")
+
+
+def test_terminal_in_a_user_namespace(runtime: Caller) -> None:
+    """A container with mapped ids gets a terminal of its own root."""
+    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    bundle = on_terminal(runtime, "stat -c %u $(tty); tty")
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.linux.update(uidMappings=ids, gidMappings=ids)
+    session = Session(runtime.command("run", "--bundle", bundle.save().directory, runtime.new_id()), 24, 80)
+    assert session.finish() == (0, "0\n/dev/pts/0\n")
+
+
+def test_console_socket_without_terminal(runtime: Caller) -> None:
+    """A console socket for a process without a terminal is refused."""
+    with ConsoleSocket(runtime.directory / "c") as console:
+        runtime.try_create(runtime.bundle(), "--console-socket", console.path).failed(1)
+
+
+def test_detached_terminal_without_console_socket(runtime: Caller) -> None:
+    """create with a terminal needs a console socket."""
+    runtime.try_create(on_terminal(runtime, "true")).failed(1)
+    assert runtime.known_ids() == []
+
+
+def test_console_socket_that_nobody_serves(runtime: Caller) -> None:
+    """A console socket that is not there fails create and leaves nothing."""
+    runtime.try_create(on_terminal(runtime, "true"), "--console-socket", "/no/such/socket").failed(1)
+    assert runtime.known_ids() == []
+
+
+def test_run_without_a_terminal_of_its_own(runtime: Caller) -> None:
+    """run with a terminal but pipes on its own streams still gives the container one."""
+    bundle = on_terminal(runtime, "tty; echo done")
+    read, write = os.pipe()
+    child = subprocess.Popen(
+        runtime.command("run", "--bundle", bundle.directory, runtime.new_id()),
+        stdin=subprocess.DEVNULL,
+        stdout=write,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with open(read) as stream:
+        text = stream.read()
+    code = child.wait(10)
+    if runtime.name == "runc" and code != 0:
+        pytest.skip("runc: insists on a terminal")
+    assert (code, text.replace("\r", "")) == (0, "/dev/pts/0\ndone\n")
+
+
+@pytest.mark.not_on("runc", "crun", reason="needs a console socket")
+def test_run_ends_when_killed(runtime: Caller) -> None:
+    """SIGKILL to run leaves the container, which kill and delete still manage."""
+    bundle, id = on_terminal(runtime, "trap '' HUP; while :; do sleep 0.1; done"), runtime.new_id()
+    session = Session(runtime.command("run", "--bundle", bundle.directory, id), 24, 80)
+    wait_for(lambda: runtime.call("state", id).code == 0 and runtime.status(id) == "running", "container")
+    session.child.kill()
+    session.finish()
+    runtime.remove(id)
