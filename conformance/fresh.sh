@@ -92,7 +92,7 @@ fi
 passed=()
 while IFS= read -r name; do
 	passed+=("$name=${!name}")
-done < <(compgen -e | grep -iE '^(pip_|https?_proxy|no_proxy|ssl_cert|requests_ca|curl_ca)' || true)
+done < <(compgen -e | grep -iE '^(pip_(cert|default|disable|index|extra|trusted|proxy)|https?_proxy|no_proxy|ssl_cert|requests_ca|curl_ca)' || true)
 
 unshare --mount --pid --fork --uts --kill-child -- "$tree/conformance/fresh.sh" --inside "$root" "${passed[@]}"
 echo 'make fresh: both commands passed'
