@@ -109,7 +109,7 @@ def test_state_on_stdin(runtime: Caller) -> None:
     assert statuses["poststop"] == "stopped"
     assert statuses["createRuntime"] == statuses["createContainer"] == "creating"
     assert statuses["startContainer"] == "created"
-    if runtime.name != "crun":
+    if runtime.name == "ocirun":  # the peers say 1 where init itself runs the hook
         assert {kind: states[kind]["pid"] for kind in KINDS[:5]} == dict.fromkeys(KINDS[:5], pid)
 
 
