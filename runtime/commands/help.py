@@ -61,22 +61,26 @@ def _wrapped(head: str, sentence: str) -> "list[str]":
 
 def versions() -> str:
     """The four lines of ``ocirun --version``."""
-    from runtime.lifecycle.state import VERSION as SPEC
+    from runtime.lifecycle.state import VERSION
 
+    version, commit = build()
+    return f"ocirun version {version}\ncommit: {commit}\nspec: {VERSION}\nlibseccomp: {libseccomp() or 'not found'}\n"
+
+
+def build() -> "tuple[str, str]":
+    """Version and commit of this build."""
     try:
-        from runtime import _build as build
-
-        version, commit = build.VERSION, build.COMMIT
+        from runtime import _build
     except ImportError:  # the sources without a build
-        version, commit = "unknown", "unknown"
-    return f"ocirun version {version}\ncommit: {commit}\nspec: {SPEC}\nlibseccomp: {libseccomp()}\n"
+        return "unknown", "unknown"
+    return _build.VERSION, _build.COMMIT
 
 
 def libseccomp() -> str:
-    """The version of the libseccomp that a profile would be compiled with; "not found" without one."""
-    try:
-        from runtime.process import seccomp
+    """The version of the libseccomp that compiles profiles; empty where it is not installed."""
+    from runtime.shim import ffi, lib
 
-        return str(seccomp.library_version() or "not found")
-    except ImportError:
-        return "not found"
+    result = ffi.new("struct seccomp_result *")
+    if lib.shim_seccomp_version(result) < 0:
+        return ""
+    return ".".join(str(part) for part in result.version)

@@ -3,8 +3,6 @@
 Cold: imports ``re``.
 """
 
-import re
-
 from runtime.errors import OcirunError
 from runtime.lifecycle.store import ids
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
 def for_each(call: "Call", expression: str, action: "Callable[[str], None]") -> int:
     """Call ``action`` with each matching id. All are tried; OcirunError afterwards, naming each that failed."""
+    import re
+
     try:
         pattern = re.compile(expression)
     except re.error as error:

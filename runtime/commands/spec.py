@@ -24,11 +24,12 @@ OPERANDS = (0, 0, "")
 
 def main(call: "Call") -> int:
     from oci_spec.default import default
-
+    from runtime.host import cgroups
     from runtime.lifecycle.document import indented
 
-    identity = {"uid": posix.geteuid(), "gid": posix.getegid()} if call.options.get("rootless") else {}
-    text = indented(default(rootless=bool(identity), **identity)) + "\n"
+    unified = cgroups.read()["mode"] == "v2"
+    rootless = call.options.get("rootless", False)
+    text = indented(default(rootless, posix.geteuid(), posix.getegid(), unified)) + "\n"
     file = call.options.get("file", "config.json")
     if file == "-":
         write(1, text)

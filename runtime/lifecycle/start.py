@@ -8,13 +8,12 @@ import posix
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
 from _struct import Struct
 
-from runtime.errors import OcirunError, WrongState, system_failure
+from runtime.errors import OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Callable
 
     from runtime.lifecycle.store import Record
     from runtime.plan.ops import Operation
@@ -88,29 +87,6 @@ def _connect(handle: int, record: "Record") -> socket:
     return channel
 
 
-class Report:
-    """What init says, as ``runtime.shim.Report`` has it, which costs loading the shim.
-
-    ``index`` counts from the tail's first operation.
-    """
-
-    def __init__(self, data: bytes, first: int) -> None:
-        self.kind, index, self.error, self.step, self.start, self.end = REPORT.unpack(data)
-        self.index = index - first
-
-
-def tail(operations: "Sequence[Operation]") -> "list[Any]":
-    """The record's ``tail``: what `start` needs of a plan to word a failure. Bytes (seccomp's program) stay out."""
-    from runtime.plan.ops import OP_PROGRAM
-
-    first = next(index for index, operation in enumerate(operations) if operation[0] == OP_PROGRAM)
-    kept = [
-        (*operation[:4], [None if isinstance(string, bytes) else string for string in operation[4]])
-        for operation in operations[first:]
-    ]
-    return [first, kept]
-
-
 def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
     """Read reports until the end of file. Raises what a REPORT_FAILED says."""
     while True:
@@ -122,25 +98,37 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
             raise system_failure("read from the container's start.sock", error) from None
         if not data:
             return
+        kind, index, number, step, detail, _ = REPORT.unpack(data)
+        if kind not in (REPORT_WARNING, REPORT_FAILED):
+            continue
         first, operations = record["tail"]
-        report = Report(data, first)
-        if report.kind == REPORT_WARNING:
-            warn(str(_explain(operations, report)))
-        elif report.kind == REPORT_FAILED:
-            from runtime.lifecycle.kill import end_init
-            from runtime.plan.ops import OP_RUN_HOOK
-
-            failure = _explain(operations, report)
-            end_init(record)
-            if 0 <= report.index < len(operations) and operations[report.index][0] == OP_RUN_HOOK:
-                _destroy(root, id, handle, record, warn)
+        operation = operations[index - first] if first <= index < first + len(operations) else None
+        failure = _worded(operation, number, step, detail)
+        if kind == REPORT_WARNING:
+            warn(str(failure))
+        else:
+            _end(root, id, handle, record, warn, operation)
             raise failure
 
 
-def _explain(operations: "list[Any]", report: Report) -> OcirunError:
+def _worded(operation: "Operation | None", error: int, step: int, detail: int) -> OcirunError:
+    if operation is None:
+        return OcirunError(f"init: {system_words(error)}", None, None, error)
     from runtime.plan.explain import failure
 
-    return failure(operations, report)  # type: ignore[arg-type]  # it has the same members
+    return failure(operation, error, step, detail)
+
+
+def _end(
+    root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", operation: "Operation | None"
+) -> None:
+    """Init has failed: wait for its end. When a startContainer hook was the reason, undo the container too."""
+    from runtime.lifecycle.kill import end_init
+    from runtime.plan.ops import OP_RUN_HOOK
+
+    end_init(record)
+    if operation is not None and operation[0] == OP_RUN_HOOK:
+        _destroy(root, id, handle, record, warn)
 
 
 def _destroy(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:

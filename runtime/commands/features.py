@@ -1,0 +1,76 @@
+"""``ocirun features``: what this build can do, as the spec's features document (features.md, features-linux.md).
+
+Facts of the build, whatever the host has. Most names are read from the tables that the plan works with, so that the
+document claims what is built and nothing else.
+"""
+
+from runtime.cli import write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.cli import Call
+
+OPTIONS = ()
+OPERANDS = (0, 0, "")
+
+HOOKS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+# Those of libseccomp 2.5, the oldest that we load.
+ARCHITECTURES = (
+    *("AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PARISC", "PARISC64"),
+    *("PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X", "X32", "X86", "X86_64"),
+)
+NOT_BUILT_OPTIONS = ("idmap", "ridmap")
+
+
+def main(call: "Call") -> int:  # noqa: ARG001 - every verb is called in one way
+    from runtime.lifecycle.document import indented
+
+    write(1, indented(document()) + "\n")
+    return 0
+
+
+def document() -> "dict[str, Any]":
+    """The features document."""
+    from runtime.commands.help import build, libseccomp
+    from runtime.lifecycle.state import VERSION
+    from runtime.plan.mount_options import NAMES
+
+    version, commit = build()
+    annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit}
+    if library := libseccomp():
+        annotations["io.github.seccomp.libseccomp.version"] = library
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": VERSION,
+        "hooks": HOOKS,
+        "mountOptions": [name for name in NAMES if name not in NOT_BUILT_OPTIONS],
+        "linux": linux(),
+        "annotations": annotations,
+        "potentiallyUnsafeConfigAnnotations": [],
+    }
+
+
+def linux() -> "dict[str, Any]":
+    """The section of features-linux.md."""
+    from runtime.plan import capabilities, namespaces, seccomp
+
+    return {
+        "namespaces": sorted(namespaces.CLONE_FLAGS),
+        "capabilities": list(capabilities.NAMES),
+        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "seccomp": {
+            "enabled": True,
+            "actions": sorted(seccomp.ACTIONS),
+            "operators": sorted(seccomp.OPERATORS),
+            "archs": [f"SCMP_ARCH_{name}" for name in ARCHITECTURES],
+            "knownFlags": sorted(seccomp.FLAGS),
+            "supportedFlags": sorted(seccomp.FLAGS),
+        },
+        "apparmor": {"enabled": False},
+        "selinux": {"enabled": False},
+        "intelRdt": {"enabled": False},
+        "mountExtensions": {"idmap": {"enabled": False}},
+        "netDevices": {"enabled": False},
+    }
