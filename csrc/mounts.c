@@ -296,6 +296,9 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
 	r = attach(ctx, tree, target);
+	struct stat below;
+	if (r == -EINVAL && fstat(target, &below) == 0 && S_ISDIR(below.st_mode) != S_ISDIR(st.st_mode))
+		r = -ENOTDIR; /* mount(2) says it better */
 	close(target);
 	return r < 0 ? r : set_propagation(ctx, tree, n[3]);
 }
