@@ -14,7 +14,7 @@ def main(call: "Call") -> int:
     form = call.options.get("format", "text")
     if form not in ("text", "json"):
         raise UsageError(f'--format "{form}": one of text, json is needed')
-    from runtime.plan.report import report
+    from runtime.lifecycle.planning import report
 
     write(1, report((call.operands or ["."])[0], form))
     return 0

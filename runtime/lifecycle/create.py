@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from oci_spec import Problem
+
     Options = dict[str, Any]
     Warn = Callable[[str], None]
 
@@ -40,12 +42,15 @@ class Making:
         self.bundle: str = options["bundle"]
         self.kept = kept_descriptors(options.get("preserve_fds", 0))
         self.data = read_config(options.get("config") or f"{self.bundle}/config.json")
-        self.spec = checked(self.data, self.bundle, warn)
+        self.spec = checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
         self.record: dict[str, Any] = {}
         self.handle = -1
         self.handshake: Handshake | None = None
         self.operations: list[ops.Operation] = []
+
+    def warn_of(self, problem: "Problem") -> None:
+        self.warn(f"config.json:{problem.line}: {problem.pointer}: {problem.message}")
 
     @property
     def process(self) -> "dict[str, Any]":
@@ -83,12 +88,12 @@ def read_config(path: str) -> bytes:
         raise system_failure(f"open {path}", error) from None
 
 
-def checked(data: bytes, bundle: str, warn: "Warn") -> "dict[str, Any]":
+def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dict[str, Any]":
     """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
     spec, problems = load_checked(data)
     for problem in problems:
         if problem.severity != "error":
-            warn(f"config.json:{problem.line}: {problem.pointer}: {problem.message}")
+            warn(problem)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
@@ -134,16 +139,20 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         attach(making.record["cgroups"], device_filter)
 
 
-def seccomp(making: Making) -> "tuple[bytes, int] | None":
-    profile = making.spec["linux"].get("seccomp")
-    if not profile:
-        return None
+def filter_program(profile: "dict[str, Any]", root: str, warn: "Warn") -> "tuple[bytes, int]":
+    """The program and flags of linux.seccomp."""
     from runtime.process.seccomp import program
 
-    code, flags, warnings = program(profile, making.root)
+    code, flags, warnings = program(profile, root)
     for warning in warnings:
-        making.warn(warning)
+        warn(warning)
     return code, flags
+
+
+def listen_environment() -> "list[str]":
+    """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
+    listen = posix.environ.get(b"LISTEN_FDS")
+    return [f"LISTEN_FDS={listen.decode()}", "LISTEN_PID=1"] if listen else []
 
 
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
@@ -153,9 +162,9 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
     options["id"] = making.id
     options["wait_start"] = wait_start
     options["preserve_fds"] = len(making.kept)
-    options["seccomp"] = seccomp(making)
-    if b"LISTEN_FDS" in posix.environ:
-        options["environment"] = [f"LISTEN_FDS={posix.environ[b'LISTEN_FDS'].decode()}", "LISTEN_PID=1"]
+    options["environment"] = listen_environment()
+    profile = making.spec["linux"].get("seccomp")
+    options["seccomp"] = filter_program(profile, making.root, making.warn) if profile else None
     making.operations, warnings = plan(making.spec, making.facts, options)
     for pointer, message in warnings:
         making.warn(f"config.json: {pointer}: {message}")
@@ -187,7 +196,7 @@ def note_pid(making: Making) -> None:
     making.record["start_time"] = state.start_time(making.handshake.pid) or 0
 
 
-def host_step(making: Making, operation: ops.Operation) -> None:
+def host_step(making: Making, operation: "ops.Operation") -> None:
     """One operation of the host's side. Hooks find init's pid in the state, on standard input and on disk."""
     assert making.handshake is not None
     if operation[0] == ops.OP_HOOKS:
@@ -230,8 +239,10 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         making.record["status"] = state.CREATED
         making.record["tail"] = tail(making.operations) if wait_start else [0, []]
         store.write_state(making.handle, making.record)
-    except BaseException:
+    except BaseException as error:
         undo(making)
+        if isinstance(error, OcirunError):
+            locate(error, making.data)
         raise
 
 
@@ -293,6 +304,14 @@ def check_terminal(making: Making, detached: bool) -> None:
         raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
     if not terminal and making.options.get("console_socket"):
         raise InvalidConfig("--console-socket is given, but the process has no terminal", "/process/terminal")
+
+
+def locate(error: OcirunError, data: bytes) -> None:
+    """Give an error that names a place its line, from the text of the config."""
+    if error.pointer and error.line is None:
+        from oci_spec.positions import read
+
+        error.line = read(data)[1].find(error.pointer)[0]
 
 
 def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:

@@ -27,8 +27,10 @@ def begin(making: "Making") -> None:
             from runtime.lifecycle.hooks import run as run_hooks
 
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
-    except BaseException:
+    except BaseException as error:
         creating.undo(making)
+        if isinstance(error, OcirunError):
+            creating.locate(error, making.data)
         raise
 
 

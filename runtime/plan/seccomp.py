@@ -13,6 +13,7 @@ from errno import ENOSYS, EPERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
     Condition = tuple[int, int, int, int]
@@ -32,10 +33,11 @@ ACTIONS = {
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
-TAKES_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+# The actions that carry a number, and the greatest: libseccomp's limit, one below the kernel's MAX_ERRNO, and the 16
+# bits that a tracer gets.
+TAKES_ERRNO = {"SCMP_ACT_ERRNO": 4094, "SCMP_ACT_TRACE": 0xFFFF}
 # With these as the default nothing is refused, so a newer system call needs no ENOSYS. A tracer answers it itself.
 PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
-ERRNO_MAX = 0xFFFF
 
 # enum scmp_compare of libseccomp.
 OPERATORS = {
@@ -91,8 +93,8 @@ def _action(name: str, errno: "int | None", pointer: str, errno_property: str) -
         _refuse(f"{name} is not supported", pointer)
     if name in TAKES_ERRNO:
         data = EPERM if errno is None else errno
-        if data > ERRNO_MAX:
-            _refuse(f"{data} is no errno: it must be at most {ERRNO_MAX}", _sibling(pointer, errno_property))
+        if data > TAKES_ERRNO[name]:
+            _refuse(f"{data} must be at most {TAKES_ERRNO[name]} with {name}", _sibling(pointer, errno_property))
         return ACTIONS[name] | data
     if errno is not None:
         _refuse(f"{name} takes no errno; remove the property", _sibling(pointer, errno_property))
@@ -103,7 +105,7 @@ def _sibling(pointer: str, name: str) -> str:
     return pointer.rpartition("/")[0] + "/" + name
 
 
-def _alternatives(args: "list[dict[str, Any]]", pointer: str) -> "list[list[Condition]]":
+def _alternatives(args: "Sequence[dict[str, Any]]", pointer: str) -> "list[list[Condition]]":
     """The lists of conditions of which one must hold.
 
     One list with all of them, unless two are about one argument: then each stands alone, since that is what runc has

@@ -1,0 +1,42 @@
+"""A further program in a running container → operations: `exec`'s counterpart to `create`'s plan. Pure and hot."""
+
+from . import identity, ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Facts = dict[str, Any]
+    Options = dict[str, Any]
+    Warnings = list[tuple[str, str]]
+
+CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x10000000, 0x20000000
+
+
+def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tuple[list[ops.Operation], Warnings]":
+    """The operations of `exec`.
+
+    ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
+    bits of the namespaces that differ from the caller's). ``options``: as for `create`'s plan.
+    """
+    warnings: Warnings = []
+    join: int = facts["join"]
+    score = process.get("oomScoreAdj")
+    operations = [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]
+    operations.append(ops.dumpable(0))
+    operations += [ops.open_cgroup(path, None) for path in facts["placement"]]
+    operations.append(ops.join_process(join))
+    if join & CLONE_NEWUSER:
+        operations.append(ops.become(0, 0))
+    if join & (CLONE_NEWPID | CLONE_NEWTIME):
+        operations.append(ops.fork())
+    if facts["placement"]:
+        operations.append(ops.enter_cgroups(None))
+    operations += [ops.setsid(), ops.enter_root()]
+    if process.get("terminal"):
+        size = process.get("consoleSize") or {}
+        operations.append(ops.console(size.get("width", 0), size.get("height", 0), False, process["user"]["uid"]))
+    operations += identity.before(process, facts, options, bool(join & CLONE_NEWUSER))
+    operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
+    operations += identity.program(process, options.get("environment") or ())
+    return operations + identity.ending(process, options, []), warnings

@@ -1,0 +1,220 @@
+"""Another program in a running container. Hot."""
+
+import posix
+
+from oci_spec import load, load_checked
+from runtime.cgroups import tree
+from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
+from runtime.host import facts as host
+from runtime.lifecycle import create as creating
+from runtime.lifecycle import state, store
+from runtime.plan import encode, join
+from runtime.plan.namespaces import CLONE_FLAGS
+from runtime.process import host_side, spawn
+from runtime.process.handshake import Handshake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from runtime.lifecycle.create import Options, Warn
+
+# The kernel's names of the files in /proc/PID/ns.
+FILES = {"network": "net", "mount": "mnt"}
+MAX_ID = (1 << 32) - 2
+CAP_SETS = ("bounding", "effective", "permitted")
+
+
+def namespaces(pid: int) -> int:
+    """CLONE_NEW* bits of the namespaces in which process ``pid`` is and the caller is not."""
+    flags = 0
+    for kind, flag in CLONE_FLAGS.items():
+        name = FILES.get(kind, kind)
+        try:
+            if posix.stat(f"/proc/self/ns/{name}").st_ino != posix.stat(f"/proc/{pid}/ns/{name}").st_ino:
+                flags |= flag
+        except FileNotFoundError:
+            continue  # a kernel without this kind
+    return flags
+
+
+def number(text: str, option: str) -> int:
+    """An id, strictly decimal: what is not one must not become 0 (CVE-2026-30892)."""
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_ID:
+        raise OcirunError(f"{option}: {text!r} is no numeric id (0 to {MAX_ID})")
+    return int(text)
+
+
+def user_of(base: "dict[str, Any]", options: "Options") -> "dict[str, Any]":
+    user = dict(base)
+    if options.get("user"):
+        uid, colon, gid = options["user"].partition(":")
+        user["uid"] = number(uid, "--user")
+        if colon:
+            user["gid"] = number(gid, "--user")
+    if options.get("additional_gids"):
+        more = [number(text, "--additional-gids") for given in options["additional_gids"] for text in given.split(",")]
+        user["additionalGids"] = [*(user.get("additionalGids") or ()), *more]
+    return user
+
+
+def capabilities_of(base: "dict[str, Any] | None", added: "Sequence[str]") -> "dict[str, list[str]]":
+    sets = {kind: list(names or ()) for kind, names in (base or {}).items()}
+    for kind in CAP_SETS if added else ():
+        sets[kind] = [*sets.get(kind, ()), *added]
+    return sets
+
+
+def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -> "dict[str, Any]":
+    """The config's process with what the command line changes. Its terminal and rlimits stay the config's, but for --tty."""
+    process = dict(spec["process"])
+    process["args"] = args
+    process["terminal"] = bool(options.get("tty"))
+    process.pop("consoleSize", None)
+    process["env"] = [*(process.get("env") or ()), *(options.get("env") or ())]
+    process["user"] = user_of(process["user"], options)
+    process["capabilities"] = capabilities_of(process.get("capabilities"), options.get("cap") or ())
+    if options.get("cwd"):
+        process["cwd"] = options["cwd"]
+    if options.get("no_new_privs"):
+        process["noNewPrivileges"] = True
+    return process
+
+
+def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
+    """--process: checked as a config's process is."""
+    data = creating.read_config("/dev/stdin" if path == "-" else path)
+    process, problems = load_checked(data, "process")
+    for problem in problems:
+        if problem.severity == "error":
+            raise InvalidConfig(f"{path}:{problem.line}: {problem.pointer}: {problem.message}")
+        warn(f"{path}:{problem.line}: {problem.pointer}: {problem.message}")
+    if options.get("tty"):
+        process["terminal"] = True
+    result: dict[str, Any] = process
+    return result
+
+
+def refuse_labels(process: "dict[str, Any]", options: "Options") -> None:
+    for option, key in (("process_label", "selinuxLabel"), ("apparmor", "apparmorProfile")):
+        if options.get(option) or process.get(key):
+            raise InvalidConfig(f"{key} is not supported by this version", f"/process/{key}")
+
+
+def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
+    """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
+    files = tree.placement_files(record["cgroups"])
+    for entry in wanted:
+        controllers, colon, path = entry.rpartition(":")
+        below = creating.host.absolute(path, "/")
+        names = controllers.split(",") if colon else []
+        for index, file in enumerate(files):
+            directory, _, name = file.rpartition("/")
+            if not names or any(f"/{part}/" in directory for part in names):
+                files[index] = f"{directory}{below.rstrip('/')}/{name}"
+    return files
+
+
+class Joining:
+    """One exec: the container, the program, what is known of both."""
+
+    def __init__(self, root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> None:
+        self.root = root
+        self.id = id
+        self.options = options
+        self.warn = warn
+        self.kept = creating.kept_descriptors(options.get("preserve_fds", 0))
+        handle = store.open_unlocked(root, id)
+        try:
+            self.record, status = state.read(handle, id)
+            if status not in (state.CREATED, state.RUNNING):
+                raise WrongState(f"cannot exec in a {status} container: container not running")
+            self.spec: dict[str, Any] = load(store.read_file(handle, store.CONFIG))
+        finally:
+            posix.close(handle)
+        if options.get("process"):
+            self.process = from_file(options["process"], options, warn)
+        else:
+            self.process = from_config(self.spec, args, options)
+        refuse_labels(self.process, options)
+        self.operations: list[join.ops.Operation] = []
+
+    def plan(self) -> None:
+        facts = host.read(self.spec, self.record["bundle"])
+        facts["join"] = namespaces(self.record["pid"])
+        facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
+        options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
+        options["environment"] = creating.listen_environment()
+        profile = self.spec["linux"].get("seccomp")
+        options["seccomp"] = creating.filter_program(profile, self.root, self.warn) if profile else None
+        self.operations, warnings = join.plan(self.process, facts, options)
+        for pointer, message in warnings:
+            self.warn(f"{pointer}: {message}")
+
+
+def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
+    """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left."""
+    pid = joining.record["pid"]
+    descriptors: list[int] = []
+    pidfd = state.open_process(joining.record)
+    if pidfd is None:
+        raise WrongState("cannot exec in a stopped container: container not running")
+    descriptors.append(pidfd)
+    try:
+        descriptors.append(posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
+        data = encode.encode(joining.operations)
+        started, socket = spawn.start(data, joining.root, extra=pidfd, root=descriptors[-1], stdio=stdio, kept=joining.kept)
+    except OSError as error:
+        raise system_failure("start the init program", error) from None
+    finally:
+        for descriptor in descriptors:
+            posix.close(descriptor)
+    handshake = Handshake(started, socket, joining.operations)
+    try:
+        if not handshake.follow(host_side.perform):
+            raise handshake.died()
+        publish(joining.options, handshake)
+        handshake.release()
+        handshake.follow(host_side.perform)
+    except BaseException:
+        handshake.end()
+        handshake.close()
+        raise
+    return handshake
+
+
+def publish(options: "Options", handshake: Handshake) -> None:
+    if options.get("pid_file"):
+        creating.write_pid_file(options["pid_file"], handshake.pid)
+    if options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.console import send
+
+        send(options["console_socket"], handshake.console)
+    if options.get("pidfd_socket"):
+        from runtime.process.console import send_pidfd
+
+        send_pidfd(options["pidfd_socket"], handshake.pid)
+
+
+def exec_process(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> int:
+    """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
+
+    The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.
+    """
+    joining = Joining(root, id, args, options, warn)
+    detach = bool(options.get("detach"))
+    if joining.process.get("terminal") and detach and not options.get("console_socket"):
+        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
+    joining.plan()
+    if detach:
+        begin(joining, (0, 1, 2)).close()
+        return 0
+    from runtime.process.foreground import Foreground
+
+    foreground = Foreground()
+    handshake = begin(joining, (0, 1, 2))
+    try:
+        return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
+    finally:
+        handshake.close()
