@@ -49,7 +49,7 @@ def link_tree(site: pathlib.Path) -> None:
             wanted.setdefault(entry.name, entry)
     site.mkdir(parents=True, exist_ok=True)
     for link in site.iterdir():
-        if link.name not in wanted or link.readlink() != wanted[link.name]:
+        if link.is_symlink() and link.readlink() != wanted.get(link.name):
             link.unlink(missing_ok=True)
     for name, target in wanted.items():
         if not (site / name).is_symlink():
