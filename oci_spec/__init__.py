@@ -2,7 +2,8 @@
 
 For a command that makes a container (hot, imports builtins only while the document is good):
 
-    spec, problems = oci_spec.load_checked(data)     # problems is [] for a good document
+    spec, problems = oci_spec.load_checked(data, "config", lambda spec: checks.rows(spec, bundle))
+                                                     # problems is [] for a good document
     spec = oci_spec.load(data)                       # scan only, no schema, no rules
     oci_spec.verify(spec)                            # schema only: True or False
 

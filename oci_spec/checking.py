@@ -16,12 +16,15 @@ from oci_spec.document import BadDocument, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from oci_spec.problem import Problem
 
     # pointer, severity, message, hint, rule: a problem whose place in the text has not been looked for.
     Row = tuple[str, str, str, str | None, str]
+    # Further checks on a document, such as those that need the host.
+    More = Callable[[Any], Iterable[Row]]
 
 _STRINGS = [str]
 _ONLY_STR = {str}
@@ -40,7 +43,7 @@ def holds(value: "Any", shape: "Any") -> bool:
         item_shape = shape[0]
         if item_shape is str:
             return not value or set(map(type, value)) == _ONLY_STR
-        for item in value:
+        for item in value:  # noqa: SIM110, all() would add a generator to each level
             if not holds(item, item_shape):
                 return False
         return True
@@ -85,8 +88,8 @@ def verify(spec: "Any", kind: str = "config") -> bool:
     return holds(spec, shape_of(kind))
 
 
-def load_checked(data: bytes, kind: str = "config") -> "tuple[Any, list[Problem]]":
-    """A document of "config" or "process" kind for use, with what is wrong with it.
+def load_checked(data: bytes, kind: str = "config", more: "More | None" = None) -> "tuple[Any, list[Problem]]":
+    """A document of "config" or "process" kind for use, with what is wrong with it by schema, rules and `more`.
 
     The list is empty for a good document, and then nothing was imported but this package's hot modules. It can hold
     warnings only: the caller refuses when one of the problems is an error. Advice on style, unknown properties and
@@ -95,10 +98,12 @@ def load_checked(data: bytes, kind: str = "config") -> "tuple[Any, list[Problem]
     try:
         spec = load(data)
     except BadDocument:
-        return {}, check(data, kind)
+        return {}, check(data, kind, more)
     if not verify(spec, kind):
-        return spec, check(data, kind)
+        return spec, check(data, kind, more)
     rows = rule_rows(spec, kind)
+    if more is not None:
+        rows += more(spec)
     if b"\\u0000" in data:
         from oci_spec.rules.text import nul_in_string
 
@@ -124,8 +129,8 @@ def rule_rows(spec: "Any", kind: str = "config") -> "list[Row]":
     return rows
 
 
-def check(data: bytes, kind: str = "config") -> "list[Problem]":
+def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "list[Problem]":
     """Every problem of a document, in the order of its text: JSON, schema, rules, advice. See `oci_spec.reporting`."""
     from oci_spec.reporting import check as report
 
-    return report(data, kind)
+    return report(data, kind, more)

@@ -59,25 +59,13 @@ class Shapes:
         if set(rest) == {"$ref"}:
             return self.reference(rest["$ref"], file)
         kind = rest.pop("type")
-        text: str = getattr(self, f"{kind}_shape")(rest, file)
+        text = SCALARS[kind](rest) if kind in SCALARS else self.container_shape(kind, rest, file)
         if rest:
             raise ValueError(f"{file}: no shape for {sorted(rest)}")
         return text
 
-    def string_shape(self, rest: "dict[str, Any]", file: str) -> str:
-        if "enum" in rest:
-            return "{" + ", ".join(quoted(value) for value in rest.pop("enum")) + "}"
-        if "pattern" in rest:
-            return pattern(rest.pop("pattern"))
-        return "str"
-
-    def boolean_shape(self, rest: "dict[str, Any]", file: str) -> str:
-        return "bool"
-
-    def integer_shape(self, rest: "dict[str, Any]", file: str) -> str:
-        if not rest:
-            return "int"
-        return f"({rest.pop('minimum')}, {rest.pop('maximum', '1e999')})"
+    def container_shape(self, kind: str, rest: "dict[str, Any]", file: str) -> str:
+        return self.array_shape(rest, file) if kind == "array" else self.object_shape(rest, file)
 
     def array_shape(self, rest: "dict[str, Any]", file: str) -> str:
         items = self.shape(rest.pop("items"), file)
@@ -126,6 +114,23 @@ def pattern(source: str) -> str:
     if found["many"] == "+":
         tests.append(f"len(v) > {len(head)}")
     return "lambda v: " + " and ".join(tests)
+
+
+def string_shape(rest: "dict[str, Any]") -> str:
+    if "enum" in rest:
+        return "{" + ", ".join(quoted(value) for value in rest.pop("enum")) + "}"
+    return pattern(rest.pop("pattern")) if "pattern" in rest else "str"
+
+
+def integer_shape(rest: "dict[str, Any]") -> str:
+    return f"({rest.pop('minimum')}, {rest.pop('maximum', '1e999')})" if rest else "int"
+
+
+def boolean_shape(_rest: "dict[str, Any]") -> str:
+    return "bool"
+
+
+SCALARS = {"string": string_shape, "integer": integer_shape, "boolean": boolean_shape}
 
 
 def letters(ranges: str) -> str:

@@ -10,7 +10,7 @@ from oci_spec.document import DEPTH_LIMIT, SIZE_LIMIT, BadDocument, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    pass
 
 _DIGITS = "0123456789"
 _LITERALS = ("true", "false", "null")
@@ -203,7 +203,7 @@ def explain(data: bytes) -> "tuple[str, int, int]":
     return _unexplained(data)
 
 
-def _unexplained(data: bytes) -> "NoReturn | tuple[str, int, int]":
+def _unexplained(data: bytes) -> "tuple[str, int, int]":
     try:
         load(data)
     except BadDocument as error:

@@ -4,7 +4,7 @@ What the schema refuses is worded here from the errors of `jsonschema`. The rule
 that one report has everything that is wrong.
 """
 
-from oci_spec.checking import verify
+from oci_spec.checking import rare, shape_of, verify
 from oci_spec.document import BadDocument, load
 from oci_spec.positions import escape, explain, read
 from oci_spec.problem import Problem, located, ordered
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from oci_spec.checking import Row
+    from oci_spec.checking import More, Row
 
 # Of a refused part only so much is quoted.
 QUOTED = 60
+
+# What a check on a document trips over when a required part is missing.
+INCOMPLETE = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 
 _ARTICLES = {
     "array": "an array",
@@ -29,7 +32,7 @@ _ARTICLES = {
 }
 
 
-def check(data: bytes, kind: str = "config") -> "list[Problem]":
+def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "list[Problem]":
     """Every problem of the text of a "config", "process", "state" or "features" document, in the order of the text."""
     try:
         value = load(data)
@@ -38,10 +41,11 @@ def check(data: bytes, kind: str = "config") -> "list[Problem]":
         return [Problem("", line, column, "error", message, None, "json")]
     rows = [] if verify(value, kind) else list(schema_rows(value, kind))
     refused = [row[0] for row in rows]
-    sound, moved = prune(value, refused)
+    sound, moved = prune(value, [*refused, *crippled(value, kind, refused)])
     if type(sound) is dict:
-        found = list(finding_rows(sound, kind)) + list(nul_rows(sound))
-        rows += [row for row in (restore(row, moved) for row in found) if not below(row[0], refused)]
+        found = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
+        found = [restore(row, moved) for row in found] + list(tolerant_rows(value, kind))
+        rows += [row for row in found if not below(row[0], refused)]
     return ordered(located(data, rows) + repeated(data))
 
 
@@ -63,18 +67,28 @@ def finding_rows(document: "Any", kind: str) -> "Iterator[Row]":
     extra = {"config": advice.CONFIG, "process": advice.PROCESS}.get(kind, advice.DOCUMENT)
     for rule in rules_for(whole, kind) + extra:
         try:
-            for pointer, severity, message, hint in rule(whole):
-                yield pointer.removeprefix("/process") if kind == "process" else pointer, severity, message, hint, rule.__name__
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+            for finding in rule(whole):
+                pointer = finding[0].removeprefix("/process") if kind == "process" else finding[0]
+                yield pointer, *finding[1:], rule.__name__
+        except INCOMPLETE:
             # A required property that is missing is reported by the schema; what the rule had found till then stands.
             continue
-    for finding in advice.unknown_property(document, kind):
-        yield *finding, "unknown_property"
 
 
-def nul_rows(document: "Any") -> "Iterator[Row]":
+def further_rows(document: "Any", more: "More | None") -> "Iterator[Row]":
+    try:
+        yield from more(document) if more else ()
+    except INCOMPLETE:
+        return
+
+
+def tolerant_rows(document: "Any", kind: str) -> "Iterator[Row]":
+    """What can be said on a document whatever its schema says of it."""
+    from oci_spec.rules.advice import unknown_property
     from oci_spec.rules.text import nul_in_string
 
+    for finding in unknown_property(document, kind):
+        yield *finding, "unknown_property"
     for finding in nul_in_string(document):
         yield *finding, "nul_in_string"
 
@@ -142,6 +156,19 @@ def quoted(value: "Any") -> str:
 
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
+
+
+def crippled(value: "Any", kind: str, refused: "list[str]") -> "Iterator[str]":
+    """Pointers of array items that lose a required property, so that nothing can be said on the rest of them."""
+    for pointer in refused:
+        names = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
+        shape, item, parent = shape_of(kind), value, None
+        for name in names[:-1]:
+            shape = shape[0] if type(shape) is list else shape.get(name, shape.get(0))
+            shape = rare(shape.decode()) if type(shape) is bytes else shape
+            item, parent = item[int(name)] if type(item) is list else item.get(name), item
+        if names and type(parent) is list and type(shape) is dict and names[-1] in shape.get(None, ()):
+            yield pointer.rpartition("/")[0]
 
 
 # Pointers of arrays → the indices that were taken out of them.

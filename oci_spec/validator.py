@@ -11,12 +11,12 @@ from referencing import Registry, Resource
 SCHEMA = Path(__file__).parent / "schema"
 
 
-def _is_integer(checker: object, value: object) -> bool:
+def _is_integer(_checker: object, value: object) -> bool:
     """The schema's own sense of integer: 1.0 is none, since the readers of the other runtimes refuse it."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_Validator = validators.extend(
+_Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
 )
 

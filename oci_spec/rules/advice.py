@@ -30,10 +30,12 @@ def default_filesystems(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#default-filesystems: /proc, /sys, /dev/pts and /dev/shm should be there. The runtime does not add them."""
     if "linux" not in spec or "process" not in spec:
         return
-    mounted = [mount.get("destination", "").rstrip("/") for mount in spec.get("mounts", ())]
+    mounts = spec.get("mounts", ())
+    mounted = [mount.get("destination", "").rstrip("/") for mount in mounts]
+    if any(mount.get("destination") == "/dev" and "rbind" in mount.get("options", ()) for mount in mounts):
+        mounted += ["/dev/pts", "/dev/shm"]  # a whole /dev brings its children along
     missing = [path for path in ("/proc", "/sys", "/dev/pts", "/dev/shm") if path not in mounted]
-    # Someone who binds a whole /dev brings its children along.
-    if missing and not any(mount.get("destination") == "/dev" and "rbind" in mount.get("options", ()) for mount in spec.get("mounts", ())):
+    if missing:
         yield "/mounts", "warning", f"programs expect {', '.join(missing)}, which no mount provides", None
 
 
@@ -117,7 +119,8 @@ def _unknown(value: "Any", shape: "Any", pointer: str) -> "Iterator[Finding]":
                 yield from _unknown(item, shape.get(name, shape.get(0)), inner)
             else:
                 known = [other for other in shape if type(other) is str]
-                yield inner, "warning", f"{name} is not a property that the spec knows, it has no effect", _nearest(name, known)
+                message = f"{name} is not a property that the spec knows, it has no effect"
+                yield inner, "warning", message, _nearest(name, known)
 
 
 def _nearest(name: str, known: "list[str]") -> "str | None":

@@ -47,7 +47,7 @@ def oci_version_supported(spec: "Spec") -> "Iterator[Finding]":
         return
     text = spec["ociVersion"]
     if version[0] > VERSION[0]:
-        yield "/ociVersion", "error", f"version {text} is not supported, only 1.x is", "write the config to version 1.3.0"
+        yield "/ociVersion", "error", f"version {text} is not supported, only 1.x is", "write the config to 1.3.0"
     elif version[0] < 1 or (version[:3] == (1, 0, 0) and version[3]):
         yield "/ociVersion", "warning", f"version {text} is older than 1.0.0, it is read as 1.3.0", None
     elif version[1] > VERSION[1]:
@@ -127,12 +127,12 @@ def mount_idmap_source_of_ids(spec: "Spec") -> "Iterator[Finding]":
     """config.md#linux-mount-options: idmap and ridmap take the mount's mappings or else the container's, so there must be some."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
-        if ("idmap" in options or "ridmap" in options) and not mount.get("uidMappings"):
-            if "user" not in namespaces(spec):
-                name = "idmap" if "idmap" in options else "ridmap"
-                message = f"the option {name} needs mappings, and neither the mount nor the container has any"
-                pointer = f"/mounts/{index}/options/{list(options).index(name)}"
-                yield pointer, "error", message, "add uidMappings and gidMappings to the mount"
+        if mount.get("uidMappings") or not ("idmap" in options or "ridmap" in options) or "user" in namespaces(spec):
+            continue
+        name = "idmap" if "idmap" in options else "ridmap"
+        message = f"the option {name} needs mappings, and neither the mount nor the container has any"
+        pointer = f"/mounts/{index}/options/{options.index(name)}"
+        yield pointer, "error", message, "add uidMappings and gidMappings to the mount"
 
 
 def _hooks(spec: "Spec") -> "Iterator[tuple[str, int, dict[str, Any]]]":

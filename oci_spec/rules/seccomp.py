@@ -13,8 +13,8 @@ WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 def seccomp_errno_used(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#seccomp: an error number goes with an action that gives one."""
     seccomp = spec["linux"]["seccomp"]
-    if "defaultErrnoRet" in seccomp and seccomp["defaultAction"] not in WITH_NUMBER:
-        message = f"{seccomp['defaultAction']} gives no error number"
+    if "defaultErrnoRet" in seccomp and seccomp.get("defaultAction") not in WITH_NUMBER:
+        message = f"{seccomp.get('defaultAction')} gives no error number"
         yield "/linux/seccomp/defaultErrnoRet", "error", message, "remove defaultErrnoRet"
     for index, entry in enumerate(seccomp.get("syscalls", ())):
         if "errnoRet" in entry and entry["action"] not in WITH_NUMBER:
@@ -51,7 +51,7 @@ def seccomp_notify_listener(spec: "Spec") -> "Iterator[Finding]":
 
 def seccomp_notify_default(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#seccomp: notify as the default would also hold up the sending of the listener's own descriptor."""
-    if spec["linux"]["seccomp"]["defaultAction"] == "SCMP_ACT_NOTIFY":
+    if spec["linux"]["seccomp"].get("defaultAction") == "SCMP_ACT_NOTIFY":
         yield "/linux/seccomp/defaultAction", "error", "SCMP_ACT_NOTIFY cannot be the default action", None
 
 

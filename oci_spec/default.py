@@ -1,0 +1,99 @@
+"""The config that `ocirun spec` writes: a shell in five or six new namespaces, as an editor's starting point."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+_MASKED = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/sys/firmware",
+    "/proc/scsi",
+]
+_READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+
+def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace: bool = False) -> "dict[str, Any]":
+    """The default config.
+
+    rootless          for a caller without privileges, `uid` and `gid`, which becomes root inside a user namespace
+    cgroup_namespace  whether the host has only cgroup v2, where a container gets a cgroup namespace of its own
+    """
+    spec = _privileged(cgroup_namespace)
+    return _rootless(spec, uid, gid) if rootless else spec
+
+
+def _privileged(cgroup_namespace: bool) -> "dict[str, Any]":
+    namespaces = ["pid", "network", "ipc", "uts", "mount"] + ["cgroup"] * cgroup_namespace
+    return {
+        "ociVersion": "1.3.0",
+        "process": {
+            "terminal": True,
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sh"],
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
+            "cwd": "/",
+            "capabilities": {name: list(_CAPABILITIES) for name in ("bounding", "effective", "permitted")},
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "rootfs", "readonly": True},
+        "hostname": "ocirun",
+        "mounts": _mounts(),
+        "linux": {
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "namespaces": [{"type": name} for name in namespaces],
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READONLY),
+        },
+    }
+
+
+def _mount(destination: str, kind: str, source: str, *options: str) -> "dict[str, Any]":
+    mount: dict[str, Any] = {"destination": destination, "type": kind, "source": source}
+    if options:
+        mount["options"] = list(options)
+    return mount
+
+
+def _mounts() -> "list[dict[str, Any]]":
+    quiet = ("nosuid", "noexec", "nodev")
+    return [
+        _mount("/proc", "proc", "proc"),
+        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+        _mount(
+            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
+        ),
+        _mount("/dev/shm", "tmpfs", "shm", *quiet, "mode=1777", "size=65536k"),
+        _mount("/dev/mqueue", "mqueue", "mqueue", *quiet),
+        _mount("/sys", "sysfs", "sysfs", *quiet, "ro"),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", *quiet, "relatime", "ro"),
+    ]
+
+
+def _rootless(spec: "dict[str, Any]", uid: int, gid: int) -> "dict[str, Any]":
+    """The config for a user without privileges: root inside is the caller outside, and nobody else is mapped.
+
+    Such a user can make no network device and mount no sysfs of the host's network, so /sys is the host's, read-only, and
+    the network namespace is the host's too; only one group is mapped, so devpts gets no gid.
+    """
+    linux = spec["linux"]
+    linux["namespaces"] = [entry for entry in linux["namespaces"] if entry["type"] != "network"] + [{"type": "user"}]
+    linux["uidMappings"] = [{"containerID": 0, "hostID": uid, "size": 1}]
+    linux["gidMappings"] = [{"containerID": 0, "hostID": gid, "size": 1}]
+    linux.pop("resources")
+    mounts = [mount for mount in spec["mounts"] if mount["destination"] != "/sys/fs/cgroup"]
+    for index, mount in enumerate(mounts):
+        if mount["destination"] == "/sys":
+            mounts[index] = _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+        elif mount["destination"] == "/dev/pts":
+            mount["options"].remove("gid=5")
+    spec["mounts"] = mounts
+    return spec

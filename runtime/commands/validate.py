@@ -1,0 +1,117 @@
+"""``ocirun validate``: every problem of a config.json, with its place in the text. Cold: a command for people."""
+
+import json
+import posix
+
+from runtime.cli import UsageError, absolute, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec import Problem
+    from runtime.cli import Call
+
+OPTIONS = (
+    (("--format",), "FORMAT", "format", '"text" (default) or "json"'),
+    (("--no-host",), None, "no_host", "only what the document itself says, not whether files and namespaces are there"),
+)
+OPERANDS = (0, 1, "[BUNDLE|FILE]")
+USAGE_STATUS = 2
+
+_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
+# Of a long line the text shows so many characters around the place.
+WINDOW = 100
+
+
+def main(call: "Call") -> int:
+    form = call.options.get("format", "text")
+    if form not in ("text", "json"):
+        raise UsageError(f'--format "{form}": one of text, json is needed')
+    text, status = validate((call.operands or ["."])[0], form, bool(call.options.get("no_host")))
+    write(1, text)
+    return status
+
+
+def validate(path: str, form: str = "text", no_host: bool = False) -> tuple[str, int]:
+    """The report on a bundle or on a file, as "text" or "json", and the exit status: 1 when there are errors."""
+    file, data, problems = _problems(path, no_host)
+    document = {"problems": [problem.as_dict() for problem in problems]}
+    report = json.dumps(document, indent=2) + "\n" if form == "json" else _text(file, data, problems)
+    return report, int(any(problem.severity == "error" for problem in problems))
+
+
+def _problems(path: str, no_host: bool) -> "tuple[str, bytes, list[Problem]]":
+    """The name of the file, its content, and all that is wrong."""
+    import oci_spec
+    from runtime.host import checks
+
+    file = path
+    try:
+        if posix.stat(path).st_mode & _S_IFMT == _S_IFDIR:
+            file = "config.json" if path == "." else f"{path.rstrip('/')}/config.json"
+        data = _content(file)
+    except OSError as error:
+        message = f"{file}: {posix.strerror(error.errno or 0).lower()}"
+        return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
+    bundle = absolute(file).rpartition("/")[0] or "/"
+    more = None if no_host else lambda spec: checks.rows(spec, bundle)
+    return file, data, oci_spec.check(data, "config", more)
+
+
+def _content(file: str) -> bytes:
+    """The whole of a regular file. A fifo or a device is not read, since that may never end."""
+    from oci_spec.document import SIZE_LIMIT
+
+    descriptor = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    try:
+        if posix.fstat(descriptor).st_mode & _S_IFMT != _S_IFREG:
+            raise OSError(22, "not a regular file")
+        data = b""
+        while len(data) <= SIZE_LIMIT:
+            part = posix.read(descriptor, 1 << 20)
+            if not part:
+                break
+            data += part
+        return data
+    finally:
+        posix.close(descriptor)
+
+
+def _text(file: str, data: bytes, problems: "list[Problem]") -> str:
+    """For people: each problem with its line and a caret under its place, then the counts."""
+    lines = data.decode(errors="replace").split("\n")
+    width = len(str(max((problem.line for problem in problems), default=1)))
+    parts = [_one(file, lines, width, problem) for problem in problems]
+    errors = sum(problem.severity == "error" for problem in problems)
+    counts = [_count(errors, "error"), _count(len(problems) - errors, "warning")]
+    found = ", ".join(count for count in counts if count)
+    return "\n".join([*parts, f"{_printable(file)}: {found or 'no problems'}\n"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}" if number else ""
+
+
+def _one(file: str, lines: list[str], width: int, problem: "Problem") -> str:
+    place = f"{problem.pointer}: " if problem.pointer else ""
+    head = f"{file}:{problem.line}:{problem.column}: {problem.severity}: {place}{problem.message}"
+    parts = [f"{_printable(head)} [{problem.rule}]"]
+    line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
+    if line.strip():
+        excerpt, caret = _excerpt(line, problem.column - 1)
+        parts += [f"  {problem.line:>{width}} | {excerpt}", f"  {'':>{width}} | {' ' * caret}^"]
+    if problem.hint:
+        parts.append(f"  {'':>{width}} = {_printable(problem.hint)}")
+    return "\n".join(parts) + "\n"
+
+
+def _excerpt(line: str, column: int) -> tuple[str, int]:
+    """The part of a line that is shown, and where in it the caret goes."""
+    start = 0 if len(line) <= WINDOW else max(0, min(column - WINDOW // 2, len(line) - WINDOW))
+    shown = "".join(c if c.isprintable() else " " for c in line[start : start + WINDOW])
+    left, right = "…" * (start > 0), "…" * (start + WINDOW < len(line))
+    return left + shown + right, len(left) + column - start
+
+
+def _printable(text: str) -> str:
+    """Without characters that a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,237 @@
+"""What only the host can tell about a config: that files are there, namespaces of their type, ids mapped.
+
+Run by `validate`, and by `create` and `run` before anything is made, so it is hot: builtins only. It looks, by stat and
+readlink, and opens nothing but namespace files. Rows are (pointer, severity, message, hint, "host:<name>"), without a
+place in the text (`oci_spec.located` finds it). A check can be overtaken by the time of the mount or exec: it is for the
+message, and what keeps the container in is init's own look-up.
+"""
+
+import posix
+
+from runtime.host.container_tree import Tree, Unknown, tree_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Row = tuple[str, str, str, str | None, str]
+    Spec = dict[str, Any]
+
+_S_IFMT, _S_IFDIR, _S_IFREG = 0o170000, 0o040000, 0o100000
+_EACCES = 13
+
+# NS_GET_NSTYPE of ioctl_ns(2) answers one of these.
+_NS_GET_NSTYPE = 0xB703
+_CLONE_FLAGS = {
+    "mount": 0x00020000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "network": 0x40000000,
+    "cgroup": 0x02000000,
+    "time": 0x00000080,
+}
+# Hooks that run before the program is looked up can still put it there.
+_EARLY_HOOKS = ("prestart", "createRuntime", "createContainer")
+
+
+def rows(spec: "Spec", bundle: str) -> "list[Row]":
+    """All findings on a config that schema and rules accept. `bundle` is an absolute path."""
+    found: list[Row] = []
+    rootfs = _absolute(spec.get("root", {}).get("path", ""), bundle)
+    if "root" in spec:
+        found += _rootfs(rootfs)
+    found += _mount_sources(spec, bundle)
+    found += _namespace_paths(spec)
+    process = spec.get("process")
+    if process:
+        found += _ids_mapped(spec, process)
+        if "root" in spec and not any(row[0] == "/root/path" for row in found):
+            found += _program(spec, process, rootfs, bundle)
+    if "hooks" in spec:
+        found += _hooks(spec["hooks"])
+    return found
+
+
+def _absolute(path: str, bundle: str) -> str:
+    return path if path[:1] == "/" else f"{bundle}/{path}"
+
+
+def _words(error: OSError) -> str:
+    return posix.strerror(error.errno or 0).lower()
+
+
+def _rootfs(path: str) -> "Iterator[Row]":
+    """The root file system is a directory that is there."""
+    try:
+        if posix.stat(path).st_mode & _S_IFMT != _S_IFDIR:
+            yield "/root/path", "error", f"{path} is not a directory", None, "host:rootfs"
+    except OSError as error:
+        yield "/root/path", "error", f"{path}: {_words(error)}", None, "host:rootfs"
+
+
+def _mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
+    """What is bound is there."""
+    for index, mount in enumerate(spec.get("mounts", ())):
+        options = mount.get("options", ())
+        if ("bind" in options or "rbind" in options) and mount.get("source"):
+            path = _absolute(mount["source"], bundle)
+            try:
+                posix.stat(path)
+            except OSError as error:
+                yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
+
+
+def _namespace_paths(spec: "Spec") -> "Iterator[Row]":
+    """A namespace to join is a namespace file of the type that is named."""
+    for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
+        path = entry.get("path")
+        if path:
+            try:
+                wrong = _not_of_type(path, entry["type"])
+            except OSError as error:
+                # Another user's process may show us nothing here that the runtime could not join after all.
+                severity = "warning" if error.errno == _EACCES else "error"
+                yield f"/linux/namespaces/{index}/path", severity, f"{path}: {_words(error)}", None, "host:namespace"
+                continue
+            if wrong:
+                yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", None, "host:namespace"
+
+
+def _not_of_type(path: str, kind: str) -> str:
+    """What a path is instead of a namespace of this type; "" when it is one. Opens it only if it lies on nsfs."""
+    if posix.stat(path).st_dev != posix.stat("/proc/self/ns/mnt").st_dev:
+        return "not a namespace"
+    from fcntl import ioctl
+
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        flag = ioctl(descriptor, _NS_GET_NSTYPE)
+    finally:
+        posix.close(descriptor)
+    if flag == _CLONE_FLAGS[kind]:
+        return ""
+    actual = [name for name, known in _CLONE_FLAGS.items() if known == flag]
+    return f"a {actual[0] if actual else 'different'} namespace, not a {kind} namespace"
+
+
+def _ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]":
+    """The user and groups of the process exist in the container's user namespace, be it new or the caller's own."""
+    user = process.get("user", {})
+    groups = user.get("additionalGids", ())
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    listed = [entry for entry in spec.get("linux", {}).get("namespaces", ()) if entry["type"] == "user"]
+    if (listed and listed[0].get("path")) or (not listed and not uid and not gid and not groups):
+        return
+    uids, gids = _runs(spec, "uid", bool(listed)), _runs(spec, "gid", bool(listed))
+    ids = [("/process/user/uid", uid, uids), ("/process/user/gid", gid, gids)]
+    ids += [(f"/process/user/additionalGids/{index}", group, gids) for index, group in enumerate(groups)]
+    for pointer, number, runs in ids:
+        if not any(first <= number < first + size for first, size in runs):
+            what = "user" if pointer.endswith("/uid") else "group"
+            yield pointer, "error", f"{what} {number} is not mapped in the user namespace", None, "host:ids_mapped"
+
+
+def _runs(spec: "Spec", kind: str, new: bool) -> "list[tuple[int, int]]":
+    """(first, size) of the ids that exist in the new user namespace, or else in the caller's."""
+    if new:
+        mappings = spec["linux"].get(f"{kind}Mappings", ())
+        return [(mapping["containerID"], mapping["size"]) for mapping in mappings]
+    try:
+        descriptor = posix.open(f"/proc/self/{kind}_map", posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:  # a kernel without user namespaces
+        return [(0, 1 << 32)]
+    try:
+        lines = posix.read(descriptor, 1 << 16).splitlines()
+    finally:
+        posix.close(descriptor)
+    return [(int(first), int(size)) for first, _, size in map(bytes.split, lines)]
+
+
+def _hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
+    """A hook that is found in the runtime's namespace is an executable file. An earlier one may still make it: warning."""
+    for name in (*_EARLY_HOOKS, "poststart", "poststop"):
+        for index, hook in enumerate(hooks.get(name, ())):
+            try:
+                if posix.access(hook["path"], posix.X_OK) and posix.stat(hook["path"]).st_mode & _S_IFMT == _S_IFREG:
+                    continue
+                words = "not an executable file"
+                posix.stat(hook["path"])
+            except OSError as error:
+                words = _words(error)
+            yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {words}", None, "host:hook"
+
+
+def _program(spec: "Spec", process: "dict[str, Any]", rootfs: str, bundle: str) -> "Iterator[Row]":
+    """cwd is a directory in the container and args[0] a program, seen through the config's mounts.
+
+    What is missing below a mount, or before hooks that could make it, is a warning only. The words are those that
+    Docker and others take the exit status from.
+    """
+    mounts = spec.get("mounts", ())
+    sure = not any(spec.get("hooks", {}).get(name) for name in _EARLY_HOOKS)
+    findings = list(_look(process, tree_of(rootfs, mounts, bundle, exact=False)))
+    if findings:
+        # The quick tree takes mount points as they are written; where something is missing, links in them count.
+        findings = list(_look(process, tree_of(rootfs, mounts, bundle, exact=True)))
+    for pointer, message, certain in findings:
+        severity = "error" if certain and sure else "warning"
+        name = "host:cwd" if pointer == "/process/cwd" else "host:program"
+        yield pointer, severity, message, None, name
+
+
+def _look(process: "dict[str, Any]", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
+    """(pointer, message, whether no mount can hide it) for cwd and args[0] when they are not found."""
+    cwd = process.get("cwd", "/")
+    try:
+        # A relative one is refused by a rule already.
+        if cwd[:1] == "/" and tree.mode(cwd) & _S_IFMT != _S_IFDIR:
+            yield "/process/cwd", f"{cwd}: not a directory", True
+    except Unknown as unknown:
+        if not unknown.mount_point:
+            yield "/process/cwd", f"{cwd} is below the mount {unknown}, it may be missing there", False
+    except OSError as error:
+        yield "/process/cwd", f"{cwd}: {_words(error)}", not tree.below_mount
+    args = process.get("args")
+    if args:
+        finding = _program_missing(args[0], process, cwd, tree)
+        if finding:
+            yield "/process/args/0", *finding
+
+
+def _program_missing(name: str, process: "dict[str, Any]", cwd: str, tree: Tree) -> "tuple[str, bool] | None":
+    """Why a program is not found, and whether that is certain. None when it is there, as execvp would find it."""
+    if "/" in name:
+        return _not_executable(name if name[0] == "/" else f"{cwd}/{name}", f'exec: "{name}"', tree)
+    path = None
+    for entry in process.get("env", ()):
+        if entry.startswith("PATH="):
+            path = entry[5:]
+    if path is None:
+        return f'exec: "{name}": executable file not found in $PATH, which env does not set', False
+    certain, denied = True, None
+    for directory in path.split(":"):
+        finding = _not_executable(f"{directory or cwd}/{name}", f'exec: "{name}"', tree)
+        if finding is None:
+            return None
+        certain = certain and finding[1]
+        if finding[0].endswith("permission denied"):
+            denied = finding
+    return denied or (f'exec: "{name}": executable file not found in $PATH', certain)
+
+
+def _not_executable(path: str, what: str, tree: Tree) -> "tuple[str, bool] | None":
+    """Whether the file is one that somebody may execute; the rest is for the kernel to judge, with the user's credentials."""
+    try:
+        mode = tree.mode(path)
+    except Unknown as unknown:
+        return f"{what}: {path} is below the mount {unknown}, it may be missing there", False
+    except OSError as error:
+        return f"{what}: stat {path}: {_words(error)}", not tree.below_mount
+    if mode & _S_IFMT == _S_IFDIR:
+        return f"{what}: is a directory", not tree.below_mount
+    if mode & _S_IFMT != _S_IFREG or not mode & 0o111:
+        return f"{what}: permission denied", not tree.below_mount
+    return None

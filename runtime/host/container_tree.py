@@ -1,0 +1,144 @@
+"""The container's files before there is a container: the root file system with the config's mounts laid over it.
+
+Only bind mounts can be seen through, to their sources. Links are followed inside the container, as the kernel will
+follow them there. Hot, and a view only: nothing is decided for safety on what it says.
+"""
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+_S_IFMT, _S_IFLNK, _S_IFDIR = 0o170000, 0o120000, 0o040000
+_ENOTDIR, _ELOOP = 20, 40  # what stat(2) gives for them
+# As many links as the kernel follows (path_resolution(7)).
+_LINKS = 40
+
+
+class Unknown(Exception):
+    """A path leads to or below a mount whose content is not known before it is made. str() is the mount point."""
+
+    def __init__(self, mount: str, mount_point: bool) -> None:
+        super().__init__(mount)
+        self.mount_point = mount_point
+
+
+class Tree:
+    """`mode` resolves a path; `below_mount` then tells whether the last one went through a bind mount."""
+
+    def __init__(self, rootfs: str) -> None:
+        """`rootfs`: path on the host, "" when what is at / is not known."""
+        self.rootfs = rootfs
+        # Mount point, as a path in the container → what is bound there, None for another file system.
+        self.mounts: dict[str, str | None] = {}
+        self.below_mount = False
+        self._modes: dict[str, int] = {}
+
+    def add(self, destination: str, source: "str | None") -> None:
+        """Lays a mount over what is there, hiding earlier mounts below its mount point."""
+        for other in [other for other in self.mounts if other.startswith(f"{destination}/")]:
+            del self.mounts[other]
+        self.mounts[destination] = source
+
+    def mode(self, path: str) -> int:
+        """st_mode of what a path leads to in the container. Raises OSError as stat(2), and Unknown."""
+        return self._walk(path)[1]
+
+    def place(self, path: str) -> str:
+        """A path without links and dots, as far as it exists; the rest as it is written."""
+        try:
+            return self._walk(path)[0]
+        except (OSError, Unknown):
+            return normal(path)
+
+    def _walk(self, path: str) -> "tuple[str, int]":
+        """(path in the container without links, st_mode). Only lstat sees host paths, so no link leads outside."""
+        if not self.rootfs:
+            raise Unknown("/", False)
+        todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
+        trail = [("", self.rootfs, False)]
+        mode, links = _S_IFDIR, 0
+        while todo:
+            name = todo.pop()
+            if mode & _S_IFMT != _S_IFDIR:
+                raise OSError(_ENOTDIR, posix.strerror(_ENOTDIR))
+            if name == "..":
+                if len(trail) > 1:
+                    trail.pop()
+                continue
+            inside, host, below = self._step(trail[-1], name, not todo)
+            mode = self._mode(host)
+            if mode & _S_IFMT == _S_IFLNK:
+                links += 1
+                if links > _LINKS:
+                    raise OSError(_ELOOP, posix.strerror(_ELOOP))
+                target = posix.readlink(host)
+                todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+                if target[:1] == "/":
+                    del trail[1:]
+                mode = _S_IFDIR
+                continue
+            trail.append((inside, host, below))
+        self.below_mount = trail[-1][2]
+        return trail[-1][0] or "/", mode
+
+    def _step(self, parent: "tuple[str, str, bool]", name: str, last: bool) -> "tuple[str, str, bool]":
+        """One name further down: (path in the container, path on the host, whether below a mount)."""
+        inside = f"{parent[0]}/{name}"
+        if inside not in self.mounts:
+            self.below_mount = parent[2]
+            return inside, f"{parent[1]}/{name}", parent[2]
+        source = self.mounts[inside]
+        if source is None:
+            raise Unknown(inside, last)
+        self.below_mount = True
+        return inside, source, True
+
+    def _mode(self, host: str) -> int:
+        mode = self._modes.get(host)
+        if mode is None:
+            mode = self._modes[host] = posix.lstat(host).st_mode
+        return mode
+
+
+def normal(path: str) -> str:
+    """A path from / without dots and doubled slashes; links are not looked at."""
+    names: list[str] = []
+    for name in path.split("/"):
+        if name == "..":
+            del names[-1:]
+        elif name not in ("", "."):
+            names.append(name)
+    return "/" + "/".join(names)
+
+
+def tree_of(rootfs: str, mounts: "Iterable[dict[str, Any]]", bundle: str, exact: bool) -> Tree:
+    """The tree of a config. `exact`: resolve each mount point in the tree so far, instead of taking it as written."""
+    tree = Tree(rootfs)
+    for mount in mounts:
+        options = mount.get("options", ())
+        source = None
+        if ("bind" in options or "rbind" in options) and mount.get("source"):
+            source = mount["source"]
+            source = source if source[0] == "/" else f"{bundle}/{source}"
+            source = _followed(source)
+        destination = mount["destination"]
+        destination = tree.place(destination) if exact else normal(destination)
+        if destination == "/":
+            tree = Tree(source or "")  # all that was there is hidden
+        else:
+            tree.add(destination, source)
+    return tree
+
+
+def _followed(path: str) -> str:
+    """The host's path behind links at its end, which lstat on it would not see through."""
+    for _ in range(_LINKS):
+        try:
+            target = posix.readlink(path)
+        except OSError:
+            return path
+        path = target if target[:1] == "/" else f"{path.rpartition('/')[0]}/{target}"
+    return path
