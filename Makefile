@@ -38,7 +38,7 @@ SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\
 
 BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
 DEMO_PACKAGES := busybox-static libseccomp2
-TEST_PACKAGES := git iproute2 strace uidmap procps
+TEST_PACKAGES := debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio
 
