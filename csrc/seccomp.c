@@ -222,8 +222,7 @@ static int add_rules(struct compilation *c)
 			if (number != -1 && !redundant)
 				error = c->library.rule_add(c->filter, group->action, number, count,
 							    count ? compare : NULL);
-			/* The same rule twice is one rule. */
-			if (error && error != -EEXIST)
+			if (error)
 				return failed(c, SECCOMP_STEP_RULE, index, error);
 		}
 		conditions += group->conditions;

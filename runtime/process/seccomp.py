@@ -8,7 +8,7 @@ without opening libseccomp, which a hit must not do: the profile as it stands in
 machine's architecture, the kernel's release (libseccomp derives its API level from what the kernel can do) and VERSION.
 libseccomp itself is known by its file: the entry holds the path that was loaded with its device, inode, size
 and modification time, and a hit compares them, so an upgraded library is a miss. The profile is hashed in marshal's
-format 0, which is injective for JSON values and has no references: about 50 us for 430 names, where repr takes 70.
+format 0, which is injective for JSON values and has no references: about 50 us for 430 names, repr taking 70.
 
 A file is trusted when it and its directory belong to the caller and nobody else has access, and when its checksum,
 which is bound to the file's name, is right; anything else is a miss. A program is written to a nameless file

@@ -1,0 +1,116 @@
+"""The meaning of linux.seccomp, without compiling anything."""
+
+from typing import Any
+
+import pytest
+
+from runtime.errors import InvalidConfig
+from runtime.plan.seccomp import filter_flags, normalise
+
+ERRNO, TRACE, ALLOW = 0x00050000, 0x7FF00000, 0x7FFF0000
+
+
+def profile(default: str = "SCMP_ACT_ALLOW", **more: Any) -> dict[str, Any]:
+    return {"defaultAction": default, **more}
+
+
+def syscall(action: str, *args: tuple[int, str, int], **more: Any) -> dict[str, Any]:
+    conditions = [{"index": index, "op": f"SCMP_CMP_{op}", "value": value} for index, op, value in args]
+    return {"names": ["mkdir"], "action": action, "args": conditions, **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SCMP_ACT_KILL", 0),
+        ("SCMP_ACT_KILL_THREAD", 0),
+        ("SCMP_ACT_KILL_PROCESS", 0x80000000),
+        ("SCMP_ACT_TRAP", 0x00030000),
+        ("SCMP_ACT_ERRNO", ERRNO | 1),
+        ("SCMP_ACT_TRACE", TRACE | 1),
+        ("SCMP_ACT_LOG", 0x7FFC0000),
+        ("SCMP_ACT_ALLOW", ALLOW),
+    ],
+)
+def test_action_is_the_kernels_value(name: str, value: int) -> None:
+    """An action is its SECCOMP_RET_* value, with EPERM where it carries a number and none is given."""
+    assert normalise(profile(name))[0] == value
+
+
+def test_errno_is_in_the_low_bits() -> None:
+    """errnoRet and defaultErrnoRet are the data of ERRNO and TRACE."""
+    rules = [syscall("SCMP_ACT_ERRNO", errnoRet=5), syscall("SCMP_ACT_TRACE", errnoRet=40000)]
+    default, _, _, groups = normalise(profile("SCMP_ACT_ERRNO", defaultErrnoRet=7, syscalls=rules))
+    assert default == ERRNO | 7
+    assert [group[0] for group in groups] == [ERRNO | 5, TRACE | 40000]
+
+
+@pytest.mark.parametrize(
+    ("default", "errno", "wanted"),
+    [
+        ("SCMP_ACT_ERRNO", {}, True),
+        ("SCMP_ACT_ERRNO", {"defaultErrnoRet": 38}, False),
+        ("SCMP_ACT_KILL", {}, True),
+        ("SCMP_ACT_TRAP", {}, True),
+        ("SCMP_ACT_ALLOW", {}, False),
+        ("SCMP_ACT_LOG", {}, False),
+        ("SCMP_ACT_TRACE", {"defaultErrnoRet": 38}, False),
+    ],
+)
+def test_newer_calls_get_enosys(default: str, errno: dict[str, int], wanted: bool) -> None:
+    """ENOSYS for newer system calls is added where the default refuses them in another way."""
+    assert normalise(profile(default, **errno))[1] is wanted
+
+
+def test_conditions_of_one_rule_hold_together() -> None:
+    """Conditions on different arguments stay one rule."""
+    groups = normalise(profile(syscalls=[syscall("SCMP_ACT_TRAP", (0, "EQ", 1), (1, "GT", 2))]))[3]
+    assert [group[3] for group in groups] == [[(0, 4, 1, 0), (1, 6, 2, 0)]]
+
+
+def test_conditions_on_one_argument_are_alternatives() -> None:
+    """With two conditions on one argument, each condition of the entry becomes a rule of its own."""
+    rules = [syscall("SCMP_ACT_TRAP", (0, "EQ", 1), (0, "EQ", 2), (1, "NE", 3))]
+    groups = normalise(profile(syscalls=rules))[3]
+    assert [group[3] for group in groups] == [[(0, 4, 1, 0)], [(0, 4, 2, 0)], [(1, 1, 3, 0)]]
+
+
+def test_architectures_have_libseccomps_names() -> None:
+    """The prefix goes, and the rest is in lower case."""
+    names = ["SCMP_ARCH_X86_64", "SCMP_ARCH_MIPSEL64N32"]
+    assert normalise(profile(architectures=names))[2] == ["x86_64", "mipsel64n32"]
+
+
+def test_flags_are_the_kernels_bits() -> None:
+    """TSYNC, LOG and SPEC_ALLOW are bits 0 to 2; without flags there are none."""
+    names = [f"SECCOMP_FILTER_FLAG_{name}" for name in ("TSYNC", "LOG", "SPEC_ALLOW")]
+    assert [filter_flags(profile(flags=[name])) for name in names] == [1, 2, 4]
+    assert filter_flags(profile(flags=names)) == 7
+    assert filter_flags(profile()) == 0
+
+
+@pytest.mark.parametrize(
+    ("refused", "pointer"),
+    [
+        (profile("SCMP_ACT_NOTIFY"), "/linux/seccomp/defaultAction"),
+        (profile("SCMP_ACT_ALLOW", defaultErrnoRet=1), "/linux/seccomp/defaultErrnoRet"),
+        (profile("SCMP_ACT_ERRNO", defaultErrnoRet=4095), "/linux/seccomp/defaultErrnoRet"),
+        (profile(syscalls=[syscall("SCMP_ACT_NOTIFY")]), "/linux/seccomp/syscalls/0/action"),
+        (profile(syscalls=[syscall("SCMP_ACT_KILL", errnoRet=1)]), "/linux/seccomp/syscalls/0/errnoRet"),
+        (profile(syscalls=[syscall("SCMP_ACT_TRACE", errnoRet=65536)]), "/linux/seccomp/syscalls/0/errnoRet"),
+        (profile(syscalls=[syscall("SCMP_ACT_KILL", (6, "EQ", 1))]), "/linux/seccomp/syscalls/0/args/0/index"),
+        (profile(syscalls=[syscall("SCMP_ACT_KILL", (0, "XX", 1))]), "/linux/seccomp/syscalls/0/args/0/op"),
+    ],
+)
+def test_refusal_names_the_property(refused: dict[str, Any], pointer: str) -> None:
+    """What is not supported or has no meaning is refused with its pointer."""
+    with pytest.raises(InvalidConfig) as caught:
+        normalise(refused)
+    assert caught.value.pointer == pointer
+
+
+def test_refused_flag_names_the_property() -> None:
+    """WAIT_KILLABLE_RECV belongs to SCMP_ACT_NOTIFY and is refused with it."""
+    with pytest.raises(InvalidConfig) as caught:
+        filter_flags(profile(flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]))
+    assert caught.value.pointer == "/linux/seccomp/flags/1"
