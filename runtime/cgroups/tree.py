@@ -61,7 +61,7 @@ def _fit(path: str, version: int) -> int:
     if pids := _pids_below(path):
         raise OcirunError(f"cgroup {path} is in use: it has {len(pids)} processes", POINTER, None, errno.EBUSY)
     name = "freezer.state" if version == 1 else "cgroup.freeze"
-    if _read(f"{path}/{name}").strip() in (b"FROZEN", b"FREEZING", b"1"):
+    if read(f"{path}/{name}").strip() in (b"FROZEN", b"FREEZING", b"1"):
         raise OcirunError(f"cgroup {path} is frozen: thaw it first", POINTER, None, errno.EBUSY)
     return SHARED if _children(path) else KEPT
 
@@ -132,19 +132,19 @@ def seed_cpusets(places: "list[Place]", intent: "Intent", given: set[str]) -> No
         for name in ("cpuset.cpus", "cpuset.mems"):
             try:
                 parents = _inherited(path.rpartition("/")[0], name)
-                if name not in given and (int(made) > 0 or not _read(f"{path}/{name}").strip()):
-                    _write(f"{path}/{name}", parents)
+                if name not in given and (int(made) > 0 or not read(f"{path}/{name}").strip()):
+                    write(f"{path}/{name}", parents)
             except OSError as error:
                 raise system_failure(f"give cgroup {path} the {name} of its parent", error, POINTER) from None
 
 
 def _inherited(path: str, name: str) -> bytes:
     """The value of a cpuset file, after filling it from above where it is empty. The root's is never empty."""
-    value = _read(f"{path}/{name}").strip()
+    value = read(f"{path}/{name}").strip()
     if value or not posix.access(f"{path}/../{name}", posix.F_OK):
         return value
     value = _inherited(path.rpartition("/")[0], name)
-    _write(f"{path}/{name}", value)
+    write(f"{path}/{name}", value)
     return value
 
 
@@ -294,7 +294,7 @@ def kill_all(intent: "Intent") -> None:
     for path, made, version in intent:
         if version == 2 and made != NOT_OURS:
             try:
-                _write(f"{path}/cgroup.kill", b"1")
+                write(f"{path}/cgroup.kill", b"1")
             except OSError:
                 pass  # Gone, a threaded cgroup or an older kernel: the loop below is the answer.
     killed: set[int] = set()
@@ -313,7 +313,7 @@ def _pids_below(path: str) -> list[int]:
     while trail:
         current = trail.pop()
         # A process of a foreign pid namespace reads 0. A threaded cgroup has no list: its domain's has its processes.
-        found += [int(word) for word in _read(f"{current}/cgroup.procs").split() if word != b"0"]
+        found += [int(word) for word in read(f"{current}/cgroup.procs").split() if word != b"0"]
         trail += [f"{current}/{child}" for child in _children(current)]
     return found
 
@@ -329,8 +329,8 @@ def _children(path: str) -> list[str]:
         return []
 
 
-def _read(path: str) -> bytes:
-    """The file's content; b"" where it is absent or cannot be read as things are (a threaded cgroup's cgroup.procs)."""
+def read(path: str) -> bytes:
+    """A cgroup file's content; b"" where it is absent or cannot be read as things are (a threaded cgroup's cgroup.procs)."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -346,7 +346,8 @@ def _read(path: str) -> bytes:
     return b"".join(pieces)
 
 
-def _write(path: str, value: bytes) -> None:
+def write(path: str, value: bytes) -> None:
+    """One write to a cgroup file. Raises OSError."""
     descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         posix.write(descriptor, value)

@@ -1,0 +1,243 @@
+"""Device rules: what the last matching rule says, as writes of the v1 devices controller or as an eBPF program for v2.
+
+Pure. Rules count in order, each for the access bits that it names, over a start where everything is denied. After the
+config's rules come the ones that every container gets, unless the config allows everything.
+"""
+
+import _struct
+
+from runtime.errors import InvalidConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    # (allow, type "b" or "c", major, minor (None: any), access bits, pointer)
+    Rule = tuple[bool, str, int | None, int | None, int, str]
+    Key = tuple[str, int | None, int | None]
+    # (opcode, registers, offset or the end to jump to, immediate)
+    Instruction = tuple[int, int, int | str, int]
+
+POINTER = "/linux/resources/devices"
+# BPF_DEVCG_ACC_* and BPF_DEVCG_DEV_* of linux/bpf.h
+MKNOD, READ, WRITE = 1, 2, 4
+ALL = MKNOD | READ | WRITE
+TYPES = {"b": 1, "c": 2}
+
+# null, zero, full, random, urandom, tty, console, ptmx, the ptys and tun; any node may be made, not opened.
+DEFAULTS = (
+    ("c", None, None, MKNOD),
+    ("b", None, None, MKNOD),
+    ("c", 1, 3, ALL),
+    ("c", 1, 5, ALL),
+    ("c", 1, 7, ALL),
+    ("c", 1, 8, ALL),
+    ("c", 1, 9, ALL),
+    ("c", 5, 0, ALL),
+    ("c", 5, 1, ALL),
+    ("c", 5, 2, ALL),
+    ("c", 136, None, ALL),
+    ("c", 10, 200, ALL),
+)
+
+# What `writes` says for the single rule that most configs have, ready-made: every create of those would compute it.
+DENY_ALL = (
+    ("devices.deny", "a", POINTER),
+    ("devices.allow", "c *:* m", POINTER),
+    ("devices.allow", "b *:* m", POINTER),
+    ("devices.allow", "c 1:3 rwm", POINTER),
+    ("devices.allow", "c 1:5 rwm", POINTER),
+    ("devices.allow", "c 1:7 rwm", POINTER),
+    ("devices.allow", "c 1:8 rwm", POINTER),
+    ("devices.allow", "c 1:9 rwm", POINTER),
+    ("devices.allow", "c 5:0 rwm", POINTER),
+    ("devices.allow", "c 5:1 rwm", POINTER),
+    ("devices.allow", "c 5:2 rwm", POINTER),
+    ("devices.allow", "c 136:* rwm", POINTER),
+    ("devices.allow", "c 10:200 rwm", POINTER),
+)
+
+
+def normal(rules: "list[dict[str, Any]]") -> "tuple[bool, list[Rule]]":
+    """(whether everything is allowed to begin with, the rules that come after), the config's rules alone.
+
+    A rule for every device and access makes those before it void. A missing type, number or access means all.
+    """
+    start = False
+    result: list[Rule] = []
+    for index, rule in enumerate(rules):
+        allow, kind = bool(rule["allow"]), rule.get("type") or "a"
+        major = _number(rule.get("major"), f"{POINTER}/{index}/major")
+        minor = _number(rule.get("minor"), f"{POINTER}/{index}/minor")
+        access = _access(rule.get("access"))
+        if kind == "a" and major is None and minor is None and access == ALL:
+            start, result = allow, []
+            continue
+        for one in ("b", "c") if kind == "a" else ("c" if kind == "u" else kind,):
+            result.append((allow, one, major, minor, access, f"{POINTER}/{index}"))
+    return start, result
+
+
+def _number(value: int | None, pointer: str) -> int | None:
+    """-1 is how older specs wrote "any"."""
+    if value is not None and value > 0x7FFFFFFF:
+        raise InvalidConfig(f"no device has the number {value}", pointer)
+    return None if value is None or value < 0 else int(value)
+
+
+def _access(text: str | None) -> int:
+    if not text:
+        return ALL
+    return (MKNOD if "m" in text else 0) | (READ if "r" in text else 0) | (WRITE if "w" in text else 0)
+
+
+def _complete(start: bool, result: "list[Rule]") -> "tuple[bool, list[Rule]]":
+    if start and not result:
+        return start, result
+    return start, result + [(True, kind, major, minor, access, POINTER) for kind, major, minor, access in DEFAULTS]
+
+
+def allows_all(rules: "list[dict[str, Any]]") -> bool:
+    """Whether the rules leave every device allowed."""
+    start, rest = normal(rules)
+    return start and all(rule[0] for rule in rest)
+
+
+def writes(rules: "list[dict[str, Any]]") -> "Sequence[tuple[str, str, str]]":
+    """(file, value, pointer) for a v1 devices cgroup, as few as say it: "a" for the start, then its exceptions.
+
+    The controller keeps a default and exceptions to it, and drops an exception only when the same device is named again.
+    Raises InvalidConfig where a rule takes back a part of an earlier one (all of major 1, but not 1:11): the controller
+    would ignore it, and the container would have what the config denies.
+    """
+    start, rest = normal(rules)
+    if not start and not rest:
+        return DENY_ALL
+    return computed(start, rest)
+
+
+def computed(start: bool, rest: "list[Rule]") -> list[tuple[str, str, str]]:
+    """`writes` for rules that `normal` gave."""
+    start, rest = _complete(start, rest)
+    exceptions: dict[Key, tuple[int, str]] = {}
+    for rule in rest:
+        allow, kind, major, minor, access, pointer = rule
+        key = (kind, major, minor)
+        if allow != start:
+            exceptions[key] = (exceptions.get(key, (0, ""))[0] | access, pointer)
+        elif exceptions:
+            _take_back(exceptions, key, access, pointer)
+    first, then = ("devices.allow", "devices.deny") if start else ("devices.deny", "devices.allow")
+    result = [(first, "a", POINTER)]
+    for (kind, major, minor), (access, pointer) in _joined(exceptions).items():
+        numbers = f"{'*' if major is None else major}:{'*' if minor is None else minor}"
+        result.append((then, f"{kind} {numbers} {_letters(access)}", pointer))
+    return result
+
+
+def _take_back(exceptions: "dict[Key, tuple[int, str]]", key: "Key", access: int, pointer: str) -> None:
+    for other, (bits, place) in list(exceptions.items()):
+        if not bits & access or not _overlap(key, other):
+            continue
+        if _covers(key, other):
+            exceptions[other] = (bits & ~access, place)
+            if not bits & ~access:
+                del exceptions[other]
+        elif pointer != POINTER:
+            raise InvalidConfig(
+                f"the v1 devices controller cannot take back a part of rule {place}; name the devices one by one",
+                pointer,
+            )
+
+
+def _joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, str]]":
+    """The exceptions without those that a wider one holds, each with the bits of the wider ones.
+
+    The kernel wants one exception that has all bits of a request: `*:* r` and `1:3 w` do not make 1:3 readable and
+    writable at once.
+    """
+    result = {}
+    wide = [key for key in exceptions if None in key]
+    for key, (bits, place) in exceptions.items():
+        wider = [other for other in wide if other != key and _covers(other, key)]
+        if not any(bits & ~exceptions[other][0] == 0 for other in wider):
+            for other in wider:
+                bits |= exceptions[other][0]
+            result[key] = (bits, place)
+    return result
+
+
+def _covers(one: "Key", other: "Key") -> bool:
+    return one[0] == other[0] and one[1] in (None, other[1]) and one[2] in (None, other[2])
+
+
+def _overlap(one: "Key", other: "Key") -> bool:
+    return one[0] == other[0] and all(
+        mine is None or theirs is None or mine == theirs for mine, theirs in zip(one[1:], other[1:], strict=True)
+    )
+
+
+def _letters(access: int) -> str:
+    return "".join(letter for letter, bit in (("r", READ), ("w", WRITE), ("m", MKNOD)) if access & bit)
+
+
+# eBPF (linux/bpf.h): an instruction is opcode, registers (source << 4 | destination), offset, immediate.
+INSTRUCTION_SIZE = 8
+LOAD_WORD, MOVE, EXIT, JUMP = 0x61, 0xB7, 0x95, 0x05
+MOVE_REGISTER, AND, RIGHT_SHIFT = 0xBC, 0x54, 0x74  # on 32 bits
+IF_EQUAL, IF_NOT_EQUAL, IF_ANY = 0x16, 0x56, 0x46  # on 32 bits
+CONTEXT, TYPE, ACCESS, MAJOR, MINOR = 1, 2, 3, 4, 5
+TO_ALLOW, TO_DENY = "allow", "deny"
+
+
+def program(rules: "list[dict[str, Any]]") -> bytes:
+    """The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program; b"" when everything is allowed and none is needed.
+
+    Last rule first: the register ACCESS holds the bits of the request that no later rule has decided. A deny rule that
+    matches one of them ends the program, an allow rule takes its bits away, and none left means allowed.
+    """
+    start, rest = _complete(*normal(rules))
+    if start and all(rule[0] for rule in rest):
+        return b""
+    code: list[Instruction] = [
+        (LOAD_WORD, CONTEXT << 4 | ACCESS, 0, 0),  # access << 16 | type
+        (MOVE_REGISTER, ACCESS << 4 | TYPE, 0, 0),
+        (AND, TYPE, 0, 0xFFFF),
+        (RIGHT_SHIFT, ACCESS, 0, 16),
+        (LOAD_WORD, CONTEXT << 4 | MAJOR, 4, 0),
+        (LOAD_WORD, CONTEXT << 4 | MINOR, 8, 0),
+    ]
+    for rule in reversed(rest):
+        code += _rule(rule)
+    code.append((JUMP, 0, TO_ALLOW if start else TO_DENY, 0))
+    return _assembled(code)
+
+
+def _rule(rule: "Rule") -> "list[Instruction]":
+    allow, kind, major, minor, access, _ = rule
+    body: list[Instruction] = [(AND, ACCESS, 0, ~access), (IF_EQUAL, ACCESS, TO_ALLOW, 0)]
+    if not allow:
+        body = [(IF_ANY, ACCESS, TO_DENY, access)]
+    tests = [(TYPE, TYPES[kind])]
+    tests += [(register, value) for register, value in ((MAJOR, major), (MINOR, minor)) if value is not None]
+    for register, value in reversed(tests):
+        body.insert(0, (IF_NOT_EQUAL, register, len(body), value))
+    return body
+
+
+def _assembled(code: "list[Instruction]") -> bytes:
+    """The instructions with the two ends put behind them. An end that nothing jumps to is left out: the verifier
+    refuses code that cannot be reached."""
+    ends = {}
+    at = len(code)
+    for name, result in ((TO_DENY, 0), (TO_ALLOW, 1)):
+        if any(offset == name for _, _, offset, _ in code):
+            ends[name] = at
+            at += 2
+            code = code + [(MOVE, 0, 0, result), (EXIT, 0, 0, 0)]
+    pieces = []
+    for index, (opcode, registers, offset, value) in enumerate(code):
+        distance = offset if isinstance(offset, int) else ends[offset] - index - 1
+        pieces.append(_struct.pack("<BBhi", opcode, registers, distance, value))
+    return b"".join(pieces)

@@ -1,0 +1,114 @@
+"""/linux/resources on this host: which controller is where, and the ordered list of writes. Pure.
+
+A controller may be v1's or v2's, also on one host (hybrid): each subject is worded for the hierarchy that has it.
+"""
+
+from runtime.cgroups import devices, v1, v2
+from runtime.errors import InvalidConfig, OcirunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from runtime.cgroups.layout import Place
+    from runtime.cgroups.v1 import Setting
+
+    # (index of the place, file, value, pointer, otherwise as in v1)
+    Write = tuple[int, str, str, str, tuple[()] | tuple[str, str] | None]
+    # (index of the place, eBPF instructions, pointer): a device filter for a v2 cgroup
+    Filter = tuple[int, bytes, str]
+    Subject = tuple[str, str, str, Callable[[Any], list[Setting]], Callable[[Any], list[Setting]]]
+
+# (section of /linux/resources, v1 controller, v2 controller, its v1 settings, its v2 settings)
+SUBJECTS: "tuple[Subject, ...]" = (
+    ("memory", "memory", "memory", v1.memory, v2.memory),
+    ("cpu", "cpu", "cpu", v1.cpu, v2.cpu),
+    ("cpu", "cpuset", "cpuset", v1.cpuset, v2.cpuset),
+    ("pids", "pids", "pids", v1.pids, v2.pids),
+    ("blockIO", "blkio", "io", v1.block_io, v2.block_io),
+    ("hugepageLimits", "hugetlb", "hugetlb", v1.hugepages, v2.hugepages),
+    ("network", "net_cls", "", v1.network_class, v2.network_class),
+    ("network", "net_prio", "", v1.network_priorities, v2.network_priorities),
+    ("rdma", "rdma", "rdma", v1.rdma, v2.rdma),
+)
+
+
+def writes(resources: "dict[str, Any] | None", places: "list[Place]") -> "tuple[list[Write], Filter | None]":
+    """The writes for /linux/resources (None: absent), in order, and the device filter where devices are v2's.
+
+    Devices are limited to the default ones also where the config has no rule (config-linux.md#devices), as runc does.
+    Raises OcirunError, with the pointer, for a limit whose controller the host lacks or v2 cannot express; a value that
+    asks for nothing (0, -1, "idle": 0) needs no controller.
+    """
+    given = resources or {}
+    where = controllers(places)
+    result: list[Write] = []
+    for subject in SUBJECTS:
+        if section := given.get(subject[0]):
+            result += _subject(subject, section, where, places)
+    device_writes, device_filter = _devices(given.get("devices"), where, places)
+    return result + device_writes + _unified(given.get("unified") or {}, where, places), device_filter
+
+
+def controllers(places: "list[Place]") -> dict[str, int]:
+    """Controller -> index of the place whose hierarchy has it."""
+    return {name: index for index, (_, _, one) in enumerate(places) for name in one["controllers"]}
+
+
+def needed(result: "list[Write]", places: "list[Place]") -> dict[str, str]:
+    """The v2 controllers that the writes need -> the pointer of the first write that does."""
+    found: dict[str, str] = {}
+    for index, file, _, pointer, otherwise in result:
+        if places[index][2]["version"] == 2 and otherwise != ():
+            found.setdefault(file.split(".", 1)[0], pointer)
+    found.pop("cgroup", None)
+    return found
+
+
+def _subject(subject: "Subject", section: "Any", where: dict[str, int], places: "list[Place]") -> "list[Write]":
+    _, name, new, function, for_v2 = subject
+    index = where.get(name)
+    if index is None or places[index][2]["version"] == 2:
+        index = where.get(new)
+        if index is not None or (places and places[-1][2]["version"] == 2):
+            name, function = new, for_v2
+    settings = function(section)
+    if index is not None:
+        return [(index, *setting) for setting in settings]
+    for _, _, pointer, otherwise in settings:
+        if otherwise != ():
+            raise OcirunError(f"this needs the {name} controller, which no cgroup hierarchy of this host has", pointer)
+    return []
+
+
+def _devices(
+    rules: "list[dict[str, Any]] | None", where: dict[str, int], places: "list[Place]"
+) -> "tuple[list[Write], Filter | None]":
+    pointer = "/linux/resources/devices"
+    if (index := where.get("devices")) is not None:
+        return [(index, file, value, place, None) for file, value, place in devices.writes(rules or [])], None
+    for index, (_, _, hierarchy) in enumerate(places):
+        if hierarchy["version"] == 2:
+            program = devices.program(rules or [])
+            return [], ((index, program, pointer) if program else None)
+    if rules and not devices.allows_all(rules):
+        raise OcirunError("device rules need the devices controller or cgroup v2, and this host has neither", pointer)
+    return [], None
+
+
+def _unified(entries: dict[str, str], where: dict[str, int], places: "list[Place]") -> "list[Write]":
+    """config-linux.md#unified: files of v2 by name, also unknown ones; their controllers must be there."""
+    result: list[Write] = []
+    for file, value in entries.items():
+        pointer = "/linux/resources/unified/" + file.replace("~", "~0").replace("/", "~1")
+        index = next((at for at, (_, _, one) in enumerate(places) if one["version"] == 2), None)
+        if index is None:
+            raise OcirunError("unified settings need cgroup v2, which this host has not mounted", pointer)
+        if "/" in file or "." not in file.strip("."):
+            raise InvalidConfig("a unified setting is named <controller>.<file>, without a slash", pointer)
+        name = file.split(".", 1)[0]
+        if name != "cgroup" and where.get(name) != index:
+            raise OcirunError(f"the {name} controller is not in this host's v2 hierarchy", pointer)
+        result.append((index, file, value, pointer, None))
+    return result
