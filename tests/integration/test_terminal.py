@@ -34,7 +34,9 @@ def test_run_exit_code(runtime: Caller) -> None:
 
 def test_run_forwards_input(runtime: Caller) -> None:
     """What is typed reaches the container; control-C is a SIGINT there, not here."""
-    bundle = on_terminal(runtime, "trap 'echo interrupted; exit 4' INT; echo ready; read x; echo got $x; while :; do sleep 0.05; done")
+    bundle = on_terminal(
+        runtime, "trap 'echo interrupted; exit 4' INT; echo ready; read x; echo got $x; while :; do sleep 0.05; done"
+    )
     session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
     session.terminal.read_until("ready")
     session.terminal.write("word\n")
