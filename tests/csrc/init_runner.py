@@ -21,6 +21,7 @@ REPLY = struct.Struct("<II")
 REACHED, FAILED, FORKED = 1, 2, 3
 CONTINUE, REPLY_TREE = 1, 2
 CLONE_NEWNS, MS_SLAVE = 0x20000, 1 << 19
+CLONE_NEWUSER = 0x10000000
 
 
 def plan_steps() -> list[str]:
@@ -104,9 +105,13 @@ def _spawn(plan: bytes) -> tuple[int, socket.socket]:
     return pid, ours
 
 
-def _answer(channel: socket.socket, operations: "list[ops.Operation]", index: int, opened: "list[int]") -> None:
+def _answer(started: Started, operation: "ops.Operation", opened: "list[int]") -> None:
     """The host's side: trees are opened by the caller of `run`, in order."""
-    if operations[index][0] == ops.OP_OPEN_TREE and operations[index][1] == ops.HOST:
+    channel = started.channel
+    if operation[0] == ops.OP_ID_MAPS:
+        for name, text in zip(("uid_map", "gid_map"), operation[4], strict=True):
+            Path(f"/proc/{started.pid}/{name}").write_text(str(text))
+    elif operation[0] == ops.OP_OPEN_TREE:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", opened.pop(0)))
         channel.sendmsg([REPLY.pack(REPLY_TREE, 0)], [rights])
     channel.send(REPLY.pack(CONTINUE, 0))
@@ -147,5 +152,5 @@ def run(
             started.read_mounts()
             break
         if kind == REACHED:
-            _answer(channel, plan, index, opened or [])
+            _answer(started, plan[index], opened or [])
     return started

@@ -1,0 +1,24 @@
+"""runtime.plan.paths: what is hidden and protected, and in which order."""
+
+from runtime.plan import ops, paths
+
+
+def test_order_and_origins() -> None:
+    """Late read-only mounts, then read-only paths, then masks, which may lie below one."""
+    spec = {
+        "mounts": [{"destination": "/run", "type": "tmpfs", "options": ["ro"]}],
+        "linux": {"maskedPaths": ["/proc/kcore", "/sys/firmware"], "readonlyPaths": ["/proc/sys"]},
+    }
+    rows = paths.operations(spec, {}, [])
+    assert [(ops.TABLE[row[0]][0], row[4][0], row[2]) for row in rows] == [
+        ("remount", "/run", "/mounts/0"),
+        ("readonly", "/proc/sys", "/linux/readonlyPaths/0"),
+        ("mask", "/proc/kcore", "/linux/maskedPaths/0"),
+        ("mask", "/sys/firmware", "/linux/maskedPaths/1"),
+    ]
+
+
+def test_privileged_configs_have_none() -> None:
+    """Absent and null (as Go writes it) both mean none."""
+    assert paths.operations({}, {}, []) == []
+    assert paths.operations({"linux": {"maskedPaths": None, "readonlyPaths": None}}, {}, []) == []
