@@ -128,7 +128,7 @@ int main(void)
 {
 	static struct context ctx;
 	ctx.channel = FD_HANDSHAKE;
-	ctx.tree = ctx.root = ctx.proc = ctx.null = ctx.mask = -1;
+	ctx.unified = ctx.tree = ctx.root = ctx.proc = ctx.null = ctx.mask = -1;
 	for (int i = 0; i < MAX_NAMESPACES; i++)
 		ctx.namespace[i] = -1;
 	prctl(PR_SET_NAME, "ocirun-init");

@@ -20,6 +20,7 @@ struct context {
 	enum plan_step step;
 	int64_t detail; /* goes to the parent with a failure */
 	int channel;	/* to the parent until `created`, to `start` after it */
+	int unified; /* directory of the v2 cgroup to be born in */
 	int cgroup[MAX_CGROUPS];
 	uint32_t cgroups;
 	int namespace[MAX_NAMESPACES];

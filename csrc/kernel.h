@@ -16,6 +16,7 @@
 #include <linux/close_range.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 
 /* openat(2) and friends, where fcntl.h was read without _GNU_SOURCE. */
 #ifndef AT_EMPTY_PATH

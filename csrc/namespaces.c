@@ -54,6 +54,10 @@ int op_dumpable(struct context *ctx, const struct plan_op *op)
 /* Opened while init has the caller's credentials, which the kernel checks again at the write. */
 int op_open_cgroup(struct context *ctx, const struct plan_op *op)
 {
+	if (op->number[0]) { /* for op_fork */
+		ctx->unified = open(text(ctx, op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		return ctx->unified < 0 ? failed(ctx, STEP_OPEN) : 0;
+	}
 	if (ctx->cgroups == MAX_CGROUPS) {
 		errno = E2BIG;
 		return failed(ctx, STEP_PLAN);
@@ -144,15 +148,23 @@ int op_time_offsets(struct context *ctx, const struct plan_op *op)
 /*
  * Enters the new or joined pid and time namespaces, which only children do. The child is the caller's sibling, so
  * the parent can wait for it; the kernel translates its pid for the parent in SCM_CREDENTIALS. This process ends.
+ * Born in its v2 cgroup, it need not be moved there, which waits for the kernel's lock over all thread groups.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
-	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	/* With CLONE_PARENT the signal at the end is the caller's own, SIGCHLD. */
+	struct clone_args how = {.flags = CLONE_PARENT};
+	if (ctx->unified >= 0) {
+		how.flags |= CLONE_INTO_CGROUP;
+		how.cgroup = (uint64_t)ctx->unified;
+	}
+	long pid = syscall(SYS_clone3, &how, sizeof how);
 	if (pid < 0)
 		return failed(ctx, STEP_FORK);
 	if (pid > 0)
 		_exit(0);
+	close(ctx->unified);
 	int r = report(ctx, REPORT_FORKED, 0, -1);
 	return r < 0 ? r : await_reply(ctx);
 }

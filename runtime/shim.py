@@ -34,7 +34,9 @@ class Report:
         self.fd = fd
 
 
-def spawn(init: int, plan: int, handshake: int, extra: int, root: int, stdio: "Sequence[int]", kept: "Sequence[int]") -> int:
+def spawn(
+    init: int, plan: int, handshake: int, extra: int, root: int, stdio: "Sequence[int]", kept: "Sequence[int]"
+) -> int:
     """Start init; its pid. Descriptors: the sealed program, then what init finds at FD_PLAN … FD_ROOT (-1: nothing)."""
     descriptors = ffi.new("int[]", list(kept))
     how = ffi.new("struct shim_spawn *")

@@ -9,8 +9,9 @@ import posix
 import time
 
 from oci_spec import load_checked
-from runtime.cgroups import layout, resources, tree
+from runtime.cgroups import apply, layout, resources, tree
 from runtime.errors import InvalidConfig, OcirunError, system_failure
+from runtime.host import checks
 from runtime.host import facts as host
 from runtime.lifecycle import state, store
 from runtime.plan import encode, ops, plan
@@ -91,6 +92,12 @@ def read_config(path: str) -> bytes:
 def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dict[str, Any]":
     """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
     spec, problems = load_checked(data)
+    if not any(problem.severity == "error" for problem in problems):
+        rows = checks.rows(spec, bundle)
+        if rows:
+            from oci_spec import located
+
+            problems = [*problems, *located(data, rows)]
     for problem in problems:
         if problem.severity != "error":
             warn(problem)
@@ -129,14 +136,8 @@ def place(making: Making, places: "list[layout.Place]") -> None:
     """Make the cgroups and write the limits, before anybody is in them."""
     wanted = making.spec["linux"].get("resources")
     writes, device_filter = resources.writes(wanted, places)
-    rootless = not making.facts["privileged"] and wanted is None
-    tree.make(making.record["cgroups"], tolerate=rootless)
-    tree.seed_cpusets(places, making.record["cgroups"], {file for _, file, *_ in writes})
-    tree.apply(making.record["cgroups"], writes)
-    if device_filter:
-        from runtime.cgroups.filters import attach
-
-        attach(making.record["cgroups"], device_filter)
+    for warning in apply.build(places, making.record["cgroups"], writes, device_filter, not making.facts["privileged"]):
+        making.warn(str(warning))
 
 
 def filter_program(profile: "dict[str, Any]", root: str, warn: "Warn") -> "tuple[bytes, int]":
@@ -210,7 +211,9 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
         from runtime.lifecycle.document import dumps
 
         note_pid(making)
-        documents = [dumps(state.document(making.record, status)).encode() for status in (state.CREATING, state.CREATED)]
+        documents = [
+            dumps(state.document(making.record, status)).encode() for status in (state.CREATING, state.CREATED)
+        ]
         host_side.send_state(making.handshake, *documents)
     else:
         host_side.perform(making.handshake, operation)

@@ -1,8 +1,11 @@
 """What `create` would do with a bundle, as text or JSON. Cold; makes nothing and needs no privilege."""
 
+import posix
+
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
 from runtime.cgroups import layout
+from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import facts as host
 from runtime.lifecycle import create as creating
 from runtime.plan import explain, ops, plan
@@ -26,9 +29,9 @@ def program_of(spec: "dict[str, Any]") -> "tuple[bytes, int] | None":
 
     try:
         return compile_profile(profile)[0], filter_flags(profile)
-    except creating.InvalidConfig:
+    except InvalidConfig:
         raise
-    except creating.OcirunError:
+    except OcirunError:
         return b"", filter_flags(profile)
 
 
@@ -43,7 +46,7 @@ class Plan:
     """The operations for one bundle, with what is needed to tell of them."""
 
     def __init__(self, bundle: str) -> None:
-        self.bundle = host.absolute(bundle, creating.posix.getcwd())
+        self.bundle = host.absolute(bundle, posix.getcwd())
         data = creating.read_config(f"{self.bundle}/config.json")
         self.problems: list[Problem] = []
         self.positions = None
@@ -66,7 +69,9 @@ class Plan:
     def row(self, index: int, operation: "Operation") -> "dict[str, Any]":
         code, side, pointer, numbers, strings = operation
         name, number_names, string_names = ops.TABLE[code]
-        args = dict(zip(number_names, numbers, strict=False)) | dict(zip(string_names, map(plain, strings), strict=False))
+        args = dict(zip(number_names, numbers, strict=False)) | dict(
+            zip(string_names, map(plain, strings), strict=False)
+        )
         return {
             "index": index,
             "op": name,

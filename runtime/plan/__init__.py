@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Warnings = list[tuple[str, str]]
 
 
-def in_root(spec: "Spec", facts: "Facts", options: "Options", warnings: "Warnings") -> "list[ops.Operation]":
+def in_root(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[ops.Operation]":
     """Everything between the attached and the entered root."""
     from . import devices, mounts, paths
 
@@ -46,7 +46,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
         operations.append(ops.proc_handle("pid" not in listed))
-        operations += in_root(spec, facts, options, warnings)
+        operations += in_root(spec, facts, warnings)
     else:
         operations += rootfs.create_hooks(spec)
     operations += rootfs.settings(spec)

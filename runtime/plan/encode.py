@@ -36,7 +36,7 @@ def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
     records: list[bytes] = []
     offset = HEADER.size + RECORD.size * len(operations)
     for code, side, _, numbers, texts in operations:
-        references = []
+        references: list[int] = []
         for value in texts:
             data = string_bytes(value)
             if not data:

@@ -76,8 +76,19 @@ def names(flags: int, table: "dict[str, int]") -> str:
 
 
 def attributes(set_bits: int, recursive: int = 0) -> str:
-    table = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 0x10, "strictatime": 0x20, "nodiratime": 0x80, "nosymfollow": 0x200000}
-    found = [name for name, bit in table.items() if set_bits & bit] + [f"r{name}" for name, bit in table.items() if recursive & bit]
+    table = {
+        "ro": 1,
+        "nosuid": 2,
+        "nodev": 4,
+        "noexec": 8,
+        "noatime": 0x10,
+        "strictatime": 0x20,
+        "nodiratime": 0x80,
+        "nosymfollow": 0x200000,
+    }
+    found = [name for name, bit in table.items() if set_bits & bit] + [
+        f"r{name}" for name, bit in table.items() if recursive & bit
+    ]
     return f" ({', '.join(found)})" if found else ""
 
 
@@ -112,13 +123,22 @@ DEVICES = {0o020000: "character device", 0o060000: "block device", 0o010000: "fi
 # A sentence for each operation, from its numbers and its strings.
 SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_OOM_SCORE_ADJ: lambda n, s: f"set oom_score_adj to {n[0]}",
-    ops.OP_DUMPABLE: lambda n, s: "let the runtime write the id maps" if n[0] else "keep other processes from tracing init",
-    ops.OP_OPEN_CGROUP: lambda n, s: f"open {s[0]}, to enter that cgroup later",
+    ops.OP_DUMPABLE: lambda n, s: (
+        "let the runtime write the id maps" if n[0] else "keep other processes from tracing init"
+    ),
+    ops.OP_OPEN_CGROUP: lambda n, s: (
+        f"open {s[0]}, to be born in that cgroup" if n[0] else f"open {s[0]}, to enter that cgroup later"
+    ),
     ops.OP_OPEN_NAMESPACE: lambda n, s: f"open the {names(n[0], CLONES)} namespace {s[0]}",
     ops.OP_JOIN_NAMESPACE: lambda n, s: f"join that {names(n[0], CLONES)} namespace",
     ops.OP_JOIN_PROCESS: lambda n, s: f"join the container's namespaces: {names(n[0], CLONES)}",
     ops.OP_UNSHARE: lambda n, s: f"make new namespaces: {names(n[0], CLONES)}",
-    ops.OP_ID_MAPS: lambda n, s: "write the id maps: uids " + "; ".join(words(s[0]).splitlines()) + ", gids " + "; ".join(words(s[1]).splitlines()),
+    ops.OP_ID_MAPS: lambda n, s: (
+        "write the id maps: uids "
+        + "; ".join(words(s[0]).splitlines())
+        + ", gids "
+        + "; ".join(words(s[1]).splitlines())
+    ),
     ops.OP_BECOME: lambda n, s: f"become uid {n[0]}, gid {n[1]} of the user namespace",
     ops.OP_TIME_OFFSETS: lambda n, s: "set the clock offsets: " + "; ".join(words(s[0]).splitlines()),
     ops.OP_FORK: lambda n, s: "go on in a child, inside the new pid or time namespace",
@@ -128,7 +148,9 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_OPEN_TREE: lambda n, s: f"clone the mount at {s[0]}" + (" with what is below it" if n[0] else ""),
     ops.OP_ROOT: lambda n, s: f"attach the root {s[0]}" if n[0] else f"open the root {s[0]}",
     ops.OP_PROC_HANDLE: lambda n, s: "open a private procfs",
-    ops.OP_MOUNT: lambda n, s: f"mount {s[1]} on {s[0]}{attributes(n[0], n[2])}" + (f" with {','.join(map(words, s[3]))}" if s[3] else ""),
+    ops.OP_MOUNT: lambda n, s: (
+        f"mount {s[1]} on {s[0]}{attributes(n[0], n[2])}" + (f" with {','.join(map(words, s[3]))}" if s[3] else "")
+    ),
     ops.OP_BIND: lambda n, s: f"bind {s[1] or 'that mount'} on {s[0]}{attributes(n[1], n[4])}",
     ops.OP_REMOUNT: lambda n, s: f"change the mount at {s[0]}{attributes(n[0])}",
     ops.OP_SYMLINK: lambda n, s: f"link {s[1]} to {s[0]}",
@@ -136,13 +158,17 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_DEVICE_BIND: lambda n, s: f"bind the host's device {s[1]} on {s[0]}",
     ops.OP_MASK: lambda n, s: f"mask {s[0]} if it is there",
     ops.OP_READONLY: lambda n, s: f"make {s[0]} read-only if it is there",
-    ops.OP_CONSOLE: lambda n, s: "open a terminal as standard input, output and error" + (" and bind it on /dev/console" if n[2] else ""),
+    ops.OP_CONSOLE: lambda n, s: (
+        "open a terminal as standard input, output and error" + (" and bind it on /dev/console" if n[2] else "")
+    ),
     ops.OP_HOSTNAME: lambda n, s: f"set the host name to {s[0]}",
     ops.OP_DOMAINNAME: lambda n, s: f"set the domain name to {s[0]}",
     ops.OP_SYSCTL: lambda n, s: f"write {words(s[1])!r} to /proc/{s[0]}",
     ops.OP_HOOKS: lambda n, s: f"run {count(n[0], f'{s[0]} hook')}",
     ops.OP_STATE_DOCUMENT: lambda n, s: "give init the container's state, for its hooks",
-    ops.OP_RUN_HOOK: lambda n, s: f"run the hook {s[0]} in the container's namespaces" + (f", at most {n[0]} s" if n[0] else ""),
+    ops.OP_RUN_HOOK: lambda n, s: (
+        f"run the hook {s[0]} in the container's namespaces" + (f", at most {n[0]} s" if n[0] else "")
+    ),
     ops.OP_PIVOT: lambda n, s: ("pivot_root into the root", "move the root to /", "chroot into the root")[n[0]],
     ops.OP_ENTER_ROOT: lambda n, s: "enter the container's root",
     ops.OP_ROOT_READONLY: lambda n, s: "make the root read-only",
@@ -154,14 +180,22 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_KEYRING: lambda n, s: f"join a new session keyring {s[0]}",
     ops.OP_NO_NEW_PRIVS: lambda n, s: "set no_new_privs",
     ops.OP_BOUNDING: lambda n, s: f"keep in the bounding set: {bits(n[0])}",
-    ops.OP_USER: lambda n, s: f"become uid {n[0]}, gid {n[1]}" + (f", groups {', '.join(map(words, s[0]))}" if s[0] else ""),
-    ops.OP_CAPABILITIES: lambda n, s: f"hold as effective: {bits(n[0])}; permitted: {bits(n[1])}; inheritable: {bits(n[2])}; ambient: {bits(n[3])}",
+    ops.OP_USER: lambda n, s: (
+        f"become uid {n[0]}, gid {n[1]}" + (f", groups {', '.join(map(words, s[0]))}" if s[0] else "")
+    ),
+    ops.OP_CAPABILITIES: lambda n, s: (
+        f"hold as effective: {bits(n[0])}; permitted: {bits(n[1])}; inheritable: {bits(n[2])}; ambient: {bits(n[3])}"
+    ),
     ops.OP_CWD: lambda n, s: f"change directory to {s[0]}",
     ops.OP_PROGRAM: lambda n, s: f"look up {words(s[0][0])}" + ("" if "/" in words(s[0][0]) else f" in {s[2]}"),
     ops.OP_CREATED: lambda n, s: "report that the container is created",
     ops.OP_WAIT_START: lambda n, s: "wait for start",
-    ops.OP_PLACE_DESCRIPTORS: lambda n, s: f"put {count(n[0], 'kept descriptor')} at 3 and on" if n[0] else "leave no descriptor above 2",
-    ops.OP_SECCOMP: lambda n, s: f"load the seccomp filter ({count(len(s[0]) // 8, 'instruction')})" if s[0] else "load the seccomp filter",
+    ops.OP_PLACE_DESCRIPTORS: lambda n, s: (
+        f"put {count(n[0], 'kept descriptor')} at 3 and on" if n[0] else "leave no descriptor above 2"
+    ),
+    ops.OP_SECCOMP: lambda n, s: (
+        f"load the seccomp filter ({count(len(s[0]) // 8, 'instruction')})" if s[0] else "load the seccomp filter"
+    ),
     ops.OP_EXEC: lambda n, s: f"execute {words(s[0])}",
 }
 
@@ -221,7 +255,7 @@ def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> O
     """
     code, _, origin, _, strings = operation
     if code in (ops.OP_PROGRAM, ops.OP_EXEC):
-        first: "Any" = strings[0]
+        first: Any = strings[0]
         return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error)
     if code == ops.OP_RUN_HOOK:
         return hook_failure(operation, error, step, detail)

@@ -48,7 +48,9 @@ def groups(process: "Process", facts: "Facts") -> "list[str] | None":
     return [str(gid) for gid in wanted]
 
 
-def privileges(process: "Process", facts: "Facts", filtered: bool, warnings: "list[tuple[str, str]]") -> "list[ops.Operation]":
+def privileges(
+    process: "Process", facts: "Facts", filtered: bool, warnings: "list[tuple[str, str]]"
+) -> "list[ops.Operation]":
     """The bounding set, the user, the capability sets. CAP_SYS_ADMIN stays for the load of a filter; execve recomputes."""
     sets, refused = caps.masks(process.get("capabilities") or {}, facts["capabilities"])
     if refused:
@@ -59,7 +61,9 @@ def privileges(process: "Process", facts: "Facts", filtered: bool, warnings: "li
     plan = [ops.no_new_privs()] if no_new_privs else []
     plan.append(ops.bounding(sets["bounding"]))
     plan.append(ops.user(user["uid"], user["gid"], groups(process, facts)))
-    plan.append(ops.capabilities(sets["effective"] | extra, sets["permitted"] | extra, sets["inheritable"], sets["ambient"]))
+    plan.append(
+        ops.capabilities(sets["effective"] | extra, sets["permitted"] | extra, sets["inheritable"], sets["ambient"])
+    )
     return plan
 
 
@@ -82,7 +86,9 @@ def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Opera
     env = [*(process.get("env") or ()), *environment]
     path = variable(env, "PATH")
     uid = process["user"]["uid"]
-    return [ops.program(process["args"], env, DEFAULT_PATH if path is None else path, uid, variable(env, "HOME") is None)]
+    return [
+        ops.program(process["args"], env, DEFAULT_PATH if path is None else path, uid, variable(env, "HOME") is None)
+    ]
 
 
 def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":

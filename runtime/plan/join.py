@@ -1,6 +1,7 @@
 """A further program in a running container → operations: `exec`'s counterpart to `create`'s plan. Pure and hot."""
 
 from . import identity, ops
+from .namespaces import open_cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
     score = process.get("oomScoreAdj")
     operations = [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]
     operations.append(ops.dumpable(0))
-    operations += [ops.open_cgroup(path, None) for path in facts["placement"]]
+    forks = bool(join & (CLONE_NEWPID | CLONE_NEWTIME))
+    operations += open_cgroups(facts["placement"], forks and not join & CLONE_NEWUSER, None)
     operations.append(ops.join_process(join))
     if join & CLONE_NEWUSER:
         operations.append(ops.become(0, 0))
-    if join & (CLONE_NEWPID | CLONE_NEWTIME):
+    if forks:
         operations.append(ops.fork())
     if facts["placement"]:
         operations.append(ops.enter_cgroups(None))

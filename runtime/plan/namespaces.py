@@ -8,6 +8,7 @@ from . import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     Spec = dict[str, Any]
@@ -71,6 +72,16 @@ def user_namespace(spec: "Spec", facts: "Facts", origin: str) -> "list[ops.Opera
     ]
 
 
+def open_cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "list[ops.Operation]":
+    """``born``: the container's process can be made inside its v2 cgroup. A new user namespace has no right to that."""
+    plan = []
+    for path in files:
+        directory, _, name = path.rpartition("/")
+        into = born and name == "cgroup.procs"
+        plan.append(ops.open_cgroup(directory if into else path, into, origin))
+    return plan
+
+
 def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     """From the start of init to the process that is in all namespaces and cgroups of the container."""
     listed = kinds(spec)
@@ -80,8 +91,9 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
         plan.append(ops.oom_score_adj(score, "/process/oomScoreAdj"))
     plan.append(ops.dumpable(0))
     origin = "/linux/cgroupsPath" if spec.get("linux", {}).get("cgroupsPath") else None
+    forks = "pid" in listed or "time" in listed
     placement = facts.get("placement") or ()
-    plan += [ops.open_cgroup(path, origin) for path in placement]
+    plan += open_cgroups(placement, forks and "user" not in listed, origin)
     plan += join(listed, not facts["privileged"])
     if "user" in listed:
         at, path = listed["user"]
@@ -92,7 +104,7 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
         plan.append(ops.unshare(flags, "/linux/namespaces"))
     if "time" in new and spec["linux"].get("timeOffsets"):
         plan.append(ops.time_offsets(offsets_text(spec["linux"]["timeOffsets"]), "/linux/timeOffsets"))
-    if "pid" in listed or "time" in listed:
+    if forks:
         plan.append(ops.fork())
     if placement:
         plan.append(ops.enter_cgroups(origin))

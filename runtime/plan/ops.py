@@ -20,7 +20,7 @@ HOST, CONTAINER = 0, 1
 TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("oom_score_adj", ("score",), ()),
     ("dumpable", ("value",), ()),
-    ("open_cgroup", (), ("path",)),
+    ("open_cgroup", ("for_fork",), ("path",)),
     ("open_namespace", ("type", "slot"), ("path",)),
     ("join_namespace", ("type", "slot"), ()),
     ("join_process", ("flags",), ()),
@@ -147,8 +147,9 @@ def dumpable(value: int) -> "Operation":
     return OP_DUMPABLE, CONTAINER, None, (value,), ()
 
 
-def open_cgroup(path: str, origin: str | None) -> "Operation":
-    return OP_OPEN_CGROUP, CONTAINER, origin, (), (path,)
+def open_cgroup(path: str, for_fork: bool, origin: str | None) -> "Operation":
+    """Open a file to write "0" to later, or (``for_fork``) a v2 cgroup's directory, which `fork` places its child in."""
+    return OP_OPEN_CGROUP, CONTAINER, origin, (int(for_fork),), (path,)
 
 
 def open_namespace(kind: int, slot: int, path: str, origin: str) -> "Operation":

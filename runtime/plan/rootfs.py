@@ -38,7 +38,14 @@ def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]
 def container_hooks(hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: int) -> "list[ops.Operation]":
     """One operation for each hook that init itself runs."""
     return [
-        ops.run_hook(h["path"], h.get("args") or [h["path"]], h.get("env") or (), h.get("timeout") or 0, state, f"/hooks/{kind}/{i}")
+        ops.run_hook(
+            h["path"],
+            h.get("args") or [h["path"]],
+            h.get("env") or (),
+            h.get("timeout") or 0,
+            state,
+            f"/hooks/{kind}/{i}",
+        )
         for i, h in enumerate(hooks.get(kind) or ())
     ]
 

@@ -1,14 +1,15 @@
 """What ``linux.seccomp`` asks for, in the kernel's and libseccomp's numbers.
 
 Pure. Owns the meaning of the section: actions with their errno, operators, flags, the splitting of conditions, and
-whether newer system calls get ENOSYS. Does not know system call numbers or BPF: ``runtime.process.seccomp`` compiles.
+whether newer system calls get ENOSYS. Does not know system call numbers: ``runtime.process.seccomp`` compiles.
 
 A normalised profile is ``(default_action, enosys, architectures, groups)``: ``default_action`` is a SECCOMP_RET_*
-value with its errno in the low 16 bits, ``enosys`` asks for the stub of ``csrc/seccomp.c``, ``architectures`` are in
+value with its errno in the low 16 bits, ``enosys`` asks for `enosys_stub`, ``architectures`` are in
 libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, and a condition
 ``(index, op, value, value_two)``; all conditions of a group must hold.
 """
 
+from _struct import pack
 from errno import ENOSYS, EPERM
 
 TYPE_CHECKING = False
@@ -58,6 +59,14 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
 }
 
+# Classic BPF: load a word of struct seccomp_data, jumps, return; offsets of nr and arch.
+LOAD, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_SET, RETURN = 0x20, 0x05, 0x15, 0x25, 0x45, 0x06
+NR, ARCH = 0, 4
+
+# libseccomp's tokens are AUDIT_ARCH_*, but for x32: the kernel presents it as x86_64 with a bit set in the number.
+X86_64, X32, X32_BIT = 0xC000003E, 0x4000003E, 0x40000000
+S390, S390X = 0x16, 0x80000016
+
 
 def filter_flags(profile: "dict[str, Any]") -> int:
     """The flags of seccomp(2) that the profile asks for. Raises InvalidConfig for one that is not supported."""
@@ -86,6 +95,43 @@ def normalise(profile: "dict[str, Any]") -> "Profile":
         for conditions in _alternatives(syscall.get("args") or (), pointer):
             groups.append((action, pointer, syscall["names"], conditions))
     return default_action, enosys, architectures, groups
+
+
+def enosys_stub(tables: "list[tuple[int, int]]") -> bytes:
+    """Instructions for the front of a filter that answer ENOSYS to system calls newer than the profile.
+
+    `tables` are libseccomp's architecture tokens, each with the highest number that the profile names (0: none). A
+    number above it gets ENOSYS, so that libc falls back to an older system call instead of failing with the profile's
+    EPERM; runc does the same, for the machine's own architecture even when it is not listed since 1.2.
+    """
+    sections: dict[int, list[tuple[int, int, int, int]]] = {}
+    for token, highest in tables:
+        if highest:
+            section = sections.setdefault(X86_64 if token == X32 else token, [(LOAD, 0, 0, NR)])
+            section += _table_test(token, highest)
+    program = [(LOAD, 0, 0, ARCH)]
+    for arch, section in sections.items():
+        program += [(JUMP_EQUAL, 0, len(section) + 1, arch), *section, (JUMP, 0, 0, 0)]
+    # Each unconditional jump goes to the end, where the filter begins.
+    last = len(program) - 1
+    return b"".join(
+        pack("=HBBI", code, true, false, last - i if code == JUMP else k)
+        for i, (code, true, false, k) in enumerate(program)
+    )
+
+
+def _table_test(token: int, highest: int) -> "list[tuple[int, int, int, int]]":
+    """With the number loaded: leaves for the filter or returns ENOSYS, or goes on when the number is of another table."""
+    refuse = (RETURN, 0, 0, ACTIONS["SCMP_ACT_ERRNO"] | ENOSYS)
+    test = [(JUMP_GREATER, 0, 1, highest), refuse, (JUMP, 0, 0, 0)]
+    if token in (S390, S390X):
+        # It presents numbers that do not fit its instruction, which are unknown ones, as 0.
+        return [(JUMP_EQUAL, 0, 1, 0), refuse, *test]
+    if token == X32:
+        return [(JUMP_SET, 0, len(test), X32_BIT), *test]
+    if token == X86_64:
+        return [(JUMP_SET, len(test), 0, X32_BIT), *test]
+    return test
 
 
 def _action(name: str, errno: "int | None", pointer: str, errno_property: str) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtime.lifecycle.create import Options, Warn
+    from runtime.plan.ops import Operation
 
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
@@ -107,7 +108,7 @@ def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
     files = tree.placement_files(record["cgroups"])
     for entry in wanted:
         controllers, colon, path = entry.rpartition(":")
-        below = creating.host.absolute(path, "/")
+        below = host.absolute(path, "/")
         names = controllers.split(",") if colon else []
         for index, file in enumerate(files):
             directory, _, name = file.rpartition("/")
@@ -138,7 +139,7 @@ class Joining:
         else:
             self.process = from_config(self.spec, args, options)
         refuse_labels(self.process, options)
-        self.operations: list[join.ops.Operation] = []
+        self.operations: list[Operation] = []
 
     def plan(self) -> None:
         facts = host.read(self.spec, self.record["bundle"])
@@ -164,7 +165,9 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     try:
         descriptors.append(posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
         data = encode.encode(joining.operations)
-        started, socket = spawn.start(data, joining.root, extra=pidfd, root=descriptors[-1], stdio=stdio, kept=joining.kept)
+        started, socket = spawn.start(
+            data, joining.root, extra=pidfd, root=descriptors[-1], stdio=stdio, kept=joining.kept
+        )
     except OSError as error:
         raise system_failure("start the init program", error) from None
     finally:

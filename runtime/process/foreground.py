@@ -1,14 +1,24 @@
 """Waiting for a program in the foreground: signals are passed on, and a terminal's bytes and size. Hot, but for a terminal."""
 
-import posix
 import _signal as signal
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # What is not passed on: what cannot be caught, what is about us, and what a terminal's reader would be stopped by.
-KEPT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS}
+KEPT = {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGCHLD,
+    signal.SIGPIPE,
+    signal.SIGURG,
+    signal.SIGSEGV,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGBUS,
+}
 KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
@@ -23,7 +33,7 @@ class Foreground:
     """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them."""
 
     def __init__(self) -> None:
-        self.waited: "Iterable[int]" = {*FORWARDED, signal.SIGCHLD}
+        self.waited: Iterable[int] = {*FORWARDED, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, self.waited)
 
     def wait(self, pid: int, terminal: int) -> int:

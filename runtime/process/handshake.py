@@ -8,7 +8,7 @@
      ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.explain`
-     ╳ end of file                  │ execve happened, or init died
+     x end of file                  │ execve happened, or init died
 
 Hot.
 """
@@ -68,7 +68,9 @@ class Handshake:
     def _failure(self, report: shim.Report) -> OcirunError:
         from runtime.plan.explain import failure
 
-        return failure(self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start)
+        return failure(
+            self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start
+        )
 
     def _catch_up(self, index: int, perform: "Perform") -> bool:
         created = False

@@ -45,9 +45,10 @@ def id_maps(handshake: "Handshake", operation: "ops.Operation") -> None:
 
 
 def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
-    _, _, origin, (recursive,), (source,) = operation
+    _, _, origin, (recursive,), strings = operation
+    source = str(strings[0])
     try:
-        tree = shim.open_tree(str(source), bool(recursive))
+        tree = shim.open_tree(source, bool(recursive))
     except OSError as error:
         raise system_failure(f"clone the mount at {source}", error, origin) from None
     try:
@@ -57,7 +58,7 @@ def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
 
 
 def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
-    _, _, origin, (resource, soft, hard), _ = operation
+    resource, soft, hard = operation[3]
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
     except OSError as error:

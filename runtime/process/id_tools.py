@@ -26,4 +26,6 @@ def write_map(pid: int, name: str, text: str) -> None:
     child = posix.posix_spawn(path, [tool, str(pid), *text.split()], posix.environ)
     status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
     if status:
-        raise OcirunError(f"{tool} {' '.join(text.split())}: exit status {status}; see /etc/subuid and /etc/subgid", pointer)
+        raise OcirunError(
+            f"{tool} {' '.join(text.split())}: exit status {status}; see /etc/subuid and /etc/subgid", pointer
+        )

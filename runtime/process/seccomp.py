@@ -20,6 +20,7 @@ import marshal
 import posix
 from _blake2 import blake2b
 from _struct import Struct, pack
+from errno import E2BIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _evict(directory: int) -> None:
 
 def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]]":
     """``(program, library identity, warnings)``, always by libseccomp. Raises like `program`."""
-    from runtime.plan.seccomp import normalise
+    from runtime.plan.seccomp import enosys_stub, normalise
     from runtime.shim import ffi, lib
 
     normalised = normalise(profile)
@@ -207,6 +208,10 @@ def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]
     if not _loaded_library:
         _loaded_library.append(_identity(ffi.string(result.library)))
     code = bytes(ffi.buffer(result.program, result.instructions * INSTRUCTION_SIZE))
+    if normalised[1]:
+        code = enosys_stub([(table.token, table.highest) for table in result.table[0 : result.tables]]) + code
+    if len(code) > MAX_INSTRUCTIONS * INSTRUCTION_SIZE:
+        _fail(profile, normalised, names, lib.SECCOMP_STEP_EXPORT, 0, E2BIG, version)
     skipped = dict.fromkeys(name for name, mark in zip(names, unknown, strict=True) if mark)
     warnings = []
     if skipped:
@@ -217,7 +222,7 @@ def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]
 
 def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":
     """The block of csrc/seccomp.h, and the names in its order."""
-    default_action, enosys, architectures, groups = profile
+    default_action, _, architectures, groups = profile
     names: list[str] = []
     conditions = []
     records = []
@@ -225,7 +230,7 @@ def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":
         records.append(pack("=3I", action, len(group_names), len(group_conditions)))
         conditions += [pack("=IIQQ", *condition) for condition in group_conditions]
         names += group_names
-    header = pack("=6I", default_action, enosys, len(architectures), len(conditions), len(groups), len(names))
+    header = pack("=5I4x", default_action, len(architectures), len(conditions), len(groups), len(names))
     # A NUL would end a name early; any other character makes it unknown, which is what such a name is.
     strings = [text.replace("\0", "?") + "\0" for text in architectures + names]
     parts = [header, *conditions, *records, "".join(strings).encode("utf-8", "surrogatepass")]

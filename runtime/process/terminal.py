@@ -25,7 +25,7 @@ class Session:
         self.terminal = terminal
         self.waited = waited
         self.status: int | None = None
-        self.attributes: "list[Any] | None" = None
+        self.attributes: list[Any] | None = None
         self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
 
     def run(self) -> int:
@@ -51,7 +51,16 @@ class Session:
             raw = termios.tcgetattr(0)
         except termios.error:
             return
-        raw[0] &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON)
+        raw[0] &= ~(
+            termios.IGNBRK
+            | termios.BRKINT
+            | termios.PARMRK
+            | termios.ISTRIP
+            | termios.INLCR
+            | termios.IGNCR
+            | termios.ICRNL
+            | termios.IXON
+        )
         raw[1] &= ~termios.OPOST
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
@@ -87,9 +96,7 @@ class Session:
         try:
             data = posix.read(source, CHUNK)
         except OSError as error:
-            if error.errno in (errno.EINTR, errno.EAGAIN):
-                return True
-            return False  # EIO: nobody has the terminal open any more
+            return error.errno == errno.EAGAIN  # EIO: nobody has the terminal open any more
         if data:
             self._write(1 if source == self.terminal else self.terminal, data)
         return bool(data)

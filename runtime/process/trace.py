@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[Report]") -> None:
     """A line an operation: index, op, start_ns and end_ns (CLOCK_MONOTONIC), errno (0: done)."""
     rows = [
-        {"index": r.index, "op": ops.TABLE[operations[r.index][0]][0], "start_ns": r.start, "end_ns": r.end, "errno": r.error}
+        {
+            "index": r.index,
+            "op": ops.TABLE[operations[r.index][0]][0],
+            "start_ns": r.start,
+            "end_ns": r.end,
+            "errno": r.error,
+        }
         for r in reports
     ]
     try:
