@@ -19,12 +19,21 @@ FORBIDDEN = {
 
 # What a module may import when it is loaded: modules that are built into the interpreter, and ours.
 BUILTIN = {
-    "__future__", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "marshal", "posix", "select", "sys",
+    "__future__", "_blake2", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "marshal", "posix", "select", "sys",
     "time", "_thread", "_signal", "termios", "math", "binascii", "_imp",
 }  # fmt: skip
 
 # Modules off the hot path: each says what it needs a larger module for.
-COLD = {"oci_spec/generate.py": "writes _checker.py, by hand and in a test"}
+COLD = {
+    "oci_spec/generate.py": "writes _checker.py, by hand and in a test",
+    "oci_spec/validator.py": "words a failure, with jsonschema",
+    "runtime/commands/validate.py": "a report for a person",
+}
+# A name that the room may have all the same.
+ALLOWED = {
+    ("runtime/plan/explain.py", "posix"): "the system's words for an errno",
+    ("runtime/plan/mounts.py", "runtime.cgroups.layout"): "names of controllers from the facts, pure",
+}
 
 
 def breaches(room: str, names: set[str]) -> Iterator[str]:
@@ -34,10 +43,14 @@ def breaches(room: str, names: set[str]) -> Iterator[str]:
                 yield name
 
 
+def forbidden_imports(room: str, file: str) -> list[str]:
+    return sorted(name for name in breaches(room, imports(file, everywhere=True)) if (file, name) not in ALLOWED)
+
+
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_a_room_does_not_know_what_is_above_it(room: str):
     """No module of the room imports, anywhere in it, what the room must not know."""
-    found = {name: sorted(breaches(room, imports(name, everywhere=True))) for name in python_files(room)}
+    found = {name: forbidden_imports(room, name) for name in python_files(room)}
     assert {name: modules for name, modules in found.items() if modules} == {}
 
 
