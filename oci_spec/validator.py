@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
-from referencing import Registry, Resource
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 SCHEMA = Path(__file__).parent / "schema"
 
@@ -30,6 +31,8 @@ def schemas() -> dict[str, dict[str, Any]]:
 @cache
 def validator(kind: str) -> Any:
     """The validator of "config", "process", "state" or "features"."""
-    resources = [(schema["$id"], Resource.from_contents(schema)) for schema in schemas().values()]
+    # Without $schema: where a reference leads to one, jsonschema goes on with the stock validator, in which 1.0 is an integer.
+    bare = {name: {key: part for key, part in schema.items() if key != "$schema"} for name, schema in schemas().items()}
+    resources = [(schema["$id"], DRAFT202012.create_resource(schema)) for schema in bare.values()]
     registry: Registry[Any] = Registry().with_resources(resources)
-    return _Validator(schemas()[f"{kind}.json"], registry=registry)
+    return _Validator(bare[f"{kind}.json"], registry=registry)
