@@ -4,17 +4,10 @@
  * libseccomp is opened by dlopen, with the prototypes below: it is needed on a cache miss only, and
  * a host without it can run every container that has no profile. Only functions that exist since
  * libseccomp 2.4 are required. Nothing here loads a filter: the program goes to the init process.
- *
- * In front of libseccomp's program stands the stub that runc adds too: a system call that is newer
- * than the profile gets ENOSYS, so that libc falls back to an older one instead of failing with the
- * profile's EPERM.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,8 +20,6 @@
 /* libseccomp's values, from its documented interface. */
 #define SCMP_FLTATR_CTL_OPTIMIZE 8
 #define OPTIMIZE_BINARY_TREE 2
-#define SCMP_ARCH_X32 (EM_X86_64 | __AUDIT_ARCH_LE)
-#define X32_SYSCALL_BIT 0x40000000
 
 /* A binary tree pays from a few dozen rules on; libseccomp <= 2.5.4 mishandles it without rules. */
 #define RULES_FOR_TREE 32
@@ -86,8 +77,6 @@ struct compilation {
 	const struct seccomp_group *groups;
 	const char *architecture_names;
 	const char *names;
-	uint32_t tokens[SECCOMP_MAX_ARCHITECTURES + 1]; /* SCMP_ARCH_*: the listed ones, native first */
-	uint32_t token_count;
 	struct seccomp_result *result;
 	char *unknown;
 };
@@ -174,8 +163,8 @@ static int add_architectures(struct compilation *c)
 {
 	const char *name = c->architecture_names;
 
-	c->tokens[0] = c->library.arch_native();
-	c->token_count = 1;
+	c->result->table[0].token = c->library.arch_native();
+	c->result->tables = 1;
 	for (uint32_t i = 0; i < c->profile->architectures; i++, name = following(name)) {
 		uint32_t token = c->library.arch_resolve_name(name);
 		int error = token ? c->library.arch_add(c->filter, token) : -EINVAL;
@@ -184,7 +173,7 @@ static int add_architectures(struct compilation *c)
 			continue;
 		if (error)
 			return failed(c, SECCOMP_STEP_ARCHITECTURE, i, error);
-		c->tokens[c->token_count++] = token;
+		c->result->table[c->result->tables++].token = token;
 	}
 	return 0;
 }
@@ -230,103 +219,21 @@ static int add_rules(struct compilation *c)
 	return 0;
 }
 
-/* The highest number that the profile names for an architecture, whatever its action; 0: none. */
-static uint32_t highest_number(const struct compilation *c, uint32_t token)
+static void note_highest_numbers(struct compilation *c)
 {
-	const char *name = c->names;
-	int highest = 0;
+	for (uint32_t t = 0; t < c->result->tables; t++) {
+		struct seccomp_table *table = &c->result->table[t];
+		const char *name = c->names;
 
-	for (uint32_t i = 0; i < c->profile->names; i++, name = following(name)) {
-		int number = c->library.resolve_arch(token, name);
+		table->highest = 0;
+		for (uint32_t i = 0; i < c->profile->names; i++, name = following(name)) {
+			int number = c->library.resolve_arch(table->token, name);
 
-		/* Names that the architecture does not have are negative. */
-		if (number > highest)
-			highest = number;
+			/* Names that the architecture does not have are negative. */
+			if (number > (int)table->highest)
+				table->highest = (uint32_t)number;
+		}
 	}
-	return (uint32_t)highest;
-}
-
-/* x32 has its own table of names, but the kernel's filter sees it as x86_64 with a bit set. */
-static uint32_t audit_architecture(uint32_t token)
-{
-	return token == SCMP_ARCH_X32 ? AUDIT_ARCH_X86_64 : token;
-}
-
-#define RET_ENOSYS BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
-/* k is set once the stub's length is known. */
-#define JUMP_TO_FILTER BPF_STMT(BPF_JMP | BPF_JA, 0)
-/* Of sock_filter, at most: s390 has 8; x86_64 and x32, two architectures, share 11. */
-#define STUB_PER_ARCHITECTURE 8
-
-/* Emits the test of one table of system calls; the accumulator holds the number. */
-static size_t emit_table(struct sock_filter *to, uint32_t token, uint32_t highest)
-{
-	const struct sock_filter test[] = {
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
-		RET_ENOSYS,
-		JUMP_TO_FILTER,
-	};
-	/* s390 passes numbers above 255 as 0, for which libseccomp has no name. */
-	const struct sock_filter multiplexed[] = {
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
-		RET_ENOSYS,
-	};
-	size_t count = 0;
-
-	if (token == SCMP_ARCH_X32)
-		to[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_SYSCALL_BIT, 0, 3);
-	if (token == AUDIT_ARCH_X86_64)
-		to[count++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_SYSCALL_BIT, 3, 0);
-	if (token == AUDIT_ARCH_S390 || token == AUDIT_ARCH_S390X) {
-		memcpy(to + count, multiplexed, sizeof(multiplexed));
-		count += sizeof(multiplexed) / sizeof(multiplexed[0]);
-	}
-	memcpy(to + count, test, sizeof(test));
-	return count + sizeof(test) / sizeof(test[0]);
-}
-
-/* Emits everything for the audit architecture of tokens[first]; nothing if an earlier token did. */
-static size_t emit_architecture(const struct compilation *c, uint32_t first, struct sock_filter *to)
-{
-	uint32_t audit = audit_architecture(c->tokens[first]);
-	size_t count = 2;
-
-	for (uint32_t i = 0; i < first; i++) {
-		if (audit_architecture(c->tokens[i]) == audit)
-			return 0;
-	}
-	for (uint32_t i = first; i < c->token_count; i++) {
-		uint32_t highest = audit_architecture(c->tokens[i]) == audit ? highest_number(c, c->tokens[i]) : 0;
-
-		if (highest)
-			count += emit_table(to + count, c->tokens[i], highest);
-	}
-	if (count == 2)
-		return 0;
-	to[count++] = (struct sock_filter)JUMP_TO_FILTER;
-	to[0] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit, 0, (uint8_t)(count - 1));
-	to[1] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	return count;
-}
-
-/*
- * load arch
- * for each audit architecture: if it is another, go on to the next; load nr; for each table of it:
- *   if nr is of the table: above its highest named number return ENOSYS, else go to the filter
- * the filter
- */
-static size_t emit_stub(const struct compilation *c, struct sock_filter *to)
-{
-	size_t count = 1;
-
-	to[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	for (uint32_t i = 0; i < c->token_count; i++)
-		count += emit_architecture(c, i, to + count);
-	for (size_t i = 0; i < count; i++) {
-		if (to[i].code == (BPF_JMP | BPF_JA))
-			to[i].k = (uint32_t)(count - i - 1);
-	}
-	return count;
 }
 
 /* A memfd, since only libseccomp 2.6 can write to memory. */
@@ -350,8 +257,6 @@ static int export_program(struct compilation *c, char *to, size_t space)
 
 static int compile(struct compilation *c)
 {
-	struct sock_filter stub[1 + (SECCOMP_MAX_ARCHITECTURES + 1) * STUB_PER_ARCHITECTURE];
-	size_t length = 0;
 	int error = add_architectures(c);
 
 	if (error)
@@ -362,13 +267,11 @@ static int compile(struct compilation *c)
 	error = add_rules(c);
 	if (error)
 		return error;
-	if (c->profile->enosys)
-		length = emit_stub(c, stub) * sizeof(stub[0]);
-	memcpy(c->result->program, stub, length);
-	error = export_program(c, c->result->program + length, sizeof(c->result->program) - length);
+	note_highest_numbers(c);
+	error = export_program(c, c->result->program, sizeof(c->result->program));
 	if (error < 0)
 		return failed(c, SECCOMP_STEP_EXPORT, 0, error);
-	c->result->instructions = (uint32_t)((length + (size_t)error) / sizeof(stub[0]));
+	c->result->instructions = (uint32_t)error / 8; /* sizeof(struct sock_filter) */
 	return 0;
 }
 

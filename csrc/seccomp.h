@@ -8,15 +8,16 @@
 
 #define SECCOMP_MAX_INSTRUCTIONS 4096 /* the kernel's BPF_MAXINSNS */
 #define SECCOMP_MAX_ARCHITECTURES 32
+#define SECCOMP_MAX_TABLES 33    /* those, and the machine's own */
 #define SECCOMP_MAX_CONDITIONS 6 /* in one group: one for each argument of a system call */
 
 struct seccomp_profile {
 	uint32_t default_action; /* SECCOMP_RET_*, with the errno or trace data in the low 16 bits */
-	uint32_t enosys;         /* 1: answer ENOSYS above the highest number named, for each architecture */
 	uint32_t architectures;
 	uint32_t conditions;
 	uint32_t groups;
-	uint32_t names; /* of all groups */
+	uint32_t names;  /* of all groups */
+	uint32_t unused; /* the conditions are aligned to 8 bytes */
 };
 
 /* All conditions of a group must hold; `op` is libseccomp's enum scmp_compare. */
@@ -44,11 +45,19 @@ enum seccomp_step {
 	SECCOMP_STEP_EXPORT
 };
 
+/* A table of system calls that the filter has. */
+struct seccomp_table {
+	uint32_t token;   /* SCMP_ARCH_* */
+	uint32_t highest; /* number that the profile names, whatever its action; 0: none */
+};
+
 struct seccomp_result {
 	uint32_t step;
 	uint32_t index;
-	uint32_t version[3];   /* of libseccomp */
-	uint32_t api;          /* libseccomp's API level with the running kernel */
+	uint32_t version[3]; /* of libseccomp */
+	uint32_t api;        /* libseccomp's API level with the running kernel */
+	uint32_t tables;
+	struct seccomp_table table[SECCOMP_MAX_TABLES];
 	uint32_t instructions; /* in program */
 	char library[256];     /* path of the file that was loaded */
 	char program[32768];   /* struct sock_filter, as seccomp(2) takes them */

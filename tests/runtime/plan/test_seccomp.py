@@ -1,11 +1,13 @@
 """The meaning of linux.seccomp, without compiling anything."""
 
+from struct import pack
 from typing import Any
 
 import pytest
 
 from runtime.errors import InvalidConfig
-from runtime.plan.seccomp import filter_flags, normalise
+from runtime.plan.seccomp import enosys_stub, filter_flags, normalise
+from tests import bpf
 
 ERRNO, TRACE, ALLOW = 0x00050000, 0x7FF00000, 0x7FFF0000
 
@@ -114,3 +116,40 @@ def test_refused_flag_names_the_property() -> None:
     with pytest.raises(InvalidConfig) as caught:
         filter_flags(profile(flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]))
     assert caught.value.pointer == "/linux/seccomp/flags/1"
+
+
+X86_64, X86, X32, S390X = 0xC000003E, 0x40000003, 0x4000003E, 0x80000016
+ENOSYS = ERRNO | 38
+
+
+@pytest.mark.parametrize(
+    ("arch", "number", "refused"),
+    [
+        (X86_64, 400, False),
+        (X86_64, 401, True),
+        (X86_64, 0x40000000 | 500, False),
+        (X86_64, 0x40000000 | 501, True),
+        (X86_64, 0xFFFFFFFF, True),
+        (X86, 300, False),
+        (X86, 301, True),
+        (X86, 0x40000000, True),
+        (S390X, 0, True),
+        (S390X, 1, False),
+        (S390X, 201, True),
+        (0xC00000B7, 5000, False),
+        (0xC00000F3, 5000, False),
+    ],
+)
+def test_enosys_stub_knows_each_table(arch: int, number: int, refused: bool) -> None:
+    """Above a table's highest number it is ENOSYS; all else, other architectures too, reaches the filter."""
+    tables = [(X86_64, 400), (X86, 300), (X32, 0x40000000 | 500), (0xC00000B7, 0), (S390X, 200)]
+    reached = pack("=HBBI", 6, 0, 0, 1234)
+    program = bpf.decode(enosys_stub(tables) + reached)
+    assert bpf.decide(program, arch, number) == (ENOSYS if refused else 1234)
+
+
+def test_enosys_stub_without_x32_leaves_it_to_the_filter() -> None:
+    """libseccomp refuses x32 where it is not listed, and x86_64 where only x32 has names."""
+    reached = pack("=HBBI", 6, 0, 0, 1234)
+    for table, other in (((X86_64, 400), 0x40000000 | 999), ((X32, 0x40000000 | 400), 999)):
+        assert bpf.decide(bpf.decode(enosys_stub([table]) + reached), X86_64, other) == 1234
