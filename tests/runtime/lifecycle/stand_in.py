@@ -1,0 +1,69 @@
+"""A container without a container: a record on disk, and a real process that plays init's part on a real start channel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtime.lifecycle import state, store
+
+# Accepts on descriptor 0, sends what it was told to, and then ends, or goes on as the user's program would.
+INIT = """
+import os, socket, sys
+listener = socket.socket(fileno=0)
+channel, _ = listener.accept()
+listener.close()
+for message in sys.argv[2:]:
+    channel.send(bytes.fromhex(message))
+channel.close()
+if sys.argv[1] == "run":
+    os.execv("/bin/sleep", ["sleep", "60"])
+"""
+
+
+def record(id: str, **changes: Any) -> dict[str, Any]:
+    """A record as create writes it, of a container without cgroups."""
+    return {
+        "ociVersion": state.VERSION,
+        "id": id,
+        "status": state.CREATED,
+        "pid": 0,
+        "start_time": 0,
+        "bundle": "/bundle",
+        "rootfs": "/bundle/rootfs",
+        "created": "2026-01-02T03:04:05.000000006Z",
+        "annotations": {},
+        "cgroups": [],
+        "hooks": {},
+        "tail": [0, []],
+    } | changes
+
+
+class StandIn:
+    """A created container of this root; ``end()`` must be called."""
+
+    def __init__(self, root: Path, id: str, then: str = "run", *messages: bytes, **changes: Any) -> None:
+        self.root, self.id, self.path = str(root), id, root / id
+        handle = store.reserve(self.root, id)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(f"/proc/self/fd/{handle}/start.sock")
+        listener.listen(1)
+        words = [message.hex() for message in messages]
+        command = [sys.executable, "-I", "-S", "-c", INIT, then, *words]
+        self.process = subprocess.Popen(command, stdin=listener)
+        listener.close()
+        began = state.start_time(self.process.pid)
+        store.write_state(handle, record(id, pid=self.process.pid, start_time=began, **changes))
+        os.close(handle)
+
+    def end(self) -> None:
+        """End the process, if it has not ended, and reap it."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def status(self) -> str:
+        return str(state.query(self.root, self.id)["status"])

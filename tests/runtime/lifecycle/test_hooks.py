@@ -1,0 +1,149 @@
+"""Hooks of the host: what they get, and what their failure is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.errors import OcirunError
+from runtime.lifecycle import hooks
+
+STATE = {"id": "one", "status": "running"}
+
+
+def shell(script: str, **more: Any) -> dict[str, Any]:
+    return {"path": "/bin/sh", "args": ["sh", "-c", script]} | more
+
+
+def failure(hook: dict[str, Any], state: dict[str, Any] = STATE) -> OcirunError:
+    with pytest.raises(OcirunError) as caught:
+        hooks.run([hook], state, "/hooks/poststart")
+    return caught.value
+
+
+def test_state_on_standard_input(tmp_path: Path) -> None:
+    """The whole document, then the end of file."""
+    hooks.run([shell(f"cat > {tmp_path}/in")], STATE, "/hooks/poststart")
+    assert json.loads((tmp_path / "in").read_text()) == STATE
+
+
+@pytest.mark.parametrize("script", ["cat | wc -c > out", "exec <&-", "head -c 10 > out", "true"])
+def test_a_large_state_blocks_nobody(tmp_path: Path, script: str) -> None:
+    """More than a pipe holds is fed to a hook that reads, and to one that does not."""
+    large = STATE | {"annotations": {"a": "x" * 300_000}}
+    hooks.run([shell(f"cd {tmp_path}; {script}")], large, "/hooks/poststart")
+
+
+def test_environment_is_the_hooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly what the config says; nothing of the caller's."""
+    monkeypatch.setenv("SECRET", "1")
+    script = "tr '\\0' '\\n' < /proc/$$/environ | /usr/bin/sort; exit 1"
+    assert str(failure(shell(script))).endswith("exit status 1")
+    assert str(failure(shell(script, env=["E=", "A=b=c", "no-value"]))).endswith("exit status 1: A=b=c E=")
+
+
+def test_args_begin_with_the_name(tmp_path: Path) -> None:
+    """args[0] is what the program is called, not its first argument; without args it is the path."""
+    script = tmp_path / "hook"
+    script.write_text('#!/bin/sh\necho "$#"; exit 1\n')
+    script.chmod(0o755)
+    assert str(failure({"path": str(script)})).endswith(": 0")
+    assert str(failure({"path": str(script), "args": ["name", "a", "b"]})).endswith(": 2")
+
+
+def test_signals_are_as_at_birth() -> None:
+    """No signal is ignored, blocked or caught, whatever our process does (33 and 34 are the C library's own)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        words = str(failure({"path": "/bin/sh", "args": ["sh", "-c", "grep ^Sig /proc/self/status; exit 1"]}))
+    finally:
+        signal.signal(signal.SIGHUP, old)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    fields = words.split()
+    assert int(fields[fields.index("SigBlk:") + 1], 16) == 0
+    assert int(fields[fields.index("SigIgn:") + 1], 16) & ~(3 << 31) == 0
+
+
+def test_no_descriptor_is_inherited() -> None:
+    """Not even one that our caller left open for the container."""
+    end, other = os.pipe()
+    os.set_inheritable(end, True)
+    try:
+        words = str(failure(shell("for fd in /proc/$$/fd/*; do echo ${fd##*/}; done; exit 1")))
+    finally:
+        os.close(end)
+        os.close(other)
+    assert str(end) not in words.rpartition("exit status 1:")[2].split()
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (shell("echo to out; echo to err >&2; exit 3"), "poststart hook /bin/sh: exit status 3: to out to err"),
+        (shell("kill -9 $$"), "poststart hook /bin/sh: killed by signal 9"),
+        ({"path": "/no/such"}, "run poststart hook /no/such: no such file or directory"),
+        ({"path": "/etc/passwd"}, "run poststart hook /etc/passwd: permission denied"),
+    ],
+)
+def test_words_of_a_failure(hook: dict[str, Any], words: str) -> None:
+    """What was run, how it ended and what it said, after the pointer."""
+    error = failure(hook)
+    assert error.pointer == "/hooks/poststart/0"
+    assert str(error) == f"config.json: /hooks/poststart/0: {words}"
+
+
+def test_timeout() -> None:
+    """A hook that is not ready in time is killed."""
+    began = time.monotonic()
+    words = str(failure(shell("echo begun; exec sleep 60", timeout=1)))
+    assert 0.9 < time.monotonic() - began < 20
+    assert words.endswith("not finished after its timeout of 1 s, killed: begun")
+
+
+def test_output_without_end() -> None:
+    """A hook may write as much as it likes; the error quotes the beginning."""
+    words = str(failure(shell("yes | head -c 500000; exit 1")))
+    assert len(words) < 2 * hooks.KEPT_OUTPUT
+
+
+def test_a_daemon_left_behind_is_not_waited_for() -> None:
+    """The hook's own end counts, though its child holds the pipe."""
+    began = time.monotonic()
+    hooks.run([shell("sleep 5 & exit 0")], STATE, "/hooks/poststart")
+    assert time.monotonic() - began < 4
+
+
+def test_order_and_first_failure(tmp_path: Path) -> None:
+    """Hooks run in order and the first failure ends the list."""
+    steps = [shell(f"echo {name} >> {tmp_path}/log; exit {code}") for name, code in (("a", 0), ("b", 1), ("c", 0))]
+    with pytest.raises(OcirunError) as caught:
+        hooks.run(steps, STATE, "/hooks/prestart")
+    assert caught.value.pointer == "/hooks/prestart/1"
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+
+
+def test_run_all_goes_on(tmp_path: Path, warnings: list[str]) -> None:
+    """poststop: a failure is a warning and the rest runs."""
+    steps = [shell(f"echo {name} >> {tmp_path}/log; exit {code}") for name, code in (("a", 1), ("b", 0))]
+    hooks.run_all(steps, STATE, "/hooks/poststop", warnings.append)
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+    assert warnings == ["config.json: /hooks/poststop/0: poststop hook /bin/sh: exit status 1"]
+
+
+def test_nothing_is_left() -> None:
+    """No descriptor and no zombie, after success, failure and timeout."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    hooks.run([shell("cat")], STATE, "/hooks/poststart")
+    failure(shell("exit 1"))
+    failure({"path": "/no/such"})
+    failure(shell("exec sleep 60", timeout=1))
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
