@@ -141,63 +141,61 @@ int op_device_bind(struct context *ctx, const struct plan_op *op)
 
 /* --- masked and read-only paths */
 
-/* An empty, read-only directory, attached to `target`. */
-static int attach_empty(struct context *ctx, int target)
+#define COVER (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
+
+/* A detached, empty, read-only directory. */
+static int make_empty(struct context *ctx)
 {
 	int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return failed(ctx, STEP_FSOPEN);
-	int tree = -1, r = 0;
+	int tree;
 	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		r = failed(ctx, STEP_FSCONFIG);
-	else if ((tree = sys_fsmount(fs, FSMOUNT_CLOEXEC,
-				     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)) < 0)
-		r = failed(ctx, STEP_FSMOUNT);
+		tree = failed(ctx, STEP_FSCONFIG);
+	else if ((tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, COVER | MOUNT_ATTR_NODEV)) < 0)
+		tree = failed(ctx, STEP_FSMOUNT);
 	close(fs);
-	if (r == 0)
-		r = attach(ctx, tree, target);
-	if (r == 0)
-		ctx->mask = tree;
-	else if (tree >= 0)
-		close(tree);
-	return r;
+	return tree;
 }
 
-/* The host's /dev/null, seen to be that (CVE-2025-31133: the container's may be anything). */
-static int open_null(struct context *ctx)
+/* A detached copy of the host's /dev/null, seen to be that (CVE-2025-31133: the container's may be anything). It is
+ * read-only so that the container cannot change the mode of the host's node; writing to the device still works. */
+static int make_null(struct context *ctx)
 {
 	struct stat st;
-	int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return failed(ctx, STEP_OPEN);
-	if (fstat(fd, &st) < 0 || !is_node(&st, S_IFCHR, makedev(1, 3))) {
-		close(fd);
-		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	}
-	ctx->null = fd;
-	return 0;
+	int tree = take_tree(ctx, "/dev/null", false);
+	if (tree < 0)
+		return tree;
+	int r;
+	if (fstat(tree, &st) < 0 || !is_node(&st, S_IFCHR, makedev(1, 3)))
+		r = root_failed(ctx, STEP_VERIFY, -ENODEV);
+	else
+		r = set_attributes(ctx, tree, false, COVER, 0, 0);
+	if (r < 0)
+		close(tree);
+	return r < 0 ? r : tree;
 }
 
+/* The first cover of its kind stays open: later ones are copies of it. */
 static int mask_target(struct context *ctx, int target)
 {
 	struct stat st;
 	if (fstat(target, &st) < 0)
 		return failed(ctx, STEP_STAT);
-	bool directory = S_ISDIR(st.st_mode);
-	if (directory && ctx->mask < 0)
-		return attach_empty(ctx, target);
-	int r = !directory && ctx->null < 0 ? open_null(ctx) : 0;
-	if (r < 0)
-		return r;
-	int tree = clone_mount(ctx, directory ? ctx->mask : ctx->null, false);
+	int *first = S_ISDIR(st.st_mode) ? &ctx->mask : &ctx->null;
+	bool made = *first < 0;
+	int tree = !made ? clone_mount(ctx, *first, false) : S_ISDIR(st.st_mode) ? make_empty(ctx) : make_null(ctx);
 	if (tree < 0)
 		return tree;
-	r = attach(ctx, tree, target);
-	close(tree);
+	int r = attach(ctx, tree, target);
+	if (r == 0 && made)
+		*first = tree;
+	else
+		close(tree);
 	return r;
 }
 

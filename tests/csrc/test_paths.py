@@ -137,6 +137,18 @@ def test_masks_hide_files_and_directories(go: Run, rootfs: Path) -> None:
     assert "ro" in done.at("/one").superblock
 
 
+def test_a_masked_file_does_not_give_the_hosts_null_away(go: Run, rootfs: Path) -> None:
+    """Root in the container can change neither mode nor owner of the node that covers a file, which is the host's."""
+    (rootfs / "file").touch()
+    (rootfs / "second").touch()
+    done = go([ops.mask("/file"), ops.mask("/second")])
+    assert done.failure is None
+    for name in ("/file", "/second"):
+        with pytest.raises(OSError, match="Read-only"):
+            done.path(name).chmod(0o666)
+        assert done.path(name).write_text("anything") == 8
+
+
 def test_a_fake_null_in_the_container_is_not_used(go: Run, rootfs: Path, tmp_path: Path) -> None:
     """CVE-2025-31133: masks come from the host's verified /dev/null, not from the image's."""
     (tmp_path / "writable").write_text("")
