@@ -159,10 +159,10 @@ def test_session_keyring(runtime: Caller) -> None:
     """The container has a session keyring of its own; --no-new-keyring leaves the caller's."""
     bundle = runtime.shell("cat /proc/keys")
     bundle.linux["maskedPaths"] = []
-    id = runtime.new_id()
-    result = runtime.call("run", "--bundle", bundle.save().directory, id).ok()
-    assert f"_ses.{id}" in result.out
-    assert " _ses." not in runtime.run(bundle, "--no-new-keyring").out
+    for flags, expected in (([], True), (["--no-new-keyring"], False)):
+        id = runtime.new_id()
+        out = runtime.call("run", *flags, "--bundle", bundle.save().directory, id).ok().out
+        assert (f"_ses.{id}:" in out) is expected
 
 
 def test_signal_dispositions(runtime: Caller) -> None:
@@ -199,7 +199,7 @@ def test_standard_streams_open_for_the_user(runtime: Caller) -> None:
     )
     os.close(write)
     with open(read) as stream:
-        assert stream.read() == "one\ntwo\n"
+        assert sorted(stream.read().split()) == ["one", "two"]
     assert child.wait(10) == 0
 
 
