@@ -71,7 +71,7 @@ def _skip(text: str) -> int:
 def _depth_exceeded(value: "Any") -> bool:
     """Whether containers nest deeper than the limit, level by level (no recursion)."""
     level = [value]
-    for _ in range(DEPTH_LIMIT + 1):
+    for _ in range(DEPTH_LIMIT):
         inner: list[Any] = []
         for item in level:
             if type(item) is dict:
