@@ -7,7 +7,7 @@ it is known, what to do.
 import errno
 import posix
 
-from runtime.cgroups import devices, tree
+from runtime.cgroups import tree
 from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
@@ -94,6 +94,7 @@ REMEDIES = (
     (errno.ENOENT, "bfq", "the kernel has no BFQ scheduler for any disk: load the module bfq"),
     (errno.ENOENT, "hugetlb", "the kernel has no pages of this size"),
     (errno.ENOENT, "", "this kernel, or the controller's version, has no such file"),
+    (errno.EACCES, "cpuset", "the parent cgroup does not have all of these"),
     (errno.EACCES, "", "a caller that is not root needs a cgroup delegated to it"),
     (errno.EPERM, "devices.", "a parent cgroup forbids the device"),
     (errno.EPERM, "", "a caller that is not root needs a cgroup delegated to it"),
@@ -104,6 +105,7 @@ REMEDIES = (
     (errno.EINVAL, "cpu.rt", "the parent cgroup needs as much realtime runtime"),
     (errno.EINVAL, "cpu.cfs_quota", "a parent cgroup has a lower quota, or it is below 1000 microseconds"),
     (errno.EINVAL, "cpuset", "not a list of cpus or memory nodes that are online"),
+    (errno.ERANGE, "cpuset", "not a list of cpus or memory nodes that are online"),
     (errno.EOPNOTSUPP, "kmem", "kernel memory limits went from Linux in 5.16: remove it"),
 )
 
@@ -177,12 +179,13 @@ def _enable_below(parent: str, names: set[str]) -> str:
 
 def attach(path: str, device_filter: "Filter") -> None:
     """Attach the program to the v2 cgroup, beside those that ancestors have: a device must pass every one (bpf(2))."""
+    from runtime.cgroups.device_program import INSTRUCTION_SIZE
     from runtime.shim import lib
 
     _, program, pointer = device_filter
     directory = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        result = lib.device_filter_attach(directory, program, len(program) // devices.INSTRUCTION_SIZE)
+        result = lib.device_filter_attach(directory, program, len(program) // INSTRUCTION_SIZE)
     finally:
         posix.close(directory)
     if result < 0:

@@ -1,10 +1,9 @@
-"""Device rules: what the last matching rule says, as writes of the v1 devices controller or as an eBPF program for v2.
+"""Device rules: what the last matching rule says, as writes of the v1 devices controller.
 
-Pure. Rules count in order, each for the access bits that it names, over a start where everything is denied. After the
-config's rules come the ones that every container gets, unless the config allows everything.
+Pure. `device_program` says the same for v2. Rules count in order, each for the access bits that it names, over a start
+where everything is denied. After the config's rules come the ones that every container gets, unless the config allows
+everything.
 """
-
-import _struct
 
 from runtime.errors import InvalidConfig
 
@@ -16,14 +15,11 @@ if TYPE_CHECKING:
     # (allow, type "b" or "c", major, minor (None: any), access bits, pointer)
     Rule = tuple[bool, str, int | None, int | None, int, str]
     Key = tuple[str, int | None, int | None]
-    # (opcode, registers, offset or the end to jump to, immediate)
-    Instruction = tuple[int, int, int | str, int]
 
 POINTER = "/linux/resources/devices"
-# BPF_DEVCG_ACC_* and BPF_DEVCG_DEV_* of linux/bpf.h
+# The values of BPF_DEVCG_ACC_* in linux/bpf.h
 MKNOD, READ, WRITE = 1, 2, 4
 ALL = MKNOD | READ | WRITE
-TYPES = {"b": 1, "c": 2}
 
 # null, zero, full, random, urandom, tty, console, ptmx, the ptys and tun; any node may be made, not opened.
 DEFAULTS = (
@@ -92,7 +88,8 @@ def _access(text: str | None) -> int:
     return (MKNOD if "m" in text else 0) | (READ if "r" in text else 0) | (WRITE if "w" in text else 0)
 
 
-def _complete(start: bool, result: "list[Rule]") -> "tuple[bool, list[Rule]]":
+def complete(start: bool, result: "list[Rule]") -> "tuple[bool, list[Rule]]":
+    """What `normal` gave with the default devices' rules behind, unless everything is allowed anyway."""
     if start and not result:
         return start, result
     return start, result + [(True, kind, major, minor, access, POINTER) for kind, major, minor, access in DEFAULTS]
@@ -119,7 +116,7 @@ def writes(rules: "list[dict[str, Any]]") -> "Sequence[tuple[str, str, str]]":
 
 def computed(start: bool, rest: "list[Rule]") -> list[tuple[str, str, str]]:
     """`writes` for rules that `normal` gave."""
-    start, rest = _complete(start, rest)
+    start, rest = complete(start, rest)
     exceptions: dict[Key, tuple[int, str]] = {}
     for rule in rest:
         allow, kind, major, minor, access, pointer = rule
@@ -180,64 +177,3 @@ def _overlap(one: "Key", other: "Key") -> bool:
 
 def _letters(access: int) -> str:
     return "".join(letter for letter, bit in (("r", READ), ("w", WRITE), ("m", MKNOD)) if access & bit)
-
-
-# eBPF (linux/bpf.h): an instruction is opcode, registers (source << 4 | destination), offset, immediate.
-INSTRUCTION_SIZE = 8
-LOAD_WORD, MOVE, EXIT, JUMP = 0x61, 0xB7, 0x95, 0x05
-MOVE_REGISTER, AND, RIGHT_SHIFT = 0xBC, 0x54, 0x74  # on 32 bits
-IF_EQUAL, IF_NOT_EQUAL, IF_ANY = 0x16, 0x56, 0x46  # on 32 bits
-CONTEXT, TYPE, ACCESS, MAJOR, MINOR = 1, 2, 3, 4, 5
-TO_ALLOW, TO_DENY = "allow", "deny"
-
-
-def program(rules: "list[dict[str, Any]]") -> bytes:
-    """The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program; b"" when everything is allowed and none is needed.
-
-    Last rule first: the register ACCESS holds the bits of the request that no later rule has decided. A deny rule that
-    matches one of them ends the program, an allow rule takes its bits away, and none left means allowed.
-    """
-    start, rest = _complete(*normal(rules))
-    if start and all(rule[0] for rule in rest):
-        return b""
-    code: list[Instruction] = [
-        (LOAD_WORD, CONTEXT << 4 | ACCESS, 0, 0),  # access << 16 | type
-        (MOVE_REGISTER, ACCESS << 4 | TYPE, 0, 0),
-        (AND, TYPE, 0, 0xFFFF),
-        (RIGHT_SHIFT, ACCESS, 0, 16),
-        (LOAD_WORD, CONTEXT << 4 | MAJOR, 4, 0),
-        (LOAD_WORD, CONTEXT << 4 | MINOR, 8, 0),
-    ]
-    for rule in reversed(rest):
-        code += _rule(rule)
-    code.append((JUMP, 0, TO_ALLOW if start else TO_DENY, 0))
-    return _assembled(code)
-
-
-def _rule(rule: "Rule") -> "list[Instruction]":
-    allow, kind, major, minor, access, _ = rule
-    body: list[Instruction] = [(AND, ACCESS, 0, ~access), (IF_EQUAL, ACCESS, TO_ALLOW, 0)]
-    if not allow:
-        body = [(IF_ANY, ACCESS, TO_DENY, access)]
-    tests = [(TYPE, TYPES[kind])]
-    tests += [(register, value) for register, value in ((MAJOR, major), (MINOR, minor)) if value is not None]
-    for register, value in reversed(tests):
-        body.insert(0, (IF_NOT_EQUAL, register, len(body), value))
-    return body
-
-
-def _assembled(code: "list[Instruction]") -> bytes:
-    """The instructions with the two ends put behind them. An end that nothing jumps to is left out: the verifier
-    refuses code that cannot be reached."""
-    ends = {}
-    at = len(code)
-    for name, result in ((TO_DENY, 0), (TO_ALLOW, 1)):
-        if any(offset == name for _, _, offset, _ in code):
-            ends[name] = at
-            at += 2
-            code = code + [(MOVE, 0, 0, result), (EXIT, 0, 0, 0)]
-    pieces = []
-    for index, (opcode, registers, offset, value) in enumerate(code):
-        distance = offset if isinstance(offset, int) else ends[offset] - index - 1
-        pieces.append(_struct.pack("<BBhi", opcode, registers, distance, value))
-    return b"".join(pieces)

@@ -3,12 +3,11 @@
 A controller may be v1's or v2's, also on one host (hybrid): each subject is worded for the hierarchy that has it.
 """
 
-from runtime.cgroups import devices, v1, v2
+from runtime.cgroups import devices, v1
 from runtime.errors import InvalidConfig, OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from runtime.cgroups.layout import Place
@@ -18,19 +17,18 @@ if TYPE_CHECKING:
     Write = tuple[int, str, str, str, tuple[()] | tuple[str, str] | None]
     # (index of the place, eBPF instructions, pointer): a device filter for a v2 cgroup
     Filter = tuple[int, bytes, str]
-    Subject = tuple[str, str, str, Callable[[Any], list[Setting]], Callable[[Any], list[Setting]]]
 
-# (section of /linux/resources, v1 controller, v2 controller, its v1 settings, its v2 settings)
-SUBJECTS: "tuple[Subject, ...]" = (
-    ("memory", "memory", "memory", v1.memory, v2.memory),
-    ("cpu", "cpu", "cpu", v1.cpu, v2.cpu),
-    ("cpu", "cpuset", "cpuset", v1.cpuset, v2.cpuset),
-    ("pids", "pids", "pids", v1.pids, v2.pids),
-    ("blockIO", "blkio", "io", v1.block_io, v2.block_io),
-    ("hugepageLimits", "hugetlb", "hugetlb", v1.hugepages, v2.hugepages),
-    ("network", "net_cls", "", v1.network_class, v2.network_class),
-    ("network", "net_prio", "", v1.network_priorities, v2.network_priorities),
-    ("rdma", "rdma", "rdma", v1.rdma, v2.rdma),
+# (section of /linux/resources, the function of `v1` and of `v2` for it, v1 controller, v2 controller)
+SUBJECTS = (
+    ("memory", "memory", "memory", "memory"),
+    ("cpu", "cpu", "cpu", "cpu"),
+    ("cpu", "cpuset", "cpuset", "cpuset"),
+    ("pids", "pids", "pids", "pids"),
+    ("blockIO", "block_io", "blkio", "io"),
+    ("hugepageLimits", "hugepages", "hugetlb", "hugetlb"),
+    ("network", "network_class", "net_cls", ""),
+    ("network", "network_priorities", "net_prio", ""),
+    ("rdma", "rdma", "rdma", "rdma"),
 )
 
 
@@ -66,20 +64,32 @@ def needed(result: "list[Write]", places: "list[Place]") -> dict[str, str]:
     return found
 
 
-def _subject(subject: "Subject", section: "Any", where: dict[str, int], places: "list[Place]") -> "list[Write]":
-    _, name, new, function, for_v2 = subject
-    index = where.get(name)
+def _subject(
+    subject: tuple[str, str, str, str], section: "Any", where: dict[str, int], places: "list[Place]"
+) -> "list[Write]":
+    _, function, name, new = subject
+    index, module = where.get(name), "v1"
     if index is None or places[index][2]["version"] == 2:
         index = where.get(new)
         if index is not None or (places and places[-1][2]["version"] == 2):
-            name, function = new, for_v2
-    settings = function(section)
+            name, module = new, "v2"
+    settings = _settings(module, function, section)
     if index is not None:
         return [(index, *setting) for setting in settings]
     for _, _, pointer, otherwise in settings:
         if otherwise != ():
             raise OcirunError(f"this needs the {name} controller, which no cgroup hierarchy of this host has", pointer)
     return []
+
+
+def _settings(module: str, function: str, section: "Any") -> "list[Setting]":
+    if module == "v1":
+        result: list[Setting] = getattr(v1, function)(section)
+    else:
+        from runtime.cgroups import v2
+
+        result = getattr(v2, function)(section)
+    return result
 
 
 def _devices(
@@ -90,7 +100,9 @@ def _devices(
         return [(index, file, value, place, None) for file, value, place in devices.writes(rules or [])], None
     for index, (_, _, hierarchy) in enumerate(places):
         if hierarchy["version"] == 2:
-            program = devices.program(rules or [])
+            from runtime.cgroups.device_program import program as filter_program
+
+            program = filter_program(rules or [])
             return [], ((index, program, pointer) if program else None)
     if rules and not devices.allows_all(rules):
         raise OcirunError("device rules need the devices controller or cgroup v2, and this host has neither", pointer)

@@ -7,7 +7,7 @@ where nothing is removed, NOT_OURS one that the container never got into. Remova
 never takes what was there before. `make` may change an entry to NOT_OURS: write the intent again with the next state.
 
 A parent that two containers share goes with the last of them. The one that made it, when it finds it in use, marks it
-(an extended attribute); whoever leaves a marked parent tries to remove it. The mark is set before a last try of rmdir,
+and those that it made above (an extended attribute); whoever leaves a marked parent tries to remove it. The mark is set before a last try of rmdir,
 and read after the other's rmdir, so that one of the two sees the other's step.
 
 Does not know resources: `apply` writes those.
@@ -224,10 +224,11 @@ def _remove_parents(leaf: str, made: int) -> None:
     path = leaf.rpartition("/")[0]
     while made > 0 or _marked(path):
         if not _remove_unused(path):
-            if made <= 0:
-                return
-            _mark(path)
-            if not _remove_unused(path):
+            above = path
+            for _ in range(made):
+                _mark(above)
+                above = above.rpartition("/")[0]
+            if made <= 0 or not _remove_unused(path):
                 return
         path, made = path.rpartition("/")[0], made - 1
 
@@ -325,7 +326,7 @@ def _children(path: str) -> list[str]:
             return []
         with posix.scandir(path) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

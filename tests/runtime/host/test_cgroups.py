@@ -1,0 +1,71 @@
+"""The texts of /proc as cgroup facts."""
+
+import pytest
+
+from runtime.host import cgroups
+
+V1_LINE = "32 31 0:29 / /sys/fs/cgroup/{0} rw,relatime shared:9 - cgroup cgroup rw,{1}"
+UNIFIED_LINE = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate"
+V2_LINE = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw"
+ROOT_LINE = "23 1 254:0 / / rw,relatime - ext4 /dev/vda rw"
+
+
+def test_no_cgroup_mount_is_a_mode_of_its_own():
+    """A machine without mounted hierarchies has none, and no error."""
+    assert cgroups.parse(ROOT_LINE, "0::/\n", "") == {"mode": "none", "hierarchies": ()}
+
+
+def test_v1_names_joined_and_named_hierarchies():
+    """A v1 mount is known by its first controller among other options, a named one by its name."""
+    mounts = "\n".join(
+        [ROOT_LINE, V1_LINE.format("cpu,cpuacct", "xattr,cpu,cpuacct"), V1_LINE.format("systemd", "name=systemd")]
+    )
+    facts = cgroups.parse(mounts, "4:cpu,cpuacct:/a/b\n1:name=systemd:/user.slice\n2:memory:/\n", "")
+    assert facts["mode"] == "v1"
+    assert [(one["controllers"], one["mountpoint"], one["own"], one["version"]) for one in facts["hierarchies"]] == [
+        (("cpu", "cpuacct"), "/sys/fs/cgroup/cpu,cpuacct", "/a/b", 1),
+        (("name=systemd",), "/sys/fs/cgroup/systemd", "/user.slice", 1),
+    ]
+
+
+def test_hybrid_puts_the_unified_hierarchy_first():
+    """v1 with a v2 mount below it is hybrid; the v2 hierarchy has what cgroup.controllers says."""
+    mounts = "\n".join([V1_LINE.format("memory", "memory"), UNIFIED_LINE])
+    facts = cgroups.parse(mounts, "4:memory:/m\n0::/u\n", "hugetlb rdma\n")
+    assert facts["mode"] == "hybrid"
+    assert [(one["version"], one["controllers"], one["own"]) for one in facts["hierarchies"]] == [
+        (2, ("hugetlb", "rdma"), "/u"),
+        (1, ("memory",), "/m"),
+    ]
+
+
+def test_a_stray_v1_mount_leaves_a_v2_host_v2():
+    """On a v2 host a v1 hierarchy that somebody mounted elsewhere is not used."""
+    stray = "60 31 0:50 / /run/net_cls rw - cgroup cgroup rw,net_cls"
+    facts = cgroups.parse(f"{stray}\n{V2_LINE}", "3:net_cls:/\n0::/x\n", "memory pids\n")
+    assert facts["mode"] == "v2"
+    assert [one["mountpoint"] for one in facts["hierarchies"]] == ["/sys/fs/cgroup"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_hierarchy_mounted_twice_counts_once(order: int):
+    """The mount below /sys/fs/cgroup is preferred, whatever the order."""
+    bind = "70 1 0:29 /pod /var/lib/x/memory rw - cgroup cgroup rw,memory"
+    lines = [V1_LINE.format("memory", "memory"), bind][::order]
+    facts = cgroups.parse("\n".join(lines), "4:memory:/\n", "")
+    assert [one["mountpoint"] for one in facts["hierarchies"]] == ["/sys/fs/cgroup/memory"]
+
+
+def test_escaped_paths_and_mount_roots_are_read():
+    """mountinfo writes a blank as \\040; the mount's root is field four."""
+    line = "70 1 0:29 /pod\\134x /mnt/a\\040b\\011c rw - cgroup cgroup rw,memory"
+    (one,) = cgroups.parse(line, "4:memory:/pod\n", "")["hierarchies"]
+    assert (one["mountpoint"], one["root"]) == ("/mnt/a b\tc", "/pod\\x")
+
+
+def test_this_machine_is_read():
+    """The caller's own cgroups exist where the facts say, each hierarchy once."""
+    facts = cgroups.read()
+    assert facts["mode"] in ("none", "v1", "hybrid", "v2")
+    mountpoints = [one["mountpoint"] for one in facts["hierarchies"]]
+    assert len(mountpoints) == len(set(mountpoints))
