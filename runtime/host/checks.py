@@ -42,16 +42,16 @@ def rows(spec: "Spec", bundle: str) -> "list[Row]":
     found: list[Row] = []
     rootfs = _absolute(spec.get("root", {}).get("path", ""), bundle)
     if "root" in spec:
-        found += _rootfs(rootfs)
-    found += _mount_sources(spec, bundle)
-    found += _namespace_paths(spec)
+        found += check_rootfs(rootfs)
+    found += check_mount_sources(spec, bundle)
+    found += check_namespace_paths(spec)
     process = spec.get("process")
     if process:
-        found += _ids_mapped(spec, process)
+        found += check_ids_mapped(spec, process)
         if "root" in spec and not any(row[0] == "/root/path" for row in found):
-            found += _program(spec, process, rootfs, bundle)
+            found += check_program(spec, process, rootfs, bundle)
     if "hooks" in spec:
-        found += _hooks(spec["hooks"])
+        found += check_hooks(spec["hooks"])
     return found
 
 
@@ -63,7 +63,7 @@ def _words(error: OSError) -> str:
     return posix.strerror(error.errno or 0).lower()
 
 
-def _rootfs(path: str) -> "Iterator[Row]":
+def check_rootfs(path: str) -> "Iterator[Row]":
     """The root file system is a directory that is there."""
     try:
         if posix.stat(path).st_mode & _S_IFMT != _S_IFDIR:
@@ -72,7 +72,7 @@ def _rootfs(path: str) -> "Iterator[Row]":
         yield "/root/path", "error", f"{path}: {_words(error)}", None, "host:rootfs"
 
 
-def _mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
+def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
     """What is bound is there."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
@@ -84,7 +84,7 @@ def _mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
                 yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
 
 
-def _namespace_paths(spec: "Spec") -> "Iterator[Row]":
+def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
     """A namespace to join is a namespace file of the type that is named."""
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         path = entry.get("path")
@@ -117,7 +117,7 @@ def _not_of_type(path: str, kind: str) -> str:
     return f"a {actual[0] if actual else 'different'} namespace, not a {kind} namespace"
 
 
-def _ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]":
+def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]":
     """The user and groups of the process exist in the container's user namespace, be it new or the caller's own."""
     user = process.get("user", {})
     groups = user.get("additionalGids", ())
@@ -150,7 +150,7 @@ def _runs(spec: "Spec", kind: str, new: bool) -> "list[tuple[int, int]]":
     return [(int(first), int(size)) for first, _, size in map(bytes.split, lines)]
 
 
-def _hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
+def check_hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
     """A hook that is found in the runtime's namespace is an executable file. An earlier one may still make it: warning."""
     for name in (*_EARLY_HOOKS, "poststart", "poststop"):
         for index, hook in enumerate(hooks.get(name, ())):
@@ -164,7 +164,7 @@ def _hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
             yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {words}", None, "host:hook"
 
 
-def _program(spec: "Spec", process: "dict[str, Any]", rootfs: str, bundle: str) -> "Iterator[Row]":
+def check_program(spec: "Spec", process: "dict[str, Any]", rootfs: str, bundle: str) -> "Iterator[Row]":
     """cwd is a directory in the container and args[0] a program, seen through the config's mounts.
 
     What is missing below a mount, or before hooks that could make it, is a warning only. The words are those that

@@ -18,7 +18,22 @@ FITTING = {
     "^MB:[^\\n]*$": "MB:0=1",
     "^CAP_[A-Z_]+$": "CAP_KILL",
 }
-BREAKING = ["", "x", "RLIMIT_", "RLIMIT_core", "XRLIMIT_CORE", "0;1", "cb", "d", "0MB", "2kB", "MB", "2MB ", "mb:0", "CAP_"]
+BREAKING = [
+    "",
+    "x",
+    "RLIMIT_",
+    "RLIMIT_core",
+    "XRLIMIT_CORE",
+    "0;1",
+    "cb",
+    "d",
+    "0MB",
+    "2kB",
+    "MB",
+    "2MB ",
+    "mb:0",
+    "CAP_",
+]
 BREAKING += ["CAP_kill", "CAP_A1", "MB:a\nb", " MB:1", "2PB", "KB"]
 WRONG_TYPES: list[Any] = [None, True, False, 0, -1, 1, 1.0, 1.5, 1e30, 10**30, "", "x", [], [0], [None], {}]
 WRONG_TYPES += [["x"], [[]], [{}], {"a": 0}, {"a": {}}, {"a": "b"}, {"a": []}]

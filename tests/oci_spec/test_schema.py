@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import oci_spec
+from oci_spec import generate_types
 from oci_spec.generate import generate
 from oci_spec.reporting import schema_rows
 from oci_spec.validator import SCHEMA, schemas, validator
@@ -55,10 +56,8 @@ def since(path):
 
     for name in path.split("/")[1:]:
         schema, file = step(schema, file)
-        if name == "*":
-            schema = schema.get("items") or schema["additionalProperties"]
-        else:
-            schema = schema["properties"][name]
+        many = schema.get("items") or schema.get("additionalProperties")
+        schema = many if name == "*" else schema["properties"][name]
         found = max(found, schema.get("x-since", found))
     return found
 
@@ -74,6 +73,11 @@ def test_generated_checkers_are_current():
     """The committed checkers are what the generator makes from the schema."""
     for name, text in generate().items():
         assert (PACKAGE / name).read_text() == text, f"{name}: run python -m oci_spec.generate"
+
+
+def test_generated_types_are_current():
+    """The committed typed dicts are what the generator makes from the schema."""
+    assert (PACKAGE / "types.py").read_text() == generate_types.generate(), "run python -m oci_spec.generate_types"
 
 
 def test_schema_is_packaged():

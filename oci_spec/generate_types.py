@@ -1,0 +1,96 @@
+"""Makes `types.py`, the typed dicts of the spec, from the schema: `python -m oci_spec.generate_types` (a test compares)."""
+
+from oci_spec.generate import RARE, SCHEMA, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HEADER = '''"""The documents as typed dicts, made from schema/*.json by `oci_spec.generate_types`. Not to be edited.
+
+For type checkers only: import it under TYPE_CHECKING. Sections of other platforms are plain dicts.
+"""
+
+# ruff: noqa
+# fmt: off
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, Required, TypedDict
+'''
+SCALARS = {"string": "str", "boolean": "bool", "integer": "int"}
+
+
+class Types:
+    """Collects one class for each object of the schema, the inner ones first."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.known: set[str] = set()
+
+    def reference(self, target: str, file: str) -> str:
+        path, _, name = target.partition("#/$defs/")
+        path = path or file
+        stem = path.removesuffix(".json")
+        if not name and stem in RARE:
+            return "dict[str, Any]"
+        schema = read(path)
+        return self.annotation(schema["$defs"][name] if name else schema, path, camel(name or stem))
+
+    def annotation(self, schema: "dict[str, Any]", file: str, name: str) -> str:
+        """The annotation of a schema; `name` is what its class is called, if it needs one."""
+        if "$ref" in schema:
+            return self.reference(schema["$ref"], file)
+        if "enum" in schema:
+            return f"Literal[{', '.join(map(repr, schema['enum']))}]".replace("'", '"')
+        kind = schema["type"]
+        if kind == "array":
+            return f"list[{self.annotation(schema['items'], file, singular(name))}]"
+        if kind != "object":
+            return SCALARS[kind]
+        if "additionalProperties" in schema:
+            return f"dict[str, {self.annotation(schema['additionalProperties'], file, singular(name))}]"
+        if "properties" not in schema:
+            return "dict[str, Any]"
+        return self.typed_dict(schema, file, name)
+
+    def typed_dict(self, schema: "dict[str, Any]", file: str, name: str) -> str:
+        if name in self.known:
+            return name
+        self.known.add(name)
+        prefix = "" if name == "Config" else name
+        members = {}
+        for member, inner in schema["properties"].items():
+            text = self.annotation(inner, file, prefix + camel(member))
+            members[member] = f"Required[{text}]" if member in schema.get("required", ()) else text
+        self.lines += ["", f'    {name} = TypedDict("{name}", {{']
+        self.lines += [f'        "{member}": {wrapped(text)},' for member, text in members.items()]
+        self.lines.append("    }, total=False)")
+        return name
+
+
+def wrapped(text: str) -> str:
+    """A long list of literals over several lines."""
+    if len(text) < 90:
+        return text
+    return text.replace("[Literal[", "[Literal[\n            ").replace('", ', '",\n            ')
+
+
+def camel(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
+def singular(name: str) -> str:
+    if name.endswith("ies"):
+        return f"{name[:-3]}y"
+    return name.removesuffix("s")
+
+
+def generate() -> str:
+    types = Types()
+    for file in ("config.json", "state.json"):
+        types.annotation(read(file), file, camel(file.removesuffix(".json")))
+    return HEADER + "\n".join(types.lines) + "\n"
+
+
+if __name__ == "__main__":
+    (SCHEMA.parent / "types.py").write_text(generate())

@@ -1,0 +1,90 @@
+"""docs/rules.md: every rule by name, from the docstrings. `python -m tests.oci_spec.rules_page` writes it."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+from runtime.host import checks
+
+PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
+MODULES = {
+    "config": "Config, every platform",
+    "process": "Process",
+    "linux": "Linux",
+    "resources": "Resources",
+    "seccomp": "Seccomp",
+    "rare": "Scheduling, resctrl, NUMA policy, network devices, personality, clocks",
+    "documents": "State and features",
+    "text": "Strings",
+    "advice": "Advice, in `validate` only",
+}
+SCHEMA = {
+    "type": "the value is of another JSON type (an integer has no fraction and no exponent)",
+    "required": "the property is missing",
+    "enum": "the string is not one of those that the spec lists",
+    "pattern": "the string is not of the form that the spec gives",
+    "minimum": "the number is too small",
+    "maximum": "the number is too large",
+    "minItems": "the list has too few items",
+}
+HOST = {
+    "rootfs": checks.check_rootfs,
+    "mount_source": checks.check_mount_sources,
+    "namespace": checks.check_namespace_paths,
+    "ids_mapped": checks.check_ids_mapped,
+    "program": checks.check_program,
+    "cwd": checks.check_program,
+    "hook": checks.check_hooks,
+}
+TOP = """# Rules
+
+The `rule` of a problem that `ocirun validate` shows, and what each asks for. `create` and `run` apply them too, save the
+advice, and refuse a config with an error before anything is made. Made from the sources' docstrings by
+`python -m tests.oci_spec.rules_page`.
+
+| rule | severity | meaning |
+|---|---|---|
+| `json` | error | the text is no JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, nested too deep, too large |
+| `json` | warning | a key is repeated in one object, where only the last one counts |
+| `host:config` | error | the bundle's config.json cannot be read |
+"""
+
+
+def rules(module):
+    """(name, severity, section, requirement) of the rules of a module of oci_spec.rules."""
+    for name, function in vars(importlib.import_module(f"oci_spec.rules.{module}")).items():
+        doc = getattr(function, "__doc__", None) or ""
+        section, _, requirement = doc.partition(": ")
+        if ".md#" in section and function.__module__ == f"oci_spec.rules.{module}":
+            yield name, severity(function), section, " ".join(requirement.split())
+
+
+def severity(function):
+    source = inspect.getsource(function)
+    source += (
+        inspect.getsource(importlib.import_module(function.__module__)._faulty_ranges) if "_faulty" in source else ""
+    )
+    source += '"warning"' if "_unknown(" in source else ""
+    return " or ".join(word for word in ("error", "warning") if f'"{word}"' in source)
+
+
+def page():
+    lines = [TOP]
+    lines += ["## Schema\n", "| rule | severity | meaning |", "|---|---|---|"]
+    lines += [f"| `schema:{keyword}` | error | {meaning} |" for keyword, meaning in SCHEMA.items()]
+    lines += ["\n## The host\n", "| rule | severity | meaning |", "|---|---|---|"]
+    for name, function in HOST.items():
+        lines.append(f"| `host:{name}` | {host_severity(function)} | {' '.join(function.__doc__.split())} |")
+    for module, title in MODULES.items():
+        lines += [f"\n## {title}\n", "| rule | severity | section | requirement |", "|---|---|---|---|"]
+        lines += [f"| `{name}` | {how} | {section} | {text} |" for name, how, section, text in rules(module)]
+    return "\n".join(lines) + "\n"
+
+
+def host_severity(function):
+    return " or ".join(word for word in ("error", "warning") if f'"{word}"' in inspect.getsource(function))
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page())

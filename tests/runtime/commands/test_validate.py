@@ -1,0 +1,121 @@
+"""`ocirun validate`: the report as text and as JSON, and the exit status."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from oci_spec.default import default
+from runtime.commands.validate import validate
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle with the default config and a shell that can be found."""
+    for name in ("bin", "dev", "proc", "sys"):
+        (tmp_path / "rootfs" / name).mkdir(parents=True)
+    (tmp_path / "rootfs/bin/sh").write_text("")
+    (tmp_path / "rootfs/bin/sh").chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps(default(), indent="\t"))
+    return tmp_path
+
+
+def edit(bundle, old, new):
+    file = bundle / "config.json"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def report(path, **options):
+    text, status = validate(str(path), "json", **options)
+    return json.loads(text)["problems"], status
+
+
+def test_good_bundle(bundle):
+    """A good bundle has no problem, by its directory and by its file."""
+    assert report(bundle) == ([], 0)
+    assert report(bundle / "config.json") == ([], 0)
+    assert validate(str(bundle)) == (f"{bundle}/config.json: no problems\n", 0)
+
+
+def test_json_shape(bundle):
+    """A problem has just the documented members."""
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    problems, status = report(bundle)
+    assert status == 1
+    assert list(problems[0]) == ["pointer", "line", "column", "severity", "message", "hint", "rule"]
+    assert problems[0]["pointer"] == "/process/cwd"
+    assert problems[0]["rule"] == "cwd_absolute"
+
+
+def test_text_shows_the_line_with_a_caret(bundle):
+    """The caret stands under the value, whatever the indentation."""
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    text, status = validate(str(bundle))
+    assert status == 1
+    lines = text.splitlines()
+    assert "error: /process/cwd: 'tmp' is not an absolute path [cwd_absolute]" in lines[0]
+    assert lines[1][lines[2].index("^") :].startswith('"tmp"')
+    assert lines[-1].endswith("config.json: 1 error")
+
+
+def test_long_line_is_cut_around_the_caret(bundle):
+    """Of a config on one line only the part around the place is shown."""
+    config = default()
+    config["linux"]["maskedPaths"] = ["relative"]
+    (bundle / "config.json").write_text(json.dumps(config))
+    lines = validate(str(bundle))[0].splitlines()
+    assert len(lines[1]) < 120
+    assert lines[1][lines[2].index("^") :].startswith('"relative"')
+
+
+def test_text_is_safe_for_a_terminal(bundle):
+    """No escape sequence of a config reaches the terminal."""
+    edit(bundle, '"cwd": "/"', '"cwd": "/", "\\u001b[31mred\\u009b": "\\u001b[2J"')
+    edit(bundle, '"hostname": "ocirun"', '"hostname": "\u202eevil"')
+    text, _ = validate(str(bundle))
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_no_host(bundle):
+    """--no-host leaves out what only the host can tell."""
+    edit(bundle, '"rootfs"', '"rootfs/nowhere"')
+    problems, status = report(bundle)
+    assert (problems[0]["pointer"], problems[0]["rule"], status) == ("/root/path", "host:rootfs", 1)
+    assert [p["rule"] for p in report(bundle, no_host=True)[0]] == ["root_path_custom"]
+    assert report(bundle, no_host=True)[1] == 0
+
+
+def test_host_checks_beside_schema_errors(bundle):
+    """A config that the schema refuses is checked against the host all the same."""
+    edit(bundle, '"rootfs"', '"nowhere"')
+    edit(bundle, '"terminal": true', '"terminal": "yes"')
+    assert {"schema:type", "host:rootfs"} <= {p["rule"] for p in report(bundle)[0]}
+
+
+@pytest.mark.parametrize("name", ["missing", "fifo", "empty"])
+def test_unreadable_config_is_one_problem(tmp_path, name):
+    """Without a config to read the report has one error, and never hangs."""
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    problems, status = report(tmp_path / name)
+    assert [(p["rule"], p["severity"]) for p in problems] == [("host:config", "error")]
+    assert status == 1
+
+
+def test_command(bundle, ocirun):
+    """The command prints one document, nothing on standard error, and exits 0, 1 or 2."""
+
+    def call(*arguments):
+        done = subprocess.run([ocirun, "validate", *arguments], capture_output=True, cwd=bundle, timeout=30)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    assert call() == (0, "config.json: no problems\n", "")
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    status, out, err = call("--format=json", str(bundle))
+    assert (status, err, json.loads(out)["problems"][0]["rule"]) == (1, "", "cwd_absolute")
+    assert call("--format", "xml")[0] == 2
+    assert call("--unknown")[0] == 2
+    assert call("a", "b")[0] == 2
