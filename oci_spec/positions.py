@@ -42,6 +42,7 @@ class Positions:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._ends = [at for at, character in enumerate(text) if character == "\n"]
         self.repeated: list[tuple[str, int]] = []
         start = self._skip(0)
         self.root, end = self._value(start, start, "", 0)
@@ -51,7 +52,14 @@ class Positions:
 
     def line_column(self, offset: int) -> "tuple[int, int]":
         """Line and column of an offset, in characters from 1."""
-        return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
+        low, high = 0, len(self._ends)
+        while low < high:  # bisect; the module would be an import
+            middle = (low + high) // 2
+            if self._ends[middle] < offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low + 1, offset - (self._ends[low - 1] if low else -1)
 
     def find(self, pointer: str, key: bool = False) -> "tuple[int, int]":
         """Line and column of the value at a pointer, of its key if asked; for a missing one those of its nearest parent."""

@@ -45,7 +45,8 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     if type(sound) is dict:
         found = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
         found = [restore(row, moved) for row in found] + list(tolerant_rows(value, kind))
-        rows += [row for row in found if not below(row[0], refused)]
+        known = set(refused)
+        rows += [row for row in found if not below(row[0], known)]
     return ordered(located(data, rows) + repeated(data))
 
 
@@ -171,7 +172,7 @@ def crippled(value: "Any", kind: str, refused: "list[str]") -> "Iterator[str]":
             yield pointer.rpartition("/")[0]
 
 
-# Pointers of arrays → the indices that were taken out of them.
+# Pointers of arrays that lost items → the old index of each item that is left.
 Moved = dict[str, list[int]]
 
 
@@ -187,10 +188,10 @@ def prune(value: "Any", refused: "list[str]") -> "tuple[Any, Moved]":
             kept = ((name, inner, f"{pointer}/{escape(name)}") for name, inner in item.items())
             return {name: copy(inner, place) for name, inner, place in kept if place not in gone}
         if type(item) is list:
-            out = [index for index in range(len(item)) if f"{pointer}/{index}" in gone]
-            if out:
-                moved[pointer] = out
-            return [copy(inner, f"{pointer}/{index}") for index, inner in enumerate(item) if index not in out]
+            kept_indices = [index for index in range(len(item)) if f"{pointer}/{index}" not in gone]
+            if len(kept_indices) < len(item):
+                moved[pointer] = kept_indices
+            return [copy(item[index], f"{pointer}/{index}") for index in kept_indices]
         return item
 
     return (None if "" in gone else copy(value, "")), moved
@@ -203,14 +204,13 @@ def restore(row: "Row", moved: Moved) -> "Row":
     place = ""
     for name in row[0].split("/")[1:]:
         if place in moved and name.isdigit():
-            index = int(name)
-            for taken in moved[place]:
-                index += taken <= index
-            name = str(index)
+            name = str(moved[place][int(name)])
         place += f"/{name}"
     return (place, *row[1:])
 
 
-def below(pointer: str, refused: "list[str]") -> bool:
-    """Whether the schema has refused this place already."""
-    return any(pointer == place or pointer.startswith(f"{place}/") for place in refused)
+def below(pointer: str, refused: "set[str]") -> bool:
+    """Whether the schema has refused this place already, or one around it."""
+    while pointer and pointer not in refused:
+        pointer = pointer.rpartition("/")[0]
+    return pointer in refused

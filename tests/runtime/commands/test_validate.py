@@ -119,3 +119,28 @@ def test_command(bundle, ocirun):
     assert call("--format", "xml")[0] == 2
     assert call("--unknown")[0] == 2
     assert call("a", "b")[0] == 2
+
+
+REFUSED = [
+    ('"cwd": "/"', '"cwd": "tmp"'),
+    ('"terminal": true', '"terminal": "yes"'),
+    ('"rootfs"', '"nowhere"'),
+    ('"type": "pid"', '"type": "pid", "path": "/etc/passwd"'),
+    ('"hostname": "ocirun"', '"hostname": "a\\u0000b"'),
+    ('"maskedPaths": [', '"maskedPaths": [,'),
+    ('"sh"', '"no-such-program"'),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), REFUSED, ids=[new for _, new in REFUSED])
+@pytest.mark.usefixtures("needs_root")
+def test_create_refuses_at_the_same_place(bundle, ocirun, tmp_path, old, new):
+    """`create` refuses what `validate` finds, names the same line and pointer, and makes nothing."""
+    edit(bundle, old, new)
+    first = next(p for p in report(bundle)[0] if p["severity"] == "error")
+    command = [ocirun, "--root", tmp_path / "state", "create", "--bundle", bundle, "--console-socket", "none", "box"]
+    done = subprocess.run(command, capture_output=True, timeout=30)
+    assert done.returncode == 1
+    place = f"config.json:{first['line']}: " + (f"{first['pointer']}: " if first["pointer"] else "")
+    assert place + first["message"] in done.stderr.decode()
+    assert not (tmp_path / "state" / "box").exists()
