@@ -37,6 +37,7 @@ SURFACE = {
     "spec": "-b --bundle --rootless -f --file",
     "features": "",
     "plan": "--format",
+    "validate": "--format --no-host",
     "ps": "-f --format",
     "pause": "",
     "resume": "",

@@ -45,7 +45,7 @@ def test_environment_is_the_hooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "1")
     script = "tr '\\0' '\\n' < /proc/$$/environ | /usr/bin/sort; exit 1"
     assert str(failure(shell(script))).endswith("exit status 1")
-    assert str(failure(shell(script, env=["E=", "A=b=c", "no-value"]))).endswith("exit status 1: A=b=c E=")
+    assert str(failure(shell(script, env=["E=", "A=b=c", "no-value"]))).endswith("exit status 1: A=b=c E= no-value")
 
 
 def test_args_begin_with_the_name(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_args_begin_with_the_name(tmp_path: Path) -> None:
 
 
 def test_signals_are_as_at_birth() -> None:
-    """No signal is ignored, blocked or caught, whatever our process does (33 and 34 are the C library's own)."""
+    """No signal is ignored, blocked or caught, whatever our process does."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -68,7 +68,7 @@ def test_signals_are_as_at_birth() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     fields = words.split()
     assert int(fields[fields.index("SigBlk:") + 1], 16) == 0
-    assert int(fields[fields.index("SigIgn:") + 1], 16) & ~(3 << 31) == 0
+    assert int(fields[fields.index("SigIgn:") + 1], 16) == 0
 
 
 def test_no_descriptor_is_inherited() -> None:
