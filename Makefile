@@ -18,13 +18,13 @@ CC ?= gcc
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 # A created container keeps init in memory, so it is built for size, with musl where it is there.
+# Asked when it is needed: `make test` may have installed it just before.
 INIT_CC ?= $(if $(shell command -v musl-gcc 2>/dev/null),musl-gcc,$(CC))
 INIT_CFLAGS ?= -Os -std=gnu11 -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
 INIT_LDFLAGS ?= -static -s -Wl,--gc-sections -Wl,--build-id=none
-ifneq (,$(findstring musl,$(INIT_CC)))
-# The kernel's headers, after musl's own.
-INIT_HEADERS := -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch)
-endif
+# With musl: the kernel's headers, after musl's own.
+KERNEL_HEADERS = -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch)
+INIT_HEADERS = $(if $(findstring musl,$(INIT_CC)),$(KERNEL_HEADERS))
 SHIM_CFLAGS ?= -O2 -std=gnu11 -fPIC $(HARDENING)
 SHIM_LDFLAGS ?= -shared -Wl,-z,relro,-z,now
 
@@ -138,11 +138,13 @@ install: build $(VENV)/.stamp
 
 # --- demo and tests
 
-demo: deps all
+# `all` after `deps`, also with -j.
+demo: deps
+	@$(MAKE) --no-print-directory all
 	@$(VENV)/bin/python conformance/demo.py
 
-test: deps all
-	@mkdir -p build
+test: deps
+	@$(MAKE) --no-print-directory all
 	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(ARGS)
 	@if command -v qemu-system-x86_64 >/dev/null && [ -x conformance/test_kernel.sh ]; then \
 		$(MAKE) --no-print-directory test-kernel; fi
