@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
@@ -137,6 +139,7 @@ def test_containerds_words(runtime: Caller) -> None:
     runtime.call(*log_words, "exec", "--process", process, "--detach", "--pid-file", exec_pid, id).ok()
     assert int(exec_pid.read_text()) > 0
     runtime.call(*log_words, "kill", "--all", id, "9").ok()
+    os.waitpid(int(exec_pid.read_text()), 0)  # a zombie in it would keep the pid namespace, and so init, alive
     runtime.wait_status(id)
     runtime.call(*log_words, "delete", id).ok()
     runtime.call(*log_words, "delete", "--force", id).ok()
@@ -154,6 +157,7 @@ def test_conmons_words(runtime: Caller) -> None:
     process.write_text(json.dumps({**bundle.process, "args": ["echo", "in-exec"]}))
     exec_pid = runtime.directory / "exec.pid"
     runtime.call("exec", "--pid-file", exec_pid, "--process", process, "--detach", id).ok()
+    os.waitpid(int(exec_pid.read_text()), 0)
     runtime.call("kill", id, "15").ok()
     runtime.wait_status(id)
     runtime.call("delete", "--force", id).ok()
@@ -183,8 +187,6 @@ def test_help_of_later_commands(runtime: Caller, verb: str) -> None:
 
 def test_features(runtime: Caller) -> None:
     """features prints the spec's document without any global option."""
-    import subprocess
-
     if runtime.name == "crun":
         pytest.skip("crun: this version has none")
     text = subprocess.run([runtime.program, "features"], capture_output=True, text=True, check=True).stdout
@@ -224,8 +226,6 @@ def test_root_option(runtime: Caller) -> None:
     """--root keeps containers of two roots apart."""
     runtime.create(runtime.bundle(), id="same")
     other = runtime.directory / "other"
-    import subprocess
-
     done = subprocess.run([runtime.program, "--root", other, "state", "same"], capture_output=True, check=False)
     assert done.returncode == 1
     runtime.remove("same")
