@@ -1,0 +1,117 @@
+"""Containers in their cgroups: where they are, what the limits do to them, and that nothing stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.caller import Caller
+from tests.integration.snapshot import cgroup_mounts
+
+pytestmark = pytest.mark.kernel
+
+
+def own_cgroups(text: str) -> dict[str, str]:
+    """{controllers: path} of a /proc/PID/cgroup."""
+    return {line.split(":", 2)[1]: line.split(":", 2)[2] for line in text.splitlines()}
+
+
+def mounted(name: str) -> list[Path]:
+    """Every directory of this path below a mounted hierarchy."""
+    return [path for mount in cgroup_mounts() if (path := mount / name.lstrip("/")).is_dir()]
+
+
+def limited(**resources: object) -> dict[str, object]:
+    return {"linux": {"resources": resources}}
+
+
+def has(controller: str) -> bool:
+    """Whether some hierarchy has the controller."""
+    v1 = any(line.startswith(f"{controller}\t") for line in Path("/proc/cgroups").read_text().splitlines())
+    listed = [mount / "cgroup.controllers" for mount in cgroup_mounts()]
+    v2 = any(controller in path.read_text().split() for path in listed if path.exists())
+    return v2 or (v1 and any(controller in mount.name.split(",") for mount in cgroup_mounts()))
+
+
+@pytest.mark.proves("/linux/cgroupsPath")
+def test_the_process_is_in_its_cgroup_everywhere(runtime: Caller) -> None:
+    """create puts the process below the mount's root in every hierarchy; exec joins it; delete removes all."""
+    bundle = runtime.sleeper({"linux": {"cgroupsPath": f"/{runtime.token}-a"}})
+    id = runtime.launch(bundle)
+    paths = set(own_cgroups(Path(f"/proc/{runtime.pid(id)}/cgroup").read_text()).values())
+    assert paths == {f"/{runtime.token}-a"}
+    assert set(own_cgroups(runtime.exec(id, "cat /proc/self/cgroup").ok().out).values()) == paths
+    assert len(mounted(f"{runtime.token}-a")) == len(cgroup_mounts())
+    runtime.remove(id)
+    assert mounted(f"{runtime.token}-a") == []
+
+
+@pytest.mark.not_on("runc", "crun", reason="ours refuses before anything is made, as the spec allows")
+def test_a_path_out_of_its_place_is_refused(runtime: Caller) -> None:
+    """`..` and the root itself are errors at their place, and nothing is made."""
+    for path in ("/../x", "/"):
+        result = runtime.try_create(runtime.bundle({"linux": {"cgroupsPath": path}})).failed(1)
+        assert "/linux/cgroupsPath" in result.err
+
+
+@pytest.mark.not_on("runc", "crun", reason="they leave parents that they made")
+def test_shared_parents_go_with_the_last_container(runtime: Caller) -> None:
+    """Two containers below one new parent: it stays for the second and goes with it."""
+    ids = [runtime.create(runtime.bundle({"linux": {"cgroupsPath": f"/{runtime.token}-p/{n}"}})) for n in range(2)]
+    runtime.remove(ids[0])
+    assert len(mounted(f"{runtime.token}-p/1")) == len(cgroup_mounts())
+    runtime.remove(ids[1])
+    assert mounted(f"{runtime.token}-p") == []
+
+
+def test_a_parent_that_was_there_stays(runtime: Caller) -> None:
+    """What the manager made is the manager's to remove."""
+    mine = [mount / f"{runtime.token}-m" for mount in cgroup_mounts()]
+    for path in mine:
+        path.mkdir()
+    try:
+        runtime.run(runtime.bundle({"linux": {"cgroupsPath": f"/{runtime.token}-m/x"}})).ok()
+        assert all(path.is_dir() for path in mine)
+        assert mounted(f"{runtime.token}-m/x") == []
+    finally:
+        for path in mine:
+            path.rmdir()
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of our own")
+def test_a_limit_that_the_kernel_refuses_names_its_place(runtime: Caller) -> None:
+    """The pointer in the config, the file and what the system said; nothing is left."""
+    result = runtime.try_create(runtime.bundle(limited(cpu={"cpus": "4000"}))).failed(1)
+    assert "/linux/resources/cpu/cpus" in result.err
+    assert "cpuset.cpus" in result.err
+
+
+@pytest.mark.proves("/mounts/type")
+def test_the_cgroup_mount_shows_the_containers_own(runtime: Caller) -> None:
+    """The limits that the host wrote read the same inside, and nothing there can be written."""
+    if not has("pids"):
+        pytest.skip("no pids controller")
+    script = "cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null; mkdir x pids/x 2>/dev/null || echo no"
+    bundle = runtime.shell(script, limited(pids={"limit": 77}))
+    bundle.linux["namespaces"].append({"type": "cgroup"})
+    assert runtime.run(bundle.save()).ok().out.split() == ["77", "no"]
+
+
+def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
+    """Containers that begin and end at the same time below one new parent."""
+    calls = []
+    for number in range(10):
+        bundle = runtime.bundle({"linux": {"cgroupsPath": f"/{runtime.token}-many/deep/{number}"}})
+        command = runtime.command("run", "--bundle", bundle.directory, runtime.new_id())
+        calls.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ)))
+    said = [call.communicate(timeout=60)[1] for call in calls]
+    assert [(call.returncode, words) for call, words in zip(calls, said, strict=True) if call.returncode] == []
+    if runtime.name == "ocirun":
+        assert mounted(f"{runtime.token}-many") == []
+    else:
+        for path in mounted(f"{runtime.token}-many"):
+            (path / "deep").rmdir()
+            path.rmdir()
