@@ -17,10 +17,11 @@
 int op_cwd(struct context *ctx, const struct plan_op *op)
 {
 	char here[PATH_SIZE];
-	int fd = root_open_target(ctx, text(ctx, op, 0), true);
+	const char *path = text(ctx, op, 0);
+	int fd = op->number[0] ? root_open_target(ctx, path, true) : root_open(ctx, path, O_PATH | O_DIRECTORY);
 	if (fd < 0) {
 		errno = -fd;
-		return failed(ctx, STEP_MKDIR);
+		return failed(ctx, op->number[0] ? STEP_MKDIR : STEP_OPEN);
 	}
 	int r = fchdir(fd) < 0 ? failed(ctx, STEP_CHDIR) : 0;
 	close(fd);
@@ -138,8 +139,8 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 }
 
 /*
- * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener and
- * the caller's `count` descriptors from FD_KEPT, which stand at 3 when the program runs (LISTEN_FDS).
+ * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener (if
+ * there is one: number[1]) and the caller's number[0] descriptors from FD_KEPT, which stand at 3 when the program runs.
  */
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
@@ -150,7 +151,10 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	}
 	if (sys_close_range(last, ~0U, 0) < 0)
 		return failed(ctx, STEP_OPEN);
+	close(FD_PLAN);
 	close(FD_ROOT);
+	if (!op->number[1])
+		close(FD_EXTRA);
 	ctx->root = ctx->proc = ctx->null = ctx->mask = ctx->tree = -1;
 	return 0;
 }

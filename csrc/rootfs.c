@@ -98,14 +98,23 @@ int op_proc_handle(struct context *ctx, const struct plan_op *op)
 	return ctx->proc < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
 }
 
+/* The old root ends up over the new one. Its going must not reach the host's mounts that it is a peer of. */
 static int pivot(struct context *ctx)
 {
+	int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = 0;
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		return failed(ctx, STEP_PIVOT_ROOT);
-	/* The old root lies over the new one at `.`: its going must not reach the host. */
-	if (set_propagation(AT_FDCWD, ".", AT_RECURSIVE, MS_SLAVE) < 0)
-		return failed(ctx, STEP_MOUNT_SETATTR);
-	return umount2(".", MNT_DETACH) < 0 ? failed(ctx, STEP_UMOUNT) : 0;
+		r = failed(ctx, STEP_PIVOT_ROOT);
+	else if (set_propagation(old, "", AT_EMPTY_PATH | AT_RECURSIVE, MS_SLAVE) < 0)
+		r = failed(ctx, STEP_MOUNT_SETATTR);
+	else if (fchdir(old) < 0)
+		r = failed(ctx, STEP_CHDIR);
+	else if (umount2(".", MNT_DETACH) < 0)
+		r = failed(ctx, STEP_UMOUNT);
+	close(old);
+	return r;
 }
 
 /* --no-pivot, for a root on the initial ramfs. What the host mounted stays reachable to a process that may leave a

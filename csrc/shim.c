@@ -38,8 +38,8 @@ static int place_descriptors(const struct shim_spawn *how)
 		if (fd >= 0 && moved[i] < 0)
 			return -errno;
 	}
-	int init = fcntl(how->init, F_DUPFD_CLOEXEC, base);
-	if (init < 0)
+	int init = how->init < 0 ? -1 : fcntl(how->init, F_DUPFD_CLOEXEC, base);
+	if (how->init >= 0 && init < 0)
 		return -errno;
 	/* The caller's are 3 and on, in order: from the top down none is overwritten before it has moved. */
 	for (int i = how->kept_count - 1; i >= 0; i--)
@@ -50,7 +50,9 @@ static int place_descriptors(const struct shim_spawn *how)
 			close(i);
 		else if (dup2(moved[i], i) < 0)
 			return -errno;
-	if (dup2(init, base) < 0)
+	if (init < 0)
+		close(base);
+	else if (dup2(init, base) < 0)
 		return -errno;
 	fcntl(base, F_SETFD, FD_CLOEXEC);
 	return sys_close_range((unsigned)base + 1, ~0U, 0) < 0 ? -errno : base;
@@ -61,16 +63,19 @@ static int place_descriptors(const struct shim_spawn *how)
 static int start_init(void *data)
 {
 	struct spawn_arguments *arguments = data;
-	struct sigaction fallback = {.sa_handler = SIG_DFL};
+	const struct shim_spawn *how = arguments->how;
+	const unsigned long all_default[8] = {0}; /* the kernel's struct sigaction: glibc's call refuses 32 and 33 */
 	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &fallback, NULL);
-	int init = place_descriptors(arguments->how);
+		syscall(SYS_rt_sigaction, i, all_default, NULL, sizeof(uint64_t));
+	int init = place_descriptors(how);
 	if (init >= 0) {
-		sigset_t none;
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
+		uint64_t none = 0;
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
 		char *argv[] = {"ocirun-init", NULL}, *envp[] = {NULL};
-		syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
+		if (how->init < 0)
+			execve(how->path, how->arguments, how->environment);
+		else
+			syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
 		init = -errno;
 	}
 	arguments->error = init;

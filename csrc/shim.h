@@ -4,14 +4,18 @@
  */
 
 struct shim_spawn {
-	int init;	 /* the init program, open for reading or a memfd */
+	int init;	 /* the init program, open for reading or a memfd; -1: `path` instead */
 	int stdio[3];	 /* become 0, 1 and 2 */
 	int fixed[4];	 /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
 	const int *kept; /* become FD_KEPT and on */
 	int kept_count;
+	const char *path; /* a hook: with its arguments and environment, each ended by NULL */
+	char **arguments;
+	char **environment;
 };
 
-/* Starts init as a child: all signals default and unblocked, no descriptor but those above. Returns its pid. */
+/* Starts init or a hook as a child: all signals default and unblocked, no descriptor but those above. Returns its pid.
+ * Not posix_spawn: glibc's leaves the signals that it keeps for itself ignored. */
 int shim_spawn(const struct shim_spawn *how);
 /* A sealed copy of the file at `path`, which nobody can write to (CVE-2019-5736). `directory` serves where the
  * system forbids executable memfds. */

@@ -48,6 +48,20 @@ def spawn(
     return _checked(lib.shim_spawn(how), "init")
 
 
+def spawn_hook(path: str, arguments: "Sequence[str]", environment: "Sequence[str]", input: int, output: int) -> int:
+    """Start the program ``path`` with just these, ``output`` as its standard output and error. Its pid."""
+    texts = [ffi.new("char[]", posix_path(text)) for text in (path, *arguments, *environment)]
+    count = len(arguments) + 1
+    first = ffi.new("char *[]", [*texts[1:count], ffi.NULL])
+    second = ffi.new("char *[]", [*texts[count:], ffi.NULL])
+    how = ffi.new("struct shim_spawn *")
+    how.init = -1
+    how.stdio = [input, output, output]
+    how.fixed = [-1, -1, -1, -1]
+    how.path, how.arguments, how.environment = texts[0], first, second
+    return _checked(lib.shim_spawn(how), path)
+
+
 def program(path: str, directory: str) -> int:
     """A descriptor of a sealed copy of the file ``path``; ``directory`` is where executable memfds are forbidden."""
     return _checked(lib.shim_program(posix_path(path), posix_path(directory)), path)

@@ -31,7 +31,7 @@ def build(
     """
     failed = tree.make(intent, tolerate)
     tree.seed_cpusets(places, intent, {file for _, file, _, _, _ in writes})
-    _enable(places, intent, writes)
+    enable(places, intent, writes)
     write(intent, [one for one in writes if one[0] not in failed or _asked(one)], failed)
     if device_filter and device_filter[0] not in failed:
         try:
@@ -119,7 +119,7 @@ def _explained(tried: str, error: OSError, pointer: str) -> OcirunError:
     return failure
 
 
-def _enable(places: "list[Place]", intent: "Intent", writes: "list[Write]") -> None:
+def enable(places: "list[Place]", intent: "Intent", writes: "list[Write]") -> None:
     """Enable the controllers on the way to the container's v2 cgroup.
 
     On a pure v2 host all of them, as the peers do, so that stats and later updates find them; there, only what a limit

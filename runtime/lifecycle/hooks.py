@@ -12,6 +12,7 @@ import time
 
 from runtime.errors import OcirunError, system_failure
 from runtime.lifecycle.document import dumps
+from runtime.shim import spawn_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ else:
     import _signal
 
 KEPT_OUTPUT = 4096  # bytes of a hook's output that an error may quote
-# glibc keeps 32 and 33 for itself and refuses them in a set.
-_ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))
 
 
 def run(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str) -> None:
@@ -72,26 +71,8 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
 
 
 def _spawn(hook: "Hook", standard_input: int, output: int) -> int:
-    environment = {}
-    for entry in hook.get("env") or ():
-        key, equals, value = entry.partition("=")
-        if equals:
-            environment[key] = value
-    actions: list[tuple[int, ...]] = [
-        (posix.POSIX_SPAWN_DUP2, standard_input, 0),
-        (posix.POSIX_SPAWN_DUP2, output, 1),
-        (posix.POSIX_SPAWN_DUP2, output, 2),
-    ]
-    # What our caller left open for us (--preserve-fds) is for the container, not for its hooks.
-    actions += [(posix.POSIX_SPAWN_CLOSE, number) for number in map(int, posix.listdir("/proc/self/fd")) if number > 2]
-    return posix.posix_spawn(
-        hook["path"],
-        hook.get("args") or [hook["path"]],
-        environment,
-        file_actions=actions,
-        setsigmask=(),
-        setsigdef=_ALL_SIGNALS,
-    )
+    path = hook["path"]
+    return spawn_hook(path, hook.get("args") or [path], hook.get("env") or (), standard_input, output)
 
 
 def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> tuple[bytes, bool]:

@@ -51,7 +51,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
         operations += rootfs.create_hooks(spec)
     operations += rootfs.settings(spec)
     operations += rootfs.enter(spec, options, mounted)
-    options = {**options, "readonly_root": mounted and spec["root"].get("readonly")}
+    options = {**options, "readonly_root": mounted and spec["root"].get("readonly"), "make_cwd": True}
     operations += identity.before(process, facts, options, "user" in listed)
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     operations += identity.program(process, options.get("environment") or ())

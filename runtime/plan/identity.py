@@ -73,12 +73,12 @@ def before(process: "Process", facts: "Facts", options: "Options", in_user_names
     plan = [] if process.get("terminal") else [ops.stdio(user["uid"])]
     if not options.get("no_new_keyring"):
         plan.append(ops.keyring(f"_ses.{options['id']}"))
-    plan.append(ops.cwd(process["cwd"]))
+    plan.append(ops.cwd(process["cwd"], bool(options.get("make_cwd"))))
     if options.get("readonly_root"):
         plan.append(ops.root_readonly())
     plan.append(ops.umask(user.get("umask", DEFAULT_UMASK)))
     plan += limits(process, in_user_namespace and facts["privileged"])
-    plan.append(ops.keep_descriptors(options.get("preserve_fds", 0)))
+    plan.append(ops.keep_descriptors(options.get("preserve_fds", 0), bool(options.get("wait_start"))))
     return plan
 
 

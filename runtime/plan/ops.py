@@ -63,7 +63,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("root_readonly", (), ()),
     ("root_propagation", ("flags",), ()),
     ("stdio", ("uid",), ()),
-    ("keep_descriptors", ("count",), ()),
+    ("keep_descriptors", ("count", "listener"), ()),
     ("rlimit", ("resource", "soft", "hard"), ()),
     ("umask", ("umask",), ()),
     ("keyring", (), ("name",)),
@@ -71,7 +71,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("bounding", ("keep",), ()),
     ("user", ("uid", "gid", "set_groups"), ("groups",)),
     ("capabilities", ("effective", "permitted", "inheritable", "ambient"), ()),
-    ("cwd", (), ("path",)),
+    ("cwd", ("make",), ("path",)),
     ("program", ("uid", "find_home"), ("args", "env", "search_path")),
     ("created", (), ()),
     ("wait_start", (), ()),
@@ -271,9 +271,9 @@ def stdio(uid: int) -> "Operation":
     return OP_STDIO, CONTAINER, None, (uid,), ()
 
 
-def keep_descriptors(count: int) -> "Operation":
-    """Close everything but the standard streams, the channels and the ``count`` preserved descriptors."""
-    return OP_KEEP_DESCRIPTORS, CONTAINER, None, (count,), ()
+def keep_descriptors(count: int, listener: bool) -> "Operation":
+    """Close all but the standard streams, the channel, the ``count`` preserved ones and (``listener``) start's socket."""
+    return OP_KEEP_DESCRIPTORS, CONTAINER, None, (count, int(listener)), ()
 
 
 def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> "Operation":
@@ -306,8 +306,9 @@ def capabilities(effective: int, permitted: int, inheritable: int, ambient: int)
     return OP_CAPABILITIES, CONTAINER, "/process/capabilities", (effective, permitted, inheritable, ambient), ()
 
 
-def cwd(path: str) -> "Operation":
-    return OP_CWD, CONTAINER, "/process/cwd", (), (path,)
+def cwd(path: str, make: bool) -> "Operation":
+    """Change to the working directory; ``make``: and make it where it is missing."""
+    return OP_CWD, CONTAINER, "/process/cwd", (int(make),), (path,)
 
 
 def program(args: "Sequence[str]", env: "Sequence[str]", search_path: str, uid: int, find_home: bool) -> "Operation":
