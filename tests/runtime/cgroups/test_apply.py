@@ -197,6 +197,30 @@ def test_a_refused_limit_says_where_and_why(places: Places, given: dict[str, Any
             tree.write(str(control), b"-hugetlb")
 
 
+def test_a_parent_with_processes_cannot_have_the_controller(places: Places, sleeper: Callable[..., Any]):
+    """v2 enables no controller below a cgroup with processes: the error names it and says what to do."""
+    at = [place for place in places("parent/box") if place[2]["version"] == 2]
+    if not at or not at[0][2]["controllers"]:
+        pytest.skip("no v2 controller")
+    control = f"{at[0][2]['mountpoint']}/cgroup.subtree_control"
+    before = tree.read(control).split()
+    wanted = at[0][2]["controllers"][-1]
+    intent = tree.survey(at)
+    tree.make(intent)
+    parent = str(Path(at[0][0]).parent)
+    process = sleeper([[parent, 1, 2]])
+    try:
+        with pytest.raises(OcirunError, match=f"cannot have the {wanted} controller.*busy; that cgroup has") as caught:
+            apply.enable(places("parent/box"), intent, [(0, f"{wanted}.max", "1", "/linux/resources/unified", None)])
+        assert caught.value.pointer == "/linux/resources/unified"
+    finally:
+        process.kill()
+        process.wait()
+        tree.remove(intent)
+        for name in set(tree.read(control).split()) - set(before):
+            tree.write(control, b"-" + name)
+
+
 def test_a_limit_that_cannot_be_placed_is_not_tolerated(places: Places):
     """Rootless: an unwritable hierarchy is left out with a warning, but a limit in it is an error at its place."""
     failed = {0: OcirunError("make cgroup /x: permission denied", errno=errno.EACCES)}
