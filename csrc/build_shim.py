@@ -1,7 +1,8 @@
 """Writes the C source of `runtime/_shim`, the only door from Python to C, by cffi in API mode.
 
-The declarations are the project's own headers, read verbatim: C and Python see one text. What cffi cannot parse and Python does not need (includes, guards, defines without a
-number) is left out here. The Makefile compiles the result with its own flags.
+The declarations are the project's own headers, read verbatim: C and Python see one text. What
+cffi cannot parse and Python does not need (includes, guards, defines without a number) is left
+out here. The Makefile compiles the result with its own flags.
 
 Usage: build_shim.py OUTPUT.c
 """

@@ -29,7 +29,8 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 def pip(python: str | Path, *arguments: str | Path, **environment: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-script-location", "--root-user-action=ignore")
-    run(python, "-m", "pip", "install", *quiet, *arguments, **environment)
+    # This environment's pip, for that interpreter: Debian's own comes without one.
+    run(sys.executable, "-m", "pip", "--python", python, "install", *quiet, *arguments, **environment)
 
 
 @pytest.fixture(scope="module")
