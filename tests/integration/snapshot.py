@@ -104,10 +104,12 @@ def mounts(token: str) -> set[str]:
 
 
 def files(*directories: Path) -> set[str]:
+    """Every path below the directories, but for the cache of compiled seccomp profiles, which is to stay."""
     found = set()
     for top in directories:
         for directory, names, leaves in os.walk(top):
-            found.update(os.path.join(directory, name) for name in names + leaves)
+            paths = [os.path.join(directory, name) for name in names + leaves]
+            found.update(path for path in paths if "/.seccomp" not in path)
     return found
 
 

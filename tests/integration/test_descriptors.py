@@ -92,7 +92,12 @@ def test_notify_socket(runtime: Caller) -> None:
         id = runtime.create(runtime.sleeper(), env=env)
         pid = runtime.pid(id)
         start = subprocess.Popen(runtime.command("start", id), stdin=subprocess.DEVNULL, env={**os.environ, **env})
-        variable = wait_for(lambda: variables(pid).get("NOTIFY_SOCKET"), "NOTIFY_SOCKET in the container")
+        try:
+            variable = wait_for(lambda: variables(pid).get("NOTIFY_SOCKET"), "NOTIFY_SOCKET in the container")
+        except AssertionError:
+            start.kill()
+            start.wait()
+            raise
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container:
             container.sendto(b"READY=1\n", f"/proc/{pid}/root{variable}")
         assert b"READY=1" in caller.recv(4096)
