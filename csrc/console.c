@@ -71,7 +71,8 @@ int op_console(struct context *ctx, const struct plan_op *op)
 	if (master < 0)
 		return master;
 	int unlock = 0;
-	int terminal = ioctl(master, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int terminal =
+		ioctl(master, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int r = terminal < 0 ? failed(ctx, STEP_PTY) : take_terminal(ctx, op, terminal);
 	if (r == 0)
 		r = report(ctx, REPORT_CONSOLE, 0, master);
@@ -81,7 +82,10 @@ int op_console(struct context *ctx, const struct plan_op *op)
 	return r;
 }
 
-static bool is_null(const struct stat *st) { return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3); }
+static bool is_null(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
 
 /* The host's /dev/null is a descriptor of a host file system: replaced by the container's, if that is one. */
 static void replace_null(struct context *ctx, int fd)
@@ -104,8 +108,8 @@ int op_stdio(struct context *ctx, const struct plan_op *op)
 			continue;
 		if (is_null(&st)) {
 			replace_null(ctx, fd);
-		} else if (st.st_uid != (uid_t)op->number[0] && fchown(fd, (uid_t)op->number[0], (gid_t)-1) < 0 && errno != EPERM &&
-			   errno != EINVAL && errno != EROFS) {
+		} else if (st.st_uid != (uid_t)op->number[0] && fchown(fd, (uid_t)op->number[0], (gid_t)-1) < 0 &&
+			   errno != EPERM && errno != EINVAL && errno != EROFS) {
 			return failed(ctx, STEP_CHOWN);
 		}
 	}

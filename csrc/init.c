@@ -76,12 +76,16 @@ static int64_t now(void)
 }
 
 /* A pid 1 without handlers ignores SIGTERM and the like, but a container that waits for `start` must be killable. */
-static void end_by_signal(int signal) { _exit(128 + signal); }
+static void end_by_signal(int signal)
+{
+	_exit(128 + signal);
+}
 
 static void install_handlers(void)
 {
 	struct sigaction action = {.sa_handler = end_by_signal};
-	static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGABRT, SIGPIPE, SIGXCPU, SIGXFSZ};
+	static const int ending[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+				     SIGALRM, SIGABRT, SIGPIPE, SIGXCPU, SIGXFSZ};
 	for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
 		sigaction(ending[i], &action, NULL);
 }

@@ -16,11 +16,11 @@ struct context {
 	const struct plan_header *plan;
 	const struct plan_op *ops;
 	const char *base; /* of the plan: what plan_string offsets count from */
-	uint32_t index;	  /* of the operation that runs */
+	uint32_t index;   /* of the operation that runs */
 	enum plan_step step;
 	int64_t detail; /* goes to the parent with a failure */
-	int channel;	/* to the parent until `created`, to `start` after it */
-	int unified; /* directory of the v2 cgroup to be born in */
+	int channel;    /* to the parent until `created`, to `start` after it */
+	int unified;    /* directory of the v2 cgroup to be born in */
 	int cgroup[MAX_CGROUPS];
 	uint32_t cgroups;
 	int namespace[MAX_NAMESPACES];

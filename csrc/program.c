@@ -56,8 +56,8 @@ static const char *find_home(uint64_t uid)
 				field[count++] = p + 1;
 			}
 		char *stop;
-		if (count >= 6 && strtoull(field[2], &stop, 10) == uid && stop > field[2] && *stop == '\0' && strlen(field[5]) < PATH_SIZE &&
-		    field[5][0] == '/') {
+		if (count >= 6 && strtoull(field[2], &stop, 10) == uid && stop > field[2] && *stop == '\0' &&
+		    strlen(field[5]) < PATH_SIZE && field[5][0] == '/') {
 			strcpy(home + 5, field[5]);
 			break;
 		}

@@ -90,7 +90,8 @@ int op_proc_handle(struct context *ctx, const struct plan_op *op)
 	int fd = op->number[0] ? -1 : sys_fsopen("proc", FSOPEN_CLOEXEC);
 	if (fd >= 0) {
 		if (sys_fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-			ctx->proc = sys_fsmount(fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+			ctx->proc = sys_fsmount(fd, FSMOUNT_CLOEXEC,
+						MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 		close(fd);
 	}
 	if (ctx->proc < 0)
@@ -165,7 +166,8 @@ int op_root_readonly(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-	return sys_mount_setattr(ctx->root, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+	return sys_mount_setattr(ctx->root, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ? failed(ctx, STEP_MOUNT_SETATTR)
+										       : 0;
 }
 
 int op_root_propagation(struct context *ctx, const struct plan_op *op)

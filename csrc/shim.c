@@ -128,7 +128,8 @@ static int unlinked_file(const char *directory)
 static int seal(int fd, int memfd)
 {
 	if (memfd)
-		return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : fd;
+		return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno
+													    : fd;
 	char path[32];
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	int readable = open(path, O_RDONLY | O_CLOEXEC);
@@ -209,7 +210,10 @@ static int connect_to(const char *path, int type)
 	return r;
 }
 
-int shim_connect(const char *path) { return connect_to(path, SOCK_SEQPACKET); }
+int shim_connect(const char *path)
+{
+	return connect_to(path, SOCK_SEQPACKET);
+}
 
 int shim_receive(int socket, struct report *report, int *pid, int *fd)
 {
@@ -218,7 +222,8 @@ int shim_receive(int socket, struct report *report, int *pid, int *fd)
 		char space[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	struct iovec part = {.iov_base = report, .iov_len = sizeof *report};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	ssize_t n;
 	*pid = 0;
 	*fd = -1;

@@ -4,9 +4,9 @@
  */
 
 struct shim_spawn {
-	int init;	 /* the init program, open for reading or a memfd; -1: `path` instead */
-	int stdio[3];	 /* become 0, 1 and 2 */
-	int fixed[4];	 /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
+	int init;        /* the init program, open for reading or a memfd; -1: `path` instead */
+	int stdio[3];    /* become 0, 1 and 2 */
+	int fixed[4];    /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
 	const int *kept; /* become FD_KEPT and on */
 	int kept_count;
 	const char *path; /* a hook: with its arguments and environment, each ended by NULL */
@@ -24,7 +24,8 @@ int shim_program(const char *path, const char *directory);
 int shim_socketpair(int ends[2]);
 int shim_listen(const char *path);
 int shim_connect(const char *path);
-/* Receives one report: 0 is end of file, 1 a report. `pid` is the sender's, `fd` a descriptor that came with it or -1. */
+/* Receives one report: 0 is end of file, 1 a report. `pid` is the sender's, `fd` a descriptor that came with it or -1.
+ */
 int shim_receive(int socket, struct report *report, int *pid, int *fd);
 int shim_reply(int socket, int kind, uint32_t length, int fd);
 /* Sends `name` and one descriptor to the AF_UNIX stream socket at `path`. */

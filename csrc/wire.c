@@ -25,7 +25,8 @@ int wire_check(const void *data, size_t size)
 	const struct plan_header *plan = data;
 	if (size < sizeof *plan || size > PLAN_MAX_SIZE || plan->size != size)
 		return -EINVAL;
-	if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->count == 0 || plan->count > PLAN_MAX_OPS)
+	if (plan->magic != PLAN_MAGIC || plan->version != PLAN_VERSION || plan->count == 0 ||
+	    plan->count > PLAN_MAX_OPS)
 		return -EINVAL;
 	if (sizeof *plan + (uint64_t)plan->count * sizeof(struct plan_op) > size)
 		return -EINVAL;
@@ -62,7 +63,10 @@ int wire_load(struct context *ctx, int fd)
 	return 0;
 }
 
-bool has_text(const struct plan_op *op, int i) { return op->string[i].offset != 0; }
+bool has_text(const struct plan_op *op, int i)
+{
+	return op->string[i].offset != 0;
+}
 
 const char *text(const struct context *ctx, const struct plan_op *op, int i)
 {
@@ -122,7 +126,8 @@ static int send_report(struct context *ctx, struct report *record, int fd)
 
 int report(struct context *ctx, enum report_kind kind, int error, int fd)
 {
-	struct report record = {.kind = kind, .index = ctx->index, .error = error, .step = ctx->step, .start = ctx->detail};
+	struct report record = {
+		.kind = kind, .index = ctx->index, .error = error, .step = ctx->step, .start = ctx->detail};
 	return send_report(ctx, &record, fd);
 }
 
@@ -159,7 +164,8 @@ int await_reply(struct context *ctx)
 			char space[CMSG_SPACE(sizeof(int))];
 		} control;
 		struct iovec part = {.iov_base = &reply, .iov_len = sizeof reply};
-		struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+		struct msghdr message = {
+			.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 		ssize_t n = recvmsg(ctx->channel, &message, MSG_CMSG_CLOEXEC);
 		if (n < 0 && errno == EINTR)
 			continue;

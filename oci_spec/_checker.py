@@ -288,7 +288,7 @@ linux = {
     },
     "cgroupsPath": str,
     "resources": resources,
-    "rootfsPropagation": {"private", "shared", "slave", "unbindable"},
+    "rootfsPropagation": {"private", "shared", "slave", "unbindable", "rprivate", "rshared", "rslave", "runbindable"},
     "seccomp": seccomp,
     "sysctl": string_map,
     "maskedPaths": strings,

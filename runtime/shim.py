@@ -2,7 +2,14 @@
 
 import posix
 
-from runtime._shim import ffi, lib
+try:
+    from runtime._shim import ffi, lib
+except ModuleNotFoundError:
+    # cffi's backend lies where only site looks: slow, but correct.
+    import site
+
+    site.main()
+    from runtime._shim import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -49,6 +49,6 @@ def main(call: "Call") -> int:
     for key in ("process", "console_socket", "pid_file", "pidfd_socket"):
         if options.get(key) not in (None, "", "-"):
             options[key] = absolute(options[key])
-    from runtime.process.exec import exec_process
+    from runtime.lifecycle.exec import exec_process
 
     return exec_process(call.root, id, args, options, call.warn)

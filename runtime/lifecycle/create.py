@@ -286,7 +286,7 @@ def publish(making: Making) -> None:
     assert handshake is not None
     options = making.options
     if options.get("trace"):
-        from runtime.process.trace import write
+        from runtime.lifecycle.trace import write
 
         write(options["trace"], making.operations, handshake.trace)
     if options.get("pid_file"):

@@ -4,7 +4,7 @@ Pure: nothing here asks the system. The order of `plan` reads as the table of co
 the modules beside it have a subject each. Hot: imports only these.
 """
 
-from . import identity, namespaces, ops, rootfs
+from . import identity, namespaces, ops, properties, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     The spec has passed oci_spec's check.
     """
     warnings: Warnings = []
+    properties.check(spec, warnings)
     listed = namespaces.kinds(spec)
     mounted = "mount" in listed
     process = spec["process"]

@@ -1,6 +1,6 @@
 """A further program in a running container → operations: `exec`'s counterpart to `create`'s plan. Pure and hot."""
 
-from . import identity, ops
+from . import identity, ops, properties
 from .namespaces import open_cgroups
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
     bits of the namespaces that differ from the caller's). ``options``: as for `create`'s plan.
     """
     warnings: Warnings = []
+    properties.process(process, warnings)
     join: int = facts["join"]
     score = process.get("oomScoreAdj")
     operations = [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]

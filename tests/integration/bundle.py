@@ -17,7 +17,6 @@ Config = dict[str, Any]
 
 BUSYBOX = Path("/usr/bin/busybox")
 DEBIAN_SUITE = "bookworm"
-DEBIAN_MIRROR = "http://deb.debian.org/debian"
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/sbin:/bin/false\nada:x:1000:1000::/home/ada:/bin/sh\n"
 GROUP = "root:x:0:\ndaemon:x:1:\ntty:x:5:\nada:x:1000:\nstaff:x:50:ada\n"
@@ -101,7 +100,7 @@ def debian_rootfs() -> Path:
         return target
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    command = ["debootstrap", "--variant=minbase", DEBIAN_SUITE, str(partial), DEBIAN_MIRROR]
+    command = ["debootstrap", "--variant=minbase", DEBIAN_SUITE, str(partial)]
     try:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=900)
         try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
 MAX_ID = (1 << 32) - 2
+LABELS = (("process_label", "selinuxLabel"), ("apparmor", "apparmorProfile"))
 CAP_SETS = ("bounding", "effective", "permitted")
 
 
@@ -97,12 +98,6 @@ def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
     return result
 
 
-def refuse_labels(process: "dict[str, Any]", options: "Options") -> None:
-    for option, key in (("process_label", "selinuxLabel"), ("apparmor", "apparmorProfile")):
-        if options.get(option) or process.get(key):
-            raise InvalidConfig(f"{key} is not supported by this version", f"/process/{key}")
-
-
 def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
     """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
     files = tree.placement_files(record["cgroups"])
@@ -138,7 +133,9 @@ class Joining:
             self.process = from_file(options["process"], options, warn)
         else:
             self.process = from_config(self.spec, args, options)
-        refuse_labels(self.process, options)
+        for option, key in LABELS:
+            if options.get(option):
+                self.process[key] = options[option]
         self.operations: list[Operation] = []
 
     def plan(self) -> None:
