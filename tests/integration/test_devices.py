@@ -30,7 +30,7 @@ def test_symlinks(runtime: Caller) -> None:
 @pytest.fixture(scope="module")
 def extra() -> tuple[int, int]:
     """Numbers of a character device that is not among the defaults and that anybody may open."""
-    for path in ("/dev/fuse", "/dev/loop-control", "/dev/net/tun"):
+    for path in ("/dev/fuse", "/dev/loop-control", "/dev/net/tun", "/dev/tty1"):
         try:
             os.close(os.open(path, os.O_RDWR))
         except OSError:
@@ -77,6 +77,7 @@ def test_default_device_that_exists(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out == "1,3\n"
 
 
+@pytest.mark.kernel
 def test_denied_device(runtime: Caller, extra: tuple[int, int]) -> None:
     """A device that no rule allows cannot be opened, though its node can be made."""
     caps = ["CAP_MKNOD", "CAP_DAC_OVERRIDE"]
@@ -87,6 +88,7 @@ def test_denied_device(runtime: Caller, extra: tuple[int, int]) -> None:
     assert runtime.run(bundle).ok().out == "made\nnot permitted\n"
 
 
+@pytest.mark.kernel
 def test_allowed_device(runtime: Caller, extra: tuple[int, int]) -> None:
     """A rule of the config opens a device, only with the access that it names."""
     bundle = runtime.shell("(exec 3</dev/x && echo read); (exec 3>/dev/x) 2>&1 | grep -o 'not permitted'")
