@@ -41,8 +41,8 @@ class Making:
         self.options = options
         self.warn = warn
         self.bundle: str = options["bundle"]
-        self.kept = kept_descriptors(options.get("preserve_fds", 0))
-        self.data = read_config(options.get("config") or f"{self.bundle}/config.json")
+        self.kept = kept_descriptors(options)
+        self.data = options.get("config_data") or read_config(options.get("config") or f"{self.bundle}/config.json")
         self.spec = checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
         self.record: dict[str, Any] = {}
@@ -59,10 +59,18 @@ class Making:
         return process
 
 
-def kept_descriptors(preserve: int) -> "list[int]":
+def activation(options: "Options", variable: bytes) -> bytes:
+    """A variable by which a service manager hands something to us, to pass on (unless ``options["activation"]`` is
+    False: then it is meant for the caller itself). Empty when it is not set.
+    """
+    value: bytes = posix.environ.get(variable, b"") if options.get("activation", True) else b""
+    return value
+
+
+def kept_descriptors(options: "Options") -> "list[int]":
     """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
-    listen = posix.environ.get(b"LISTEN_FDS", b"")
-    count = preserve + (int(listen) if listen.isdigit() else 0)
+    listen = activation(options, b"LISTEN_FDS")
+    count = options.get("preserve_fds", 0) + (int(listen) if listen.isdigit() else 0)
     kept = list(range(FIRST_KEPT, FIRST_KEPT + count))
     for descriptor in kept:
         try:
@@ -150,9 +158,9 @@ def filter_program(profile: "dict[str, Any]", root: str, warn: "Warn") -> "tuple
     return code, flags
 
 
-def listen_environment() -> "list[str]":
+def listen_environment(options: "Options") -> "list[str]":
     """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
-    listen = posix.environ.get(b"LISTEN_FDS")
+    listen = activation(options, b"LISTEN_FDS")
     return [f"LISTEN_FDS={listen.decode()}", "LISTEN_PID=1"] if listen else []
 
 
@@ -163,7 +171,7 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
     options["id"] = making.id
     options["wait_start"] = wait_start
     options["preserve_fds"] = len(making.kept)
-    options["environment"] = listen_environment()
+    options["environment"] = listen_environment(options)
     profile = making.spec["linux"].get("seccomp")
     options["seccomp"] = filter_program(profile, making.root, making.warn) if profile else None
     making.operations, warnings = plan(making.spec, making.facts, options)

@@ -98,6 +98,17 @@ def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
     return result
 
 
+def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
+    """The same for a document that is in no file: its places are told as those of a config's process."""
+    process, problems = load_checked(data, "process")
+    for problem in problems:
+        if problem.severity == "error":
+            raise InvalidConfig(problem.message, f"/process{problem.pointer}")
+        warn(f"/process{problem.pointer}: {problem.message}")
+    result: dict[str, Any] = process
+    return result
+
+
 def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
     """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
     files = tree.placement_files(record["cgroups"])
@@ -120,7 +131,7 @@ class Joining:
         self.id = id
         self.options = options
         self.warn = warn
-        self.kept = creating.kept_descriptors(options.get("preserve_fds", 0))
+        self.kept = creating.kept_descriptors(options)
         handle = store.open_unlocked(root, id)
         try:
             self.record, status = state.read(handle, id)
@@ -129,7 +140,9 @@ class Joining:
             self.spec: dict[str, Any] = load(store.read_file(handle, store.CONFIG))
         finally:
             posix.close(handle)
-        if options.get("process"):
+        if options.get("document"):
+            self.process = from_document(options["document"], warn)
+        elif options.get("process"):
             self.process = from_file(options["process"], options, warn)
         else:
             self.process = from_config(self.spec, args, options)
@@ -143,7 +156,7 @@ class Joining:
         facts["join"] = namespaces(self.record["pid"])
         facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
-        options["environment"] = creating.listen_environment()
+        options["environment"] = creating.listen_environment(self.options)
         profile = self.spec["linux"].get("seccomp")
         options["seccomp"] = creating.filter_program(profile, self.root, self.warn) if profile else None
         self.operations, warnings = join.plan(self.process, facts, options)
@@ -197,17 +210,28 @@ def publish(options: "Options", handshake: Handshake) -> None:
         send_pidfd(options["pidfd_socket"], handshake.pid)
 
 
+def prepared(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> Joining:
+    joining = Joining(root, id, args, options, warn)
+    if joining.process.get("terminal") and options.get("detach") and not options.get("console_socket"):
+        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
+    joining.plan()
+    return joining
+
+
+def launch(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
+    """Start the program of ``options["document"]`` (JSON bytes), and no more: its pid, a child of ours to wait for."""
+    handshake = begin(prepared(root, id, [], options, warn), stdio)
+    handshake.close()
+    return handshake.pid
+
+
 def exec_process(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> int:
     """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
 
     The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.
     """
-    joining = Joining(root, id, args, options, warn)
-    detach = bool(options.get("detach"))
-    if joining.process.get("terminal") and detach and not options.get("console_socket"):
-        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
-    joining.plan()
-    if detach:
+    joining = prepared(root, id, args, options, warn)
+    if options.get("detach"):
         begin(joining, (0, 1, 2)).close()
         return 0
     from runtime.process.foreground import Foreground

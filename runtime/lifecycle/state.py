@@ -35,11 +35,11 @@ def can_delete(status: str) -> bool:
     return status == STOPPED
 
 
-def start_time(pid: int) -> int | None:
+def start_time(pid: int, zombie: bool = False) -> int | None:
     """When the process started, in clock ticks since boot (field 22 of /proc/PID/stat). None when it is gone or a
     zombie.
 
-    A zombie counts as gone: an init that the manager has not reaped yet is stopped.
+    A zombie counts as gone, unless ``zombie``: an init that the manager has not reaped yet is stopped.
     """
     try:
         descriptor = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -52,7 +52,7 @@ def start_time(pid: int) -> int | None:
         return None
     finally:
         posix.close(descriptor)
-    return int(fields[19]) if fields and fields[0] not in (b"Z", b"X", b"x") else None
+    return int(fields[19]) if fields and (zombie or fields[0] not in (b"Z", b"X", b"x")) else None
 
 
 def is_alive(record: "Record") -> bool:

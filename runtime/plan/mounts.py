@@ -52,6 +52,7 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
         origin = f"/mounts/{i}"
         options = mount_options.parse(entry.get("options") or [])
         _refuse(entry, options, origin)
+        _refuse_proc(entry["destination"], origin)
         if "remount" in options.words:
             plan.append(_remount(entry, options, origin))
         elif "bind" in options.words or "rbind" in options.words:
@@ -76,6 +77,18 @@ def read_only_operations(spec: "Spec") -> "list[Operation]":
 
 def _delayed(entry: "dict[str, Any]") -> bool:
     return entry.get("type") == "tmpfs" or clean(entry["destination"]) == "/dev"
+
+
+# What other runtimes let a config cover below /proc: files that tell of the host, which emulations replace.
+_COVERED_PROC = (
+    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
+).split()
+
+
+def _refuse_proc(destination: str, origin: str) -> None:
+    parts = [part for part in destination.split("/") if part not in ("", ".")]
+    if parts[:1] == ["proc"] and len(parts) > 1 and "/".join(parts[1:]) not in _COVERED_PROC:
+        raise InvalidConfig("a mount inside /proc could hide what the kernel says there", f"{origin}/destination")
 
 
 def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:

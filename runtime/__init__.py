@@ -1,0 +1,33 @@
+"""ocirun as a library: `Container`, `list_containers` and the errors. docs/api.md shows how they are used.
+
+Nothing is imported before a name is asked for (PEP 562): the command line imports this package too, on every call.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.api import Container, OcirunWarning, list_containers
+    from runtime.errors import InvalidConfig, NotFound, OcirunError, WrongState
+
+__all__ = [
+    "Container",
+    "InvalidConfig",
+    "NotFound",
+    "OcirunError",
+    "OcirunWarning",
+    "WrongState",
+    "list_containers",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from runtime import api
+
+    value: object = getattr(api, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,237 @@
+"""The Python API: what the command line does, without a new interpreter for each call.
+
+The process that calls `Container.create` is the parent of the container's init and collects it by `Container.wait`.
+Nothing of the process itself changes: no signal handler or mask, no working directory, umask or descriptor. Calls for
+different containers may run in different threads. A container belongs to its state directory, not to the object.
+"""
+
+import posix
+
+from runtime.errors import InvalidConfig, NotFound, OcirunError, WrongState
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+    from typing import Any
+
+    Path = str | PathLike[str]
+
+__all__ = ["Container", "InvalidConfig", "NotFound", "OcirunError", "OcirunWarning", "WrongState", "list_containers"]
+
+
+class OcirunWarning(UserWarning):
+    """Something in the config, or of the host, that does not stop the container; `ocirun` prints it."""
+
+
+def _warn(message: str) -> None:
+    """Through `warnings`, at the place outside this package that called us."""
+    import sys
+    import warnings
+
+    package = __file__.rpartition("/")[0]
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, OcirunWarning, level)
+
+
+def _absolute(path: "Path") -> str:
+    text = posix.fspath(path)
+    return text if text.startswith("/") else f"{posix.getcwd()}/{text}"
+
+
+def _root(root: "Path | None") -> str:
+    return _absolute(root) if root else store.default_root()
+
+
+def _streams(stdio: "tuple[int, int, int] | None") -> "tuple[int, int, int]":
+    """The three descriptors, all of them open: a closed one could become a file of ours, and the program would get it."""
+    first, second, third = stdio or (0, 1, 2)
+    for descriptor in (first, second, third):
+        try:
+            posix.fstat(descriptor)
+        except OSError:
+            raise OcirunError(f"stdio: descriptor {descriptor} is not open") from None
+    return first, second, third
+
+
+class Container:
+    """A container, made by `create` or found by `load`. All methods raise `OcirunError` and its subclasses."""
+
+    def __init__(self, id: str, root: str, pid: int) -> None:
+        self._id = id
+        self._root = root
+        self._pid = pid
+        self._exit_status: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Container({self._id!r}, root={self._root!r}, pid={self._pid})"
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def root(self) -> str:
+        """The directory under which the state is kept."""
+        return self._root
+
+    @property
+    def pid(self) -> int:
+        """The pid of init as the caller sees it, also when it has ended; 0 when it had ended before `load`."""
+        return self._pid
+
+    @classmethod
+    def create(
+        cls,
+        id: str,
+        bundle: "Path",
+        *,
+        root: "Path | None" = None,
+        config: "Path | Mapping[str, Any] | None" = None,
+        console_socket: "Path | None" = None,
+        pid_file: "Path | None" = None,
+        preserve_fds: int = 0,
+        stdio: "tuple[int, int, int] | None" = None,
+    ) -> "Container":
+        """Make a container up to the point before its program runs (runtime-spec, runtime.md "Create").
+
+        ``bundle``: the directory of config.json and the root file system. ``root``: where the state is kept (default:
+        as the command's --root). ``config``: another file than the bundle's config.json, or its content as a dict.
+        ``console_socket``: an AF_UNIX socket that is sent the terminal, needed when process.terminal is true.
+        ``pid_file``: written with init's pid. ``preserve_fds``: how many descriptors from 3 on the program gets.
+        ``stdio``: the descriptors of its standard streams (default: this process's own).
+
+        Nothing is left when it fails. `InvalidConfig` names pointer and line; `WrongState`: the id is in use.
+        """
+        options: dict[str, Any] = {
+            "bundle": posix.fspath(_bundle(bundle)),
+            "preserve_fds": preserve_fds,
+            "cgroup_manager": "cgroupfs",
+            "rootless": "auto",
+            "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are meant for this process
+        }
+        for key, path in (("console_socket", console_socket), ("pid_file", pid_file)):
+            if path is not None:
+                options[key] = _absolute(path)
+        if config is not None:
+            options |= _config(config)
+        from runtime.lifecycle import create as creating
+
+        place = _root(root)
+        return cls(id, place, creating.create(place, id, options, _warn, _streams(stdio)))
+
+    @classmethod
+    def load(cls, id: str, root: "Path | None" = None) -> "Container":
+        """The container of this id, whoever made it. `NotFound` when there is none."""
+        place = _root(root)
+        handle = store.open_unlocked(place, id)
+        try:
+            record = store.read_state(handle, id)
+        finally:
+            posix.close(handle)
+        # A pid of 0 is one that cannot be waited for: it is another process's by now, or there is none yet.
+        same = record["pid"] > 0 and state.start_time(record["pid"], zombie=True) == record["start_time"]
+        return cls(id, place, record["pid"] if same else 0)
+
+    def start(self) -> None:
+        """Run the program; returns when it is reached. `WrongState` unless the container is created."""
+        from runtime.lifecycle.start import start
+
+        start(self._root, self._id, _warn)
+
+    def kill(self, signal: "str | int" = "TERM", all: bool = False) -> None:
+        """Send a signal, a name with or without SIG or a number, to init, or to ``all`` processes of the container.
+
+        `WrongState` unless it is created or running.
+        """
+        from runtime.lifecycle.kill import kill
+
+        kill(self._root, self._id, signal if isinstance(signal, str) else str(int(signal)), all)
+
+    def delete(self, force: bool = False) -> None:
+        """Remove a stopped container and all that was made for it.
+
+        `WrongState` when it is not stopped; ``force`` kills it first, and one that is gone already is no error.
+        """
+        from runtime.lifecycle.delete import delete
+
+        delete(self._root, self._id, force, _warn)
+
+    def state(self) -> "dict[str, Any]":
+        """The state document (runtime.md "State") with ``owner``. `NotFound` when the container was deleted."""
+        return state.query(self._root, self._id)
+
+    def exec(self, process: "Mapping[str, Any]", *, detach: bool = False) -> int:
+        """Run another program in the container: ``process`` has the form of "process" in config.json.
+
+        It gets this process's standard streams. Returns its exit status, 128 + N for a signal. With ``detach``: its
+        pid, as soon as it runs; it is a child of this process, which has to wait for it (os.waitpid), since a pid
+        namespace cannot end before. `InvalidConfig`, `WrongState`, or `OcirunError` when it cannot be started.
+        """
+        from runtime.lifecycle import exec as joining
+
+        # No terminal: there is nobody to give its other end to.
+        options = {"document": _document(process, "process"), "activation": False, "detach": True}
+        pid = joining.launch(self._root, self._id, options, _warn, _streams(None))
+        return pid if detach else _collect(pid)
+
+    def pause(self) -> None:
+        """Not built yet: `OcirunError`."""
+        raise OcirunError("pause is not supported yet")
+
+    def resume(self) -> None:
+        """Not built yet: `OcirunError`."""
+        raise OcirunError("resume is not supported yet")
+
+    def wait(self) -> int:
+        """Wait until init has ended, and collect it: the exit status of the container's program, 128 + N for a signal.
+
+        Works again, and after `delete`. `OcirunError` in a process that is not init's parent.
+        """
+        if self._exit_status is None:
+            self._exit_status = _collect(self._pid)
+        return self._exit_status
+
+
+def _bundle(bundle: "Path") -> str:
+    from runtime.host.facts import absolute
+
+    path = _absolute(bundle)
+    return path if "/../" in f"{path}/" else absolute(path, "/")  # only the kernel knows where a .. leads
+
+
+def _config(config: "Path | Mapping[str, Any]") -> "dict[str, Any]":
+    if isinstance(config, str) or hasattr(config, "__fspath__"):
+        return {"config": _absolute(config)}
+    return {"config_data": _document(config, "config")}
+
+
+def _document(value: "object", name: str) -> bytes:
+    from runtime.lifecycle.document import dumps
+
+    try:
+        return dumps(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidConfig(f"{name}: {error}") from None
+
+
+def _collect(pid: int) -> int:
+    """The exit status of a child that ends."""
+    from runtime.process.foreground import exit_status
+
+    if pid <= 0:
+        raise OcirunError("wait: the container's init has ended and was waited for before")
+    try:
+        return exit_status(posix.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        raise OcirunError(f"wait for process {pid}: it is no child of this process, or was waited for before") from None
+
+
+def list_containers(root: "Path | None" = None) -> "list[dict[str, Any]]":
+    """The state documents of all containers under ``root``, by id."""
+    from runtime.lifecycle.listing import listing
+
+    return listing(_root(root))
