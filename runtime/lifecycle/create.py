@@ -172,6 +172,11 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
     options["wait_start"] = wait_start
     options["preserve_fds"] = len(making.kept)
     options["environment"] = listen_environment(options)
+    if making.record.get("notify"):
+        from runtime.lifecycle import notify
+
+        notify.make_directory(making.handle)
+        options["environment"].append(notify.ENVIRONMENT)
     profile = making.spec["linux"].get("seccomp")
     options["seccomp"] = filter_program(profile, making.root, making.warn) if profile else None
     making.operations, warnings = plan(making.spec, making.facts, options)
@@ -241,6 +246,11 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
     making.handle = store.reserve(making.root, making.id)
     try:
         making.record = record_of(making, places)
+        target = activation(making.options, b"NOTIFY_SOCKET")
+        if target:
+            from runtime.lifecycle import notify
+
+            notify.note(making, target)
         store.write_state(making.handle, making.record)
         store.write_file(making.handle, store.CONFIG, making.data)
         place(making, places)

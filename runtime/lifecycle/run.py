@@ -12,14 +12,23 @@ from runtime.lifecycle import state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.lifecycle.create import Making, Options, Warn
+    from runtime.lifecycle.notify import Notification
 
 
-def begin(making: "Making") -> None:
-    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure."""
+def begin(making: "Making") -> "Notification | None":
+    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
+
+    Returns the socket on which the container says that it is ready, where the caller wants to know.
+    """
     handshake = making.handshake
     assert handshake is not None
+    notification = None
     try:
         creating.publish(making)
+        if making.record.get("notify"):
+            from runtime.lifecycle.notify import Notification
+
+            notification = Notification(making.handle, making.record)
         handshake.release()
         handshake.follow(lambda one, operation: creating.host_step(making, operation))
         poststart = making.record["hooks"].get("poststart")
@@ -31,7 +40,10 @@ def begin(making: "Making") -> None:
         creating.undo(making)
         if isinstance(error, OcirunError):
             creating.locate(error, making.data)
+        if notification:
+            notification.close()
         raise
+    return notification
 
 
 def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
@@ -48,13 +60,17 @@ def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
 
         foreground = Foreground()
     creating.build(making, wait_start=False)
-    begin(making)
+    notification = begin(making)
     handshake = making.handshake
     assert handshake is not None
     posix.close(making.handle)
     if foreground is None:
         handshake.close()
+        if notification:
+            notification.wait(warn)
         return 0
+    if notification:
+        notification.wait_aside(warn)
     terminal = -1 if options.get("console_socket") else handshake.console
     try:
         status = foreground.wait(handshake.pid, terminal)

@@ -28,14 +28,25 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
 
     WrongState unless created (runtime.md "Start"). When a startContainer or poststart hook fails the container is
     destroyed and its poststop hooks run (runtime.md "Lifecycle", since 1.3 for poststart); when the program cannot be
-    executed it is stopped.
+    executed it is stopped. A container that was created with NOTIFY_SOCKET is waited for until it says that it is ready.
     """
+    notification = None
     handle = store.open_locked(root, id)
     try:
         record = store.read_state(handle, id)
+        if record.get("notify"):
+            from runtime.lifecycle.notify import bound
+
+            notification = bound(handle, record)
         start_locked(root, id, handle, record, warn)
+    except BaseException:
+        if notification:
+            notification.close()
+        raise
     finally:
         posix.close(handle)
+    if notification:  # without the lock, since it may take long
+        notification.wait(warn)
 
 
 def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:

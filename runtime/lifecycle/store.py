@@ -7,6 +7,7 @@ it. In the directory:
     state.json    the record, see RECORD below; written first with status "creating" and pid 0, before anything is made
     config.json   the configuration as it was at create, byte for byte
     start.sock    init's start channel; it exists from "created" until ``start`` has connected
+    notify/       with the container's own NOTIFY_SOCKET, where the caller had one (runtime.lifecycle.notify)
 
 A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is no
 container, and the next reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only
@@ -14,7 +15,8 @@ builtins.
 
 RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
 "creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (runtime.cgroups.tree's own list);
-hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; tail [index, [operation, ...]], the
+hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; notify (the caller's NOTIFY_SOCKET),
+where there is one; tail [index, [operation, ...]], the
 plan's operations from the wait for start on, which `start` words failures with.
 """
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 STATE = "state.json"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
+NOTIFY = "notify"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
 # All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
 FILES = (START_SOCKET, CONFIG, "state.json.new", STATE)
@@ -98,8 +101,8 @@ def reserve(root: str, id: str) -> int:
             posix.close(handle)
             raise WrongState(f'container with id "{id}" already exists')
         if _is_at(handle, path):
-            for name in () if made else FILES:
-                _unlink(handle, name)
+            if not made:
+                _clear(handle)
             return handle
         posix.close(handle)
     raise OcirunError(f"make {path}: it disappears as soon as it is made")
@@ -279,14 +282,27 @@ def remove(root: str, id: str, handle: int) -> None:
 
     What is already gone is no error.
     """
-    for name in FILES:
-        _unlink(handle, name)
     try:
+        _clear(handle)
         posix.rmdir(f"{root}/{id}")
     except FileNotFoundError:
         pass
     except OSError as error:
         raise system_failure(f"remove {root}/{id}", error) from None
+
+
+def _clear(handle: int) -> None:
+    """Remove what is in the container's directory. OSError as it is."""
+    try:
+        posix.rmdir(NOTIFY, dir_fd=handle)
+    except FileNotFoundError:
+        pass
+    except OSError:  # it is not empty
+        from runtime.lifecycle.notify import remove_directory
+
+        remove_directory(handle)
+    for name in FILES:
+        _unlink(handle, name)
 
 
 def unlink_start_socket(handle: int) -> None:

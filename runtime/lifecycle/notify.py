@@ -1,0 +1,134 @@
+"""NOTIFY_SOCKET: the container tells a service manager that it is ready (sd_notify(3)), as runc passes it on. Cold.
+
+The container gets a socket of its own, so that nothing of the host is mounted in it: ROOT/ID/notify/notify.sock, seen
+as /run/notify/notify.sock. `start` binds it, waits there for READY=1, and tells the caller's socket that and who is
+the main process. The mount is read-only (a socket can be written to all the same): what the container made in the
+directory would be left to `delete`.
+"""
+
+import errno
+import posix
+import select
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, socket
+
+from runtime.errors import system_failure, system_words
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.lifecycle.create import Making
+    from runtime.lifecycle.store import Record
+
+SOCKET = f"{store.NOTIFY}/notify.sock"
+INSIDE = "/run/notify"
+ENVIRONMENT = f"NOTIFY_SOCKET={INSIDE}/notify.sock"
+MOUNT_OPTIONS = ("bind", "nosuid", "noexec", "nodev", "ro")
+MAX_DATAGRAM = 4096  # bytes; as much as systemd reads
+READY = b"READY=1"
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+
+
+def note(making: "Making", target: bytes) -> None:
+    """Put the caller's socket into the record, and the mount of the container's into the config that is planned from."""
+    if target[:1] not in (b"/", b"@"):
+        making.warn(
+            f"NOTIFY_SOCKET={target.decode(errors='replace')} is ignored: neither a path nor an abstract socket"
+        )
+        return
+    if not any(entry["type"] == "mount" for entry in making.spec["linux"].get("namespaces") or ()):
+        making.warn("NOTIFY_SOCKET is ignored: the container has no mount namespace of its own")
+        return
+    making.record["notify"] = target.decode(errors="surrogateescape")
+    source = f"{making.root}/{making.id}/{store.NOTIFY}"
+    entry = {"destination": INSIDE, "type": "bind", "source": source, "options": list(MOUNT_OPTIONS)}
+    making.spec = {**making.spec, "mounts": [*(making.spec.get("mounts") or ()), entry]}
+
+
+def make_directory(handle: int) -> None:
+    """ROOT/ID/notify, which users of the container pass through; the caller's umask says nothing about it."""
+    try:
+        posix.mkdir(store.NOTIFY, 0o755, dir_fd=handle)
+        posix.chmod(store.NOTIFY, 0o755, dir_fd=handle)
+    except OSError as error:
+        raise system_failure("make the container's notify directory", error) from None
+
+
+def remove_directory(handle: int, name: str = store.NOTIFY) -> None:
+    """Remove the directory with all that is in it: a privileged container can make its mount writable."""
+    directory = posix.open(name, _DIRECTORY, dir_fd=handle)
+    try:
+        for entry in posix.listdir(directory):
+            try:
+                posix.unlink(entry, dir_fd=directory)
+            except IsADirectoryError:
+                remove_directory(directory, entry)
+    finally:
+        posix.close(directory)
+    posix.rmdir(name, dir_fd=handle)
+
+
+class Notification:
+    """The container's socket, bound before its program runs. ``record`` has "notify" and the pid of init."""
+
+    def __init__(self, handle: int, record: "Record") -> None:
+        self.record = record
+        self.socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
+        try:
+            try:
+                posix.unlink(SOCKET, dir_fd=handle)  # of a start that was killed
+            except FileNotFoundError:
+                pass
+            # Over /proc, since the path may be longer than a socket address.
+            self.socket.bind(f"/proc/self/fd/{handle}/{SOCKET}")
+            posix.chmod(SOCKET, 0o777, dir_fd=handle)
+        except OSError as error:
+            self.close()
+            raise system_failure("make the container's notify socket", error) from None
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def wait(self, warn: "Callable[[str], None]") -> None:
+        """Until READY=1 has come and was passed on, or init has ended. Closes the socket."""
+        init = state.open_process(self.record)
+        try:
+            waiting = select.poll()
+            waiting.register(self.socket.fileno(), select.POLLIN)
+            if init is not None:
+                waiting.register(init, select.POLLIN)
+            while True:
+                ready = {descriptor for descriptor, _ in waiting.poll(0 if init is None else None)}
+                if self.socket.fileno() not in ready:
+                    return
+                if READY in self.socket.recv(MAX_DATAGRAM).split(b"\n"):
+                    self._tell(warn)
+                    return
+        finally:
+            if init is not None:
+                posix.close(init)
+            self.close()
+
+    def wait_aside(self, warn: "Callable[[str], None]") -> None:
+        """The same in a thread, for `run` in the foreground, where signals are passed on meanwhile."""
+        from _thread import start_new_thread
+
+        start_new_thread(self.wait, (warn,))
+
+    def _tell(self, warn: "Callable[[str], None]") -> None:
+        """One datagram to the caller's socket. The container runs, so that a failure is a warning."""
+        target = self.record["notify"].encode(errors="surrogateescape")
+        address = b"\0" + target[1:] if target[:1] == b"@" else target
+        host = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
+        try:
+            host.sendto(b"MAINPID=%d\n%s\n" % (self.record["pid"], READY), address)
+        except OSError as error:
+            warn(f"tell NOTIFY_SOCKET {self.record['notify']}: {system_words(error.errno or errno.EIO)}")
+        finally:
+            host.close()
+
+
+def bound(handle: int, record: "Record") -> "Notification | None":
+    """For `start`: the socket, unless the container is in a state in which `start` will fail anyway."""
+    return Notification(handle, record) if state.can_start(state.status_of(handle, record, locked=True)) else None
