@@ -34,7 +34,7 @@ SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c)
 LAUNCHER_SOURCES := csrc/launcher.c
 INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
 
-SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\#!/(usr/bin/env |bin/)(ba)?sh' -- 2>/dev/null)
+SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\#!/(usr/bin/env |bin/)(ba)?sh' -- 2>/dev/null | grep -v '\.py$$')
 
 BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
 DEMO_PACKAGES := busybox-static libseccomp2
