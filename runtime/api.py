@@ -121,7 +121,12 @@ class Container:
         from runtime.lifecycle import create as creating
 
         place = _root(root)
-        return cls(id, place, creating.create(place, id, options, _warn, _streams(stdio)))
+        try:
+            return cls(id, place, creating.create(place, id, options, _warn, _streams(stdio)))
+        except OcirunError as error:
+            if "config_data" in options:
+                error.line = None  # of a text that the caller has never seen
+            raise
 
     @classmethod
     def load(cls, id: str, root: "Path | None" = None) -> "Container":
