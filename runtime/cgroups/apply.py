@@ -161,7 +161,11 @@ def _enable_on_the_way(path: str, mountpoint: str, wanted: set[str]) -> str:
 
 
 def _enable_below(parent: str, names: set[str]) -> str:
-    """All at once, and where the kernel refuses, one by one."""
+    """All at once, and where the kernel refuses, one by one; but not below a cgroup with processes.
+
+    There it would enable the threaded controllers, such as pids, which makes the cgroup a thread root: no cgroup below
+    it could take a process then (cgroup-v2, "Threads").
+    """
     refusal = ""
     for words in (sorted(names), *([name] for name in sorted(names) if len(names) > 1)):
         file = f"{parent}/cgroup.subtree_control"
@@ -171,6 +175,7 @@ def _enable_below(parent: str, names: set[str]) -> str:
             refusal = f": {system_failure(f'enable it in {file}', error).message}"
             if error.errno == errno.EBUSY:
                 refusal += "; that cgroup has processes of its own: choose a cgroupsPath whose parents have none"
+                break
             continue
         if len(words) == len(names):
             return ""
