@@ -2,11 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -123,9 +125,23 @@ int op_join_process(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
+/* A new network namespace has lo alone, and down; programs expect 127.0.0.1 to answer, and other runtimes set it up. */
+static int raise_loopback(struct context *ctx)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) /* a kernel without IPv4 */
+		return 0;
+	int r = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? failed(ctx, STEP_SOCKET) : 0;
+	close(fd);
+	return r;
+}
+
 int op_unshare(struct context *ctx, const struct plan_op *op)
 {
-	return unshare((int)op->number[0]) < 0 ? failed(ctx, STEP_UNSHARE) : 0;
+	if (unshare((int)op->number[0]) < 0)
+		return failed(ctx, STEP_UNSHARE);
+	return op->number[0] & CLONE_NEWNET ? raise_loopback(ctx) : 0;
 }
 
 /* Becomes the root of a new user namespace, once the parent has written its maps. */
