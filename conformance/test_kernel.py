@@ -54,6 +54,8 @@ mkdir -p /top && mount --bind / /top && cd /top && mount --move . / && exec chro
 
 START = """\
 #!/bin/sh
+# Made from a private directory: users of a user namespace must be able to enter it.
+chmod 755 /
 cd /
 mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /dev/mqueue
