@@ -143,6 +143,11 @@ def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
 def place(making: Making, places: "list[layout.Place]") -> None:
     """Make the cgroups and write the limits, before anybody is in them."""
     wanted = making.spec["linux"].get("resources")
+    if making.options.get("cgroup_manager") == "disabled":
+        limits = [name for name in wanted or () if name != "devices"]
+        if limits:
+            making.warn(f"no limit is set, since cgroups are disabled: {', '.join(limits)}")
+        return
     writes, device_filter = resources.writes(wanted, places)
     for warning in apply.build(places, making.record["cgroups"], writes, device_filter, not making.facts["privileged"]):
         making.warn(str(warning))
@@ -309,6 +314,10 @@ def publish(making: Making) -> None:
         write(options["trace"], making.operations, handshake.trace)
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)
+    if not options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.terminal import copy_size
+
+        copy_size(handshake.console)
     if options.get("console_socket") and handshake.console >= 0:
         from runtime.process.console import send
 

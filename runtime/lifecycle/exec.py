@@ -200,6 +200,10 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
 def publish(options: "Options", handshake: Handshake) -> None:
     if options.get("pid_file"):
         creating.write_pid_file(options["pid_file"], handshake.pid)
+    if not options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.terminal import copy_size
+
+        copy_size(handshake.console)
     if options.get("console_socket") and handshake.console >= 0:
         from runtime.process.console import send
 

@@ -32,7 +32,7 @@ class Session:
         """Serve until the program has ended and its output is read; the exit status."""
         try:
             self._raw()
-            self._resize()
+            copy_size(self.terminal)
             for number in self.waited:
                 signal.signal(number, _nothing)
             signal.set_wakeup_fd(self.waker)
@@ -65,13 +65,6 @@ class Session:
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         termios.tcsetattr(0, termios.TCSANOW, raw)
-
-    def _resize(self) -> None:
-        try:
-            size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
-            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
-        except OSError:
-            pass  # standard input is no terminal: the size of the config stays
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -116,7 +109,7 @@ class Session:
             if number == signal.SIGCHLD:
                 self._reap()
             elif number == signal.SIGWINCH:
-                self._resize()
+                copy_size(self.terminal)
             else:
                 forward(self.pid, number)
 
@@ -125,6 +118,15 @@ class Session:
             ended, status = posix.waitpid(self.pid, posix.WNOHANG)
             if ended:
                 self.status = exit_status(status)
+
+
+def copy_size(terminal: int) -> None:
+    """Give the container's terminal the size of the caller's; before the program runs too, which may look at once."""
+    try:
+        size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    except OSError:
+        pass  # standard input is no terminal: the size of the config stays
 
 
 def _nothing(*_: object) -> None:
