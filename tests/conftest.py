@@ -4,7 +4,6 @@ Fixtures of real containers are in tests/integration/conftest.py.
 """
 
 import os
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -40,16 +39,3 @@ def needs_root() -> None:
     """For a test outside tests/integration that only root can run."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a known, open defect are expected failures (tests/known_defects.txt)."""
-    rows = []
-    for line in (TREE / "tests" / "known_defects.txt").read_text(encoding="utf-8").splitlines():
-        pattern, mark, reason = line.partition(" # ")
-        if mark and not line.startswith("#"):
-            rows.append((pattern, reason))
-    for item in items:
-        for pattern, reason in rows:
-            if fnmatch(item.nodeid, pattern):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
