@@ -124,6 +124,7 @@ build/wheel/ocirun: $(LAUNCHER_SOURCES) Makefile
 site: build $(VENV)/.stamp
 	@$(VENV)/bin/python csrc/stage.py tree build/site
 	@$(VENV)/bin/python -m compileall -q oci_spec runtime
+	@$(VENV)/bin/python csrc/bundle.py build/site runtime/modules.bin
 
 install: build $(VENV)/.stamp
 	@$(VENV)/bin/python csrc/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
@@ -131,6 +132,8 @@ install: build $(VENV)/.stamp
 	rm -rf '$(DESTDIR)$(PREFIX)/lib/ocirun/bin'
 	$(VENV)/bin/python csrc/stage.py install '$(DESTDIR)$(PREFIX)/lib/ocirun'
 	$(VENV)/bin/python -m compileall -q -s '$(DESTDIR)' '$(DESTDIR)$(PREFIX)/lib/ocirun'
+	$(VENV)/bin/python csrc/bundle.py '$(DESTDIR)$(PREFIX)/lib/ocirun' \
+		'$(DESTDIR)$(PREFIX)/lib/ocirun/runtime/modules.bin' unchecked
 	@mkdir -p build/install '$(DESTDIR)$(PREFIX)/bin'
 	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" \
 		-DOCIRUN_SITE='"$(abspath $(PREFIX))/lib/ocirun"' $(LAUNCHER_SOURCES) -o build/install/ocirun
@@ -206,5 +209,5 @@ format: $(VENV)/.stamp
 	$(VENV)/bin/clang-format -i $(wildcard csrc/*.c csrc/*.h)
 
 clean:
-	rm -rf build dist runtime/init runtime/_shim.abi3.so runtime/_build.py $(VENV)
+	rm -rf build dist runtime/init runtime/_shim.abi3.so runtime/_build.py runtime/modules.bin $(VENV)
 	find oci_spec runtime csrc tests conformance -name __pycache__ -prune -exec rm -rf {} +

@@ -30,6 +30,10 @@ class MakeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             env=environment,
             check=True,
         )
+        modules = pathlib.Path(self.root, "build/wheel/modules.bin")
+        writer = [sys.executable, "csrc/bundle.py", ".", str(modules), "unchecked"]
+        subprocess.run(writer, cwd=self.root, check=True)
+        build_data["force_include"] = {str(modules): "runtime/modules.bin"}
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"cp311-abi3-{platform}"
         build_data["pure_python"] = False

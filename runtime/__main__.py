@@ -10,7 +10,12 @@ import sys
 
 
 def _start() -> int:
-    sys.path.append(__file__.rpartition("/")[0].rpartition("/")[0] or ".")
+    site = __file__.rpartition("/")[0].rpartition("/")[0] or "."
+    sys.path.append(site)
+    if "--debug" not in sys.argv:  # tracebacks need the sources' line numbers
+        from runtime.bundle import install
+
+        install(site)
     from runtime.cli import main
 
     return main(sys.argv[1:])

@@ -21,6 +21,7 @@ FORBIDDEN = {
 BUILTIN = {
     "__future__", "_blake2", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "marshal", "posix", "select", "sys",
     "time", "_thread", "_signal", "termios", "math", "binascii", "_imp",
+    "_frozen_importlib", "_frozen_importlib_external",
 }  # fmt: skip
 
 # Modules off the hot path: each says what it needs a larger module for.

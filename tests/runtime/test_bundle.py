@@ -1,0 +1,55 @@
+"""runtime/modules.bin, which commands import from: as good as the sources, and never older."""
+
+import marshal
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def site(tree: Path, tmp_path: Path) -> Path:
+    """A site directory of its own, with a bundle that checks the sources."""
+    for name in ("runtime", "oci_spec"):
+        shutil.copytree(tree / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.bin"))
+    target = tmp_path / "runtime/modules.bin"
+    subprocess.run([sys.executable, tree / "csrc/bundle.py", tmp_path, target], check=True)
+    return tmp_path
+
+
+def call(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [os.path.realpath(sys.executable), "-I", "-S", str(site / "runtime/__main__.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_modules_come_from_the_bundle(site: Path) -> None:
+    """With every source but the first two emptied behind its back, a command still runs."""
+    for path in (site / "runtime/commands").glob("*.py"):
+        status = path.stat()
+        path.write_text("#" * status.st_size)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "create" in call(site, "--help").stdout
+
+
+def test_an_edited_module_is_imported_as_it_is(site: Path) -> None:
+    """An edit is seen at once, without a build."""
+    path = site / "runtime/errors.py"
+    path.write_text(path.read_text() + "\nraise SystemExit(66)\n")
+    assert call(site, "state", "x").returncode == 66
+
+
+def test_another_interpreters_bundle_is_left_alone(site: Path) -> None:
+    """A file with another magic number counts as absent."""
+    path = site / "runtime/modules.bin"
+    path.write_bytes(marshal.dumps((b"????", {})))
+    assert "create" in call(site, "--help").stdout
+
+
+def test_debug_has_line_numbers(site: Path) -> None:
+    """--debug imports the sources, so that a traceback names lines."""
+    text = call(site, "--debug", "--root", str(site), "state", "missing").stderr
+    assert '.py", line ' in text
+    assert "does not exist" in text
