@@ -5,11 +5,13 @@ appended. The process ends by ``_exit``: finalising the interpreter costs 1 to 2
 written was written by system calls.
 """
 
+import gc
 import posix
 import sys
 
 
 def _start() -> int:
+    gc.disable()  # a process of milliseconds: what a collection looks through, `_exit` frees
     site = __file__.rpartition("/")[0].rpartition("/")[0] or "."
     sys.path.append(site)
     if "--debug" not in sys.argv:  # tracebacks need the sources' line numbers

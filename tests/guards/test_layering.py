@@ -19,7 +19,7 @@ FORBIDDEN = {
 
 # What a module may import when it is loaded: modules that are built into the interpreter, and ours.
 BUILTIN = {
-    "__future__", "_blake2", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "marshal", "posix", "select", "sys",
+    "__future__", "_blake2", "_json", "_socket", "_struct", "builtins", "errno", "fcntl", "gc", "marshal", "posix", "select", "sys",
     "time", "_thread", "_signal", "termios", "math", "binascii", "_imp",
     "_frozen_importlib", "_frozen_importlib_external",
 }  # fmt: skip
