@@ -60,8 +60,15 @@ STEPS = (
     "the runtime's part",
     "signal",
 )
-STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_LOOKUP, STEP_EXEC = 42, 43, 39, 40
-ENOENT, EACCES, EINVAL, EPERM, ENOSPC, ENODEV, EUSERS = 2, 13, 22, 1, 28, 19, 87
+STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT = 16, 39, 40, 42, 43
+EPERM, ENOENT, EACCES, EEXIST, ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 1, 2, 13, 17, 19, 20, 28, 87, 116
+# What init found when it verified something: its errno says which finding, not what the system answered.
+FINDINGS = {
+    ENOTDIR: "it is not an ordinary directory in the root file system",
+    EEXIST: "a different file is in its place",
+    ENODEV: "the host has no such device there",
+    ESTALE: "it was replaced by something else while it was being mounted on",
+}
 
 
 def words(value: "Any") -> str:
@@ -205,6 +212,18 @@ def sentence(operation: "Operation") -> str:
     return SENTENCES[code](numbers, strings)
 
 
+def found(operation: "Operation", error: int) -> str:
+    """What init saw in place of what it verified; "" where errno says it all."""
+    code = operation[0]
+    if code == ops.OP_OPEN_NAMESPACE:
+        return "the file is no namespace of this type"
+    if code == ops.OP_MASK and error == ENODEV:
+        return "the host's /dev/null is not the null device"
+    if code == ops.OP_CWD:
+        return "the directory is outside the container's root"
+    return FINDINGS.get(error, "")
+
+
 def remedy(operation: "Operation", step: int, error: int) -> str:
     """What to do about it, where that is known; "" where it is not."""
     code = operation[0]
@@ -218,8 +237,6 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; the kernel does not know this file system"
     if code == ops.OP_CONSOLE and STEPS[step] in ("open", "verify"):
         return "; a terminal needs a mount of type devpts on /dev/pts"
-    if code == ops.OP_OPEN_NAMESPACE and STEPS[step] == "verify":
-        return "; the file is no namespace of this type"
     if code == ops.OP_SECCOMP and error == EACCES:
         return "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
     return ""
@@ -259,6 +276,8 @@ def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> O
         return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error)
     if code == ops.OP_RUN_HOOK:
         return hook_failure(operation, error, step, detail)
+    if step == STEP_VERIFY and (finding := found(operation, error)):
+        return OcirunError(f"{sentence(operation)}: {finding}", origin, None, error)
     tried = STEPS[step] if step < len(STEPS) else ""
     tried = f"{sentence(operation)}: {tried}: " if tried and tried != "mount" else f"{sentence(operation)}: "
     return OcirunError(tried + system_words(error) + remedy(operation, step, error), origin, None, error)
