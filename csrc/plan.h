@@ -31,6 +31,7 @@ enum plan_code {
 	/* namespaces and placement */
 	OP_OOM_SCORE_ADJ,
 	OP_DUMPABLE,
+	OP_CGROUPS,
 	OP_OPEN_CGROUP,
 	OP_OPEN_NAMESPACE,
 	OP_JOIN_NAMESPACE,

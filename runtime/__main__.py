@@ -17,7 +17,7 @@ def _start() -> int:
     if "--debug" not in sys.argv:  # tracebacks need the sources' line numbers
         from runtime.bundle import install
 
-        install(site)
+        install(site, sys.argv[1:])
     from runtime.cli import main
 
     return main(sys.argv[1:])

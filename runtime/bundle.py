@@ -12,55 +12,111 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType
+    from typing import Any
+
+    Row = tuple[str, bool, int, int, int, int]
+
+FIRST_READ = 1 << 16  # bytes: more than the header has
+Module = type(sys)
 
 
 class Bundle:
-    """A finder and loader for ``sys.meta_path``. ``site`` is the directory above the packages, ``data`` the whole file."""
+    """A finder and loader for ``sys.meta_path``. ``site`` is the directory above the packages."""
 
-    def __init__(self, site: str, modules: "dict[str, tuple[str, bool, int, int, int]]", data: bytes) -> None:
+    def __init__(self, site: str) -> None:
         self.site = site
-        self.modules = modules
-        self.data = memoryview(data)
+        self.modules: dict[str, Row] = {}
+        self.groups: dict[str, tuple[tuple[str, ...], int, int]] = {}
+        self.base = 0
+
+    def open(self) -> int:
+        return posix.open(f"{self.site}/runtime/modules.bin", posix.O_RDONLY | posix.O_CLOEXEC)
+
+    def load(self, command: str) -> bool:
+        """Read the header, and execute the modules of ``command``'s group. False when the file cannot serve."""
+        descriptor = self.open()
+        try:
+            data = posix.read(descriptor, FIRST_READ)
+            self.base = 8 + int.from_bytes(data[:8], "little")
+            if self.base > len(data):
+                data += posix.read(descriptor, self.base - len(data))
+            magic, self.modules, self.groups = marshal.loads(memoryview(data)[8:])
+            if magic != MAGIC_NUMBER:
+                return False
+            names, start, length = self.groups.get(command, ((), 0, 0))
+            if names and all(self.is_current(self.modules[name]) for name in names):
+                self.execute(names, marshal.loads(posix.pread(descriptor, length, self.base + start)))
+            return True
+        finally:
+            posix.close(descriptor)
+
+    def is_current(self, row: "Row") -> bool:
+        """Whether the source is the one that was compiled."""
+        if not row[3]:
+            return True
+        try:
+            status = posix.stat(f"{self.site}/{row[0]}")
+        except OSError:
+            return False
+        return status.st_mtime_ns == row[3] and status.st_size == row[2]
+
+    def execute(self, names: "tuple[str, ...]", codes: "tuple[CodeType, ...]") -> None:
+        """Do for each module what an import does, in an order in which none imports what is not there yet."""
+        loaded = sys.modules
+        for name in names:
+            if name in loaded:
+                continue
+            relative, package, *_ = self.modules[name]
+            module: Any = Module(name)
+            module.__file__ = f"{self.site}/{relative}"
+            module.__package__ = name.rpartition(".")[0]
+            if package:
+                module.__package__ = name
+                module.__path__ = [module.__file__.rpartition("/")[0]]
+            loaded[name] = module
+        for name in names:
+            parent, _, last = name.rpartition(".")
+            if parent:
+                setattr(loaded[parent], last, loaded[name])
+        for name, code in zip(names, codes, strict=True):
+            if name != "runtime":
+                exec(code, loaded[name].__dict__)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG002
         """The spec of a module that the file has as it is on disk."""
         row = self.modules.get(name)
-        if row is None:
+        if row is None or not self.is_current(row):
             return None
-        relative, package, size, time, _ = row
-        origin = f"{self.site}/{relative}"
-        if time:
-            try:
-                status = posix.stat(origin)
-            except OSError:
-                return None
-            if status.st_mtime_ns != time or status.st_size != size:
-                return None
-        spec = ModuleSpec(name, self, origin=origin, is_package=package)  # type: ignore[arg-type]
+        origin = f"{self.site}/{row[0]}"
+        spec = ModuleSpec(name, self, origin=origin, is_package=row[1])  # type: ignore[arg-type]
         spec.has_location = True
-        if package:
+        if row[1]:
             spec.submodule_search_locations = [origin.rpartition("/")[0]]
         return spec
 
     def create_module(self, spec: "ModuleSpec") -> None:
         """The ordinary module object."""
 
-    def exec_module(self, module: "ModuleType") -> None:
+    def exec_module(self, module: "Any") -> None:
         """Run the module's code."""
-        exec(marshal.loads(self.data[-self.modules[module.__name__][4] :]), module.__dict__)
+        *_, start, length = self.modules[module.__name__]
+        descriptor = self.open()
+        try:
+            code = posix.pread(descriptor, length, self.base + start)
+        finally:
+            posix.close(descriptor)
+        exec(marshal.loads(code), module.__dict__)
 
 
-def install(site: str) -> None:
-    """Put the bundle of ``site`` before the other finders, if there is one for this interpreter."""
+def install(site: str, arguments: "list[str]") -> None:
+    """Put the bundle of ``site`` before the other finders, with the modules of the command in ``arguments`` loaded."""
+    bundle = Bundle(site)
+    commands = ("create", "run", "exec", "start", "state", "kill", "delete")
+    command = next((argument for argument in arguments if argument in commands), "")
     try:
-        descriptor = posix.open(f"{site}/runtime/modules.bin", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
+        usable = bundle.load(command)
+    except FileNotFoundError:
         return
-    try:
-        data = posix.read(descriptor, posix.fstat(descriptor).st_size)
-    finally:
-        posix.close(descriptor)
-    magic, modules = marshal.loads(data)
-    if magic == MAGIC_NUMBER:
-        sys.meta_path.insert(0, Bundle(site, modules, data))
+    if usable:
+        sys.meta_path.insert(0, bundle)

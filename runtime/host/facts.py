@@ -37,6 +37,12 @@ def in_user_namespace() -> bool:
         return False  # a kernel without user namespaces
 
 
+def own_gid_map() -> "list[dict[str, int]]":
+    """The groups of the caller's user namespace, in the form of linux.gidMappings."""
+    rows = [list(map(int, line.split())) for line in read_file("/proc/self/gid_map").splitlines()]
+    return [{"containerID": first, "hostID": host, "size": size} for first, host, size in rows]
+
+
 def absolute(path: str, base: str) -> str:
     """``path`` from ``base``, without empty, ``.`` and ``..`` parts, as written: symbolic links are not followed."""
     parts: list[str] = []
@@ -53,7 +59,8 @@ def read(spec: "Spec", bundle: str) -> "Facts":
 
     bundle, rootfs (absolute paths); privileged (CAP_SYS_ADMIN over the first user namespace); in_user_namespace (the
     caller); capabilities (bits that the container can be granted); new_user_namespace (the config makes or joins
-    one); uid_map, gid_map (its mappings); deny_setgroups; cgroup (`runtime.host.cgroups`).
+    one); uid_map, gid_map (its mappings); own_gid_map (of the caller's user namespace, where the container stays in one);
+    deny_setgroups; cgroup (`runtime.host.cgroups`).
     """
     status = read_file("/proc/self/status")
     inside = in_user_namespace()
@@ -70,6 +77,7 @@ def read(spec: "Spec", bundle: str) -> "Facts":
         "new_user_namespace": user,
         "uid_map": linux.get("uidMappings") or [],
         "gid_map": linux.get("gidMappings") or [],
+        "own_gid_map": own_gid_map() if inside and not user else [],
         "deny_setgroups": user and not effective & CAP_SYS_ADMIN and len(linux.get("gidMappings") or ()) <= 1,
         "cgroup": cgroups.read(),
     }

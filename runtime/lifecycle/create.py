@@ -190,7 +190,7 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
 
 
 def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> None:
-    """Start init and do the host's side until everything is in place."""
+    """Start init."""
     listener = -1
     if wait_start:
         listener = spawn.listener(making.handle, store.START_SOCKET)
@@ -204,6 +204,11 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
         if listener >= 0:
             posix.close(listener)
     making.handshake = Handshake(pid, socket, making.operations)
+
+
+def follow(making: Making) -> None:
+    """Do the host's side until everything is in place."""
+    assert making.handshake is not None
     if not making.handshake.follow(lambda handshake, operation: host_step(making, operation)):
         raise making.handshake.died()
 
@@ -218,6 +223,8 @@ def note_pid(making: Making) -> None:
 def host_step(making: Making, operation: "ops.Operation") -> None:
     """One operation of the host's side. Hooks find init's pid in the state, on standard input and on disk."""
     assert making.handshake is not None
+    if operation[0] == ops.OP_CGROUPS:
+        return  # `build` has not waited to be asked
     if operation[0] == ops.OP_HOOKS:
         from runtime.lifecycle.hooks import run
 
@@ -258,9 +265,14 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
             notify.note(making, target)
         store.write_state(making.handle, making.record)
         store.write_file(making.handle, store.CONFIG, making.data)
-        place(making, places)
+        rootless = not making.facts["privileged"]
+        if rootless:  # which cgroups there can be is known only when they are made
+            place(making, places)
         planned(making, places, wait_start)
         launch(making, wait_start, stdio)
+        if not rootless:
+            place(making, places)  # while init makes its namespaces
+        follow(making)
         note_pid(making)
         making.record["status"] = state.CREATED
         making.record["tail"] = tail(making.operations) if wait_start else [0, []]

@@ -5,9 +5,10 @@ Init does not wait for a `start` here: it goes on when it is let go, and the han
 
 import posix
 
-from runtime.errors import OcirunError
+from runtime.errors import NotFound, OcirunError
 from runtime.lifecycle import create as creating
-from runtime.lifecycle import state
+from runtime.lifecycle import state, store
+from runtime.lifecycle.delete import destroy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,15 +78,26 @@ def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
     finally:
         handshake.close()
     if not options.get("keep"):
-        remove(root, id, warn)
+        remove(making)
     return status
 
 
-def remove(root: str, id: str, warn: "Warn") -> None:
-    """Delete after the end. A failure is told, but the program's own exit status is what the caller gets."""
-    from runtime.lifecycle.delete import delete
+def remove(making: "Making") -> None:
+    """Delete after the end. A failure is told, but the program's own exit status is what the caller gets.
 
+    Its processes have ended with it, or are ended with its cgroups. Somebody else may have deleted it meanwhile.
+    """
     try:
-        delete(root, id, True, warn)
+        handle = store.open_locked(making.root, making.id)
+    except NotFound:
+        return
     except OcirunError as error:
-        warn(str(error))
+        making.warn(str(error))
+        return
+    try:
+        if store.read_state(handle, making.id)["created"] == making.record["created"]:
+            destroy(making.root, making.id, handle, making.record, making.warn, kill=False)
+    except OcirunError as error:
+        making.warn(str(error))
+    finally:
+        posix.close(handle)

@@ -67,7 +67,8 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
 
     try:
         run(poststart, state.document(record, state.RUNNING), "/hooks/poststart")
-    except OcirunError:
+    except OcirunError as error:
+        _locate(error, handle)
         _destroy(root, id, handle, record, warn)
         raise
 
@@ -115,6 +116,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
         first, operations = record["tail"]
         operation = operations[index - first] if first <= index < first + len(operations) else None
         failure = _worded(operation, number, step, detail)
+        _locate(failure, handle)
         if kind == REPORT_WARNING:
             warn(str(failure))
         else:
@@ -128,6 +130,16 @@ def _worded(operation: "Operation | None", error: int, step: int, detail: int) -
     from runtime.plan.explain import failure
 
     return failure(operation, error, step, detail)
+
+
+def _locate(error: OcirunError, handle: int) -> None:
+    """Its line, from the config that the container was made of; before the container is destroyed, and that with it."""
+    from runtime.lifecycle.create import locate
+
+    try:
+        locate(error, store.read_file(handle, store.CONFIG))
+    except (OSError, OcirunError):
+        return  # the copy is gone: the pointer must do
 
 
 def _end(

@@ -133,6 +133,7 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_DUMPABLE: lambda n, s: (
         "let the runtime write the id maps" if n[0] else "keep other processes from tracing init"
     ),
+    ops.OP_CGROUPS: lambda n, s: "make the cgroups and write their limits",
     ops.OP_OPEN_CGROUP: lambda n, s: (
         f"open {s[0]}, to be born in that cgroup" if n[0] else f"open {s[0]}, to enter that cgroup later"
     ),

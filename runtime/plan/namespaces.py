@@ -82,6 +82,11 @@ def open_cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "lis
     return plan
 
 
+def cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "list[ops.Operation]":
+    """The cgroups, made and opened; nothing where there are none."""
+    return [ops.cgroups(origin), *open_cgroups(files, born, origin)] if files else []
+
+
 def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     """From the start of init to the process that is in all namespaces and cgroups of the container."""
     listed = kinds(spec)
@@ -93,7 +98,11 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     origin = "/linux/cgroupsPath" if spec.get("linux", {}).get("cgroupsPath") else None
     forks = "pid" in listed or "time" in listed
     placement = facts.get("placement") or ()
-    plan += open_cgroups(placement, forks and "user" not in listed, origin)
+    opened = cgroups(placement, forks and "user" not in listed, origin)
+    # With the caller's credentials and paths. As late as that allows: the parent makes them while init makes namespaces.
+    early = "user" in listed or bool(listed.get("mount", ("", None))[1])
+    if early:
+        plan += opened
     plan += join(listed, not facts["privileged"])
     if "user" in listed:
         at, path = listed["user"]
@@ -104,6 +113,8 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
         plan.append(ops.unshare(flags, "/linux/namespaces"))
     if "time" in new and spec["linux"].get("timeOffsets"):
         plan.append(ops.time_offsets(offsets_text(spec["linux"]["timeOffsets"]), "/linux/timeOffsets"))
+    if not early:
+        plan += opened
     if forks:
         plan.append(ops.fork())
     if placement:

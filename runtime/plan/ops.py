@@ -20,6 +20,7 @@ HOST, CONTAINER = 0, 1
 TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("oom_score_adj", ("score",), ()),
     ("dumpable", ("value",), ()),
+    ("cgroups", (), ()),
     ("open_cgroup", ("for_fork",), ("path",)),
     ("open_namespace", ("type", "slot"), ("path",)),
     ("join_namespace", ("type", "slot"), ()),
@@ -84,6 +85,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
 (
     OP_OOM_SCORE_ADJ,
     OP_DUMPABLE,
+    OP_CGROUPS,
     OP_OPEN_CGROUP,
     OP_OPEN_NAMESPACE,
     OP_JOIN_NAMESPACE,
@@ -134,7 +136,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_PLACE_DESCRIPTORS,
     OP_SECCOMP,
     OP_EXEC,
-) = range(52)
+) = range(53)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -145,6 +147,11 @@ def oom_score_adj(score: int, origin: str) -> "Operation":
 def dumpable(value: int) -> "Operation":
     """PR_SET_DUMPABLE: 0 keeps processes of a joined namespace out (CVE-2016-9962), 1 lets the parent write the id maps."""
     return OP_DUMPABLE, CONTAINER, None, (value,), ()
+
+
+def cgroups(origin: str | None) -> "Operation":
+    """Make the container's cgroups and write their limits."""
+    return OP_CGROUPS, HOST, origin, (), ()
 
 
 def open_cgroup(path: str, for_fork: bool, origin: str | None) -> "Operation":

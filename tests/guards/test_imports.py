@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.bundle import BUSYBOX, Bundle, build_busybox_rootfs, default_config, merge
 
+TREE = Path(__file__).resolve().parent.parent.parent
 LISTS = Path(__file__).parent / "imports"
 IMPORT = re.compile(r"^import '([^']+)' # ", re.MULTILINE)
 PYTHON = os.path.realpath(sys._base_executable)
@@ -82,6 +83,13 @@ def place() -> Iterator[Path]:
         bundle.mkdir(exist_ok=True)
         change = {"process": {"args": args}, "root": {"path": str(directory / "rootfs")}}
         Bundle(bundle, merge(default_config(), change)).save()
+    # The site without the bundle, which would execute its groups without an import's word.
+    site = directory / "site"
+    shutil.copytree(TREE / "build/site/oci_spec", site / "oci_spec")
+    shutil.copytree(TREE / "build/site/runtime", site / "runtime", ignore=shutil.ignore_patterns("modules.bin"))
+    for other in (TREE / "build/site").iterdir():
+        if not (site / other.name).exists():
+            (site / other.name).symlink_to(other.resolve())
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -111,7 +119,7 @@ def loaded(ocirun: Path, place: Path, name: str) -> set[str]:
         for words_before in before:
             call(words_before)
         # The cache of what is compiled is warm on every call but the first.
-        return listed(ocirun.parent / "site/runtime/__main__.py", "--root", root, *filled(command))
+        return listed(place / "site/runtime/__main__.py", "--root", root, *filled(command))
     finally:
         for words_after in after:
             call(words_after)

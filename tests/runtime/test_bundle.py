@@ -44,7 +44,8 @@ def test_an_edited_module_is_imported_as_it_is(site: Path) -> None:
 def test_another_interpreters_bundle_is_left_alone(site: Path) -> None:
     """A file with another magic number counts as absent."""
     path = site / "runtime/modules.bin"
-    path.write_bytes(marshal.dumps((b"????", {})))
+    header = marshal.dumps((b"????", {}, {}))
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
     assert "create" in call(site, "--help").stdout
 
 
@@ -53,3 +54,12 @@ def test_debug_has_line_numbers(site: Path) -> None:
     text = call(site, "--debug", "--root", str(site), "state", "missing").stderr
     assert '.py", line ' in text
     assert "does not exist" in text
+
+
+@pytest.mark.parametrize("command", ["create", "run", "exec", "start", "state", "kill", "delete"])
+def test_a_group_is_what_its_command_imports(site: Path, tree: Path, command: str) -> None:
+    """Neither more, which would be read in vain, nor less than tests/guards/imports lists."""
+    data = (site / "runtime/modules.bin").read_bytes()
+    _, modules, groups = marshal.loads(data[8:])
+    listed = (tree / f"tests/guards/imports/{command}.txt").read_text().split()
+    assert sorted(groups[command][0]) == [name for name in listed if name in modules]
