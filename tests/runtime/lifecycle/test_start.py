@@ -116,6 +116,18 @@ def test_execve_fails(made: Callable[..., StandIn], warnings: list[str]) -> None
     assert one.status() == "stopped"
 
 
+def test_a_failure_has_its_line(made: Callable[..., StandIn], warnings: list[str]) -> None:
+    """The pointer's line is that of the config that the container was made of; without a copy the pointer must do."""
+    for text, line in (('{\n"process": {\n"args": ["/bin/prog"]}}', 3), (None, None)):
+        name = "one" if text else "two"
+        one = made(name, "end", report(REPORT_FAILED, 42, 13, "STEP_EXEC"), tail=TAIL)
+        if text:
+            (one.path / "config.json").write_text(text)
+        with pytest.raises(OcirunError, match="permission denied") as caught:
+            start(one.root, name, warnings.append)
+        assert (caught.value.pointer, caught.value.line) == ("/process/args/0", line)
+
+
 def test_a_report_from_elsewhere(made: Callable[..., StandIn], warnings: list[str]) -> None:
     """An operation that the record does not have still has the system's words."""
     one = made("one", "end", report(REPORT_FAILED, 7, 13, "STEP_OPEN"))
