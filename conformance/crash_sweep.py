@@ -2,9 +2,13 @@
 """`make crash-sweep`: SIGKILL at each system call of create, start, kill and delete, and to init at each of its own.
 
 A dry run under strace lists the calls that a command makes after its launcher's exec. Then the command runs once for
-each of them and is killed on entry to that call. After each, `delete --force` must exit 0, no process, cgroup, mount
-or file may be left that was not there before, and the same id must be free for a new container. `strace -f` is not
-used for the command itself: it would follow the detached init for ever.
+each of them and is killed on entry to that call. Without `-f`: that would follow the detached init for ever. The verb
+`init` is create and then start, by kill_init.py, with init killed at each call that one of its two processes makes up
+to the user's program, and also while create or start is at each call of its own once init is there.
+
+After each, `delete --force` must exit 0, no process, cgroup, mount or file may be left that was not there before, and
+the same id must be free for a new container. A point at which nothing was killed has proved nothing: it is tried once
+more, then reported, and the sweep fails when more than a few are.
 
     conformance/crash_sweep.py [--runtime PROGRAM] [--verbs create,start,...] [--sample N] [--seed S]
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import os
 import random
 import re
@@ -24,8 +29,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 TREE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TREE))
@@ -35,21 +41,35 @@ from tests.integration.bundle import Bundle, build_busybox_rootfs  # noqa: E402
 
 OCIRUN = TREE / "build/ocirun"
 VERBS = ("create", "start", "kill", "delete", "init")
-"""`init`: create, with the SIGKILL to the container's init instead."""
+"""`init`: create and start, with the SIGKILL to the container's init instead."""
+TRACER = TREE / "conformance/kill_init.py"
+INIT_TIMES = {
+    "first": "init, before its fork",
+    "second": "init, after its fork",
+    "create": "init, while create is",
+    "start": "init, while start is",
+}
 PATIENCE = 20
-CALL = re.compile(r"^(?:(\d+) +)?(\w+)\(")
+CALL = re.compile(r"^(\w+)\(")
 
 
 @dataclass(frozen=True)
 class Point:
-    """The occurrence-th (from 1) call of that name, which `verb` makes."""
+    """The occurrence-th (from 1) call of that name, which `verb` makes; of any name where `who` of INIT_TIMES does."""
 
     verb: str
     call: str
     occurrence: int
+    who: str = ""
 
     def __str__(self) -> str:
+        if self.who:
+            return f"{INIT_TIMES[self.who]} at its call {self.occurrence}, {self.call}"
         return f"{self.verb}: {self.call} #{self.occurrence}"
+
+
+class NotReached(Exception):
+    """Nothing was killed: the run made other calls than the dry run."""
 
 
 def points_of(verb: str, calls: Sequence[str]) -> Iterator[Point]:
@@ -76,6 +96,7 @@ class Sweep:
         for made in (self.root, self.temporary, directory / "bundle"):
             made.mkdir(parents=True)
         self.pid_file = directory / "pid"
+        self.init_must_notice = 0
         self.make_bundle()
         # What stays by design (the cache of compiled filters, mount points in the rootfs) is made once.
         self.quiet("create", "--bundle", str(directory / "bundle"), self.id)
@@ -136,52 +157,68 @@ class Sweep:
     # Points
 
     def points(self, verb: str) -> list[Point]:
-        """Every point of the verb, from a dry run."""
-        trace = self.directory / "trace"
+        """Every point of the verb, from a dry run. Valid for what is struck next, in the same state."""
         self.prepare(verb)
         if verb == "init":
-            calls = self.init_calls(trace)
+            calls = self.traced(None)["calls"]
+            self.init_must_notice = len(calls["second"]) - calls["second"][::-1].index("recvmsg")
+            points = [
+                Point(verb, call, number + 1, who)
+                for who in INIT_TIMES
+                for number, call in enumerate(calls[who])
+                if not call.startswith("exit")
+            ]
         else:
+            trace = self.directory / "trace"
             self.quiet(*self.verb_words(verb), around=["strace", "-qq", "-o", str(trace)])
-            matches = (CALL.match(line) for line in trace.read_text(errors="replace").splitlines())
-            calls = list(points_of(verb, [match.group(2) for match in matches if match]))
+            matches = map(CALL.match, trace.read_text(errors="replace").splitlines())
+            points = list(points_of(verb, [match.group(1) for match in matches if match]))
         self.clean()
-        return calls
+        return points
 
-    def init_calls(self, trace: Path) -> list[Point]:
-        """Calls of init's that the command itself never makes, so that strace's own count finds init alone."""
-        with self.followed(["-o", str(trace)]):
-            pass
-        calls: dict[str, list[str]] = {}
-        for line in trace.read_text(errors="replace").splitlines():
-            match = CALL.match(line)
-            if match and match.group(1):
-                calls.setdefault(match.group(1), []).append(match.group(2))
-        command, *others = calls.values()  # the command's pid comes first
-        own = set(command)
-        counted: list[Point] = []
-        for one in others:
-            counted.extend(point for point in points_of("init", ["execve", *one]) if point.call not in own)
-        return list(dict.fromkeys(counted))
-
-    def followed(self, options: Sequence[str]) -> Followed:
-        """create under `strace -f`."""
-        return Followed(["strace", "-f", "-qq", *options, *self.words(*self.verb_words("init"))], self.temporary)
+    def traced(self, at: tuple[str, int] | None) -> dict[str, Any]:
+        """What kill_init.py says of create and start."""
+        request = {verb: self.words(*self.verb_words(verb)) for verb in ("create", "start")}
+        ended = subprocess.run(
+            [sys.executable, TRACER, json.dumps({**request, "at": at})],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, "TMPDIR": str(self.temporary)},
+            timeout=PATIENCE,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise RuntimeError(f"create or start does not end ({ended.returncode}): {ended.stderr.decode()}")
+        found: dict[str, Any] = json.loads(ended.stdout)
+        return found
 
     def strike(self, point: Point) -> str | None:
-        """Kill at the point and recover; None, or what was wrong."""
+        """Kill at the point and recover; None, or what was wrong. NotReached when nothing was killed."""
         try:
             self.prepare(point.verb)
+            if point.who:
+                self.strike_init(point)
+            else:
+                self.strike_command(point)
         except RuntimeError as error:
             return str(error)
+        return self.recover()
+
+    def strike_command(self, point: Point) -> None:
         inject = f"inject={point.call}:signal=KILL:when={point.occurrence}"
         options = ["-e", f"trace={point.call}", "-e", inject, "-o", "/dev/null"]
-        if point.verb == "init":
-            with self.followed(options):
-                pass
-        else:
-            self.quiet(*self.verb_words(point.verb), around=["strace", "-qq", *options])
-        return self.recover()
+        code = self.quiet(*self.verb_words(point.verb), around=["strace", "-qq", *options])
+        if code != -signal.SIGKILL:  # strace ends as the command did
+            raise NotReached
+
+    def strike_init(self, point: Point) -> None:
+        """Init's end must not pass unseen by create, as long as it has more to do than to wait for start."""
+        found = self.traced((point.who, point.occurrence))
+        if not found["fired"]:
+            raise NotReached
+        early = point.who == "first" or (point.who == "second" and point.occurrence < self.init_must_notice - 1)
+        if early and found["codes"]["create"] == 0:
+            raise RuntimeError("create exits 0")
 
     def recover(self) -> str | None:
         """The three things that must hold after a crash."""
@@ -217,54 +254,6 @@ class Sweep:
         self.before = snapshot.take(self.token, *self.watched)
 
 
-class Followed:
-    """A command under `strace -f`, ended when the command itself has ended: strace would stay with the init."""
-
-    def __init__(self, command: Sequence[str], temporary: Path) -> None:
-        self.child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(temporary)},
-        )
-
-    def __enter__(self) -> Followed:
-        deadline = time.monotonic() + PATIENCE
-        seen = False
-        while time.monotonic() < deadline and self.child.poll() is None:
-            alive = self.command_is_alive()
-            if seen and not alive:
-                break
-            seen = seen or alive
-            time.sleep(0.01)
-        return self
-
-    def command_is_alive(self) -> bool:
-        """Whether strace has a child that is the command: it makes others, to try the kernel, before."""
-        for pid, state in snapshot.descendants(self.child.pid).items():
-            fields = snapshot.stat_fields(pid)
-            if state != "Z" and fields and int(fields[1]) == self.child.pid and command_name(pid) != "strace":
-                return True
-        return False
-
-    def __exit__(self, *_: object) -> None:
-        if self.child.poll() is None:
-            self.child.terminate()  # strace detaches from what it follows
-            try:
-                self.child.wait(5)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
-                self.child.wait()
-
-
-def command_name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "strace"  # gone, or not begun
-
-
 def sample(points: Sequence[Point], count: int | None, seed: int) -> list[Point]:
     if count is None or count >= len(points):
         return list(points)
@@ -272,24 +261,68 @@ def sample(points: Sequence[Point], count: int | None, seed: int) -> list[Point]
     return [points[number] for number in sorted(chosen)]
 
 
-def sweep(one: Sweep, points: Sequence[Point], report: bool = False) -> dict[Point, str]:
-    """Strike every point; the ones that were not recovered, and why."""
-    failed = {}
+@dataclass
+class Outcome:
+    """Of the points struck: those not recovered, and why; those at which nothing was killed."""
+
+    struck: int
+    lost: dict[Point, str] = field(default_factory=dict)
+    missed: list[Point] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.lost and len(self.missed) <= max(2, self.struck // 50)
+
+    def __str__(self) -> str:
+        recovered = self.struck - len(self.lost) - len(self.missed)
+        missed = f", {len(self.missed)} not reached" if self.missed else ""
+        return f"{recovered} of {self.struck} points recovered{missed}"
+
+
+def sweep(one: Sweep, points: Sequence[Point], report: bool = False) -> Outcome:
+    """Strike every point."""
+    outcome = Outcome(len(points))
     for number, point in enumerate(points):
-        problem = one.strike(point)
+        problem = None
+        for last in (False, True):
+            try:
+                problem = one.strike(point)
+                break
+            except NotReached:
+                one.clean()
+                if last:
+                    outcome.missed.append(point)
         if problem:
-            failed[point] = problem
+            outcome.lost[point] = problem
             one.clean()
         if report and sys.stderr.isatty():
-            print(f"\r{point.verb}: {number + 1} of {len(points)}, {len(failed)} lost ", end="", file=sys.stderr)
-    return failed
+            print(f"\r{point.verb}: {number + 1}: {outcome} ", end="", file=sys.stderr)
+    return outcome
+
+
+def sweep_verbs(one: Sweep, verbs: Sequence[str], count: int | None, seed: int) -> bool:
+    """Sweep and print each verb; whether all is well."""
+    total = Outcome(0)
+    for verb in verbs:
+        every = one.points(verb)
+        points = sample(every, count, seed)
+        outcome = sweep(one, points, report=True)
+        print(f"{verb}: {outcome} ({len(every)} in all)")
+        for point, problem in [*outcome.lost.items(), *((point, "not reached") for point in outcome.missed)]:
+            print(f"  {point}: {problem}")
+        sys.stdout.flush()
+        total.struck += outcome.struck
+        total.lost |= outcome.lost
+        total.missed += outcome.missed
+    print(f"{os.path.basename(one.program)}: {total}")
+    return total.good
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="crash_sweep", description="SIGKILL at every system call")
     parser.add_argument("--runtime", default=str(OCIRUN), help="the runtime to kill (default build/ocirun)")
     parser.add_argument("--verbs", default=",".join(VERBS), help="comma-separated (default: all)")
-    parser.add_argument("--sample", type=int, help="only so many points of each verb")
+    parser.add_argument("--sample", "--points", type=int, help="only so many points of each verb")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     options = parser.parse_args(arguments)
     program = shutil.which(options.runtime) or options.runtime
@@ -301,22 +334,11 @@ def main(arguments: Sequence[str]) -> int:
         snapshot.hide_hybrid_controllers()
     directory = Path(tempfile.mkdtemp(prefix="ocirun-crash-"))
     directory.chmod(0o755)
-    lost = total = 0
     try:
         one = Sweep(program, directory / "sweep")
-        for verb in options.verbs.split(","):
-            every = one.points(verb)
-            points = sample(every, options.sample, options.seed)
-            failed = sweep(one, points, report=True)
-            total, lost = total + len(points), lost + len(failed)
-            print(f"{verb}: {len(points) - len(failed)} of {len(points)} points recovered ({len(every)} in all)")
-            for point, problem in failed.items():
-                print(f"  {point}: {problem}")
-            sys.stdout.flush()
+        return 0 if sweep_verbs(one, options.verbs.split(","), options.sample, options.seed) else 1
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    print(f"{os.path.basename(program)}: {total - lost} of {total} points recovered")
-    return 1 if lost else 0
 
 
 if __name__ == "__main__":
