@@ -7,6 +7,7 @@ from runtime.errors import InvalidConfig
 
 from . import mount_options, ops
 from .mount_options import MOUNT2_ONLY, MS_BIND, MS_RDONLY, RDONLY
+from .properties import REFUSAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
     """Raises InvalidConfig for a mount that has no meaning, or one that is not built yet."""
     kind = entry.get("type")
     if options.words & {"idmap", "ridmap"} or entry.get("uidMappings") or entry.get("gidMappings"):
-        place = f"{origin}/uidMappings" if entry.get("uidMappings") else f"{origin}/options"
-        raise InvalidConfig("id-mapped mounts are not supported yet", place)
+        name = next((key for key in ("uidMappings", "gidMappings") if entry.get(key)), "options")
+        raise InvalidConfig(f"id-mapped mounts are {REFUSAL}", f"{origin}/{name}")
     if clean(entry["destination"]) == "/":
         raise InvalidConfig("a mount on / would cover the container's root", f"{origin}/destination")
     if options.words & {"bind", "rbind", "remount"}:

@@ -1,5 +1,5 @@
 """Properties of the config that are not built: refused where ignoring one would weaken isolation, lift a limit or change
-what the program sees, else warned about. Pure and hot; never silent.
+what the program sees, else warned about. Pure and hot; never silent. `properties_table` has the whole list, with reasons.
 """
 
 from runtime.errors import InvalidConfig
@@ -8,26 +8,49 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    Section = dict[str, Any]
     Warnings = list[tuple[str, str]]
+
+REFUSAL = "not supported by this version"
+IGNORED = f"{REFUSAL}, ignored"
+WINDOWS = "for Windows only, ignored"
 
 REFUSED_PROCESS = ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority")
 REFUSED_LINUX = ("mountLabel", "personality", "intelRdt", "memoryPolicy", "netDevices")
+WARNED_SECCOMP = ("listenerPath", "listenerMetadata")
 
 
-def refuse(section: "dict[str, Any]", names: "tuple[str, ...]", pointer: str) -> None:
+def refuse(section: "Section", names: "tuple[str, ...]", pointer: str) -> None:
     for name in names:
         if section.get(name):
-            raise InvalidConfig(f"{name} is not supported by this version", f"{pointer}/{name}")
+            raise InvalidConfig(f"{name} is {REFUSAL}", f"{pointer}/{name}")
 
 
-def process(section: "dict[str, Any]", warnings: "Warnings") -> None:
+def process(section: "Section", warnings: "Warnings") -> None:
     """The process of a config, or of ``exec --process``."""
     refuse(section, REFUSED_PROCESS, "/process")
     if section.get("execCPUAffinity"):
-        warnings.append(("/process/execCPUAffinity", "not supported by this version, ignored"))
+        warnings.append(("/process/execCPUAffinity", IGNORED))
+    if section.get("commandLine"):
+        warnings.append(("/process/commandLine", WINDOWS))
+    if (section.get("user") or {}).get("username"):
+        warnings.append(("/process/user/username", WINDOWS))
 
 
-def check(spec: "dict[str, Any]", warnings: "Warnings") -> None:
-    """InvalidConfig for a property that must not be ignored; a warning for the others."""
-    process(spec.get("process") or {}, warnings)
-    refuse(spec["linux"], REFUSED_LINUX, "/linux")
+def check(spec: "Section", warnings: "Warnings") -> None:
+    """InvalidConfig for a property that must not be ignored; a warning for the others.
+
+    Sections of another platform have had theirs (`oci_spec.rules`); values that are not built are refused where they
+    are read (`mounts`, `seccomp`).
+    """
+    if spec.get("process"):
+        process(spec["process"], warnings)
+    linux = spec["linux"]
+    refuse(linux, REFUSED_LINUX, "/linux")
+    if linux.get("seccomp"):
+        for name in WARNED_SECCOMP:
+            if linux["seccomp"].get(name):
+                warnings.append((f"/linux/seccomp/{name}", IGNORED))
+    memory = (linux.get("resources") or {}).get("memory")
+    if memory and memory.get("useHierarchy") is False:
+        warnings.append(("/linux/resources/memory/useHierarchy", "cgroups always form a hierarchy, ignored"))

@@ -73,7 +73,7 @@ def filter_flags(profile: "dict[str, Any]") -> int:
     bits = 0
     for i, name in enumerate(profile.get("flags") or ()):
         if name not in FLAGS:
-            _refuse(f"{name} is not supported", f"{POINTER}/flags/{i}")
+            _refuse(f"{name} is not supported by this version", f"{POINTER}/flags/{i}")
         bits |= FLAGS[name]
     return bits
 
@@ -136,7 +136,7 @@ def _table_test(token: int, highest: int) -> "list[tuple[int, int, int, int]]":
 
 def _action(name: str, errno: "int | None", pointer: str, errno_property: str) -> int:
     if name not in ACTIONS:
-        _refuse(f"{name} is not supported", pointer)
+        _refuse(f"{name} is not supported by this version", pointer)
     if name in TAKES_ERRNO:
         data = EPERM if errno is None else errno
         if data > TAKES_ERRNO[name]:
