@@ -42,6 +42,12 @@ def plain(value: "String") -> "Any":
     return value if value is None or isinstance(value, str) else list(value)
 
 
+def placement(places: "list[layout.Place]") -> "list[str]":
+    """The files by which a process enters each of the cgroups, were they made."""
+    names = {1: "tasks", 2: "cgroup.procs"}
+    return [f"{path}/{names[hierarchy['version']]}" for path, _, hierarchy in places]
+
+
 class Plan:
     """The operations for one bundle, with what is needed to tell of them."""
 
@@ -55,8 +61,7 @@ class Plan:
         facts = host.read(spec, self.bundle)
         places = layout.places(spec["linux"].get("cgroupsPath"), ID, facts["cgroup"])
         facts["cgroup_places"] = places
-        names = {1: "tasks", 2: "cgroup.procs"}
-        facts["placement"] = [f"{path}/{names[hierarchy['version']]}" for path, _, hierarchy in places]
+        facts["placement"] = placement(places)
         options = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
         self.operations, warnings = plan(spec, facts, options)
         for pointer, message in warnings:

@@ -1,0 +1,155 @@
+"""Every property of a config for Linux, and what becomes of it: the one table. `docs/properties.md` is made from it.
+
+Cold: `properties` holds the part that a plan has to look at, and a test holds the two to one verdict. A pointer is a
+path of the schema: ``*`` stands for every item of a list and for every key of a map. Pure.
+"""
+
+BUILT, REFUSED, WARNED = "built", "refused", "warned"
+
+# (section, names of its properties, what they become: operations of a plan, files of a cgroup, or a place in the state)
+_BUILT = (
+    ("", "ociVersion", "the check"),
+    ("", "root mounts process hooks linux", ""),
+    ("", "hostname", "`hostname`"),
+    ("", "domainname", "`domainname`"),
+    ("", "annotations", "the state, for hooks and `state`"),
+    ("/root", "path", "`root`, `pivot`"),
+    ("/root", "readonly", "`root_readonly`"),
+    ("/mounts/*", "destination type source options", "`mount`, `bind`, `remount`, `symlink`"),
+    ("/process", "terminal consoleSize", "`console`"),
+    ("/process/consoleSize", "height width", "`console`"),
+    ("/process", "cwd", "`cwd`"),
+    ("/process", "env args", "`program`, `exec`"),
+    ("/process", "user", "`user`"),
+    ("/process/user", "uid gid additionalGids", "`user`, `stdio`"),
+    ("/process/user", "umask", "`umask`"),
+    ("/process", "capabilities", "`bounding`, `capabilities`; one that cannot be granted is left out with a warning"),
+    ("/process/capabilities", "bounding", "`bounding`"),
+    ("/process/capabilities", "permitted effective inheritable ambient", "`capabilities`"),
+    ("/process", "oomScoreAdj", "`oom_score_adj`"),
+    ("/process", "noNewPrivileges", "`no_new_privs`"),
+    ("/process", "rlimits", "`rlimit`"),
+    ("/process/rlimits/*", "type soft hard", "`rlimit`"),
+    ("/hooks", "prestart createRuntime", "`hooks`"),
+    ("/hooks", "createContainer startContainer", "`run_hook`"),
+    ("/hooks", "poststart", "`start`"),
+    ("/hooks", "poststop", "`delete`"),
+    *(
+        (f"/hooks/{kind}/*", "path args env timeout", "the hook")
+        for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    ),
+    ("/linux", "namespaces", "`unshare`, `open_namespace`, `join_namespace`, `fork`"),
+    ("/linux/namespaces/*", "type", "`unshare`"),
+    ("/linux/namespaces/*", "path", "`open_namespace`, `join_namespace`"),
+    ("/linux", "uidMappings gidMappings", "`id_maps`"),
+    ("/linux/uidMappings/*", "containerID hostID size", "`id_maps`"),
+    ("/linux/gidMappings/*", "containerID hostID size", "`id_maps`"),
+    ("/linux", "timeOffsets", "`time_offsets`"),
+    ("/linux/timeOffsets", "monotonic boottime", "`time_offsets`"),
+    ("/linux/timeOffsets/monotonic", "secs nanosecs", "`time_offsets`"),
+    ("/linux/timeOffsets/boottime", "secs nanosecs", "`time_offsets`"),
+    ("/linux", "devices", "`device`, `device_bind`"),
+    ("/linux/devices/*", "type path major minor", "`device`, `device_bind`"),
+    ("/linux/devices/*", "fileMode uid gid", "`device`; a bound node keeps the host's"),
+    ("/linux", "cgroupsPath", "`cgroups`, `open_cgroup`, `enter_cgroups`"),
+    ("/linux", "resources", "`cgroups`"),
+    ("/linux", "rootfsPropagation", "`propagation`, `root_propagation`"),
+    ("/linux", "seccomp", "`seccomp`"),
+    ("/linux", "sysctl", "`sysctl`"),
+    ("/linux", "maskedPaths", "`mask`"),
+    ("/linux", "readonlyPaths", "`readonly`"),
+    ("/linux/seccomp", "defaultAction defaultErrnoRet architectures flags syscalls", "`seccomp`"),
+    ("/linux/seccomp/syscalls/*", "names action errnoRet args", "`seccomp`"),
+    ("/linux/seccomp/syscalls/*/args/*", "index value valueTwo op", "`seccomp`"),
+    ("/linux/resources", "unified", "files of v2 by name"),
+    ("/linux/resources", "devices", "`devices.allow` and `devices.deny`, on v2 a device filter"),
+    ("/linux/resources/devices/*", "allow type major minor access", "as above"),
+    ("/linux/resources", "pids", "the pids controller"),
+    ("/linux/resources/pids", "limit", "`pids.max`"),
+    ("/linux/resources", "blockIO", "the blkio or io controller"),
+    ("/linux/resources/blockIO", "weight weightDevice", "`blkio.bfq.weight`, `io.bfq.weight`, `io.weight`"),
+    ("/linux/resources/blockIO", "leafWeight", "`blkio.leaf_weight`; v2 has none: refused there"),
+    ("/linux/resources/blockIO/weightDevice/*", "major minor weight leafWeight", "as above, for one disk"),
+    *(
+        row
+        for name in ("ReadBps", "WriteBps", "ReadIOPS", "WriteIOPS")
+        for row in (
+            ("/linux/resources/blockIO", f"throttle{name}Device", "`blkio.throttle.*`, `io.max`"),
+            (f"/linux/resources/blockIO/throttle{name}Device/*", "major minor rate", "`blkio.throttle.*`, `io.max`"),
+        )
+    ),
+    ("/linux/resources", "cpu", "the cpu and cpuset controllers"),
+    ("/linux/resources/cpu", "shares", "`cpu.shares`, `cpu.weight`"),
+    ("/linux/resources/cpu", "quota period", "`cpu.cfs_quota_us`, `cpu.cfs_period_us`, `cpu.max`"),
+    ("/linux/resources/cpu", "burst", "`cpu.cfs_burst_us`, `cpu.max.burst`"),
+    ("/linux/resources/cpu", "realtimeRuntime realtimePeriod", "`cpu.rt_*_us`; v2 has none: refused there"),
+    ("/linux/resources/cpu", "cpus mems", "`cpuset.cpus`, `cpuset.mems`"),
+    ("/linux/resources/cpu", "idle", "`cpu.idle`"),
+    ("/linux/resources", "hugepageLimits", "the hugetlb controller"),
+    ("/linux/resources/hugepageLimits/*", "pageSize limit", "`hugetlb.SIZE.limit_in_bytes`, `hugetlb.SIZE.max`"),
+    ("/linux/resources", "memory", "the memory controller"),
+    ("/linux/resources/memory", "limit", "`memory.limit_in_bytes`, `memory.max`"),
+    ("/linux/resources/memory", "reservation", "`memory.soft_limit_in_bytes`, `memory.low`"),
+    ("/linux/resources/memory", "swap", "`memory.memsw.limit_in_bytes`, `memory.swap.max`"),
+    ("/linux/resources/memory", "kernel kernelTCP", "`memory.kmem.*`, where the kernel has it; refused on v2"),
+    ("/linux/resources/memory", "swappiness", "`memory.swappiness`; v2 has none: refused there"),
+    ("/linux/resources/memory", "disableOOMKiller", "`memory.oom_control`; v2 has none: refused there"),
+    ("/linux/resources/memory", "checkBeforeUpdate", "nothing to do at `create`: a new cgroup uses no memory yet"),
+    ("/linux/resources", "network", "the net_cls and net_prio controllers"),
+    ("/linux/resources/network", "classID priorities", "`net_cls.classid`, `net_prio.ifpriomap`; refused on v2"),
+    ("/linux/resources/network/priorities/*", "name priority", "`net_prio.ifpriomap`"),
+    ("/linux/resources", "rdma", "the rdma controller"),
+    ("/linux/resources/rdma/*", "hcaHandles hcaObjects", "`rdma.max`"),
+)
+
+# Pointer → (verdict, why). What is below one of these shares its verdict.
+NOT_BUILT = {
+    "/mounts/*/uidMappings": (REFUSED, "files would belong to other users than the config says"),
+    "/mounts/*/gidMappings": (REFUSED, "files would belong to other groups than the config says"),
+    "/process/apparmorProfile": (REFUSED, "the program would run unconfined"),
+    "/process/selinuxLabel": (REFUSED, "the program would run unconfined"),
+    "/process/scheduler": (REFUSED, "the program would get more of the cpus than it is meant to, or less"),
+    "/process/ioPriority": (REFUSED, "the program would get more of the disks than it is meant to, or less"),
+    "/process/execCPUAffinity": (WARNED, "only where programs of `exec` run; the cgroup's cpus still bound them"),
+    "/process/commandLine": (WARNED, "for Windows; `args` is used"),
+    "/process/user/username": (WARNED, "for Windows; `uid` is used"),
+    "/linux/mountLabel": (REFUSED, "files would have another SELinux label than the config says"),
+    "/linux/personality": (REFUSED, "the program would see another system"),
+    "/linux/intelRdt": (REFUSED, "the program could use all of the cache and of the memory's bandwidth"),
+    "/linux/memoryPolicy": (REFUSED, "memory could come from nodes that the config keeps out"),
+    "/linux/netDevices": (REFUSED, "the program would miss a network device"),
+    "/linux/seccomp/listenerPath": (WARNED, "nobody needs it: the action SCMP_ACT_NOTIFY is refused"),
+    "/linux/seccomp/listenerMetadata": (WARNED, "nobody needs it: the action SCMP_ACT_NOTIFY is refused"),
+    "/linux/resources/memory/useHierarchy": (WARNED, "cgroups always form a hierarchy; false cannot be had"),
+    "/solaris": (WARNED, "for another platform"),
+    "/windows": (WARNED, "for another platform"),
+    "/vm": (WARNED, "for another platform"),
+    "/zos": (WARNED, "for another platform"),
+    "/freebsd": (WARNED, "for another platform"),
+}
+
+# (pointer, value, why): of a property that is built, what is not.
+VALUES = (
+    ("/mounts/*/options", "idmap", "files would belong to other users than the config says"),
+    ("/mounts/*/options", "ridmap", "files would belong to other users than the config says"),
+    ("/linux/seccomp/defaultAction", "SCMP_ACT_NOTIFY", "nobody would decide about the call"),
+    ("/linux/seccomp/syscalls/*/action", "SCMP_ACT_NOTIFY", "nobody would decide about the call"),
+    ("/linux/seccomp/flags", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "it is for SCMP_ACT_NOTIFY"),
+)
+
+TABLE: "dict[str, tuple[str, str]]" = {
+    **{f"{section}/{name}": (BUILT, how) for section, names, how in _BUILT for name in names.split()},
+    **NOT_BUILT,
+}
+
+
+def verdict(path: str) -> "tuple[str, str]":
+    """(verdict, how or why) of a path of the schema. Raises KeyError for one that the table does not have."""
+    if path in TABLE:
+        return TABLE[path]
+    parent = path.rpartition("/")[0]
+    while parent:
+        if parent in NOT_BUILT:
+            return NOT_BUILT[parent]
+        parent = parent.rpartition("/")[0]
+    raise KeyError(path)
