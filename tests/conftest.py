@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/guards/imports anew instead of comparing with it",
     )
+    parser.addoption(
+        "--write-goldens",
+        action="store_true",
+        help="write tests/golden anew instead of comparing with it",
+    )
 
 
 @pytest.fixture(scope="session")

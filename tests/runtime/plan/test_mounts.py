@@ -289,8 +289,11 @@ def test_cgroups_of_v2_in_a_user_namespace() -> None:
     writable = {**CGROUP, "options": ["rw"]}
     plain = named(plan(writable, cgroup_places=at)[0])
     assert (plain["type"], plain["source"], plain["flags"], plain["attr_set"]) == ("cgroup2", "cgroup", 0, 0)
-    user = named(plan(writable, cgroup_places=at, new_user_namespace=True, gid_map=[])[0])
+    user = named(plan(writable, cgroup_places=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
     assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", mounts.HOST_COPY, bits.RDONLY)
+    opened, bound = map(named, plan(writable, cgroup_places=at, new_user_namespace=True, gid_map=[]))
+    assert (opened["op"], opened["source"], opened["recursive"]) == ("open_tree", "/sys/fs/cgroup", 1)
+    assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (None, bits.RDONLY, bits.RDONLY)
     own = named(plan(writable, namespaces=("cgroup",), cgroup_places=at, new_user_namespace=True, gid_map=[])[0])
     assert (own["source"], own["attr_set"]) == ("/sys/fs/cgroup/c", 0)
 

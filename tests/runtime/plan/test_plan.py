@@ -1,0 +1,158 @@
+"""runtime.plan.plan: what every kept config becomes, and the order that the kernel demands (the goldens show the rest).
+
+`pytest tests/runtime/plan/test_plan.py --write-goldens` writes tests/golden anew; git shows what changed.
+"""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from oci_spec.default import default
+from runtime.plan import join, ops, plan
+from tests.integration import adapt
+from tests.runtime.plan import golden, machines
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+CLONE_NEWPID, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWCGROUP = 0x20000000, 0x20000, 0x10000000, 0x2000000
+MOUNTS = {"mount", "bind", "remount", "symlink", "device", "device_bind"}
+NAMES = adapt.names()
+HOSTS = sorted(machines.HOSTS)
+
+
+def compare(name, text, write):
+    file = GOLDEN / f"{name}.txt"
+    if write:
+        GOLDEN.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+@pytest.fixture
+def write(request):
+    return request.config.getoption("--write-goldens")
+
+
+def spec_named(name):
+    return default() if name == "spec" else adapt.load(name)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("name", [*NAMES, "spec"])
+def test_golden(name, host, write):
+    """The operations of a config on a host, to the byte."""
+    spec = spec_named(name)
+    compare(f"{name}.{host}", golden.text(*plan(spec, machines.facts(spec, host), machines.options(spec))), write)
+
+
+def test_golden_of_exec(write):
+    """The operations of a further program, as Podman asks for one."""
+    process = adapt.load("podman-exec-process")
+    facts = {"privileged": True, "capabilities": machines.ALL_CAPABILITIES, "deny_setgroups": False}
+    facts |= {"placement": ["/sys/fs/cgroup/one/cgroup.procs"], "join": CLONE_NEWPID | CLONE_NEWNS}
+    options = {"id": "one", "no_new_keyring": True, "preserve_fds": 0}
+    compare("podman-exec-process", golden.text(*join.plan(process, facts, options)), write)
+
+
+def test_no_golden_is_left_over():
+    """tests/golden holds a file for each plan above and no other."""
+    names = {f"{name}.{host}" for name in [*NAMES, "spec"] for host in HOSTS} | {"podman-exec-process"}
+    assert {file.stem for file in GOLDEN.iterdir()} == names
+
+
+@pytest.fixture(params=[(name, host) for name in [*NAMES, "spec", "everything"] for host in HOSTS], ids="-".join)
+def operations(request):
+    """The plan of every config on every host."""
+    name, host = request.param
+    return machines.planned(everything() if name == "everything" else spec_named(name), host)
+
+
+def everything():
+    """A config with every namespace new and every kind of hook, filter and setting."""
+    spec = machines.spec_with(
+        namespaces=[{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "time", "user")],
+        uidMappings=[{"containerID": 0, "hostID": 1000, "size": 10}],
+        gidMappings=[{"containerID": 0, "hostID": 1000, "size": 10}],
+        timeOffsets={"monotonic": {"secs": 1}},
+        sysctl={"net.ipv4.ip_forward": "1"},
+        seccomp={"defaultAction": "SCMP_ACT_ALLOW"},
+        rootfsPropagation="rslave",
+        devices=[{"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229}],
+    )
+    hooks = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    spec["hooks"] = {kind: [{"path": "/bin/hook"}] for kind in hooks}
+    spec["process"]["oomScoreAdj"] = 100
+    spec["mounts"].append({"destination": "/m", "source": "/src", "options": ["bind"]})
+    return spec
+
+
+def positions(operations, *wanted):
+    return [i for i, name in enumerate(machines.names(operations)) if name in wanted]
+
+
+def ordered(operations, *groups):
+    """All operations of a group come before all of the next one; a group is a name or several."""
+    at = [positions(operations, *((group,) if isinstance(group, str) else group)) for group in groups]
+    at = [group for group in at if group]
+    return all(max(before) < min(after) for before, after in itertools.pairwise(at))
+
+
+def test_hooks_run_when_every_mount_is_in_place(operations):
+    """prestart and createRuntime, then createContainer, after the mounts and before the root is entered."""
+    assert ordered(operations, MOUNTS - {"remount"}, "hooks", "state_document", "pivot")
+    kinds = [op[4][0] for op in operations if op[0] == ops.OP_HOOKS]
+    assert kinds == sorted(kinds, key=["prestart", "createRuntime"].index)
+
+
+def test_init_runs_createcontainer_before_the_pivot_and_startcontainer_after_the_go():
+    """Each hook that init runs is at its own place, and has the state by then."""
+    plan = machines.planned(everything())
+    create, start = positions(plan, "run_hook")
+    (state,) = positions(plan, "state_document")
+    (pivot,) = positions(plan, "pivot")
+    (wait,) = positions(plan, "wait_start")
+    assert state < create < pivot < wait < start
+
+
+def test_names_and_sysctls_come_after_the_hooks_that_make_the_interfaces(operations):
+    """And masks after everything that makes something below the root."""
+    assert ordered(operations, "hooks", ("hostname", "domainname", "sysctl"), "pivot")
+    assert ordered(operations, MOUNTS - {"remount"}, ("mask", "readonly"))
+
+
+def test_the_root_is_attached_before_anything_is_mounted_on_it(operations):
+    """6.1 takes no mount on a detached one; and nothing of the host's may hear of it."""
+    assert ordered(operations, "propagation", "root", "proc_handle", MOUNTS, "pivot")
+
+
+def test_the_root_becomes_read_only_last(operations):
+    """After the working directory has been made in it."""
+    assert ordered(operations, "pivot", "cwd", "root_readonly", "program")
+
+
+def test_no_pivot_moves():
+    """--no-pivot moves the root; without a mount namespace there is chroot alone, and nothing is mounted."""
+    spec = machines.spec_with()
+    moved, _ = plan(spec, machines.facts(spec), machines.options(spec, no_pivot=True))
+    assert [op[3] for op in moved if op[0] == ops.OP_PIVOT] == [(1,)]
+    spec["linux"]["namespaces"] = []
+    chroot = machines.planned(spec)
+    assert [op[3] for op in chroot if op[0] == ops.OP_PIVOT] == [(2,)]
+    assert positions(chroot, *MOUNTS, "mask", "readonly", "fork", "unshare", "propagation", "root_propagation") == []
+
+
+def test_run_does_not_wait_for_start():
+    """The same plan but for that operation and the listener that would be kept."""
+    spec = machines.spec_with()
+    create, _ = plan(spec, machines.facts(spec), machines.options(spec))
+    run, _ = plan(spec, machines.facts(spec), machines.options(spec, wait_start=False))
+    kept = ops.OP_KEEP_DESCRIPTORS
+    assert [op for op in create if op[0] not in (ops.OP_WAIT_START, kept)] == [op for op in run if op[0] != kept]
+
+
+def test_a_plan_leaves_its_config_alone(operations):
+    """Planning twice gives the same: nothing of the config is changed on the way."""
+    spec = everything()
+    before = repr(spec)
+    assert machines.planned(spec) == machines.planned(spec)
+    assert repr(spec) == before
