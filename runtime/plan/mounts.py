@@ -119,7 +119,7 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
         source = f"{facts['bundle']}/{source}"
     recursive = "rbind" in options.words
     plan = []
-    if facts["new_user_namespace"] and facts["privileged"]:
+    if _opened_by_parent(facts):
         plan.append(ops.open_tree(source, recursive, origin))
         source = None
     plan.append(
@@ -191,6 +191,10 @@ def _mount(
     )
 
 
+def _opened_by_parent(facts: "Facts") -> bool:
+    return bool(facts["new_user_namespace"] and facts["privileged"])
+
+
 def _in_user_namespace(facts: "Facts") -> bool:
     return bool(facts["new_user_namespace"] or facts["in_user_namespace"])
 
@@ -219,28 +223,40 @@ def is_mapped(number: int, mappings: "list[dict[str, int]]") -> bool:
     return any(m["containerID"] <= number < m["containerID"] + m["size"] for m in mappings)
 
 
+def _bind_cgroups(
+    target: str, source: str, attributes: int, options: "Options", facts: "Facts", origin: str
+) -> "list[Operation]":
+    """A directory of the host's hierarchies, which init may not be able to clone: then the parent opens it."""
+    plan, path = [], source if not _opened_by_parent(facts) else None
+    if path is None:
+        plan.append(ops.open_tree(source, True, origin))
+    read_only = attributes & RDONLY  # and what the host has mounted below
+    plan.append(ops.bind(target, path, True, attributes, options.clear, options.propagation, read_only, origin=origin))
+    return plan
+
+
 def _cgroup(
     entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, origin: str
 ) -> "list[Operation]":
     """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
     from runtime.cgroups.layout import mount_entries
 
-    attributes, plan = options.set, []
-    destination = clean(entry["destination"])
-    user = _in_user_namespace(facts)
-    for kind, source, data, below in mount_entries(facts.get("cgroup_places") or [], cgroup_namespace):
+    plan: list[Operation] = []
+    destination, user = clean(entry["destination"]), _in_user_namespace(facts)
+    entries = mount_entries(facts.get("cgroup_places") or [], cgroup_namespace)
+    for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
+        # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
+        shared = user and not cgroup_namespace and kind == "cgroup2"
+        attributes = options.set | (RDONLY if shared else 0)
         if kind == "symlink":
             plan.append(ops.symlink(source, target, origin=origin))
-        elif kind == "bind":
-            plan.append(ops.bind(target, source, True, attributes, options.clear, options.propagation, origin=origin))
+        elif kind == "bind" or (shared and _opened_by_parent(facts)):
+            plan += _bind_cgroups(target, source, attributes, options, facts, origin)
         elif kind == "tmpfs":
-            plan.append(
-                ops.mount(target, kind, source, [data], attributes & ~RDONLY, options.propagation, origin=origin)
-            )
+            writable = attributes & ~RDONLY
+            plan.append(ops.mount(target, kind, source, [data], writable, options.propagation, origin=origin))
         else:
-            # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
-            host_tree = user and not cgroup_namespace and kind == "cgroup2"
             if kind == "cgroup2" and not user:
                 source = "cgroup"
             plan.append(
@@ -249,12 +265,12 @@ def _cgroup(
                     kind,
                     source,
                     data.split(",") if data else [],
-                    attributes | (RDONLY if host_tree else 0),
+                    attributes,
                     options.propagation,
                     flags=HOST_COPY if user else 0,
                     origin=origin,
                 )
             )
-    if attributes & RDONLY and len(plan) > 1:
+    if options.set & RDONLY and len(entries) > 1:
         plan.append(ops.remount(destination, attr_set=RDONLY, flags=MS_BIND, origin=origin))
     return plan

@@ -203,6 +203,18 @@ def test_user_namespace_has_everything(runtime: Caller) -> None:
     assert out == ["1,3", "1,5", "/dev/mqueue", "/dev/pts/ptmx", "/dev/shm", "shm", "lo", "box", "0"]
 
 
+@pytest.mark.kernel
+def test_user_namespace_shows_the_hosts_cgroups_read_only(runtime: Caller) -> None:
+    """Without a cgroup namespace no new mount of cgroups is possible: the host's are bound, and cannot be written."""
+    bundle = mapped(runtime, "f=$(find /sys/fs/cgroup -name cgroup.procs | head -1); echo $f; ! mkdir ${f%/*}/x 2>&1")
+    bundle.linux["namespaces"] = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "cgroup"]
+    mount = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "nodev"]}
+    bundle.config["mounts"] = [entry for entry in bundle.config["mounts"] if entry["type"] != "cgroup"] + [mount]
+    found, refusal = runtime.run(bundle.save()).ok().out.splitlines()
+    assert found.endswith("/cgroup.procs")
+    assert refusal.endswith(("Read-only file system", "Permission denied"))
+
+
 def test_user_namespace_with_binds(runtime: Caller) -> None:
     """A bind source that only the host's root may reach is there all the same."""
     closed = runtime.directory / "closed"
