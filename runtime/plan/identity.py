@@ -59,11 +59,11 @@ def privileges(
     extra = caps.SYS_ADMIN & facts["capabilities"] if filtered and not no_new_privs else 0
     user = process["user"]
     plan = [ops.no_new_privs()] if no_new_privs else []
-    plan.append(ops.bounding(sets["bounding"]))
+    origin = "/process/capabilities" if process.get("capabilities") else None
+    plan.append(ops.bounding(sets["bounding"], origin and f"{origin}/bounding"))
     plan.append(ops.user(user["uid"], user["gid"], groups(process, facts)))
-    plan.append(
-        ops.capabilities(sets["effective"] | extra, sets["permitted"] | extra, sets["inheritable"], sets["ambient"])
-    )
+    effective, permitted = sets["effective"] | extra, sets["permitted"] | extra
+    plan.append(ops.capabilities(effective, permitted, sets["inheritable"], sets["ambient"], origin))
     return plan
 
 
@@ -76,7 +76,7 @@ def before(process: "Process", facts: "Facts", options: "Options", in_user_names
     plan.append(ops.cwd(process["cwd"], bool(options.get("make_cwd"))))
     if options.get("readonly_root"):
         plan.append(ops.root_readonly())
-    plan.append(ops.umask(user.get("umask", DEFAULT_UMASK)))
+    plan.append(ops.umask(user.get("umask", DEFAULT_UMASK), "/process/user/umask" if "umask" in user else None))
     plan += limits(process, in_user_namespace and facts["privileged"])
     plan.append(ops.keep_descriptors(options.get("preserve_fds", 0), bool(options.get("wait_start"))))
     return plan

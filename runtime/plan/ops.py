@@ -287,8 +287,8 @@ def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> "Oper
     return OP_RLIMIT, side, origin, (resource, soft, hard), ()
 
 
-def umask(value: int) -> "Operation":
-    return OP_UMASK, CONTAINER, "/process/user/umask", (value,), ()
+def umask(value: int, origin: str | None) -> "Operation":
+    return OP_UMASK, CONTAINER, origin, (value,), ()
 
 
 def keyring(name: str) -> "Operation":
@@ -299,9 +299,9 @@ def no_new_privs() -> "Operation":
     return OP_NO_NEW_PRIVS, CONTAINER, "/process/noNewPrivileges", (), ()
 
 
-def bounding(keep: int) -> "Operation":
+def bounding(keep: int, origin: str | None) -> "Operation":
     """Drop from the bounding set every capability whose bit is not in ``keep``."""
-    return OP_BOUNDING, CONTAINER, "/process/capabilities/bounding", (keep,), ()
+    return OP_BOUNDING, CONTAINER, origin, (keep,), ()
 
 
 def user(uid: int, gid: int, groups: "Sequence[str] | None") -> "Operation":
@@ -309,8 +309,8 @@ def user(uid: int, gid: int, groups: "Sequence[str] | None") -> "Operation":
     return OP_USER, CONTAINER, "/process/user", (uid, gid, int(groups is not None)), (groups,)
 
 
-def capabilities(effective: int, permitted: int, inheritable: int, ambient: int) -> "Operation":
-    return OP_CAPABILITIES, CONTAINER, "/process/capabilities", (effective, permitted, inheritable, ambient), ()
+def capabilities(effective: int, permitted: int, inheritable: int, ambient: int, origin: str | None) -> "Operation":
+    return OP_CAPABILITIES, CONTAINER, origin, (effective, permitted, inheritable, ambient), ()
 
 
 def cwd(path: str, make: bool) -> "Operation":
