@@ -54,6 +54,8 @@ class Surroundings:
     """Makes a network namespace and returns its path."""
     recorder: Path
     """Program that stands in for Docker's hook, which is found through /proc/PID/exe of a daemon."""
+    own_parent: bool = False
+    """Also give cgroupsPath's first element a name of our own, since whoever runs beside us may remove the shared one."""
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -100,5 +102,9 @@ def adapt(config: Config, around: Surroundings) -> Config:
     adapted: Config = _replace(config, around)
     path = adapted["linux"].get("cgroupsPath")
     if path:
-        adapted["linux"]["cgroupsPath"] = f"{path.rpartition('/')[0]}/{around.cgroup}"
+        parents = path.rpartition("/")[0]
+        if around.own_parent:
+            first, slash, rest = parents.lstrip("/").partition("/")
+            parents = f"/{first}-{around.cgroup}{slash}{rest}"
+        adapted["linux"]["cgroupsPath"] = f"{parents}/{around.cgroup}"
     return adapted

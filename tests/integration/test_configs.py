@@ -47,15 +47,12 @@ def forbidden_limit(config: Config) -> str | None:
 
 
 @pytest.fixture
-def parents() -> Iterator[None]:
-    """Parent cgroups that the configs ask for by name go at the end, if they were not there before."""
-    names = ("libpod_parent", "docker", "tx", "k8s.io")
-    missing = [mount / name for mount in snapshot.cgroup_mounts() for name in names if not (mount / name).exists()]
+def parents(token: str) -> Iterator[None]:
+    """Parent cgroups, which the configs ask for by name, go at the end: they are this test's own."""
     yield
-    for path in missing:
-        for directory, _, _ in os.walk(path, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
+    for path in sorted(snapshot.cgroups(token), key=len, reverse=True):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 @pytest.fixture
@@ -77,6 +74,7 @@ def prepare(runtime: Caller, netns: Callable[[], str], parents: None) -> Callabl
             cgroup=runtime.token,
             netns=netns,
             recorder=recorder,
+            own_parent=True,
         )
         bundle = runtime.bundle(config=adapt.adapt(config, around))
         finish_rootfs(bundle)
