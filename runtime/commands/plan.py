@@ -16,5 +16,8 @@ def main(call: "Call") -> int:
         raise UsageError(f'--format "{form}": one of text, json is needed')
     from runtime.lifecycle.planning import report
 
-    write(1, report((call.operands or ["."])[0], form))
+    words, refusal = report((call.operands or ["."])[0], form)
+    write(1, words)
+    if refusal:
+        raise refusal
     return 0

@@ -2,10 +2,13 @@
 
 import posix
 
+from oci_spec import load_checked, located
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
-from runtime.cgroups import layout
+from runtime.cgroups import layout, resources
+from runtime.cgroups.device_program import INSTRUCTION_SIZE
 from runtime.errors import InvalidConfig, OcirunError
+from runtime.host import checks
 from runtime.host import facts as host
 from runtime.lifecycle import create as creating
 from runtime.plan import explain, ops, plan
@@ -48,16 +51,34 @@ def placement(places: "list[layout.Place]") -> "list[str]":
     return [f"{path}/{names[hierarchy['version']]}" for path, _, hierarchy in places]
 
 
+def cgroup_writes(spec: "dict[str, Any]", places: "list[layout.Place]") -> "dict[str, Any]":
+    """What the runtime's part of `cgroups` makes and writes; the wire does not have it, since init does not need it.
+
+    Raises OcirunError for a limit that this host cannot set.
+    """
+    writes, device_filter = resources.writes(spec["linux"].get("resources"), places)
+    rows = [
+        {"file": f"{places[index][0]}/{file}", "value": value, "pointer": pointer}
+        for index, file, value, pointer, _ in writes
+    ]
+    length = len(device_filter[1]) // INSTRUCTION_SIZE if device_filter else 0
+    return {"directories": [path for path, _, _ in places], "writes": rows, "device_filter": length}
+
+
 class Plan:
-    """The operations for one bundle, with what is needed to tell of them."""
+    """The operations for one bundle, with what is needed to tell of them.
+
+    ``refusal`` is why `create` would refuse the bundle for what this host lacks: a plan there is all the same. Raises
+    InvalidConfig for a config that is wrong anywhere, or asks for what is not built.
+    """
 
     def __init__(self, bundle: str) -> None:
         self.bundle = host.absolute(bundle, posix.getcwd())
-        data = creating.read_config(f"{self.bundle}/config.json")
+        self.data = creating.read_config(f"{self.bundle}/config.json")
         self.problems: list[Problem] = []
-        self.positions = None
-        spec = creating.checked(data, self.bundle, self.problems.append)
-        self.positions = read_positions(data)[1]
+        self.refusal: OcirunError | None = None
+        spec = self.read()
+        self.positions = read_positions(self.data)[1]
         facts = host.read(spec, self.bundle)
         places = layout.places(spec["linux"].get("cgroupsPath"), ID, facts["cgroup"])
         facts["cgroup_places"] = places
@@ -65,11 +86,39 @@ class Plan:
         options = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
         self.operations, warnings = plan(spec, facts, options)
         for pointer, message in warnings:
-            line, column = self.positions.find(pointer)
-            self.problems.append(Problem(pointer, line, column, "warning", message, None, "plan"))
+            self.add(pointer, "warning", message)
+        self.cgroups: dict[str, Any] = {}
+        try:
+            self.cgroups = cgroup_writes(spec, places)
+        except OcirunError as error:
+            self.refuse(error)
+            self.add(error.pointer or "", "error", error.message)
+
+    def read(self) -> "dict[str, Any]":
+        """The checked config. What only the host can find fault with becomes problems, and the refusal."""
+        try:
+            return creating.checked(self.data, self.bundle, self.problems.append)
+        except InvalidConfig as error:
+            spec: dict[str, Any]
+            spec, found = load_checked(self.data)
+            faulty = any(problem.severity == "error" for problem in found)
+            if faulty or not all(spec.get(section) for section in ("process", "linux", "root")):
+                raise
+            self.refuse(error)
+            rows = [row for row in checks.rows(spec, self.bundle) if row[1] == "error"]
+            self.problems += located(self.data, rows)
+            return spec
+
+    def refuse(self, error: OcirunError) -> None:
+        creating.locate(error, self.data)
+        self.refusal = self.refusal or error
+
+    def add(self, pointer: str, severity: str, message: str) -> None:
+        line, column = self.positions.find(pointer)
+        self.problems.append(Problem(pointer, line, column, severity, message, None, "plan"))
 
     def line(self, pointer: "str | None") -> "int | None":
-        return self.positions.find(pointer)[0] if pointer and self.positions else None
+        return self.positions.find(pointer)[0] if pointer else None
 
     def row(self, index: int, operation: "Operation") -> "dict[str, Any]":
         code, side, pointer, numbers, strings = operation
@@ -77,6 +126,8 @@ class Plan:
         args = dict(zip(number_names, numbers, strict=False)) | dict(
             zip(string_names, map(plain, strings), strict=False)
         )
+        if code == ops.OP_CGROUPS:
+            args = self.cgroups
         return {
             "index": index,
             "op": name,
@@ -92,22 +143,44 @@ class Plan:
         return {"version": 1, "operations": rows, "warnings": [problem.as_dict() for problem in self.problems]}
 
 
-def text(document: "dict[str, Any]") -> str:
+def text(plan: Plan) -> str:
     """A line an operation: its number, who does it, what it does, the place in config.json that asks for it."""
-    lines = []
+    document = plan.document()
+    lines = [f"# what create would do with {plan.bundle}: number, side, operation [line and pointer in config.json]"]
     for row in document["operations"]:
-        place = f"  [config.json:{row['line']} {row['pointer']}]" if row["line"] else ""
+        place = f"  [{row['line']} {row['pointer']}]" if row["line"] else ""
         lines.append(f"{row['index']:3}  {row['side']:9}  {row['text']}{place}")
+        if row["op"] == "cgroups":
+            lines += [f"{'':16}{line}" for line in limits(plan)]
     for problem in document["warnings"]:
-        lines.append(f"warning: config.json:{problem['line']}: {problem['pointer']}: {problem['message']}")
+        lines.append(
+            f"{problem['severity']}: config.json:{problem['line']}: {problem['pointer']}: {problem['message']}"
+        )
     return "\n".join(lines) + "\n"
 
 
-def report(bundle: str, form: str) -> str:
-    """What `ocirun plan` prints; ``form`` is text or json."""
-    document = Plan(bundle).document()
+def limits(plan: Plan) -> "list[str]":
+    """The limits of a plan: a line a file, with all that is written to it in a row."""
+    rows: list[tuple[str, str, list[str]]] = []
+    for write in plan.cgroups.get("writes", ()):
+        name = write["file"].rpartition("/")[2]
+        if not rows or rows[-1][0] != name:
+            rows.append((name, write["pointer"], []))
+        rows[-1][2].append(write["value"])
+    lines = []
+    for name, pointer, values in rows:
+        line = plan.line(pointer)
+        lines.append(f"{name}: {', '.join(values)}" + (f"  [{line} {pointer}]" if line else ""))
+    if plan.cgroups.get("device_filter"):
+        lines.append(f"a device filter ({plan.cgroups['device_filter']} instructions)")
+    return lines
+
+
+def report(bundle: str, form: str) -> "tuple[str, OcirunError | None]":
+    """What `ocirun plan` prints, and why `create` would refuse; ``form`` is text or json."""
+    plan = Plan(bundle)
     if form == "text":
-        return text(document)
+        return text(plan), plan.refusal
     import json
 
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(plan.document(), indent=2, ensure_ascii=False) + "\n", plan.refusal

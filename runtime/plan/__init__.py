@@ -46,11 +46,10 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     operations = namespaces.operations(spec, facts)
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
-        operations.append(ops.proc_handle("pid" not in listed))
         operations += in_root(spec, facts, warnings)
     else:
         operations += rootfs.create_hooks(spec)
-    operations += rootfs.settings(spec)
+    operations += rootfs.settings(spec, "pid" not in listed)
     operations += rootfs.enter(spec, options, mounted)
     options = {**options, "readonly_root": mounted and spec["root"].get("readonly"), "make_cwd": True}
     operations += identity.before(process, facts, options, "user" in listed)

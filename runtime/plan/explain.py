@@ -82,25 +82,74 @@ def names(flags: int, table: "dict[str, int]") -> str:
     return ", ".join(name for name, bit in table.items() if flags & bit) or "none"
 
 
-def attributes(set_bits: int, recursive: int = 0) -> str:
-    table = {
-        "ro": 1,
-        "nosuid": 2,
-        "nodev": 4,
-        "noexec": 8,
-        "noatime": 0x10,
-        "strictatime": 0x20,
-        "nodiratime": 0x80,
-        "nosymfollow": 0x200000,
-    }
-    found = [name for name, bit in table.items() if set_bits & bit] + [
-        f"r{name}" for name, bit in table.items() if recursive & bit
-    ]
+# MOUNT_ATTR_* bits: the option that sets one, and the one that clears it. relatime is the access time without a bit.
+ATTRIBUTES = {
+    1: ("ro", "rw"),
+    2: ("nosuid", "suid"),
+    4: ("nodev", "dev"),
+    8: ("noexec", "exec"),
+    0x10: ("noatime", ""),
+    0x20: ("strictatime", ""),
+    0x80: ("nodiratime", "diratime"),
+    0x200000: ("nosymfollow", "symfollow"),
+}
+# MS_* bits of a file system; ro is told as an attribute.
+SUPERBLOCK = {16: "sync", 64: "mand", 128: "dirsync", 1 << 15: "silent", 1 << 23: "iversion", 1 << 25: "lazytime"}
+COPY_UP, HOST_COPY = 1, 16  # MOUNT_* of plan.h
+IF_TARGET, REPLACE = 1, 2  # SYMLINK_* of plan.h
+MS_REC = 1 << 14
+
+
+def options(set_bits: int, clear: int = 0, rec_set: int = 0, rec_clear: int = 0, flags: int = 0) -> str:
+    """The options of a mount in parentheses, as a config spells them; ``flags`` are MS_* bits. "" without any."""
+    found = [names[0] for bit, names in ATTRIBUTES.items() if set_bits & bit]
+    found += [names[1] for bit, names in ATTRIBUTES.items() if clear & ~set_bits & bit and names[1]]
+    found += [f"r{names[0]}" for bit, names in ATTRIBUTES.items() if rec_set & bit]
+    found += [f"r{names[1]}" for bit, names in ATTRIBUTES.items() if rec_clear & ~rec_set & bit and names[1]]
+    found += [name for bit, name in SUPERBLOCK.items() if flags & bit]
+    recursive = "r" if flags & MS_REC else ""
+    found += [recursive + name for name, bit in rootfs.PROPAGATION.items() if flags & bit]
     return f" ({', '.join(found)})" if found else ""
 
 
+SPREAD = {
+    "shared": "shared with the host: what is mounted in one place is seen in the other",
+    "slave": "a slave of the host's: later mounts come in, none go out",
+    "private": "private: none come in or go out",
+    "unbindable": "unbindable: none come in or go out, and none can be bound elsewhere",
+}
+
+
 def spread(flags: int) -> str:
-    return next((name for name, bit in rootfs.PROPAGATION.items() if flags & bit), "unchanged")
+    return next((words for name, words in SPREAD.items() if flags & rootfs.PROPAGATION[name]), "as it is")
+
+
+def mount(n: "Any", s: "Any") -> str:
+    """The file system, its place, how it is mounted, and the file system's own options."""
+    text = f"mount {s[1]} on {s[0]}{options(n[0], 0, n[2], n[3], n[1] | n[5])}"
+    if s[3]:
+        text += f" with {','.join(map(words, s[3]))}"
+    if n[4] & COPY_UP:
+        text += ", filled with what it covers"
+    if n[4] & HOST_COPY:
+        text += "; where the kernel refuses that, bind the host's"
+    return text
+
+
+def bind(n: "Any", s: "Any") -> str:
+    what = f"{s[1]} and what is mounted below it" if n[0] and s[1] else s[1] or "that mount"
+    return f"bind {what} on {s[0]}{options(n[1], n[2], n[4], n[5], n[3])}"
+
+
+def ranges(text: "Any") -> str:
+    """An id map in words: the container's ids, and what they are on the host."""
+    rows = [[int(number) for number in line.split()] for line in words(text).splitlines()]
+    pairs = [(span(first, size), span(host, size)) for first, host, size in rows]
+    return ", ".join(f"{inside} as the host's {outside}" for inside, outside in pairs)
+
+
+def span(first: int, size: int) -> str:
+    return str(first) if size == 1 else f"{first}-{first + size - 1}"
 
 
 def command(args: "Any") -> str:
@@ -109,11 +158,19 @@ def command(args: "Any") -> str:
     return shlex.join(words(a) for a in args)
 
 
+FEW = 8
+
+
 def bits(mask: int) -> str:
-    if mask & ((1 << 41) - 1) == (1 << 41) - 1:
-        return "all capabilities"
-    found = [name.removeprefix("CAP_").lower() for name, bit in capabilities.BITS.items() if mask & bit]
-    return ", ".join(found) or "no capabilities"
+    """Capabilities by name; of nearly all of them, those that are missing."""
+    missing = [name for name, bit in capabilities.BITS.items() if not mask & bit]
+    if len(missing) <= FEW:
+        return "all capabilities" + (f" but {lowered(missing)}" if missing else "")
+    return lowered([name for name, bit in capabilities.BITS.items() if mask & bit]) or "no capabilities"
+
+
+def lowered(found: "list[str]") -> str:
+    return ", ".join(name.removeprefix("CAP_").lower() for name in found)
 
 
 def count(number: int, noun: str) -> str:
@@ -122,6 +179,14 @@ def count(number: int, noun: str) -> str:
 
 def limit(value: int) -> str:
     return "unlimited" if value & ((1 << 64) - 1) == (1 << 64) - 1 else str(value)
+
+
+def held(sets: "Any") -> str:
+    """The four sets, those that are alike together."""
+    together: dict[int, list[str]] = {}
+    for name, mask in zip(("effective", "permitted", "inheritable", "ambient"), sets, strict=True):
+        together.setdefault(mask, []).append(name)
+    return "hold as " + "; as ".join(f"{' and '.join(kinds)} {bits(mask)}" for mask, kinds in together.items())
 
 
 CLONES = namespaces.CLONE_FLAGS
@@ -140,12 +205,11 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_OPEN_NAMESPACE: lambda n, s: f"open the {names(n[0], CLONES)} namespace {s[0]}",
     ops.OP_JOIN_NAMESPACE: lambda n, s: f"join that {names(n[0], CLONES)} namespace",
     ops.OP_JOIN_PROCESS: lambda n, s: f"join the container's namespaces: {names(n[0], CLONES)}",
-    ops.OP_UNSHARE: lambda n, s: f"make new namespaces: {names(n[0], CLONES)}",
+    ops.OP_UNSHARE: lambda n, s: (
+        f"make {'a new namespace' if n[0] & (n[0] - 1) == 0 else 'new namespaces'}: {names(n[0], CLONES)}"
+    ),
     ops.OP_ID_MAPS: lambda n, s: (
-        "write the id maps: uids "
-        + "; ".join(words(s[0]).splitlines())
-        + ", gids "
-        + "; ".join(words(s[1]).splitlines())
+        f"write the id maps: uids {ranges(s[0])}; gids {ranges(s[1])}" + ("; and deny setgroups" if n[0] else "")
     ),
     ops.OP_BECOME: lambda n, s: f"become uid {n[0]}, gid {n[1]} of the user namespace",
     ops.OP_TIME_OFFSETS: lambda n, s: "set the clock offsets: " + "; ".join(words(s[0]).splitlines()),
@@ -153,17 +217,22 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_ENTER_CGROUPS: lambda n, s: "enter the cgroups",
     ops.OP_SETSID: lambda n, s: "start a session",
     ops.OP_PROPAGATION: lambda n, s: f"make every mount {spread(n[0])}",
-    ops.OP_OPEN_TREE: lambda n, s: f"clone the mount at {s[0]}" + (" with what is below it" if n[0] else ""),
-    ops.OP_ROOT: lambda n, s: f"attach the root {s[0]}" if n[0] else f"open the root {s[0]}",
-    ops.OP_PROC_HANDLE: lambda n, s: "open a private procfs",
-    ops.OP_MOUNT: lambda n, s: (
-        f"mount {s[1]} on {s[0]}{attributes(n[0], n[2])}" + (f" with {','.join(map(words, s[3]))}" if s[3] else "")
+    ops.OP_OPEN_TREE: lambda n, s: f"clone the mount at {s[0]}" + (" with what is mounted below it" if n[0] else ""),
+    ops.OP_ROOT: lambda n, s: f"{'mount' if n[0] else 'open'} the root {s[0]}" + (" over itself" if n[0] else ""),
+    ops.OP_PROC_HANDLE: lambda n, s: "open a procfs for init's own use",
+    ops.OP_MOUNT: mount,
+    ops.OP_BIND: bind,
+    ops.OP_REMOUNT: lambda n, s: (
+        f"change the mount at {s[0]}{options(n[0], n[1], n[4], n[5], n[2] | n[3])}"
+        + (f" with {','.join(map(words, s[1]))}" if s[1] else "")
     ),
-    ops.OP_BIND: lambda n, s: f"bind {s[1] or 'that mount'} on {s[0]}{attributes(n[1], n[4])}",
-    ops.OP_REMOUNT: lambda n, s: f"change the mount at {s[0]}{attributes(n[0])}",
-    ops.OP_SYMLINK: lambda n, s: f"link {s[1]} to {s[0]}",
+    ops.OP_SYMLINK: lambda n, s: (
+        f"link {s[1]} to {s[0]}"
+        + (" if that exists" if n[0] & IF_TARGET else "")
+        + (", in place of what is there" if n[0] & REPLACE else "")
+    ),
     ops.OP_DEVICE: lambda n, s: f"make the {DEVICES.get(n[0], 'node')} {s[0]} ({n[1]}:{n[2]}, mode {n[3]:04o})",
-    ops.OP_DEVICE_BIND: lambda n, s: f"bind the host's device {s[1]} on {s[0]}",
+    ops.OP_DEVICE_BIND: lambda n, s: (f"bind the host's device {s[1]}" if s[1] else "bind that device") + f" on {s[0]}",
     ops.OP_MASK: lambda n, s: f"mask {s[0]} if it is there",
     ops.OP_READONLY: lambda n, s: f"make {s[0]} read-only if it is there",
     ops.OP_CONSOLE: lambda n, s: (
@@ -177,29 +246,41 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_RUN_HOOK: lambda n, s: (
         f"run the hook {s[0]} in the container's namespaces" + (f", at most {n[0]} s" if n[0] else "")
     ),
-    ops.OP_PIVOT: lambda n, s: ("pivot_root into the root", "move the root to /", "chroot into the root")[n[0]],
+    ops.OP_PIVOT: lambda n, s: "enter the root by " + ("pivot_root", "moving it to /", "chroot alone")[n[0]],
     ops.OP_ENTER_ROOT: lambda n, s: "enter the container's root",
     ops.OP_ROOT_READONLY: lambda n, s: "make the root read-only",
-    ops.OP_ROOT_PROPAGATION: lambda n, s: f"make the root mount {spread(n[0])}",
+    ops.OP_ROOT_PROPAGATION: lambda n, s: f"make the root's mount {spread(n[0])}",
     ops.OP_STDIO: lambda n, s: f"give standard input, output and error to uid {n[0]}",
-    ops.OP_KEEP_DESCRIPTORS: lambda n, s: "close every other descriptor" + (f", keeping {n[0]}" if n[0] else ""),
-    ops.OP_RLIMIT: lambda n, s: f"limit {identity.RLIMITS[n[0]]} to {limit(n[1])}, hard {limit(n[2])}",
+    ops.OP_KEEP_DESCRIPTORS: lambda n, s: (
+        "close every descriptor but the standard streams and init's own"
+        + (f", keeping the {n[0]} to preserve" if n[0] else "")
+    ),
+    ops.OP_RLIMIT: lambda n, s: (
+        f"set {identity.RLIMITS[n[0]]} to {limit(n[1])}" + (f", at most {limit(n[2])}" if n[1] != n[2] else "")
+    ),
     ops.OP_UMASK: lambda n, s: f"set the umask to {n[0]:04o}",
     ops.OP_KEYRING: lambda n, s: f"join a new session keyring {s[0]}",
     ops.OP_NO_NEW_PRIVS: lambda n, s: "set no_new_privs",
     ops.OP_BOUNDING: lambda n, s: f"keep in the bounding set: {bits(n[0])}",
     ops.OP_USER: lambda n, s: (
-        f"become uid {n[0]}, gid {n[1]}" + (f", groups {', '.join(map(words, s[0]))}" if s[0] else "")
+        f"become uid {n[0]}, gid {n[1]}, "
+        + (
+            f"groups {', '.join(map(words, s[0]))}"
+            if s[0]
+            else "no other group"
+            if n[2]
+            else "other groups as they are"
+        )
     ),
-    ops.OP_CAPABILITIES: lambda n, s: (
-        f"hold as effective: {bits(n[0])}; permitted: {bits(n[1])}; inheritable: {bits(n[2])}; ambient: {bits(n[3])}"
-    ),
+    ops.OP_CAPABILITIES: lambda n, s: held(n),
     ops.OP_CWD: lambda n, s: f"change directory to {s[0]}",
     ops.OP_PROGRAM: lambda n, s: f"look up {words(s[0][0])}" + ("" if "/" in words(s[0][0]) else f" in {s[2]}"),
     ops.OP_CREATED: lambda n, s: "report that the container is created",
     ops.OP_WAIT_START: lambda n, s: "wait for start",
     ops.OP_PLACE_DESCRIPTORS: lambda n, s: (
-        f"put {count(n[0], 'kept descriptor')} at 3 and on" if n[0] else "leave no descriptor above 2"
+        f"put {count(n[0], 'preserved descriptor')} at 3 and on"
+        if n[0]
+        else "let the program have no descriptor above 2"
     ),
     ops.OP_SECCOMP: lambda n, s: (
         f"load the seccomp filter ({count(len(s[0]) // 8, 'instruction')})" if s[0] else "load the seccomp filter"

@@ -87,8 +87,8 @@ _COVERED_PROC = (
 
 
 def _refuse_proc(destination: str, origin: str) -> None:
-    parts = [part for part in destination.split("/") if part not in ("", ".")]
-    if parts[:1] == ["proc"] and len(parts) > 1 and "/".join(parts[1:]) not in _COVERED_PROC:
+    below = clean(destination).removeprefix("/proc/")
+    if below[:1] != "/" and below not in _COVERED_PROC:
         raise InvalidConfig("a mount inside /proc could hide what the kernel says there", f"{origin}/destination")
 
 

@@ -72,14 +72,20 @@ def sysctl_path(key: str) -> str:
     return f"sys/{key}"
 
 
-def settings(spec: "Spec") -> "list[ops.Operation]":
-    """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names."""
+def settings(spec: "Spec", host_pids: bool) -> "list[ops.Operation]":
+    """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names.
+
+    ``host_pids``: the pid namespace is the host's, whose procfs cannot be mounted anew in every user namespace.
+    """
     plan = []
     if spec.get("hostname"):
         plan.append(ops.hostname(spec["hostname"]))
     if spec.get("domainname"):
         plan.append(ops.domainname(spec["domainname"]))
-    for key, value in (spec["linux"].get("sysctl") or {}).items():
+    sysctls = spec["linux"].get("sysctl") or {}
+    if sysctls:
+        plan.append(ops.proc_handle(host_pids))
+    for key, value in sysctls.items():
         plan.append(ops.sysctl(sysctl_path(key), value, f"/linux/sysctl/{escape(key)}"))
     return plan
 

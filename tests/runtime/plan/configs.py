@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from runtime.plan.capabilities import NAMES
 from runtime.plan.identity import RLIMITS
 from runtime.plan.mount_options import OPTIONS
+from runtime.plan.mounts import clean
 from runtime.plan.namespaces import CLONE_FLAGS
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=20)
 PATH = st.lists(st.sampled_from(["a", "b c", "é", ".", "dev", "proc"]), min_size=1, max_size=4).map(
     lambda parts: "/" + "/".join(parts)
 )
-TARGET = PATH.filter(lambda path: not path.startswith("/proc/") and path.strip("/.") != "")
+TARGET = PATH.filter(lambda path: clean(path) != "/" and not clean(path).startswith("/proc/"))
 ID = st.integers(0, 2**32 - 2)
 WORDS = sorted(set(OPTIONS) - {"idmap", "ridmap", "remount", "tmpcopyup", "bind", "rbind"})
 MAPPING = st.fixed_dictionaries({"containerID": ID, "hostID": ID, "size": st.integers(1, 100)})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from oci_spec.default import default
+from runtime.errors import InvalidConfig
 from runtime.plan import join, ops, plan
 from tests.integration import adapt
 from tests.runtime.plan import golden, machines
@@ -156,3 +157,25 @@ def test_a_plan_leaves_its_config_alone(operations):
     before = repr(spec)
     assert machines.planned(spec) == machines.planned(spec)
     assert repr(spec) == before
+
+
+@pytest.mark.parametrize("place", ["/proc/sys", "/./proc//self", "/a/../proc/kcore", "/proc/../proc/net"])
+def test_nothing_is_mounted_inside_proc(place):
+    """However the path is written (CVE-2019-16884, CVE-2019-19921)."""
+    spec = machines.spec_with()
+    spec["mounts"].append({"destination": place, "source": "/src", "options": ["bind"]})
+    with pytest.raises(InvalidConfig, match="inside /proc") as caught:
+        machines.planned(spec)
+    assert caught.value.pointer == f"/mounts/{len(spec['mounts']) - 1}/destination"
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/cpuinfo", "/process", "/proc/a/../uptime", "/proc/.."])
+def test_what_may_be_mounted_near_proc(place):
+    """proc itself, files that emulations replace, and names that only look like it; not the root."""
+    spec = machines.spec_with()
+    spec["mounts"].append({"destination": place, "source": "/src", "options": ["bind"]})
+    if place == "/proc/..":
+        with pytest.raises(InvalidConfig, match="cover the container's root"):
+            machines.planned(spec)
+    else:
+        assert machines.planned(spec)
