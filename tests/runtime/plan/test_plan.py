@@ -123,7 +123,8 @@ def test_names_and_sysctls_come_after_the_hooks_that_make_the_interfaces(operati
 
 def test_the_root_is_attached_before_anything_is_mounted_on_it(operations):
     """6.1 takes no mount on a detached one; and nothing of the host's may hear of it."""
-    assert ordered(operations, "propagation", "root", "proc_handle", MOUNTS, "pivot")
+    assert ordered(operations, "propagation", "root", MOUNTS, "pivot")
+    assert ordered(operations, "root", "proc_handle", "sysctl", "pivot")
 
 
 def test_the_root_becomes_read_only_last(operations):
