@@ -62,8 +62,6 @@ int root_open(struct context *ctx, const char *path, int flags);
 int root_open_parent(struct context *ctx, const char *path, char *name);
 /* The existing path, or a new empty directory or regular file. */
 int root_open_target(struct context *ctx, const char *path, bool directory);
-/* Opens again what the O_PATH descriptor `fd` is, through the private procfs. */
-int reopen(struct context *ctx, int fd, int flags);
 /* Opens `path`, relative to the private procfs, verifying that it is procfs and nothing is mounted over it. */
 int proc_open(struct context *ctx, const char *path, int flags);
 int write_all(int fd, const char *data, size_t length);

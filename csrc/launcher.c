@@ -90,7 +90,7 @@ static const char *find_site(char *directory)
 int main(int argc, char **argv)
 {
 	char script[PATH_MAX];
-	char **command = calloc((size_t)argc + 5, sizeof *command);
+	char **command = calloc((size_t)argc + 7, sizeof *command);
 	const char *python, *site;
 
 #ifdef OCIRUN_SITE
@@ -109,9 +109,12 @@ int main(int argc, char **argv)
 	command[0] = (char *)python;
 	command[1] = "-I";
 	command[2] = "-S";
-	command[3] = script;
+	/* Paths are bytes: whatever the locale is, they are read and written as UTF-8 with escapes. */
+	command[3] = "-X";
+	command[4] = "utf8";
+	command[5] = script;
 	if (argc > 1)
-		memcpy(command + 4, argv + 1, (size_t)(argc - 1) * sizeof *command);
+		memcpy(command + 6, argv + 1, (size_t)(argc - 1) * sizeof *command);
 	execv(python, command);
 	fprintf(stderr, "ocirun: execute %s: %s\n", python, strerror(errno));
 	return 1;

@@ -243,19 +243,6 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 	return r;
 }
 
-int reopen(struct context *ctx, int fd, int flags)
-{
-	char path[32] = "self/fd/", digits[12];
-	size_t n = 0, at = strlen(path);
-	for (unsigned rest = (unsigned)fd; rest || !n; rest /= 10)
-		digits[n++] = (char)('0' + rest % 10);
-	while (n)
-		path[at++] = digits[--n];
-	path[at] = '\0';
-	int opened = openat(ctx->proc, path, flags | O_CLOEXEC);
-	return opened < 0 ? -errno : opened;
-}
-
 /* Nothing can be mounted in the private procfs, and a copy of the host's may not be left (CVE-2025-52881). */
 int proc_open(struct context *ctx, const char *path, int flags)
 {

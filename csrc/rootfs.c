@@ -95,7 +95,7 @@ int op_proc_handle(struct context *ctx, const struct plan_op *op)
 		close(fd);
 	}
 	if (ctx->proc < 0)
-		ctx->proc = sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		ctx->proc = sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	return ctx->proc < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
 }
 

@@ -264,7 +264,6 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
 
             notify.note(making, target)
         store.write_state(making.handle, making.record)
-        store.write_file(making.handle, store.CONFIG, making.data)
         rootless = not making.facts["privileged"]
         if rootless:  # which cgroups there can be is known only when they are made
             place(making, places)
@@ -272,6 +271,7 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         launch(making, wait_start, stdio)
         if not rootless:
             place(making, places)  # while init makes its namespaces
+        store.write_file(making.handle, store.CONFIG, making.data)
         follow(making)
         note_pid(making)
         making.record["status"] = state.CREATED

@@ -130,4 +130,4 @@ def test_the_tree_runs_on_the_real_interpreter(ocirun: Path, tmp_path: Path):
     start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, ocirun, "--version")
     python = os.path.realpath(sys._base_executable)
     main = ocirun.parent / "site" / "runtime" / "__main__.py"
-    assert f'execve("{python}", ["{python}", "-I", "-S", "{main}", "--version"]' in trace.read_text()
+    assert f'execve("{python}", ["{python}", "-I", "-S", "-X", "utf8", "{main}", "--version"]' in trace.read_text()
