@@ -1,4 +1,4 @@
-"""Where the launcher starts the interpreter: ``python3 -I -S SITE/runtime/__main__.py ARGUMENTS``.
+"""Where the launcher starts the interpreter: ``python3 -I -S -X utf8 SITE/runtime/__main__.py ARGUMENTS``.
 
 Isolated and without ``site``, the interpreter knows only the standard library, so the directory above this package is
 appended. The process ends by ``_exit``: finalising the interpreter costs 1 to 2 ms, and everything that must be
