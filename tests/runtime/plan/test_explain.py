@@ -1,0 +1,261 @@
+"""runtime.plan.explain: every operation and every failure has words, and the words name what the config asked for."""
+
+import re
+from errno import EACCES, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.plan import explain, ops, plan
+from tests.runtime.plan import configs, machines
+from tests.runtime.plan.test_encode import QUICK, enum
+
+HEADER = (Path(__file__).parents[3] / "csrc" / "plan.h").read_text()
+STEP = {name: number for number, name in enumerate(enum("plan_step"))}
+NULL = ops.device("/dev/null", 0o020000, 1, 3, 0o666)
+
+
+def fail(operation, error, step, detail=0):
+    return explain.failure(operation, error, STEP[f"STEP_{step}"], detail)
+
+
+def test_the_steps_are_plan_hs():
+    """Each step has words at the index of its name in plan.h."""
+    assert len(explain.STEPS) == STEP["STEP_COUNT"]
+    for name in ("VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
+        assert getattr(explain, f"STEP_{name}") == STEP[f"STEP_{name}"]
+    for words, name in (
+        (explain.STEPS[STEP[f"STEP_{name.upper()}"]], name) for name in ("setns", "unshare", "fsopen", "chroot")
+    ):
+        assert words == name
+    assert all(words for words in explain.STEPS[1:])
+
+
+@pytest.mark.parametrize("name", ["COPY_UP", "HOST_COPY"])
+def test_mount_flags_are_plan_hs(name):
+    """The bits that a sentence looks at."""
+    assert getattr(explain, name) == int(re.search(rf"#define MOUNT_{name} (\d+)", HEADER)[1])
+
+
+def test_symlink_flags_are_plan_hs():
+    assert f"#define SYMLINK_IF_TARGET {explain.IF_TARGET} " in HEADER
+    assert f"#define SYMLINK_REPLACE {explain.REPLACE} " in HEADER
+
+
+def test_every_code_has_a_sentence():
+    """No operation is without words."""
+    assert sorted(explain.SENTENCES) == list(range(len(ops.TABLE)))
+
+
+@QUICK
+@given(configs.CONFIGS, configs.FACTS, st.integers(1, 133), st.integers(0, 60))
+def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
+    """One line without a full stop for each operation of any config, and an error for any number that init may send."""
+    for operation in machines.planned(spec, **facts):
+        text = explain.sentence(operation)
+        assert text[0].islower()
+        assert "None" not in text
+        failure = explain.failure(operation, error, step)
+        assert failure.message
+        if operation[2]:
+            assert failure.pointer.startswith(operation[2])
+
+
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        (
+            ops.mount("/dev", "tmpfs", "tmpfs", ["mode=755"], 0x22),
+            "mount tmpfs on /dev (nosuid, strictatime) with mode=755",
+        ),
+        (ops.mount("/a", "tmpfs", "x", flags=1), "mount tmpfs on /a, filled with what it covers"),
+        (
+            ops.mount("/sys", "sysfs", "sysfs", flags=16),
+            "mount sysfs on /sys; where the kernel refuses that, bind the host's",
+        ),
+        (ops.mount("/a", "xfs", "/d", propagation=0x44000, superblock=16), "mount xfs on /a (sync, rprivate)"),
+        (
+            ops.bind("/a", "/b", True, 1, 0, 1 << 19, 1, 4),
+            "bind /b and what is mounted below it on /a (ro, rro, rdev, slave)",
+        ),
+        (ops.bind("/a", "/b", False, 0, 1), "bind /b on /a (rw)"),
+        (ops.bind("/a", None), "bind that mount on /a"),
+        (ops.remount("/a", ["size=1k"], 1, flags=0x1000), "change the mount at /a (ro) with size=1k"),
+        (ops.unshare(0x20000, None), "make a new namespace: mount"),
+        (ops.unshare(0x40020000, None), "make new namespaces: network, mount"),
+        (ops.symlink("/proc/kcore", "/dev/core", 1), "link /dev/core to /proc/kcore if that exists"),
+        (ops.symlink("pts/ptmx", "/dev/ptmx", 2), "link /dev/ptmx to pts/ptmx, in place of what is there"),
+        (ops.device_bind("/dev/a", None, 0o020000, 1, 3), "bind that device on /dev/a"),
+        (
+            ops.id_maps("0 1000 1\n1 100000 10\n", "0 5 1\n", True, ""),
+            "write the id maps: uids 0 as the host's 1000, 1-10 as the host's 100000-100009; gids 0 as the host's 5; and deny setgroups",
+        ),
+        (ops.rlimit(7, 1, 2, "", 1), "set RLIMIT_NOFILE to 1, at most 2"),
+        (ops.rlimit(4, 2**64 - 1, 2**64 - 1, "", 1), "set RLIMIT_CORE to unlimited"),
+        (
+            ops.capabilities(1, 1, 0, 0, ""),
+            "hold as effective and permitted chown; as inheritable and ambient no capabilities",
+        ),
+        (
+            ops.bounding(machines.ALL_CAPABILITIES & ~machines.SYS_RESOURCE, ""),
+            "keep in the bounding set: all capabilities but sys_resource",
+        ),
+        (ops.bounding(~0, ""), "keep in the bounding set: all capabilities"),
+        (ops.user(1, 2, None), "become uid 1, gid 2, other groups as they are"),
+        (ops.user(1, 2, []), "become uid 1, gid 2, no other group"),
+        (ops.user(1, 2, ["3"]), "become uid 1, gid 2, groups 3"),
+        (ops.oom_score_adj(-5, ""), "set oom_score_adj to -5"),
+        (
+            ops.propagation(1 << 20, None),
+            "make every mount shared with the host: what is mounted in one place is seen in the other",
+        ),
+        (ops.pivot(2), "enter the root by chroot alone"),
+        (ops.hooks("prestart", 2), "run 2 prestart hooks"),
+        (ops.run_hook("/h", [], [], 3, 0, ""), "run the hook /h in the container's namespaces, at most 3 s"),
+        (ops.program(["a"], [], "/x:/y", 0, False), "look up a in /x:/y"),
+        (ops.program(["./a"], [], "/x:/y", 0, False), "look up ./a"),
+        (ops.seccomp(bytes(16), 0), "load the seccomp filter (2 instructions)"),
+        (ops.seccomp(b"", 0), "load the seccomp filter"),
+    ],
+)
+def test_sentences(operation, text):
+    """In the config's own vocabulary."""
+    assert explain.sentence(operation) == text
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "message"),
+    [
+        (
+            ops.mount("/proc", "proc", "proc"),
+            ENOTDIR,
+            "mount proc on /proc: it is not an ordinary directory in the root file system",
+        ),
+        (NULL, EEXIST, "make the character device /dev/null (1:3, mode 0666): a different file is in its place"),
+        (
+            ops.device_bind("/dev/a", "/dev/a", 0o020000, 1, 3),
+            ENODEV,
+            "bind the host's device /dev/a on /dev/a: the host has no such device there",
+        ),
+        (
+            ops.readonly("/a"),
+            ESTALE,
+            "make /a read-only if it is there: it was replaced by something else while it was being mounted on",
+        ),
+        (ops.mask("/a"), ENODEV, "mask /a if it is there: the host's /dev/null is not the null device"),
+        (
+            ops.open_namespace(0x40000000, 0, "/n", ""),
+            EINVAL,
+            "open the network namespace /n: the file is no namespace of this type",
+        ),
+        (ops.cwd("/w", True), ENOENT, "change directory to /w: the directory is outside the container's root"),
+    ],
+)
+def test_what_was_found_in_place_of_what_was_verified(operation, error, message):
+    """A verification's errno is init's finding, not the system's answer: it is not told as one."""
+    failure = fail(operation, error, "VERIFY")
+    assert (failure.message, failure.errno) == (message, error)
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "step", "message"),
+    [
+        (
+            ops.mount("/a", "nofs", "x", origin="/mounts/3"),
+            ENODEV,
+            "FSOPEN",
+            "mount nofs on /a: fsopen: no such device; the kernel does not know this file system",
+        ),
+        (ops.mount("/a", "tmpfs", "x"), EINVAL, "MOUNT", "mount tmpfs on /a: invalid argument"),
+        (
+            ops.rlimit(7, 1, 2, "/process/rlimits/0", 1),
+            EPERM,
+            "RLIMIT",
+            "set RLIMIT_NOFILE to 1, at most 2: setrlimit: operation not permitted"
+            "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
+        ),
+        (
+            ops.oom_score_adj(-5, "/process/oomScoreAdj"),
+            EACCES,
+            "WRITE",
+            "set oom_score_adj to -5: write: permission denied; a lower score than the caller's takes CAP_SYS_RESOURCE",
+        ),
+        (
+            ops.unshare(0x20000, None),
+            ENOSPC,
+            "UNSHARE",
+            "make a new namespace: mount: unshare: no space left on device; too many namespaces: see /proc/sys/user/max_*_namespaces",
+        ),
+        (
+            ops.console(0, 0, True, 0),
+            ENOENT,
+            "OPEN",
+            "open a terminal as standard input, output and error and bind it on /dev/console: open: no such file or directory"
+            "; a terminal needs a mount of type devpts on /dev/pts",
+        ),
+        (
+            ops.seccomp(b"", 0),
+            EACCES,
+            "SECCOMP",
+            "load the seccomp filter: load the filter: permission denied; without CAP_SYS_ADMIN a filter needs noNewPrivileges",
+        ),
+        (ops.setsid(), EPERM, "NONE", "start a session: operation not permitted"),
+    ],
+)
+def test_failures(operation, error, step, message):
+    """What it does, what was tried, what the system said, what to do; the origin as the pointer."""
+    failure = fail(operation, error, step)
+    assert (failure.message, failure.pointer, failure.errno) == (message, operation[2], error)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "step", "message"),
+    [
+        ("nope", ENOENT, "LOOKUP", 'exec: "nope": executable file not found in $PATH'),
+        ("/nope", ENOENT, "LOOKUP", 'exec: "/nope": stat /nope: no such file or directory'),
+        ("/etc", EACCES, "LOOKUP", 'exec: "/etc": permission denied'),
+        ("/x", 8, "EXEC", 'exec: "/x": exec format error'),
+    ],
+)
+def test_a_program_that_cannot_run(name, error, step, message):
+    """In the words that managers match for their exit codes 127 and 126."""
+    for operation in (ops.program([name], [], "/bin", 0, False), ops.exec_program(name)):
+        failure = fail(operation, error, step)
+        assert (failure.message, failure.pointer) == (message, "/process/args/0")
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "detail", "message"),
+    [
+        ("HOOK_EXIT", 0, 3 << 8, "hook /h: exit status 3"),
+        ("HOOK_EXIT", 0, 127 << 8, "hook /h: exit status 127; it could not be executed in the container"),
+        ("HOOK_EXIT", 0, 9, "hook /h: killed by signal 9"),
+        ("HOOK_TIMEOUT", 0, 0, "hook /h: not finished after its timeout of 3 s, killed"),
+        ("HOOK_SPAWN", ENOENT, 0, "start hook /h: no such file or directory"),
+    ],
+)
+def test_a_hook_that_fails(step, error, detail, message):
+    """How it ended, with its own place."""
+    failure = fail(ops.run_hook("/h", [], [], 3, 0, "/hooks/createContainer/0"), error, step, detail)
+    assert (failure.message, failure.pointer) == (message, "/hooks/createContainer/0")
+
+
+def test_bytes_of_a_decoded_plan_have_words():
+    """A plan that came from the wire has bytes where strings were."""
+    assert explain.sentence((ops.OP_EXEC, 1, None, (), (b"/bin/\xff",))) == "execute /bin/\udcff"
+
+
+def test_a_step_of_a_newer_init():
+    """A number that is not in the table leaves the words out, not the error."""
+    assert explain.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"
+
+
+def test_warnings_come_with_the_plan():
+    """What is left out is told with its pointer."""
+    spec = machines.spec_with()
+    spec["process"]["capabilities"] = {"bounding": ["CAP_NEW"]}
+    assert plan(spec, machines.facts(spec), machines.options(spec))[1] == [
+        ("/process/capabilities", "cannot be granted, left out: CAP_NEW")
+    ]
