@@ -60,7 +60,7 @@ STEPS = (
     "the runtime's part",
     "signal",
 )
-STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT = 16, 39, 40, 42, 43
+STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT = 2, 16, 39, 40, 42, 43
 EPERM, ENOENT, EACCES, EEXIST, ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 1, 2, 13, 17, 19, 20, 28, 87, 116
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
@@ -317,7 +317,7 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; too many namespaces: see /proc/sys/user/max_*_namespaces"
     if code == ops.OP_MOUNT and error == ENODEV:
         return "; the kernel does not know this file system"
-    if code == ops.OP_CONSOLE and STEPS[step] in ("open", "verify"):
+    if code == ops.OP_CONSOLE and step in (STEP_OPEN, STEP_VERIFY):
         return "; a terminal needs a mount of type devpts on /dev/pts"
     if code == ops.OP_SECCOMP and error == EACCES:
         return "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"

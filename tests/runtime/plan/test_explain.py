@@ -24,7 +24,7 @@ def fail(operation, error, step, detail=0):
 def test_the_steps_are_plan_hs():
     """Each step has words at the index of its name in plan.h."""
     assert len(explain.STEPS) == STEP["STEP_COUNT"]
-    for name in ("VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
+    for name in ("OPEN", "VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
         assert getattr(explain, f"STEP_{name}") == STEP[f"STEP_{name}"]
     for words, name in (
         (explain.STEPS[STEP[f"STEP_{name.upper()}"]], name) for name in ("setns", "unshare", "fsopen", "chroot")
@@ -173,8 +173,10 @@ def test_what_was_found_in_place_of_what_was_verified(operation, error, message)
             ops.rlimit(7, 1, 2, "/process/rlimits/0", 1),
             EPERM,
             "RLIMIT",
-            "set RLIMIT_NOFILE to 1, at most 2: setrlimit: operation not permitted"
-            "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
+            (
+                "set RLIMIT_NOFILE to 1, at most 2: setrlimit: operation not permitted"
+                "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config"
+            ),
         ),
         (
             ops.oom_score_adj(-5, "/process/oomScoreAdj"),
@@ -192,8 +194,10 @@ def test_what_was_found_in_place_of_what_was_verified(operation, error, message)
             ops.console(0, 0, True, 0),
             ENOENT,
             "OPEN",
-            "open a terminal as standard input, output and error and bind it on /dev/console: open: no such file or directory"
-            "; a terminal needs a mount of type devpts on /dev/pts",
+            (
+                "open a terminal as standard input, output and error and bind it on /dev/console: open: no such file or directory"
+                "; a terminal needs a mount of type devpts on /dev/pts"
+            ),
         ),
         (
             ops.seccomp(b"", 0),
