@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from oci_spec.default import default
@@ -11,6 +12,7 @@ from runtime.plan import ops, plan
 from runtime.plan.seccomp import filter_flags
 from tests.runtime.cgroups import hosts
 
+TREE = Path(__file__).resolve().parents[3]
 ID = "one"
 ALL_CAPABILITIES = (1 << 41) - 1
 SYS_RESOURCE = 1 << 24
