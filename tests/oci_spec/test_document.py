@@ -1,6 +1,9 @@
 """Loading: what is read, what is refused, and that the place of everything is found again."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from oci_spec.document import DEPTH_LIMIT, SIZE_LIMIT
 from oci_spec.positions import Broken, explain, read
 from tests.oci_spec.reference import CONFIGS
 
+TREE = Path(__file__).parents[2]
 BROKEN = [
     (b"", 1, 1),
     (b"{]", 1, 2),
@@ -42,6 +46,14 @@ def test_broken_text_is_one_error(data, line, column):
     assert (problem.rule, problem.severity, problem.pointer) == ("json", "error", "")
     assert (problem.line, problem.column) == (line, column)
     assert oci_spec.load_checked(data) == ({}, [problem])
+
+
+@pytest.mark.parametrize("data", [b'{"a" 2}', b'{"a": 1,}', b'{"a": "b', b"[1 2]", b'{"a": 01}'])
+def test_broken_text_is_refused_without_the_json_package(data):
+    """As a command reads it: the scanner's own exception is in a module that is not imported there."""
+    code = f"import sys; sys.path.append('.'); from oci_spec import load_checked; print(load_checked({data!r})[1][0].rule)"
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=TREE, capture_output=True, check=False)
+    assert (result.stdout, result.stderr) == (b"json\n", b"")
 
 
 def test_deepest_nesting_is_read():
