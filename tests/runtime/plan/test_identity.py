@@ -189,3 +189,11 @@ def test_no_new_keyring():
     """--no-new-keyring leaves the caller's session keyring."""
     assert row(made()[0], "keyring")[4] == ("_ses.one",)
     assert positions(made(options={"no_new_keyring": True})[0], "keyring") == []
+
+
+def test_the_filter_is_loaded_as_compiled():
+    """With its flags, right before execve; without a profile there is none."""
+    operations, _ = made(options={"seccomp": (b"12345678", 2)})
+    assert row(operations, "seccomp")[2:] == ("/linux/seccomp", (2,), (b"12345678",))
+    assert machines.names(operations)[-2:] == ["seccomp", "exec"]
+    assert positions(made()[0], "seccomp") == []
