@@ -131,7 +131,7 @@ class Positions:
 
     def _string(self, at: int) -> "tuple[str, int]":
         try:
-            value, end = scanstring(self.text, at + 1, True)
+            value, end = _scan_string(self.text, at + 1)
         except ValueError as error:  # JSONDecodeError, whose pos is where it stopped
             reason = str(getattr(error, "msg", "bad string"))
             place = int(getattr(error, "pos", at))
@@ -185,6 +185,16 @@ class Positions:
 def escape(name: str) -> str:
     """A property name as a step of a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _scan_string(text: str, start: int) -> "tuple[str, int]":
+    """The string whose first character is at ``start``, and the place after its closing quote."""
+    try:
+        return scanstring(text, start, True)
+    except SystemError:  # it fails by an exception of json.decoder, which is not imported yet
+        import json.decoder  # noqa: F401
+
+        return scanstring(text, start, True)
 
 
 def read(data: bytes) -> "tuple[str, Positions]":

@@ -51,7 +51,8 @@ def test_broken_text_is_one_error(data, line, column):
 @pytest.mark.parametrize("data", [b'{"a" 2}', b'{"a": 1,}', b'{"a": "b', b"[1 2]", b'{"a": 01}'])
 def test_broken_text_is_refused_without_the_json_package(data):
     """As a command reads it: the scanner's own exception is in a module that is not imported there."""
-    code = f"import sys; sys.path.append('.'); from oci_spec import load_checked; print(load_checked({data!r})[1][0].rule)"
+    code = "import sys; sys.path.append('.'); from oci_spec import load_checked; "
+    code += f"print(load_checked({data!r})[1][0].rule)"
     result = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=TREE, capture_output=True, check=False)
     assert (result.stdout, result.stderr) == (b"json\n", b"")
 
