@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+LONGEST = 1 << 30  # milliseconds: poll(2) takes an int
 KEPT_OUTPUT = 4096  # bytes of a hook's output that an error may quote
 
 
@@ -98,7 +99,7 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
             if left is not None and left <= 0:
                 _signal.pidfd_send_signal(process, _signal.SIGKILL)
                 return output, False
-            ready = {descriptor for descriptor, _ in waiting.poll(None if left is None else left * 1000 + 1)}
+            ready = {descriptor for descriptor, _ in waiting.poll(None if left is None else min(left * 1000 + 1, LONGEST))}
             if feeding in ready:
                 rest = _feed(feeding, rest)
                 if not rest:

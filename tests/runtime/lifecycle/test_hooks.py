@@ -107,6 +107,11 @@ def test_timeout() -> None:
     assert words.endswith("not finished after its timeout of 1 s, killed: begun")
 
 
+def test_longest_timeout() -> None:
+    """A timeout of more milliseconds than poll(2) can wait for is one all the same."""
+    hooks.run([shell("exit 0", timeout=10**8)], STATE, "/hooks/poststart")
+
+
 def test_output_without_end() -> None:
     """A hook may write as much as it likes; the error quotes the beginning."""
     words = str(failure(shell("yes | head -c 500000; exit 1")))
