@@ -26,7 +26,7 @@ def main(call: "Call") -> int:
 
         write(1, "".join(f"{id}\n" for id in ids(call.root)))
         return 0
-    containers = listing(call.root)
+    containers = listing(call.root, call.warn)
     if form == "table":
         write(1, _table(containers))
         return 0

@@ -1,18 +1,20 @@
 """All containers of a root directory."""
 
-from runtime.errors import NotFound
+from runtime.errors import NotFound, OcirunError
 from runtime.lifecycle.state import query
 from runtime.lifecycle.store import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
-def listing(root: str) -> "list[dict[str, Any]]":
+def listing(root: str, warn: "Callable[[str], None] | None" = None) -> "list[dict[str, Any]]":
     """The state documents of all containers, by id.
 
-    One that comes or goes meanwhile may be left out; none is an error.
+    One that comes or goes meanwhile may be left out. One that cannot be read is told to ``warn`` and left out, so that
+    it does not hide the others; without ``warn`` it is an OcirunError.
     """
     result = []
     for id in ids(root):
@@ -20,4 +22,8 @@ def listing(root: str) -> "list[dict[str, Any]]":
             result.append(query(root, id))
         except NotFound:
             continue
+        except OcirunError as error:
+            if warn is None:
+                raise
+            warn(str(error))
     return result

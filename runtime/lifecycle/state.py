@@ -7,7 +7,7 @@ start time. Hot: imports only builtins.
 
 import posix
 
-from runtime.errors import OcirunError, system_failure
+from runtime.errors import system_failure
 from runtime.lifecycle import store
 
 TYPE_CHECKING = False
@@ -129,8 +129,6 @@ def query(root: str, id: str) -> "dict[str, Any]":
     try:
         record, status = read(handle, id)
         return document(record, status) | {"owner": _owner(handle)}
-    except KeyError as error:
-        raise OcirunError(f'state of container "{id}" is damaged: it has no {error}') from None
     finally:
         posix.close(handle)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
 
+MEMBERS = ("id", "bundle", "rootfs", "created", "status", "pid", "start_time", "cgroups", "hooks")  # of every RECORD
 STATE = "state.json"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
@@ -239,10 +240,20 @@ def read_state(handle: int, id: str) -> "Record":
     except FileNotFoundError:
         raise missing(id) from None
     try:
-        record: Record = loads(data)
+        record = loads(data)
     except ValueError as error:
-        raise OcirunError(f'state of container "{id}" is damaged: {error}; "ocirun delete --force" clears it') from None
-    return record
+        raise _damaged(id, str(error)) from None
+    if type(record) is not dict:
+        raise _damaged(id, "not an object")
+    for member in MEMBERS:
+        if member not in record:
+            raise _damaged(id, f'it has no "{member}"')
+    checked: Record = record
+    return checked
+
+
+def _damaged(id: str, how: str) -> OcirunError:
+    return OcirunError(f'state of container "{id}" is damaged: {how}; "ocirun delete --force" clears it')
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:
@@ -320,7 +331,8 @@ def _unlink(handle: int, name: str) -> None:
 def ids(root: str) -> list[str]:
     """The names of all that may be containers under ``root``, sorted."""
     try:
-        names = posix.listdir(root)
+        with posix.scandir(root) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     except OSError as error:

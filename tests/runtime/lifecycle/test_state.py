@@ -126,7 +126,7 @@ def test_a_record_of_another_shape(root: Path) -> None:
     handle = store.reserve(str(root), "one")
     store.write_state(handle, {"id": "one", "status": "created"})
     os.close(handle)
-    with pytest.raises(OcirunError, match="damaged: it has no 'pid'"):
+    with pytest.raises(OcirunError, match='damaged: it has no "bundle"'):
         state.query(str(root), "one")
 
 
@@ -150,3 +150,17 @@ def test_listing(made: Callable[..., StandIn]) -> None:
     os.close(store.reserve(one.root, "c"))
     two.end()
     assert [(item["id"], item["status"]) for item in listing(one.root)] == [("a", "stopped"), ("b", "created")]
+
+
+def test_listing_beside_what_is_no_container(made: Callable[..., StandIn], warnings: list[str]) -> None:
+    """A file or a link in the root is none; a damaged container is told, and does not hide the others."""
+    one = made("b")
+    (Path(one.root) / "file").touch()
+    (Path(one.root) / "link").symlink_to("b")
+    handle = store.reserve(one.root, "a")
+    store.write_file(handle, store.STATE, b"[]")
+    os.close(handle)
+    assert [item["id"] for item in listing(one.root, warnings.append)] == ["b"]
+    assert warnings == ['state of container "a" is damaged: not an object; "ocirun delete --force" clears it']
+    with pytest.raises(OcirunError, match="damaged"):
+        listing(one.root)

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.errors import NotFound, OcirunError, WrongState
 from runtime.lifecycle import store
+from tests.runtime.lifecycle.stand_in import record
 
 
 @pytest.mark.parametrize("id", ["a", "A.b-c_d+1", "...", "x" * 255, "-", "0"])
@@ -145,10 +146,10 @@ def test_is_locked(root: Path) -> None:
 def test_record_survives(root: Path) -> None:
     """What is written is read, also in other alphabets, and its file is private."""
     handle = store.reserve(str(root), "one")
-    record = {"id": "one", "annotations": {"ä\n": "\U0001f40b"}, "cgroups": [["/x", 1, 2]], "pid": 2**31}
+    written = record("one", annotations={"ä\n": "\U0001f40b"}, cgroups=[["/x", 1, 2]], pid=2**31)
     store.write_state(handle, {"id": "old"})
-    store.write_state(handle, record)
-    assert store.read_state(handle, "one") == record
+    store.write_state(handle, written)
+    assert store.read_state(handle, "one") == written
     assert (root / "one" / "state.json").stat().st_mode & 0o777 == 0o600
     assert os.listdir(root / "one") == ["state.json"]
     os.close(handle)
@@ -164,10 +165,11 @@ def test_record_is_written_through_no_link(root: Path, tmp_path: Path) -> None:
     os.close(handle)
 
 
-def test_damaged_record(root: Path) -> None:
+@pytest.mark.parametrize("text", [b'{"id": "on', b"", b"[]", b"{}", b'{"id":"one","status":"created"}'])
+def test_damaged_record(root: Path, text: bytes) -> None:
     """Half a record is an error that says what to do."""
     handle = store.reserve(str(root), "one")
-    store.write_file(handle, store.STATE, b'{"id": "on')
+    store.write_file(handle, store.STATE, text)
     with pytest.raises(OcirunError, match=r"damaged.*delete --force"):
         store.read_state(handle, "one")
     os.close(handle)
@@ -197,7 +199,7 @@ def test_no_descriptor_is_left(root: Path) -> None:
     """Successes and failures alike close what they opened."""
     before = sorted(os.listdir("/proc/self/fd"))
     handle = store.reserve(str(root), "one")
-    store.write_state(handle, {"id": "one"})
+    store.write_state(handle, record("one"))
     store.read_state(handle, "one")
     for attempt in (lambda: store.reserve(str(root), "one"), lambda: store.open_locked(str(root), "one", wait=0)):
         with pytest.raises(WrongState):
