@@ -99,7 +99,8 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
             if left is not None and left <= 0:
                 _signal.pidfd_send_signal(process, _signal.SIGKILL)
                 return output, False
-            ready = {descriptor for descriptor, _ in waiting.poll(None if left is None else min(left * 1000 + 1, LONGEST))}
+            pause = None if left is None else min(left * 1000 + 1, LONGEST)
+            ready = {descriptor for descriptor, _ in waiting.poll(pause)}
             if feeding in ready:
                 rest = _feed(feeding, rest)
                 if not rest:
