@@ -6,6 +6,7 @@ options on both sides of the operands). Hot: imports only builtins; help, loggin
 wanted.
 """
 
+import _signal
 import posix
 
 from runtime.commands import COMMANDS
@@ -106,6 +107,9 @@ def main(arguments: list[str]) -> int:
     statuses: dict[str, int] = {}
     try:
         _hold_standard_descriptors()
+        _signal.signal(
+            _signal.SIGCHLD, _signal.SIG_DFL
+        )  # a caller that ignores it leaves us no exit status to wait for
         return _run(call, arguments, statuses)
     except UsageError as error:
         page = f" {call.command}" if call.command in COMMANDS else ""

@@ -1,6 +1,5 @@
-"""Handing descriptors to the caller: the terminal's other end, a pidfd.
-
-one message on the AF_UNIX stream socket, with a name and one descriptor.
+"""Handing descriptors to the caller: the terminal's other end, a pidfd. Each is one message on an AF_UNIX stream socket,
+with a name and one descriptor. Cold.
 """
 
 import fcntl

@@ -52,11 +52,11 @@ class Handshake:
             if report.kind == REACHED:
                 if self._catch_up(report.index, perform):
                     return True
-                shim.reply(self.socket, CONTINUE)
+                self.reply(CONTINUE)
             elif report.kind == FORKED:
                 posix.waitpid(self.pid, 0)
                 self.pid = report.pid
-                shim.reply(self.socket, CONTINUE)
+                self.reply(CONTINUE)
             elif report.kind == CONSOLE:
                 self.console = report.fd
             elif report.kind == TRACE:
@@ -86,7 +86,14 @@ class Handshake:
 
     def release(self) -> None:
         """Let init go on past `created`."""
-        shim.reply(self.socket, CONTINUE)
+        self.reply(CONTINUE)
+
+    def reply(self, kind: int, length: int = 0, fd: int = -1) -> None:
+        """Answer init, which waits. OcirunError when it was killed meanwhile."""
+        try:
+            shim.reply(self.socket, kind, length, fd)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self.died() from None
 
     def close(self) -> None:
         """Close our descriptors. An init that has not been released ends by that."""

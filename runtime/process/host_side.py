@@ -52,7 +52,7 @@ def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
     except OSError as error:
         raise system_failure(f"clone the mount at {source}", error, origin) from None
     try:
-        shim.reply(handshake.socket, TREE, 0, tree)
+        handshake.reply(TREE, 0, tree)
     finally:
         posix.close(tree)
 
@@ -73,7 +73,7 @@ def send_state(handshake: "Handshake", creating: bytes, created: bytes) -> None:
     descriptor = posix.memfd_create("ocirun-state", posix.MFD_CLOEXEC)
     try:
         posix.write(descriptor, data)
-        shim.reply(handshake.socket, STATE, len(data), descriptor)
+        handshake.reply(STATE, len(data), descriptor)
     finally:
         posix.close(descriptor)
 
