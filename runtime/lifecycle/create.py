@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CONFIG = 64 << 20  # bytes
 FIRST_KEPT = 3
+MAX_DIGITS = 10  # of LISTEN_FDS
 
 
 class Making:
@@ -67,16 +68,24 @@ def activation(options: "Options", variable: bytes) -> bytes:
     return value
 
 
+def listen_count(options: "Options") -> int:
+    """LISTEN_FDS, when LISTEN_PID says that it is meant for us and not for whoever started us (sd_listen_fds(3))."""
+    count = activation(options, b"LISTEN_FDS")
+    ours = count and posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getpid()
+    return int(count) if ours and count.isdigit() and len(count) < MAX_DIGITS else 0
+
+
 def kept_descriptors(options: "Options") -> "list[int]":
     """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
-    listen = activation(options, b"LISTEN_FDS")
-    count = options.get("preserve_fds", 0) + (int(listen) if listen.isdigit() else 0)
-    kept = list(range(FIRST_KEPT, FIRST_KEPT + count))
-    for descriptor in kept:
+    listen = listen_count(options)
+    kept: list[int] = []
+    for descriptor in range(FIRST_KEPT, FIRST_KEPT + listen + options.get("preserve_fds", 0)):
         try:
             posix.fstat(descriptor)
         except OSError as error:
-            raise system_failure(f"--preserve-fds: descriptor {descriptor}", error) from None
+            name = "LISTEN_FDS" if descriptor < FIRST_KEPT + listen else "--preserve-fds"
+            raise system_failure(f"{name}: descriptor {descriptor}", error) from None
+        kept.append(descriptor)
     return kept
 
 
@@ -115,7 +124,7 @@ def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dic
         raise InvalidConfig(errors[0].message + more, errors[0].pointer, errors[0].line)
     for section in ("process", "linux", "root"):
         if not spec.get(section):
-            raise InvalidConfig(f"a container cannot be made without {section}", f"/{section}")
+            raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
     result: dict[str, Any] = spec
     return result
 
@@ -165,8 +174,8 @@ def filter_program(profile: "dict[str, Any]", root: str, warn: "Warn") -> "tuple
 
 def listen_environment(options: "Options") -> "list[str]":
     """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
-    listen = activation(options, b"LISTEN_FDS")
-    return [f"LISTEN_FDS={listen.decode()}", "LISTEN_PID=1"] if listen else []
+    count = listen_count(options)
+    return [f"LISTEN_FDS={count}", "LISTEN_PID=1"] if count else []
 
 
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
@@ -198,7 +207,9 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
     try:
         data = encode.encode(making.operations, flags)
         pid, socket = spawn.start(data, making.root, extra=listener, stdio=stdio, kept=making.kept)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise system_failure("start the init program", error) from None
+    except ValueError as error:
         raise OcirunError(f"start the init program: {error}") from None
     finally:
         if listener >= 0:
@@ -252,11 +263,11 @@ def tail(operations: "list[ops.Operation]") -> "list[Any]":
 
 def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
     """Make everything up to the state "created" on disk; init still waits to be let go. Undoes all on failure."""
-    places = []
-    if making.options.get("cgroup_manager") != "disabled":
-        places = layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
-    making.handle = store.reserve(making.root, making.id)
     try:
+        places = []
+        if making.options.get("cgroup_manager") != "disabled":
+            places = layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
+        making.handle = store.reserve(making.root, making.id)
         making.record = record_of(making, places)
         target = activation(making.options, b"NOTIFY_SOCKET")
         if target:
@@ -288,6 +299,8 @@ def undo(making: Making) -> None:
     """Leave nothing of a container that could not be made; its poststop hooks run (runtime.md "Lifecycle")."""
     from runtime.lifecycle.delete import destroy
 
+    if making.handle < 0:
+        return
     if making.handshake:
         making.handshake.end()
         making.handshake.close()
@@ -295,6 +308,7 @@ def undo(making: Making) -> None:
     if making.record:
         try:
             destroy(making.root, making.id, making.handle, making.record, making.warn, kill=False)
+            write_trace(making)  # the operation that failed is its last line
         except OcirunError as error:
             making.warn(str(error))
     else:
@@ -308,22 +322,27 @@ def write_pid_file(path: str, pid: int) -> None:
     aside = f"{path}.{posix.getpid()}.tmp"
     try:
         descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644)
-        posix.write(descriptor, b"%d" % pid)
-        posix.close(descriptor)
-        posix.rename(aside, path)
+        try:
+            posix.write(descriptor, b"%d" % pid)
+            posix.rename(aside, path)
+        except OSError:
+            posix.unlink(aside)
+            raise
+        finally:
+            posix.close(descriptor)
     except OSError as error:
         raise system_failure(f"write the pid file {path}", error) from None
 
 
-def publish(making: Making) -> None:
-    """Give the caller what it asked for: pid file, terminal, pidfd, trace."""
-    handshake = making.handshake
-    assert handshake is not None
-    options = making.options
-    if options.get("trace"):
+def write_trace(making: Making) -> None:
+    if making.options.get("trace") and making.handshake:
         from runtime.lifecycle.trace import write
 
-        write(options["trace"], making.operations, handshake.trace)
+        write(making.options["trace"], making.operations, making.handshake.trace)
+
+
+def publish(options: "Options", handshake: Handshake) -> None:
+    """Give the caller of create, run or exec what it asked for: pid file, terminal, pidfd."""
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)
     if not options.get("console_socket") and handshake.console >= 0:
@@ -341,19 +360,22 @@ def publish(making: Making) -> None:
 
 
 def check_terminal(making: Making, detached: bool) -> None:
-    terminal = making.process.get("terminal")
-    if terminal and detached and not making.options.get("console_socket"):
-        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
-    if not terminal and making.options.get("console_socket"):
-        raise InvalidConfig("--console-socket is given, but the process has no terminal", "/process/terminal")
+    terminal, console_socket = making.process.get("terminal"), making.options.get("console_socket")
+    if bool(terminal) == bool(console_socket) or (terminal and not detached):
+        return
+    words = "a terminal needs --console-socket to be sent to; without one it must be false"
+    if console_socket:
+        words = "--console-socket is given, but the process has no terminal"
+    raise locate(InvalidConfig(words, "/process/terminal"), making.data)
 
 
-def locate(error: OcirunError, data: bytes) -> None:
-    """Give an error that names a place its line, from the text of the config."""
+def locate(error: OcirunError, data: bytes) -> OcirunError:
+    """The error, which names a place, with its line, from the text of the config."""
     if error.pointer and error.line is None:
         from oci_spec.positions import read
 
         error.line = read(data)[1].find(error.pointer)[0]
+    return error
 
 
 def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:
@@ -366,7 +388,8 @@ def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[i
     build(making, wait_start=True, stdio=stdio)
     assert making.handshake is not None
     try:
-        publish(making)
+        write_trace(making)
+        publish(options, making.handshake)
         making.handshake.release()
     except BaseException:
         undo(making)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
 MAX_ID = (1 << 32) - 2
+MAX_DIGITS = 10  # of MAX_ID
+ENDED = "cannot exec in a stopped container: container not running"
 LABELS = (("process_label", "selinuxLabel"), ("apparmor", "apparmorProfile"))
 CAP_SETS = ("bounding", "effective", "permitted")
 
@@ -43,8 +45,8 @@ def namespaces(pid: int) -> int:
 
 def number(text: str, option: str) -> int:
     """An id, strictly decimal: what is not one must not become 0 (CVE-2026-30892)."""
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_ID:
-        raise OcirunError(f"{option}: {text!r} is no numeric id (0 to {MAX_ID})")
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_ID:
+        raise OcirunError(f"{option}: {text[:64]!r} is no numeric id (0 to {MAX_ID})")
     return int(text)
 
 
@@ -89,9 +91,10 @@ def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
     data = creating.read_config("/dev/stdin" if path == "-" else path)
     process, problems = load_checked(data, "process")
     for problem in problems:
+        place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
-            raise InvalidConfig(f"{path}:{problem.line}: {problem.pointer}: {problem.message}")
-        warn(f"{path}:{problem.line}: {problem.pointer}: {problem.message}")
+            raise InvalidConfig(f"{place}: {problem.message}")
+        warn(f"{place}: {problem.message}")
     if options.get("tty"):
         process["terminal"] = True
     result: dict[str, Any] = process
@@ -168,15 +171,18 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left."""
     pid = joining.record["pid"]
     descriptors: list[int] = []
-    pidfd = state.open_process(joining.record)
-    if pidfd is None:
-        raise WrongState("cannot exec in a stopped container: container not running")
-    descriptors.append(pidfd)
     try:
-        descriptors.append(posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
+        try:  # the root first: the process is seen to be init after that, so it was before
+            descriptors.append(posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
+        except (FileNotFoundError, ProcessLookupError):
+            raise WrongState(ENDED) from None
+        pidfd = state.open_process(joining.record)
+        if pidfd is None:
+            raise WrongState(ENDED)
+        descriptors.append(pidfd)
         data = encode.encode(joining.operations)
         started, socket = spawn.start(
-            data, joining.root, extra=pidfd, root=descriptors[-1], stdio=stdio, kept=joining.kept
+            data, joining.root, extra=pidfd, root=descriptors[0], stdio=stdio, kept=joining.kept
         )
     except OSError as error:
         raise system_failure("start the init program", error) from None
@@ -187,7 +193,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     try:
         if not handshake.follow(host_side.perform):
             raise handshake.died()
-        publish(joining.options, handshake)
+        creating.publish(joining.options, handshake)
         handshake.release()
         handshake.follow(host_side.perform)
     except BaseException:
@@ -195,23 +201,6 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
         handshake.close()
         raise
     return handshake
-
-
-def publish(options: "Options", handshake: Handshake) -> None:
-    if options.get("pid_file"):
-        creating.write_pid_file(options["pid_file"], handshake.pid)
-    if not options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.terminal import copy_size
-
-        copy_size(handshake.console)
-    if options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.console import send
-
-        send(options["console_socket"], handshake.console)
-    if options.get("pidfd_socket"):
-        from runtime.process.console import send_pidfd
-
-        send_pidfd(options["pidfd_socket"], handshake.pid)
 
 
 def prepared(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> Joining:

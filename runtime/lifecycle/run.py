@@ -25,7 +25,8 @@ def begin(making: "Making") -> "Notification | None":
     assert handshake is not None
     notification = None
     try:
-        creating.publish(making)
+        creating.write_trace(making)
+        creating.publish(making.options, handshake)
         if making.record.get("notify"):
             from runtime.lifecycle.notify import Notification
 

@@ -68,6 +68,22 @@ def test_preserve_fds_that_are_not_open(runtime: Caller) -> None:
     runtime.run(runtime.bundle(), "--preserve-fds", "5").failed()
 
 
+@pytest.mark.parametrize("number", ["999999999", "1"])
+def test_preserve_fds_names_the_first_that_is_not_open(runtime: Caller, number: str) -> None:
+    """However many are asked for, the refusal is quick and says which is missing."""
+    err = runtime.run(runtime.bundle(), "--preserve-fds", number).failed(1).err
+    assert err == "ocirun: --preserve-fds: descriptor 3: bad file descriptor\n"
+
+
+@pytest.mark.parametrize("env", [{}, {"LISTEN_PID": "1"}, {"LISTEN_PID": "x"}])
+def test_listen_fds_for_another_process(runtime: Caller, files: list[int], env: dict[str, str]) -> None:
+    """What a service manager meant for the process that called us is not passed on, as with runc."""
+    bundle = runtime.shell("echo none$LISTEN_FDS; ls /proc/$$/fd; true")
+    env = {"LISTEN_FDS": "1", **env}
+    out = runtime.run(bundle, env=env, pass_fds=(3, 4, 5), preexec_fn=place_at_3(files)).ok().out.split()
+    assert out == ["none", "0", "1", "2"]
+
+
 def test_listen_fds(runtime: Caller, files: list[int]) -> None:
     """LISTEN_FDS passes that many descriptors and sets LISTEN_FDS and LISTEN_PID=1 in the container."""
     bundle = runtime.shell("echo $LISTEN_FDS $LISTEN_PID; cat <&3; ls /proc/$$/fd; true")

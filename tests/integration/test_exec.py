@@ -34,6 +34,14 @@ def test_output_and_exit_code(runtime: Caller, running: str) -> None:
     assert (result.code, result.out, result.err) == (9, "out\n", "err\n")
 
 
+def test_broken_process_file(runtime: Caller, running: str) -> None:
+    """Broken JSON is told with its line."""
+    file = runtime.directory / "broken.json"
+    file.write_text('{"args": ["true"]\n "cwd": "/"}')
+    result = runtime.call("exec", "--process", file, running).failed(255)
+    assert result.err == f"ocirun: {file}:2: a comma or a closing brace should stand here\n"
+
+
 def test_stdin(runtime: Caller, running: str) -> None:
     """Standard input reaches the process."""
     assert runtime.exec(running, ["cat"], stdin="hello").ok().out == "hello"
@@ -42,6 +50,13 @@ def test_stdin(runtime: Caller, running: str) -> None:
 def test_death_by_signal(runtime: Caller, running: str) -> None:
     """A process that a signal ended gives 128 plus its number."""
     assert runtime.exec(running, "kill -USR1 $$").code == 128 + 10
+
+
+@pytest.mark.parametrize("user", ["x", "1x", "-1", "+1", "4294967295", "9" * 5000, "1:", "1:x", "\u0661"])
+def test_user_that_is_no_number(runtime: Caller, running: str, user: str) -> None:
+    """What is not an id in digits is refused, and never taken for root."""
+    err = runtime.exec(running, "id -u", f"--user={user}").failed(255).err
+    assert "is no numeric id" in err
 
 
 def test_process_file(runtime: Caller, running: str) -> None:
