@@ -26,6 +26,8 @@ class Session:
         self.waited = waited
         self.status: int | None = None
         self.attributes: list[Any] | None = None
+        self.typed = memoryview(b"")  # read, and not yet taken by the terminal
+        posix.set_blocking(terminal, False)
         self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
 
     def run(self) -> int:
@@ -67,42 +69,63 @@ class Session:
         termios.tcsetattr(0, termios.TCSANOW, raw)
 
     def _serve(self) -> None:
-        poll = select.poll()
-        poll.register(self.wake, select.POLLIN)
-        poll.register(self.terminal, select.POLLIN)
-        poll.register(0, select.POLLIN)
+        """Never blocks on the terminal: a program that does not read what is typed may wait for us to read its output."""
         open_ends = {0, self.terminal}
         while self.terminal in open_ends:
-            for descriptor, _ in poll.poll(200 if self.status is not None else None):
+            poll = select.poll()
+            poll.register(self.wake, select.POLLIN)
+            poll.register(self.terminal, select.POLLIN | (select.POLLOUT if self.typed else 0))
+            if 0 in open_ends and not self.typed:
+                poll.register(0, select.POLLIN)
+            for descriptor, events in poll.poll(200 if self.status is not None else None):
                 if descriptor == self.wake:
                     self._signals()
-                elif not self._copy(descriptor):
-                    poll.unregister(descriptor)
-                    open_ends.discard(descriptor)
-                    if descriptor == 0:
-                        self._write(self.terminal, b"\4")  # the end of input, as a terminal says it
+                elif descriptor == 0:
+                    if not self._read_input():
+                        open_ends.discard(0)
+                        self._type(b"\4")  # the end of input, as a terminal says it
+                else:
+                    self._type(b"")
+                    if events != select.POLLOUT and not self._read_terminal():
+                        open_ends.discard(descriptor)
             if self.status is not None and not _readable(self.terminal):
                 return  # something that outlived the program may hold the terminal open
 
-    def _copy(self, source: int) -> bool:
-        """Pass on what is there to read; False at the end."""
+    def _read_input(self) -> bool:
+        """Take what is typed; False at the end."""
         try:
-            data = posix.read(source, CHUNK)
+            data = posix.read(0, CHUNK)
         except OSError as error:
-            return error.errno == errno.EAGAIN  # EIO: nobody has the terminal open any more
-        if data:
-            self._write(1 if source == self.terminal else self.terminal, data)
+            return error.errno == errno.EAGAIN
+        self._type(data)
         return bool(data)
 
-    def _write(self, target: int, data: bytes) -> None:
+    def _read_terminal(self) -> bool:
+        """Print what the program has written; False at the end."""
+        try:
+            data = posix.read(self.terminal, CHUNK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN  # EIO: nobody has the terminal open any more
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[posix.write(target, rest) :]
+                rest = rest[posix.write(1, rest) :]
             except BlockingIOError:
-                select.select([], [target], [])
+                select.select([], [1], [])
             except OSError:
-                return
+                break  # nobody reads it: the program goes on all the same
+        return bool(data)
+
+    def _type(self, data: bytes) -> None:
+        """Give the terminal what it takes now; the rest waits."""
+        self.typed = memoryview(bytes(self.typed) + data)
+        try:
+            while self.typed:
+                self.typed = self.typed[posix.write(self.terminal, self.typed) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.typed = memoryview(b"")  # nobody has the terminal open any more
 
     def _signals(self) -> None:
         for number in posix.read(self.wake, 256):

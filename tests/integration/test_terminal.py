@@ -47,6 +47,31 @@ def test_run_forwards_input(runtime: Caller) -> None:
     assert "interrupted" in text
 
 
+def test_run_with_much_input(runtime: Caller) -> None:
+    """More input than the terminal holds, all echoed and printed again, blocks nobody; it ends with the input."""
+    bundle = on_terminal(runtime, "cat")
+    lines = "abcdefghijklmnopq\n" * 30000
+    result = runtime.run(bundle, stdin=lines).ok()
+    assert result.out.count("abcdefghijklmnopq\n") >= 30000
+
+
+def test_run_with_input_that_nobody_reads(runtime: Caller) -> None:
+    """A signal is passed on although the terminal takes no more input."""
+    bundle = on_terminal(runtime, "stty raw -echo; trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    base = runtime.directory / "flood"
+    with open(base, "wb") as out:
+        child = subprocess.Popen(
+            runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), stdin=subprocess.PIPE, stdout=out
+        )
+        assert child.stdin is not None
+        wait_for(lambda: b"ready" in base.read_bytes(), "the program's first word")
+        child.stdin.write(b"x" * 60000)
+        child.stdin.flush()
+        child.terminate()
+        assert child.wait(10) == 5
+        child.stdin.close()
+
+
 def test_run_restores_the_callers_terminal(runtime: Caller) -> None:
     """The caller's terminal is raw during run and as before after it."""
     bundle = on_terminal(runtime, "echo ready")
