@@ -75,7 +75,9 @@ int op_run_hook(struct context *ctx, const struct plan_op *op)
 	pid_t pid = fork();
 	if (pid == 0)
 		become_hook(ctx, op, ends[0]);
-	close(ends[0]);
+	/* The reading end is ours too until all is written: a hook that has ended already must not make it a SIGPIPE.
+	 */
 	feed(ends[1], ctx->state[op->number[1] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING]);
+	close(ends[0]);
 	return pid < 0 ? failed(ctx, STEP_HOOK_SPAWN) : await_hook(ctx, pid, op->number[0]);
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -264,3 +266,15 @@ def _reap(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return False
+
+
+@pytest.mark.not_on("runc", "crun", reason="init of other runtimes is made otherwise")
+def test_hook_that_ends_before_it_is_given_the_state(runtime: Caller) -> None:
+    """A hook need not read its input, and may be quicker than init, which is held up here before each write."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    bundle = runtime.shell("echo main", {"hooks": {"createContainer": [{"path": "/bin/true"}]}})
+    slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=write", "-e", "inject=write:delay_enter=50000"]
+    command = runtime.command("run", "--bundle", bundle.directory, runtime.new_id())
+    result = subprocess.run([*slow, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"main\n", b"")
