@@ -125,11 +125,16 @@ static int unlinked_file(const char *directory)
 	return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
 }
 
+/* Returns a descriptor that cannot be written through; closes `fd` where it is not that one. */
 static int seal(int fd, int memfd)
 {
-	if (memfd)
-		return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno
-													    : fd;
+	if (memfd && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return fd;
+	if (memfd) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
 	char path[32];
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	int readable = open(path, O_RDONLY | O_CLOEXEC);
@@ -153,9 +158,9 @@ int shim_program(const char *path, const char *directory)
 	}
 	int r = to < 0 ? -errno : copy_file(from, to);
 	close(from);
-	if (r == 0 && (r = seal(to, memfd)) >= 0)
-		return r;
-	if (to >= 0 && memfd)
+	if (r == 0)
+		return seal(to, memfd);
+	if (to >= 0)
 		close(to);
 	return r;
 }
@@ -165,7 +170,12 @@ int shim_socketpair(int ends[2])
 	int on = 1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	return setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
+	if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0)
+		return 0;
+	int error = -errno;
+	close(ends[0]);
+	close(ends[1]);
+	return error;
 }
 
 static int address(struct sockaddr_un *where, const char *path)

@@ -14,7 +14,11 @@ INIT = __file__.rpartition("/process/")[0] + "/init"
 def plan_descriptor(data: bytes) -> int:
     """A memfd with the plan. Charged to the caller's cgroup, not to the container's."""
     descriptor = posix.memfd_create("ocirun-plan", posix.MFD_CLOEXEC)
-    posix.write(descriptor, data)
+    try:
+        posix.write(descriptor, data)
+    except OSError:
+        posix.close(descriptor)
+        raise
     return descriptor
 
 
