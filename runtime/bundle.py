@@ -116,7 +116,14 @@ def install(site: str, arguments: "list[str]") -> None:
     command = next((argument for argument in arguments if argument in commands), "")
     try:
         usable = bundle.load(command)
-    except FileNotFoundError:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        MemoryError,
+        OverflowError,
+    ):  # not there, or not what csrc/bundle.py writes
         return
     if usable:
         sys.meta_path.insert(0, bundle)

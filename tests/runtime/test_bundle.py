@@ -41,6 +41,15 @@ def test_an_edited_module_is_imported_as_it_is(site: Path) -> None:
     assert call(site, "state", "x").returncode == 66
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"\x05\0\0\0\0\0\0\0", b"\x01\0\0\0\0\0\0\0i", b"\x01\0\0\0\0\0\0\0N", b"x" * 99]
+)
+def test_a_broken_bundle_is_left_alone(site: Path, data: bytes) -> None:
+    """A file that is no bundle counts as absent."""
+    (site / "runtime/modules.bin").write_bytes(data)
+    assert "create" in call(site, "--help").stdout
+
+
 def test_another_interpreters_bundle_is_left_alone(site: Path) -> None:
     """A file with another magic number counts as absent."""
     path = site / "runtime/modules.bin"
