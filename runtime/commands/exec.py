@@ -1,6 +1,7 @@
 """``ocirun exec ID COMMAND ...``: run another program in a running container."""
 
 from runtime.cli import UsageError, absolute
+from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,4 +52,9 @@ def main(call: "Call") -> int:
             options[key] = absolute(options[key])
     from runtime.lifecycle.exec import exec_process
 
-    return exec_process(call.root, id, args, options, call.warn)
+    try:
+        return exec_process(call.root, id, args, options, call.warn)
+    except OcirunError as error:
+        if (error.pointer or "").startswith("/process"):
+            error.pointer = None  # it is the command line or the file of --process that is wrong, not config.json
+        raise

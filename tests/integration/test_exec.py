@@ -42,6 +42,13 @@ def test_broken_process_file(runtime: Caller, running: str) -> None:
     assert result.err == f"ocirun: {file}:2: a comma or a closing brace should stand here\n"
 
 
+def test_failure_does_not_blame_the_config(runtime: Caller, running: str) -> None:
+    """What is wrong with the command line is told without a place in config.json."""
+    assert runtime.exec(running, ["nosuch"]).failed(255).err == (
+        'ocirun: exec: "nosuch": executable file not found in $PATH\n'
+    )
+
+
 def test_stdin(runtime: Caller, running: str) -> None:
     """Standard input reaches the process."""
     assert runtime.exec(running, ["cat"], stdin="hello").ok().out == "hello"
