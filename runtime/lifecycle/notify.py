@@ -27,7 +27,6 @@ ENVIRONMENT = f"NOTIFY_SOCKET={INSIDE}/notify.sock"
 MOUNT_OPTIONS = ("bind", "nosuid", "noexec", "nodev", "ro")
 MAX_DATAGRAM = 4096  # bytes; as much as systemd reads
 READY = b"READY=1"
-_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 def note(making: "Making", target: bytes) -> None:
@@ -53,20 +52,6 @@ def make_directory(handle: int) -> None:
         posix.chmod(store.NOTIFY, 0o755, dir_fd=handle)
     except OSError as error:
         raise system_failure("make the container's notify directory", error) from None
-
-
-def remove_directory(handle: int, name: str = store.NOTIFY) -> None:
-    """Remove the directory with all that is in it: a privileged container can make its mount writable."""
-    directory = posix.open(name, _DIRECTORY, dir_fd=handle)
-    try:
-        for entry in posix.listdir(directory):
-            try:
-                posix.unlink(entry, dir_fd=directory)
-            except IsADirectoryError:
-                remove_directory(directory, entry)
-    finally:
-        posix.close(directory)
-    posix.rmdir(name, dir_fd=handle)
 
 
 class Notification:

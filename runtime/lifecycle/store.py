@@ -309,11 +309,23 @@ def _clear(handle: int) -> None:
     except FileNotFoundError:
         pass
     except OSError:  # it is not empty
-        from runtime.lifecycle.notify import remove_directory
-
-        remove_directory(handle)
+        _remove_directory(handle, NOTIFY)
     for name in FILES:
         _unlink(handle, name)
+
+
+def _remove_directory(handle: int, name: str) -> None:
+    """Remove a directory with all that is in it: a privileged container can make its mount of `notify` writable."""
+    directory = posix.open(name, _DIRECTORY, dir_fd=handle)
+    try:
+        for entry in posix.listdir(directory):
+            try:
+                posix.unlink(entry, dir_fd=directory)
+            except IsADirectoryError:
+                _remove_directory(directory, entry)
+    finally:
+        posix.close(directory)
+    posix.rmdir(name, dir_fd=handle)
 
 
 def unlink_start_socket(handle: int) -> None:
