@@ -114,7 +114,12 @@ def _not_of_type(path: str, kind: str) -> str:
     if flag == _CLONE_FLAGS[kind]:
         return ""
     actual = [name for name, known in _CLONE_FLAGS.items() if known == flag]
-    return f"a {actual[0] if actual else 'different'} namespace, not a {kind} namespace"
+    found = f"{actual[0]} namespace" if actual else "namespace of another type"
+    return f"{_article(found)} {found}, not {_article(kind)} {kind} namespace"
+
+
+def _article(word: str) -> str:
+    return "an" if word.startswith("ipc") else "a"
 
 
 def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]":

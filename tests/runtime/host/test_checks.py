@@ -142,7 +142,7 @@ def test_namespace_paths(bundle):
     assert rows(config, bundle) == [
         (f"/linux/namespaces/{index}/path", "error", "host:namespace") for index in (3, 4, 5)
     ]
-    assert "a uts namespace, not a ipc namespace" in messages(config, bundle)[0]
+    assert "a uts namespace, not an ipc namespace" in messages(config, bundle)[0]
 
 
 def test_fifo_and_socket_are_not_opened(bundle):
