@@ -178,3 +178,11 @@ def test_podmans_profile(runtime: Caller) -> None:
     out = runtime.run(bundle.save()).out
     assert out.startswith("ada:")
     assert "permitted" in out or "denied" in out
+
+
+@pytest.mark.not_on("runc", "crun", reason="init of other runtimes is made otherwise")
+def test_profile_that_allows_nothing(runtime: Caller) -> None:
+    """Neither execve nor an ordinary exit is possible: init ends all the same, and does not spin."""
+    bundle = runtime.bundle({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}}})
+    assert runtime.run(bundle, timeout=10).code == 128 + 4
+    assert runtime.known_ids() == []
