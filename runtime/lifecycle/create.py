@@ -308,7 +308,8 @@ def undo(making: Making) -> None:
     if making.record:
         try:
             destroy(making.root, making.id, making.handle, making.record, making.warn, kill=False)
-            write_trace(making)  # the operation that failed is its last line
+            if making.record["status"] == state.CREATING:
+                write_trace(making)  # the operation that failed is its last line
         except OcirunError as error:
             making.warn(str(error))
     else:

@@ -66,6 +66,13 @@ def test_trace_of_a_failure(runtime: Caller) -> None:
     assert all(row["errno"] == 0 for row in rows[:-1])
 
 
+def test_trace_that_cannot_be_written(runtime: Caller) -> None:
+    """It is told once, and nothing stays."""
+    err = runtime.try_create(runtime.bundle(), "--trace", "/no/trace").failed(1).err
+    assert err == "ocirun: write the trace /no/trace: no such file or directory\n"
+    assert runtime.known_ids() == []
+
+
 def test_init_killed_while_a_hook_runs(runtime: Caller) -> None:
     """It is said that init was killed, not that a pipe is broken."""
     hook = {"path": "/bin/sh", "args": ["sh", "-c", KILL_INIT], "env": ["PATH=/bin:/usr/bin"], "timeout": 10}
