@@ -247,6 +247,9 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	if (tree < 0)
 		return tree;
 	int r = finish_mount(ctx, op, tree, target, legacy);
+	struct stat below;
+	if (r == -EINVAL && ctx->step == STEP_MOVE_MOUNT && fstat(target, &below) == 0 && !S_ISDIR(below.st_mode))
+		r = -ENOTDIR; /* mount(2) says it better */
 	close(tree);
 	return r;
 }

@@ -237,9 +237,7 @@ int shim_receive(int socket, struct report *report, int *pid, int *fd)
 	ssize_t n;
 	*pid = 0;
 	*fd = -1;
-	do
-		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	if (n <= 0)
 		return n < 0 && errno != ECONNRESET ? -errno : 0;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {

@@ -1,6 +1,7 @@
 """The door to C: the only importer of ``runtime._shim``. Errors of the C side (-errno) become OSError here. Hot."""
 
 import posix
+from errno import EINTR
 
 try:
     from runtime._shim import ffi, lib
@@ -97,7 +98,10 @@ def receive(socket: int) -> "Report | None":
     """The next report; None when the other end is closed."""
     record = ffi.new("struct report *")
     numbers = ffi.new("int[2]")
-    if _checked(lib.shim_receive(socket, record, numbers, numbers + 1)) == 0:
+    result = -EINTR
+    while result == -EINTR:  # between two rounds the interpreter takes the signal: control-C ends a create that hangs
+        result = lib.shim_receive(socket, record, numbers, numbers + 1)
+    if _checked(result) == 0:
         return None
     return Report(record, numbers[0], numbers[1])
 

@@ -40,15 +40,16 @@ _EARLY_HOOKS = ("prestart", "createRuntime", "createContainer")
 def rows(spec: "Spec", bundle: str) -> "list[Row]":
     """All findings on a config that schema and rules accept. `bundle` is an absolute path."""
     found: list[Row] = []
-    rootfs = _absolute(spec.get("root", {}).get("path", ""), bundle)
-    if "root" in spec:
+    path = spec.get("root", {}).get("path")  # None too where `validate` has left out what is of the wrong type
+    rootfs = _absolute(path or "", bundle)
+    if path:
         found += check_rootfs(rootfs)
     found += check_mount_sources(spec, bundle)
     found += check_namespace_paths(spec)
     process = spec.get("process")
     if process:
         found += check_ids_mapped(spec, process)
-        if "root" in spec and not any(row[0] == "/root/path" for row in found):
+        if path and not any(row[0] == "/root/path" for row in found):
             found += check_program(spec, process, rootfs, bundle)
     if "hooks" in spec:
         found += check_hooks(spec["hooks"])

@@ -8,12 +8,11 @@ by itself because its parent is gone. Hot.
 import posix
 import time
 
-from oci_spec import load_checked
 from runtime.cgroups import apply, layout, resources, tree
 from runtime.errors import InvalidConfig, OcirunError, system_failure
-from runtime.host import checks
 from runtime.host import facts as host
-from runtime.lifecycle import state, store
+from runtime.lifecycle import config, state, store
+from runtime.lifecycle.config import locate
 from runtime.plan import encode, ops, plan
 from runtime.process import host_side, spawn
 from runtime.process.handshake import Handshake
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     Options = dict[str, Any]
     Warn = Callable[[str], None]
 
-MAX_CONFIG = 64 << 20  # bytes
 FIRST_KEPT = 3
 MAX_DIGITS = 10  # of LISTEN_FDS
 
@@ -37,14 +35,15 @@ class Making:
     """One container on its way: what was asked for, what is known of the host, what has been made so far."""
 
     def __init__(self, root: str, id: str, options: "Options", warn: "Warn") -> None:
+        store.check_id(id)
         self.root = root
         self.id = id
         self.options = options
         self.warn = warn
         self.bundle: str = options["bundle"]
         self.kept = kept_descriptors(options)
-        self.data = options.get("config_data") or read_config(options.get("config") or f"{self.bundle}/config.json")
-        self.spec = checked(self.data, self.bundle, self.warn_of)
+        self.data = options.get("config_data") or config.read(options.get("config") or f"{self.bundle}/config.json")
+        self.spec = config.checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
         self.record: dict[str, Any] = {}
         self.handle = -1
@@ -52,7 +51,11 @@ class Making:
         self.operations: list[ops.Operation] = []
 
     def warn_of(self, problem: "Problem") -> None:
-        self.warn(f"config.json:{problem.line}: {problem.pointer}: {problem.message}")
+        self.warn(f"config.json:{problem.line}: {problem.pointer}: {config.words(problem)}")
+
+    def warn_at(self, pointer: str, message: str) -> None:
+        """A warning that names a place, with its line."""
+        self.warn(str(locate(OcirunError(message, pointer), self.data)))
 
     @property
     def process(self) -> "dict[str, Any]":
@@ -89,46 +92,6 @@ def kept_descriptors(options: "Options") -> "list[int]":
     return kept
 
 
-def read_config(path: str) -> bytes:
-    try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-        try:
-            size = posix.fstat(descriptor).st_size
-            if size > MAX_CONFIG:
-                raise InvalidConfig(f"{path}: {size} bytes, {MAX_CONFIG} at most")
-            data = b""
-            while piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16):
-                data += piece
-            return data
-        finally:
-            posix.close(descriptor)
-    except OSError as error:
-        raise system_failure(f"open {path}", error) from None
-
-
-def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dict[str, Any]":
-    """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
-    spec, problems = load_checked(data)
-    if not any(problem.severity == "error" for problem in problems):
-        rows = checks.rows(spec, bundle)
-        if rows:
-            from oci_spec import located
-
-            problems = [*problems, *located(data, rows)]
-    for problem in problems:
-        if problem.severity != "error":
-            warn(problem)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
-        raise InvalidConfig(errors[0].message + more, errors[0].pointer, errors[0].line)
-    for section in ("process", "linux", "root"):
-        if not spec.get(section):
-            raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
-    result: dict[str, Any] = spec
-    return result
-
-
 def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
     """The record as it is before anything is made."""
     now = time.time_ns()
@@ -162,13 +125,13 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         making.warn(str(warning))
 
 
-def filter_program(profile: "dict[str, Any]", root: str, warn: "Warn") -> "tuple[bytes, int]":
-    """The program and flags of linux.seccomp."""
+def filter_program(profile: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "tuple[bytes, int]":
+    """The program and flags of linux.seccomp. ``warn`` takes a pointer and words."""
     from runtime.process.seccomp import program
 
     code, flags, warnings = program(profile, root)
     for warning in warnings:
-        warn(warning)
+        warn("/linux/seccomp", warning)
     return code, flags
 
 
@@ -192,10 +155,10 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
         notify.make_directory(making.handle)
         options["environment"].append(notify.ENVIRONMENT)
     profile = making.spec["linux"].get("seccomp")
-    options["seccomp"] = filter_program(profile, making.root, making.warn) if profile else None
+    options["seccomp"] = filter_program(profile, making.root, making.warn_at) if profile else None
     making.operations, warnings = plan(making.spec, making.facts, options)
     for pointer, message in warnings:
-        making.warn(f"config.json: {pointer}: {message}")
+        making.warn_at(pointer, message)
 
 
 def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> None:
@@ -217,11 +180,17 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
     making.handshake = Handshake(pid, socket, making.operations)
 
 
+def memory_pointer(spec: "dict[str, Any]") -> str | None:
+    """Where to look when init was killed: the limit that it may not have fitted in."""
+    memory = (spec["linux"].get("resources") or {}).get("memory") or {}
+    return "/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None
+
+
 def follow(making: Making) -> None:
     """Do the host's side until everything is in place."""
     assert making.handshake is not None
     if not making.handshake.follow(lambda handshake, operation: host_step(making, operation)):
-        raise making.handshake.died()
+        raise making.handshake.died(memory_pointer(making.spec))
 
 
 def note_pid(making: Making) -> None:
@@ -368,15 +337,6 @@ def check_terminal(making: Making, detached: bool) -> None:
     if console_socket:
         words = "--console-socket is given, but the process has no terminal"
     raise locate(InvalidConfig(words, "/process/terminal"), making.data)
-
-
-def locate(error: OcirunError, data: bytes) -> OcirunError:
-    """The error, which names a place, with its line, from the text of the config."""
-    if error.pointer and error.line is None:
-        from oci_spec.positions import read
-
-        error.line = read(data)[1].find(error.pointer)[0]
-    return error
 
 
 def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:

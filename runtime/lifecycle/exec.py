@@ -6,8 +6,8 @@ from oci_spec import load, load_checked
 from runtime.cgroups import tree
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.host import facts as host
+from runtime.lifecycle import config, state, store
 from runtime.lifecycle import create as creating
-from runtime.lifecycle import state, store
 from runtime.plan import encode, join
 from runtime.plan.namespaces import CLONE_FLAGS
 from runtime.process import host_side, spawn
@@ -88,7 +88,7 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -
 
 def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
     """--process: checked as a config's process is."""
-    data = creating.read_config("/dev/stdin" if path == "-" else path)
+    data = config.read("/dev/stdin" if path == "-" else path)
     process, problems = load_checked(data, "process")
     for problem in problems:
         place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
@@ -154,6 +154,9 @@ class Joining:
                 self.process[key] = options[option]
         self.operations: list[Operation] = []
 
+    def warn_of_config(self, pointer: str, message: str) -> None:
+        self.warn(f"config.json: {pointer}: {message}")
+
     def plan(self) -> None:
         facts = host.read(self.spec, self.record["bundle"])
         facts["join"] = namespaces(self.record["pid"])
@@ -161,7 +164,7 @@ class Joining:
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = creating.listen_environment(self.options)
         profile = self.spec["linux"].get("seccomp")
-        options["seccomp"] = creating.filter_program(profile, self.root, self.warn) if profile else None
+        options["seccomp"] = creating.filter_program(profile, self.root, self.warn_of_config) if profile else None
         self.operations, warnings = join.plan(self.process, facts, options)
         for pointer, message in warnings:
             self.warn(f"{pointer}: {message}")

@@ -10,7 +10,7 @@ from runtime.cgroups.device_program import INSTRUCTION_SIZE
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
 from runtime.host import facts as host
-from runtime.lifecycle import create as creating
+from runtime.lifecycle import config
 from runtime.plan import explain, ops, plan
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ class Plan:
 
     def __init__(self, bundle: str) -> None:
         self.bundle = host.absolute(bundle, posix.getcwd())
-        self.data = creating.read_config(f"{self.bundle}/config.json")
+        self.data = config.read(f"{self.bundle}/config.json")
         self.problems: list[Problem] = []
         self.refusal: OcirunError | None = None
         spec = self.read()
@@ -97,7 +97,7 @@ class Plan:
     def read(self) -> "dict[str, Any]":
         """The checked config. What only the host can find fault with becomes problems, and the refusal."""
         try:
-            return creating.checked(self.data, self.bundle, self.problems.append)
+            return config.checked(self.data, self.bundle, self.problems.append)
         except InvalidConfig as error:
             spec: dict[str, Any]
             spec, found = load_checked(self.data)
@@ -110,7 +110,7 @@ class Plan:
             return spec
 
     def refuse(self, error: OcirunError) -> None:
-        creating.locate(error, self.data)
+        config.locate(error, self.data)
         self.refusal = self.refusal or error
 
     def add(self, pointer: str, severity: str, message: str) -> None:

@@ -6,8 +6,8 @@ Init does not wait for a `start` here: it goes on when it is let go, and the han
 import posix
 
 from runtime.errors import NotFound, OcirunError
+from runtime.lifecycle import config, state, store
 from runtime.lifecycle import create as creating
-from runtime.lifecycle import state, store
 from runtime.lifecycle.delete import destroy
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ def begin(making: "Making") -> "Notification | None":
             notification = Notification(making.handle, making.record)
         handshake.release()
         handshake.follow(lambda one, operation: creating.host_step(making, operation))
+        creating.write_trace(making)  # with what came after `created`
         poststart = making.record["hooks"].get("poststart")
         if poststart:
             from runtime.lifecycle.hooks import run as run_hooks
@@ -41,7 +42,7 @@ def begin(making: "Making") -> "Notification | None":
     except BaseException as error:
         creating.undo(making)
         if isinstance(error, OcirunError):
-            creating.locate(error, making.data)
+            config.locate(error, making.data)
         if notification:
             notification.close()
         raise

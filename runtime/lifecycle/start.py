@@ -134,7 +134,7 @@ def _worded(operation: "Operation | None", error: int, step: int, detail: int) -
 
 def _locate(error: OcirunError, handle: int) -> None:
     """Its line, from the config that the container was made of; before the container is destroyed, and that with it."""
-    from runtime.lifecycle.create import locate
+    from runtime.lifecycle.config import locate
 
     try:
         locate(error, store.read_file(handle, store.CONFIG))

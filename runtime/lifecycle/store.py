@@ -253,7 +253,9 @@ def read_state(handle: int, id: str) -> "Record":
 
 
 def _damaged(id: str, how: str) -> OcirunError:
-    return OcirunError(f'state of container "{id}" is damaged: {how}; "ocirun delete --force" clears it')
+    return OcirunError(
+        f'state of container "{id}" is damaged: {how}; "ocirun delete --force" clears it, but cannot know its process and cgroups'
+    )
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:

@@ -110,10 +110,13 @@ class Handshake:
         except (ProcessLookupError, ChildProcessError):
             return 0
 
-    def died(self) -> OcirunError:
-        """The error for an init that went without a word."""
+    def died(self, memory: str | None = None) -> OcirunError:
+        """The error for an init that went without a word. ``memory``: the pointer of the container's memory limit."""
         status = self.end()
         code = posix.waitstatus_to_exitcode(status)
         how = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
-        hint = ": out of memory? raise linux.resources.memory.limit" if code == -SIGKILL else ""
-        return OcirunError(f"the init program ended before the container was ready ({how}){hint}")
+        starved = memory is not None and code == -SIGKILL
+        hint = "; if it was out of memory, raise the limit" if starved else ""
+        return OcirunError(
+            f"the init program ended before the container was ready ({how}){hint}", memory if starved else None
+        )

@@ -161,6 +161,7 @@ def test_listing_beside_what_is_no_container(made: Callable[..., StandIn], warni
     store.write_file(handle, store.STATE, b"[]")
     os.close(handle)
     assert [item["id"] for item in listing(one.root, warnings.append)] == ["b"]
-    assert warnings == ['state of container "a" is damaged: not an object; "ocirun delete --force" clears it']
+    assert len(warnings) == 1
+    assert warnings[0].startswith('state of container "a" is damaged: not an object; "ocirun delete --force" clears it')
     with pytest.raises(OcirunError, match="damaged"):
         listing(one.root)

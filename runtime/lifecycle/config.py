@@ -1,0 +1,65 @@
+"""config.json as `create` reads it: bounded, checked, and with words for what is wrong. Hot while nothing is."""
+
+import posix
+
+from oci_spec import load_checked
+from runtime.errors import InvalidConfig, OcirunError, system_failure
+from runtime.host import checks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from oci_spec import Problem
+
+MAX_SIZE = 64 << 20  # bytes
+
+
+def read(path: str) -> bytes:
+    """The file's content. Raises OcirunError."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            size = posix.fstat(descriptor).st_size
+            if size > MAX_SIZE:
+                raise InvalidConfig(f"{path}: {size} bytes, {MAX_SIZE} at most")
+            data = b""
+            while piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16):
+                data += piece
+            return data
+        finally:
+            posix.close(descriptor)
+    except OSError as error:
+        raise system_failure(f"open {path}", error) from None
+
+
+def words(problem: "Problem") -> str:
+    """What is wrong, and what to do where that is known."""
+    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+
+
+def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dict[str, Any]":
+    """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
+    spec, problems = load_checked(data, "config", lambda value: checks.rows(value, bundle))
+    for problem in problems:
+        if problem.severity != "error":
+            warn(problem)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
+        raise InvalidConfig(words(errors[0]) + more, errors[0].pointer, errors[0].line)
+    for section in ("process", "linux", "root"):
+        if not spec.get(section):
+            raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
+    result: dict[str, Any] = spec
+    return result
+
+
+def locate(error: OcirunError, data: bytes) -> OcirunError:
+    """The error, which names a place, with its line, from the text of the config."""
+    if error.pointer and error.line is None:
+        from oci_spec.positions import read as read_positions
+
+        error.line = read_positions(data)[1].find(error.pointer)[0]
+    return error
