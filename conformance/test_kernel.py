@@ -61,7 +61,8 @@ mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /
 mkdir -p /dev/pts /dev/shm /dev/mqueue
 mount -t devpts -o ptmxmode=666 devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm && mount -t mqueue mqueue /dev/mqueue
-mount -t tmpfs tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /tmp
+# Not tmpfs mounts, which would hide a tree that lies below; the root is in memory anyway.
+mkdir -p /run /tmp && chmod 1777 /tmp
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # The tests' own cgroup: a cgroup with processes cannot give controllers to those below it.
 mkdir /sys/fs/cgroup/tests && echo 0 > /sys/fs/cgroup/tests/cgroup.procs

@@ -34,7 +34,7 @@ def bundle(tmp_path: Path) -> Bundle:
     build_busybox_rootfs(directory / "rootfs")
     for path in (directory, *list(tmp_path.parents)[:3], tmp_path):
         if path.stat().st_uid == os.getuid():
-            path.chmod(0o755)
+            path.chmod(path.stat().st_mode | 0o055)
     return Bundle(directory, merge(default_config(), {"process": {"args": ["true"]}})).save()
 
 
