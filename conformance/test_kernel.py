@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """`make test-kernel`: boot Debian's 6.1 kernel under qemu and run `pytest -m kernel` in it, on pure cgroup v2.
 
-The machine has no disk: an initramfs holds this tree at its own path, the interpreter with its libraries, .venv and
-busybox. Its first serial port is the console, shown here; on the second it returns pytest's exit status and JUnit
-file, which becomes build/test-kernel.xml. The kernel's package is downloaded once and unpacked, not installed.
-Arguments go to pytest. Where qemu, the package or an x86-64 machine is missing, the reason is said and nothing runs.
+The machine boots from no disk: an initramfs holds this tree at its own path, the interpreter with its libraries, .venv
+and busybox; an empty disk is there to be limited. Its first serial port is the console, shown here; on the second it
+returns pytest's exit status and JUnit file, which becomes build/test-kernel.xml. The kernel's package is downloaded
+once and unpacked, not installed. Arguments go to pytest. Where qemu, the package or an x86-64 machine is missing, the
+reason is said and nothing runs.
 """
 
 from __future__ import annotations
@@ -40,8 +41,15 @@ STDLIB_LEFT_OUT = (
     "__pycache__",
     "dist-packages",
 )
-MODULES = ("fs/overlayfs/overlay", "fs/fuse/fuse", "drivers/net/tun")
-"""Parts of the kernel that tests use and that its package has as modules; without dependencies of their own."""
+DISK = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci")
+MODULES = (
+    *(f"drivers/virtio/{name}" for name in DISK),
+    "drivers/block/virtio_blk",
+    "fs/overlayfs/overlay",
+    "fs/fuse/fuse",
+    "drivers/net/tun",
+)
+"""Parts of the kernel that tests use and that its package has as modules, each after those that it needs."""
 PROGRAMS = ("ip", "strace", "ps", "newuidmap", "newgidmap", "ldd")
 
 INIT = """\
@@ -67,7 +75,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # The tests' own cgroup: a cgroup with processes cannot give controllers to those below it.
 mkdir /sys/fs/cgroup/tests && echo 0 > /sys/fs/cgroup/tests/cgroup.procs
 for c in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$c > /sys/fs/cgroup/cgroup.subtree_control; done
-for module in /modules/*; do insmod "$module"; done
+for module in {modules}; do insmod "/modules/$module.ko"; done
 ip link set lo up
 hostname kernel-test
 ulimit -n 20000
@@ -96,7 +104,7 @@ def kernel() -> Path:
     if os.uname().machine != "x86_64" or not shutil.which("qemu-system-x86_64"):
         raise Unavailable("needs x86-64 and qemu-system-x86_64")
     known = sorted(cache_directory().glob("*/boot/vmlinuz-*"))
-    if known:
+    if known and all(module.exists() for module in modules(known[-1])):
         return known[-1]
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise Unavailable("needs apt-get, to download Debian's kernel")
@@ -117,11 +125,15 @@ def kernel() -> Path:
         (target / "boot").mkdir(exist_ok=True)
         image = next((Path(scratch) / "x/boot").glob("vmlinuz-*"))
         for module in MODULES:
-            source = next((Path(scratch) / "x/lib/modules").glob(f"*/kernel/{module}.ko"), None)
-            if source:
-                shutil.move(str(source), target / "boot" / source.name)
+            source = next((Path(scratch) / "x/lib/modules").glob(f"*/kernel/{module}.ko"))
+            shutil.move(str(source), target / "boot" / source.name)
         shutil.move(str(image), target / "boot" / image.name)  # last: its presence says that all is there
     return target / "boot" / image.name
+
+
+def modules(image: Path) -> list[Path]:
+    """Its modules, beside it, in the order in which they are loaded."""
+    return [image.parent / f"{Path(module).name}.ko" for module in MODULES]
 
 
 # The initramfs
@@ -169,8 +181,8 @@ class Stage:
         target.chmod(mode)
 
 
-def fill(stage: Stage, command: Sequence[str], modules: Iterable[Path]) -> None:
-    for module in modules:
+def fill(stage: Stage, command: Sequence[str], image: Path) -> None:
+    for module in modules(image):
         shutil.copy2(module, stage.place(Path("/modules") / module.name))
     for name in ("proc", "sys", "dev", "run", "tmp", "root", "bin", "sbin", "usr/bin", "usr/sbin", "etc"):
         (stage.directory / name).mkdir(parents=True, exist_ok=True)
@@ -178,7 +190,7 @@ def fill(stage: Stage, command: Sequence[str], modules: Iterable[Path]) -> None:
     stage.file(Path("/usr/bin/busybox"))
     (stage.directory / "usr/bin/env").symlink_to("/bin/busybox")
     stage.text("/init", INIT, 0o755)
-    stage.text("/start", START.format(tree=shlex.quote(str(TREE)), command=shlex.join(command)), 0o755)
+    stage.text("/start", start_script(command, image), 0o755)
     stage.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     stage.text("/etc/group", "root:x:0:\n")
     fill_interpreter(stage)
@@ -189,6 +201,11 @@ def fill(stage: Stage, command: Sequence[str], modules: Iterable[Path]) -> None:
     extensions = [path for path in stage.directory.rglob("*.so") if path.is_file()]
     for library in libraries([interpreter(), *programs, *extensions]) | libseccomp():
         stage.file(library)
+
+
+def start_script(command: Sequence[str], image: Path) -> str:
+    names = " ".join(module.stem for module in modules(image))
+    return START.format(tree=shlex.quote(str(TREE)), command=shlex.join(command), modules=names)
 
 
 def libseccomp() -> set[Path]:
@@ -235,11 +252,11 @@ def marked_files() -> Iterator[str]:
             yield str(path.relative_to(TREE))
 
 
-def build_initramfs(target: Path, arguments: Sequence[str], modules: Iterable[Path]) -> None:
+def build_initramfs(target: Path, arguments: Sequence[str], image: Path) -> None:
     command = [str(VENV / "bin/python"), "-B", "-m", "pytest", "-m", "kernel", "-q", "-p", "no:cacheprovider"]
     command += ["--junit-xml=/result.xml", "--color=no", "-o", "junit_suite_name=kernel", *arguments, *marked_files()]
     with tempfile.TemporaryDirectory(prefix="ocirun-initramfs-") as scratch:
-        fill(Stage(Path(scratch)), command, modules)
+        fill(Stage(Path(scratch)), command, image)
         with open(target, "wb") as archive:
             find = subprocess.Popen(["find", ".", "-print0"], cwd=scratch, stdout=subprocess.PIPE)
             pack = ["cpio", "--quiet", "-0", "-o", "-H", "newc"]
@@ -250,10 +267,11 @@ def build_initramfs(target: Path, arguments: Sequence[str], modules: Iterable[Pa
 # The machine
 
 
-def boot(image: Path, initramfs: Path, results: Path) -> None:
+def boot(image: Path, initramfs: Path, disk: Path, results: Path) -> None:
     """Run the machine to its end, its console on our standard output."""
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB)]
     command += ["-kernel", str(image), "-initrd", str(initramfs), "-nodefaults", "-no-reboot", "-display", "none"]
+    command += ["-drive", f"file={disk},format=raw,if=virtio"]
     command += ["-serial", "stdio", "-serial", f"file:{results}"]
     command += ["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all rdinit=/init"]
     try:
@@ -281,9 +299,11 @@ def main(arguments: Sequence[str]) -> int:
         print(f"test-kernel: skipped: {reason}")
         return 0
     with tempfile.TemporaryDirectory(prefix="ocirun-kernel-") as scratch:
-        initramfs, results = Path(scratch) / "initramfs", Path(scratch) / "results"
-        build_initramfs(initramfs, arguments, image.parent.glob("*.ko"))
-        boot(image, initramfs, results)
+        initramfs, disk, results = (Path(scratch) / name for name in ("initramfs", "disk", "results"))
+        build_initramfs(initramfs, arguments, image)
+        disk.touch()
+        os.truncate(disk, 64 << 20)
+        boot(image, initramfs, disk, results)
         return status_of(results)
 
 
