@@ -106,6 +106,14 @@ OPERATION(sysctl);
 OPERATION(rlimit);
 OPERATION(umask);
 OPERATION(keyring);
+/* attributes.c */
+OPERATION(affinity);
+OPERATION(file_label);
+OPERATION(label);
+OPERATION(scheduler);
+OPERATION(io_priority);
+OPERATION(personality);
+OPERATION(memory_policy);
 /* console.c */
 OPERATION(console);
 OPERATION(stdio);

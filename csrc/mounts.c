@@ -146,19 +146,33 @@ static int make_mount(struct context *ctx, const struct plan_op *op, const char 
 	return r;
 }
 
+/* An SELinux label has commas, which only quotes keep together. fsconfig takes it without. */
+static size_t quoted_label(const char *option)
+{
+	static const char name[] = "context=";
+	size_t length = sizeof name - 1;
+	return !strncmp(option, name, length) && option[length] != '"' ? length : 0;
+}
+
 /* The options as mount(2) wants them. */
 static int join_options(struct context *ctx, const struct plan_op *op, const char *mode, char *data)
 {
 	size_t n = strlen(mode);
 	memcpy(data, mode, n);
 	for (const char *s = next_text(ctx, op, 3, NULL); s; s = next_text(ctx, op, 3, s)) {
-		size_t length = strlen(s);
-		if (n + length + 2 > DATA_SIZE)
+		size_t length = strlen(s), name = quoted_label(s);
+		if (n + length + 4 > DATA_SIZE)
 			return root_failed(ctx, STEP_MOUNT, -E2BIG);
 		if (n)
 			data[n++] = ',';
-		memcpy(data + n, s, length);
-		n += length;
+		memcpy(data + n, s, name);
+		n += name;
+		if (name)
+			data[n++] = '"';
+		memcpy(data + n, s + name, length - name);
+		n += length - name;
+		if (name)
+			data[n++] = '"';
 	}
 	data[n] = '\0';
 	return 0;

@@ -143,8 +143,8 @@ int op_device_bind(struct context *ctx, const struct plan_op *op)
 
 #define COVER (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
 
-/* A detached, empty, read-only directory. */
-static int make_empty(struct context *ctx)
+/* A detached, empty, read-only directory, with an SELinux label where there is one. */
+static int make_empty(struct context *ctx, const char *label)
 {
 	int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0)
@@ -154,6 +154,7 @@ static int make_empty(struct context *ctx)
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
 	    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    (*label && sys_fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0) ||
 	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		tree = failed(ctx, STEP_FSCONFIG);
 	else if ((tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, COVER | MOUNT_ATTR_NODEV)) < 0)
@@ -181,14 +182,16 @@ static int make_null(struct context *ctx)
 }
 
 /* The first cover of its kind stays open: later ones are copies of it. */
-static int mask_target(struct context *ctx, int target)
+static int mask_target(struct context *ctx, int target, const char *label)
 {
 	struct stat st;
 	if (fstat(target, &st) < 0)
 		return failed(ctx, STEP_STAT);
 	int *first = S_ISDIR(st.st_mode) ? &ctx->mask : &ctx->null;
 	bool made = *first < 0;
-	int tree = !made ? clone_mount(ctx, *first, false) : S_ISDIR(st.st_mode) ? make_empty(ctx) : make_null(ctx);
+	int tree = !made                 ? clone_mount(ctx, *first, false)
+		   : S_ISDIR(st.st_mode) ? make_empty(ctx, label)
+					 : make_null(ctx);
 	if (tree < 0)
 		return tree;
 	int r = attach(ctx, tree, target);
@@ -210,7 +213,7 @@ int op_mask(struct context *ctx, const struct plan_op *op)
 	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int r = mask_target(ctx, target);
+	int r = mask_target(ctx, target, text(ctx, op, 1));
 	close(target);
 	return r;
 }

@@ -20,6 +20,7 @@
 
 #include "kernel.h"
 #include "plan.h"
+#include "scheduling.h"
 #include "shim.h"
 
 struct spawn_arguments {
@@ -294,4 +295,14 @@ int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 {
 	struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
 	return prlimit(pid, resource, &limit, NULL) < 0 ? -errno : 0;
+}
+
+int shim_scheduler(int pid, const uint64_t numbers[6])
+{
+	return set_scheduler(pid, numbers) < 0 ? -errno : 0;
+}
+
+int shim_io_priority(int pid, uint64_t value)
+{
+	return set_io_priority(pid, value) < 0 ? -errno : 0;
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "ffi", "lib"]
 
+_UNSIGNED = (1 << 64) - 1
+
 
 def _checked(result: int, name: str | None = None) -> int:
     if result < 0:
@@ -122,3 +124,12 @@ def open_tree(path: str, recursive: bool) -> int:
 
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
     _checked(lib.shim_prlimit(pid, resource, soft, hard))
+
+
+def scheduler(pid: int, numbers: "Sequence[int]") -> None:
+    """sched_setattr(2) with the numbers of the operation."""
+    _checked(lib.shim_scheduler(pid, ffi.new("uint64_t[6]", [number & _UNSIGNED for number in numbers])))
+
+
+def io_priority(pid: int, value: int) -> None:
+    _checked(lib.shim_io_priority(pid, value))

@@ -93,6 +93,19 @@ def _faulty_ranges(pointer: str, mappings: "list[dict[str, int]]") -> "Iterator[
                     break
 
 
+def cgroups_path_inside(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#cgroups-path: the path leads to one place, below where it counts from and not that itself."""
+    path = spec.get("linux", {}).get("cgroupsPath")
+    if not path:
+        return
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts:
+        message = f"{path!r} names the root of the hierarchies, which the host's own processes use"
+        yield "/linux/cgroupsPath", "error", message, None
+    elif ".." in parts:
+        yield "/linux/cgroupsPath", "error", f'{path!r} must not contain ".."', None
+
+
 def device_numbers(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#devices: every device but a fifo has a major and a minor number."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
@@ -171,6 +184,7 @@ RULES: "tuple[Rule, ...]" = (
     mappings_need_user_namespace,
     user_namespace_needs_mappings,
     mapping_ranges,
+    cgroups_path_inside,
     device_numbers,
     device_path_absolute,
     device_mode,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from oci_spec.rules import Finding, Rule, Spec
 
 
+# Directories of the kernel's own in resctrl.
+_RDT_RESERVED = ("info", "mon_groups", "mon_data")
 _MODES_WITH_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY")
 
 
@@ -24,10 +26,13 @@ def _linux(spec: "Spec", name: str) -> "dict[str, Any]":
 
 
 def scheduler_nice(spec: "Spec") -> "Iterator[Finding]":
-    """config.md#linux-process: nice goes from -20 to 19."""
-    nice = _process(spec, "scheduler").get("nice", 0)
+    """config.md#linux-process: nice goes from -20 to 19; only SCHED_OTHER and SCHED_BATCH look at it."""
+    scheduler = _process(spec, "scheduler")
+    nice, policy = scheduler.get("nice", 0), scheduler.get("policy")
     if not -20 <= nice <= 19:
         yield "/process/scheduler/nice", "error", f"{nice} is not between -20 and 19", None
+    elif nice and policy not in ("SCHED_OTHER", "SCHED_BATCH"):
+        yield "/process/scheduler/nice", "warning", f"{policy} has no nice value, ignored", None
 
 
 def scheduler_priority(spec: "Spec") -> "Iterator[Finding]":
@@ -79,6 +84,8 @@ def rdt_clos_name(spec: "Spec") -> "Iterator[Finding]":
     name = _linux(spec, "intelRdt").get("closID", "")
     if name in (".", "..") or ("/" in name and name != "/") or "\n" in name:
         yield "/linux/intelRdt/closID", "error", f"{name!r} is not the name of a directory", None
+    elif name in _RDT_RESERVED:
+        yield "/linux/intelRdt/closID", "error", f"{name!r} is a name that resctrl keeps for itself", None
 
 
 def rdt_cache_prefix(spec: "Spec") -> "Iterator[Finding]":

@@ -54,7 +54,7 @@ def document() -> "dict[str, Any]":
 
 def linux() -> "dict[str, Any]":
     """The section of features-linux.md."""
-    from runtime.plan import capabilities, namespaces, seccomp
+    from runtime.plan import attributes, capabilities, namespaces, seccomp
 
     return {
         "namespaces": sorted(namespaces.CLONE_FLAGS),
@@ -68,9 +68,10 @@ def linux() -> "dict[str, Any]":
             "knownFlags": sorted(seccomp.FLAGS),
             "supportedFlags": sorted(seccomp.FLAGS),
         },
-        "apparmor": {"enabled": False},
-        "selinux": {"enabled": False},
-        "intelRdt": {"enabled": False},
+        "memoryPolicy": {"modes": sorted(attributes.MEMORY_MODES), "flags": sorted(attributes.MEMORY_FLAGS)},
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
+        "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
         "mountExtensions": {"idmap": {"enabled": False}},
         "netDevices": {"enabled": False},
     }

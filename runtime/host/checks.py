@@ -53,6 +53,15 @@ def rows(spec: "Spec", bundle: str) -> "list[Row]":
             found += check_program(spec, process, rootfs, bundle)
     if "hooks" in spec:
         found += check_hooks(spec["hooks"])
+    linux = spec.get("linux") or {}
+    if (
+        (process and (process.get("apparmorProfile") or process.get("selinuxLabel")))
+        or linux.get("mountLabel")
+        or linux.get("intelRdt")
+    ):
+        from runtime.host import confinement
+
+        found += confinement.rows(spec)
     return found
 
 

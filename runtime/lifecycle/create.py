@@ -125,6 +125,20 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         making.warn(str(warning))
 
 
+def place_resctrl(making: Making) -> None:
+    """Make the container's resctrl group, once the record says what may have to be removed."""
+    from runtime.cgroups import resctrl
+    from runtime.host.confinement import resctrl_mount
+
+    wanted, mount = making.spec["linux"]["intelRdt"], resctrl_mount()
+    if mount is None:  # unmounted since it was checked
+        raise OcirunError("no resctrl file system is mounted", resctrl.POINTER)
+    making.record["resctrl"] = resctrl.survey(wanted, making.id, mount)
+    making.facts["resctrl"] = making.record["resctrl"]["tasks"]
+    store.write_state(making.handle, making.record)
+    resctrl.make(wanted, making.id, mount)
+
+
 def filter_program(profile: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "tuple[bytes, int]":
     """The program and flags of linux.seccomp. ``warn`` takes a pointer and words."""
     from runtime.process.seccomp import program
@@ -244,6 +258,8 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
 
             notify.note(making, target)
         store.write_state(making.handle, making.record)
+        if making.spec["linux"].get("intelRdt"):
+            place_resctrl(making)
         rootless = not making.facts["privileged"]
         if rootless:  # which cgroups there can be is known only when they are made
             place(making, places)

@@ -84,6 +84,10 @@ def destroy(
         from runtime.cgroups import tree
 
         tree.remove(record["cgroups"])
+    if record.get("resctrl"):
+        from runtime.cgroups import resctrl
+
+        resctrl.remove(record["resctrl"]["made"])
     poststop = record["hooks"].get("poststop")
     if poststop:
         from runtime.lifecycle.hooks import run_all

@@ -152,6 +152,10 @@ class Joining:
         for option, key in LABELS:
             if options.get(option):
                 self.process[key] = options[option]
+        if self.process.get("apparmorProfile") or self.process.get("selinuxLabel"):
+            from runtime.host import confinement
+
+            confinement.require({"process": self.process})
         self.operations: list[Operation] = []
 
     def warn_of_config(self, pointer: str, message: str) -> None:
@@ -161,8 +165,10 @@ class Joining:
         facts = host.read(self.spec, self.record["bundle"])
         facts["join"] = namespaces(self.record["pid"])
         facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
+        facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = creating.listen_environment(self.options)
+        options["linux"] = self.spec["linux"]
         profile = self.spec["linux"].get("seccomp")
         options["seccomp"] = creating.filter_program(profile, self.root, self.warn_of_config) if profile else None
         self.operations, warnings = join.plan(self.process, facts, options)

@@ -83,6 +83,12 @@ class Plan:
         places = layout.places(spec["linux"].get("cgroupsPath"), ID, facts["cgroup"])
         facts["cgroup_places"] = places
         facts["placement"] = placement(places)
+        if spec["linux"].get("intelRdt"):
+            from runtime.cgroups import resctrl
+            from runtime.host.confinement import resctrl_mount
+
+            mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
+            facts["resctrl"] = resctrl.survey(spec["linux"]["intelRdt"], ID, mount)["tasks"]
         options = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
         self.operations, warnings = plan(spec, facts, options)
         for pointer, message in warnings:

@@ -44,15 +44,19 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     mounted = "mount" in listed
     process = spec["process"]
     operations = namespaces.operations(spec, facts)
+    if spec["linux"].get("intelRdt"):
+        from . import rare_ops
+
+        operations.append(rare_ops.resctrl(facts["resctrl"]))
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
         operations += in_root(spec, facts, warnings)
     else:
         operations += rootfs.create_hooks(spec)
-    operations += rootfs.settings(spec, "pid" not in listed)
+    operations += rootfs.settings(spec, "pid" not in listed, properties.asks(process, properties.LABELS))
     operations += rootfs.enter(spec, options, mounted)
     options = {**options, "readonly_root": mounted and spec["root"].get("readonly"), "make_cwd": True}
-    operations += identity.before(process, facts, options, "user" in listed)
+    operations += identity.before(process, spec["linux"], facts, options, "user" in listed)
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     operations += identity.program(process, options.get("environment") or ())
     start_hooks = rootfs.container_hooks(spec.get("hooks") or {}, "startContainer", rootfs.HOOK_CREATED)

@@ -2,7 +2,7 @@
 
 from runtime.errors import OcirunError, system_words
 
-from . import capabilities, identity, namespaces, ops, rootfs
+from . import capabilities, explain_attributes, identity, namespaces, ops, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ STEPS = (
     "hook",
     "the runtime's part",
     "signal",
+    "sched_setaffinity",
+    "sched_setattr",
+    "ioprio_set",
+    "personality",
+    "set_mempolicy",
+    "setxattr",
 )
 STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT = 2, 16, 39, 40, 42, 43
 EPERM, ENOENT, EACCES, EEXIST, ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 1, 2, 13, 17, 19, 20, 28, 87, 116
@@ -286,6 +292,7 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
         f"load the seccomp filter ({count(len(s[0]) // 8, 'instruction')})" if s[0] else "load the seccomp filter"
     ),
     ops.OP_EXEC: lambda n, s: f"execute {words(s[0])}",
+    **explain_attributes.SENTENCES,
 }
 
 
@@ -321,7 +328,7 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; a terminal needs a mount of type devpts on /dev/pts"
     if code == ops.OP_SECCOMP and error == EACCES:
         return "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
-    return ""
+    return explain_attributes.remedy(code, operation[3], operation[4], error)
 
 
 def program_failure(name: str, step: int, error: int) -> OcirunError:

@@ -1,7 +1,7 @@
 """process → operations: from the entered root to execve. Pure and hot. For `create` and for `exec` alike."""
 
 from . import capabilities as caps
-from . import ops
+from . import ops, properties
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,17 +67,34 @@ def privileges(
     return plan
 
 
-def before(process: "Process", facts: "Facts", options: "Options", in_user_namespace: bool) -> "list[ops.Operation]":
-    """Everything that needs the privileges init still has."""
+def keyring(process: "Process", options: "Options") -> "list[ops.Operation]":
+    if options.get("no_new_keyring"):
+        return []
+    operation = ops.keyring(f"_ses.{options['id']}")
+    if not process.get("selinuxLabel"):
+        return [operation]
+    from . import attributes
+
+    return attributes.labelled_keyring(operation, process["selinuxLabel"])
+
+
+def before(
+    process: "Process", linux: "dict[str, Any]", facts: "Facts", options: "Options", in_user_namespace: bool
+) -> "list[ops.Operation]":
+    """Everything that needs the privileges init still has. ``linux``: that section of the container's config."""
     user = process["user"]
     plan = [] if process.get("terminal") else [ops.stdio(user["uid"])]
-    if not options.get("no_new_keyring"):
-        plan.append(ops.keyring(f"_ses.{options['id']}"))
+    plan += keyring(process, options)
     plan.append(ops.cwd(process["cwd"], bool(options.get("make_cwd"))))
     if options.get("readonly_root"):
         plan.append(ops.root_readonly())
     plan.append(ops.umask(user.get("umask", DEFAULT_UMASK), "/process/user/umask" if "umask" in user else None))
-    plan += limits(process, in_user_namespace and facts["privileged"])
+    host_side = in_user_namespace and facts["privileged"]
+    plan += limits(process, host_side)
+    if properties.asks(process, properties.RARE_PROCESS) or properties.asks(linux, properties.RARE_LINUX):
+        from . import attributes
+
+        plan += attributes.operations(process, linux, ops.HOST if host_side else ops.CONTAINER)
     plan.append(ops.keep_descriptors(options.get("preserve_fds", 0), bool(options.get("wait_start"))))
     return plan
 

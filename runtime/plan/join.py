@@ -14,18 +14,31 @@ if TYPE_CHECKING:
 CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x10000000, 0x20000000
 
 
+def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
+    if not process.get("execCPUAffinity"):
+        return []
+    from . import attributes
+
+    return attributes.affinity(process, moment)
+
+
 def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tuple[list[ops.Operation], Warnings]":
     """The operations of `exec`.
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
-    bits of the namespaces that differ from the caller's). ``options``: as for `create`'s plan.
+    bits of the namespaces that differ from the caller's), resctrl (where the container has intelRdt). ``options``: as
+    for `create`'s plan, and linux: that section of the container's config.
     """
     warnings: Warnings = []
     properties.process(process, warnings)
     join: int = facts["join"]
     score = process.get("oomScoreAdj")
-    operations = [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]
+    operations = affinity(process, "initial")
+    operations += [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]
     operations.append(ops.dumpable(0))
+    labelled = properties.asks(process, properties.LABELS)
+    if labelled and facts["privileged"]:  # of the host's, before the container's mounts can be in the way
+        operations.append(ops.proc_handle(True))
     forks = bool(join & (CLONE_NEWPID | CLONE_NEWTIME))
     operations += open_cgroups(facts["placement"], forks and not join & CLONE_NEWUSER, None)
     operations.append(ops.join_process(join))
@@ -35,11 +48,19 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
         operations.append(ops.fork())
     if facts["placement"]:
         operations.append(ops.enter_cgroups(None))
-    operations += [ops.setsid(), ops.enter_root()]
+    operations += affinity(process, "final")
+    operations.append(ops.setsid())
+    if facts.get("resctrl"):
+        from . import rare_ops
+
+        operations.append(rare_ops.resctrl(facts["resctrl"]))
+    operations.append(ops.enter_root())
+    if labelled and not facts["privileged"]:
+        operations.append(ops.proc_handle(False))
     if process.get("terminal"):
         size = process.get("consoleSize") or {}
         operations.append(ops.console(size.get("width", 0), size.get("height", 0), False, process["user"]["uid"]))
-    operations += identity.before(process, facts, options, bool(join & CLONE_NEWUSER))
+    operations += identity.before(process, options.get("linux") or {}, facts, options, bool(join & CLONE_NEWUSER))
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     operations += identity.program(process, options.get("environment") or ())
     return operations + identity.ending(process, options, []), warnings

@@ -27,6 +27,8 @@ COPY_UP, LEGACY, TARGET_MODE, ORDINARY, HOST_COPY = 1, 2, 4, 8, 16
 KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
 # What a user namespace may have to copy from the host.
 COPIED_TYPES = ("proc", "sysfs", "mqueue")
+# What takes no SELinux context when it is mounted: views of the kernel, which have labels of their own, and queues.
+UNLABELLED_TYPES = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
 FSCONFIG_MAX = 255
 
 
@@ -48,6 +50,7 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
     """
     namespaces = (spec.get("linux") or {}).get("namespaces") or ()
     cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
+    label = (spec.get("linux") or {}).get("mountLabel") or ""
     plan: list[Operation] = []
     for i, entry in enumerate(spec.get("mounts") or ()):
         origin = f"/mounts/{i}"
@@ -59,9 +62,14 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
         elif "bind" in options.words or "rbind" in options.words:
             plan += _bind(entry, options, facts, origin)
         elif entry["type"] == "cgroup":
-            plan += _cgroup(entry, options, facts, cgroup_namespace, origin)
+            plan += _cgroup(entry, options, facts, cgroup_namespace, label, origin)
         else:
+            _label(entry["type"], options, label)
             plan.append(_mount(entry, options, facts, warnings, origin))
+            if label and entry["type"] == "mqueue":
+                from . import rare_ops
+
+                plan.append(rare_ops.file_label(entry["destination"], label, "/linux/mountLabel"))
     return plan
 
 
@@ -155,6 +163,12 @@ def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Opera
     )
 
 
+def _label(kind: str, options: "Options", label: str) -> None:
+    """linux.mountLabel for a new file system, unless its own options have a context."""
+    if label and kind not in UNLABELLED_TYPES and not any(option.startswith("context=") for option in options.data):
+        options.data.append(f"context={label}")
+
+
 def _mount(
     entry: "dict[str, Any]", options: "Options", facts: "Facts", warnings: "Warnings", origin: str
 ) -> "Operation":
@@ -236,7 +250,7 @@ def _bind_cgroups(
 
 
 def _cgroup(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, origin: str
+    entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
 ) -> "list[Operation]":
     """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
     from runtime.cgroups.layout import mount_entries
@@ -255,7 +269,8 @@ def _cgroup(
             plan += _bind_cgroups(target, source, attributes, options, facts, origin)
         elif kind == "tmpfs":
             writable = attributes & ~RDONLY
-            plan.append(ops.mount(target, kind, source, [data], writable, options.propagation, origin=origin))
+            words = [data, f"context={label}"] if label else [data]
+            plan.append(ops.mount(target, kind, source, words, writable, options.propagation, origin=origin))
         else:
             if kind == "cgroup2" and not user:
                 source = "cgroup"

@@ -4,7 +4,7 @@ An operation is a tuple ``(code, side, origin, numbers, strings)``: ``code`` is 
 ``origin`` the RFC 6901 pointer into config.json that asked for it (None: the runtime's own doing), ``numbers`` up to 6
 unsigned integers (negative ones wrap to 64 bits on the wire), ``strings`` up to 4 of str, bytes or list[str] (None: absent).
 
-This module is hot: it imports nothing.
+The functions for what few configs ask for are in `rare_ops`. This module is hot: it imports nothing.
 """
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("open_namespace", ("type", "slot"), ("path",)),
     ("join_namespace", ("type", "slot"), ()),
     ("join_process", ("flags",), ()),
+    ("affinity", (), ("cpus",)),
     ("unshare", ("flags",), ()),
     ("id_maps", ("deny_setgroups",), ("uid_map", "gid_map")),
     ("become", ("uid", "gid"), ()),
@@ -32,6 +33,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("fork", (), ()),
     ("enter_cgroups", (), ()),
     ("setsid", (), ()),
+    ("resctrl", (), ("files",)),
     ("propagation", ("flags",), ()),
     ("open_tree", ("recursive",), ("source",)),
     ("root", ("attach", "private_parent"), ("path",)),
@@ -47,10 +49,11 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
         ("attr_set", "attr_clr", "flags", "propagation", "rec_set", "rec_clr"),
         ("destination", "options"),
     ),
+    ("file_label", (), ("path", "label")),
     ("symlink", ("flags",), ("target", "path")),
     ("device", ("type", "major", "minor", "mode", "uid", "gid"), ("path",)),
     ("device_bind", ("type", "major", "minor"), ("path", "source")),
-    ("mask", (), ("path",)),
+    ("mask", (), ("path", "label")),
     ("readonly", (), ("path",)),
     ("console", ("width", "height", "bind", "uid"), ()),
     ("hostname", (), ("name",)),
@@ -68,6 +71,11 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("rlimit", ("resource", "soft", "hard"), ()),
     ("umask", ("umask",), ()),
     ("keyring", (), ("name",)),
+    ("label", (), ("path", "older_path", "label")),
+    ("scheduler", ("policy", "flags", "level", "runtime", "deadline", "period"), ()),
+    ("io_priority", ("value",), ()),
+    ("personality", ("domain",), ()),
+    ("memory_policy", ("mode",), ("nodes",)),
     ("no_new_privs", (), ()),
     ("bounding", ("keep",), ()),
     ("user", ("uid", "gid", "set_groups"), ("groups",)),
@@ -90,6 +98,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_OPEN_NAMESPACE,
     OP_JOIN_NAMESPACE,
     OP_JOIN_PROCESS,
+    OP_AFFINITY,
     OP_UNSHARE,
     OP_ID_MAPS,
     OP_BECOME,
@@ -97,6 +106,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_FORK,
     OP_ENTER_CGROUPS,
     OP_SETSID,
+    OP_RESCTRL,
     OP_PROPAGATION,
     OP_OPEN_TREE,
     OP_ROOT,
@@ -104,6 +114,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_MOUNT,
     OP_BIND,
     OP_REMOUNT,
+    OP_FILE_LABEL,
     OP_SYMLINK,
     OP_DEVICE,
     OP_DEVICE_BIND,
@@ -125,6 +136,11 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_RLIMIT,
     OP_UMASK,
     OP_KEYRING,
+    OP_LABEL,
+    OP_SCHEDULER,
+    OP_IO_PRIORITY,
+    OP_PERSONALITY,
+    OP_MEMORY_POLICY,
     OP_NO_NEW_PRIVS,
     OP_BOUNDING,
     OP_USER,
@@ -136,7 +152,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_PLACE_DESCRIPTORS,
     OP_SECCOMP,
     OP_EXEC,
-) = range(53)
+) = range(61)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -436,9 +452,12 @@ def device_bind(
     return (OP_DEVICE_BIND, CONTAINER, origin, (type, major, minor), (path, source))
 
 
-def mask(path: str, origin: str | None = None) -> "Operation":
-    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null."""
-    return (OP_MASK, CONTAINER, origin, (), (path,))
+def mask(path: str, origin: str | None = None, label: str | None = None) -> "Operation":
+    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
+
+    ``label``: the SELinux context of the empty directory, the first one's.
+    """
+    return (OP_MASK, CONTAINER, origin, (), (path, label))
 
 
 def readonly(path: str, origin: str | None = None) -> "Operation":

@@ -21,5 +21,6 @@ def operations(spec: "Spec", _facts: "Facts", _warnings: "Warnings") -> "list[Op
     linux = spec.get("linux") or {}
     plan = mounts.read_only_operations(spec)
     plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths") or ())]
-    plan += [ops.mask(path, f"/linux/maskedPaths/{i}") for i, path in enumerate(linux.get("maskedPaths") or ())]
+    label = linux.get("mountLabel") or None
+    plan += [ops.mask(path, f"/linux/maskedPaths/{i}", label) for i, path in enumerate(linux.get("maskedPaths") or ())]
     return plan

@@ -15,8 +15,11 @@ REFUSAL = "not supported by this version"
 IGNORED = f"{REFUSAL}, ignored"
 WINDOWS = "for Windows only, ignored"
 
-REFUSED_PROCESS = ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority")
-REFUSED_LINUX = ("mountLabel", "personality", "intelRdt", "memoryPolicy", "netDevices")
+# What `attributes` makes operations of.
+LABELS = ("apparmorProfile", "selinuxLabel")
+RARE_PROCESS = (*LABELS, "scheduler", "ioPriority")
+RARE_LINUX = ("personality", "memoryPolicy")
+REFUSED_LINUX = ("netDevices",)
 WARNED_SECCOMP = ("listenerPath", "listenerMetadata")
 
 
@@ -26,11 +29,16 @@ def refuse(section: "Section", names: "tuple[str, ...]", pointer: str) -> None:
             raise InvalidConfig(f"{name} is {REFUSAL}", f"{pointer}/{name}")
 
 
+def asks(section: "Section", names: "tuple[str, ...]") -> bool:
+    """Whether one of ``names`` is there and not empty."""
+    for name in names:  # noqa: SIM110 - a generator costs more than the loop
+        if section.get(name):
+            return True
+    return False
+
+
 def process(section: "Section", warnings: "Warnings") -> None:
     """The process of a config, or of ``exec --process``."""
-    refuse(section, REFUSED_PROCESS, "/process")
-    if section.get("execCPUAffinity"):
-        warnings.append(("/process/execCPUAffinity", IGNORED))
     if section.get("commandLine"):
         warnings.append(("/process/commandLine", WINDOWS))
     if (section.get("user") or {}).get("username"):

@@ -72,10 +72,11 @@ def sysctl_path(key: str) -> str:
     return f"sys/{key}"
 
 
-def settings(spec: "Spec", host_pids: bool) -> "list[ops.Operation]":
+def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operation]":
     """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names.
 
     ``host_pids``: the pid namespace is the host's, whose procfs cannot be mounted anew in every user namespace.
+    ``labelled``: a procfs is needed later, for the labels of the process.
     """
     plan = []
     if spec.get("hostname"):
@@ -83,7 +84,7 @@ def settings(spec: "Spec", host_pids: bool) -> "list[ops.Operation]":
     if spec.get("domainname"):
         plan.append(ops.domainname(spec["domainname"]))
     sysctls = spec["linux"].get("sysctl") or {}
-    if sysctls:
+    if sysctls or labelled:
         plan.append(ops.proc_handle(host_pids))
     for key, value in sysctls.items():
         plan.append(ops.sysctl(sysctl_path(key), value, f"/linux/sysctl/{escape(key)}"))

@@ -85,9 +85,15 @@ PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
 }
 
 
+def rare(code: int) -> "Callable[[Handshake, ops.Operation], None] | None":
+    from . import attributes
+
+    return attributes.PERFORM.get(code)
+
+
 def perform(handshake: "Handshake", operation: "ops.Operation") -> None:
     """Do one operation that is not the container's own (hooks and state belong to `runtime.lifecycle.create`)."""
-    action = PERFORM.get(operation[0])
+    action = PERFORM.get(operation[0]) or rare(operation[0])
     if action is None:
         raise OcirunError(f"operation {ops.TABLE[operation[0]][0]} cannot be done on the host's side", operation[2])
     action(handshake, operation)

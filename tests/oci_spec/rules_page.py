@@ -4,7 +4,7 @@ import importlib
 import inspect
 from pathlib import Path
 
-from runtime.host import checks
+from runtime.host import checks, confinement
 
 PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 MODULES = {
@@ -35,6 +35,9 @@ HOST = {
     "program": checks.check_program,
     "cwd": checks.check_program,
     "hook": checks.check_hooks,
+    "apparmor": confinement.check_apparmor,
+    "selinux": confinement.check_selinux,
+    "resctrl": confinement.check_resctrl,
 }
 TOP = """# Rules
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from runtime.plan import attributes
 from runtime.plan.capabilities import NAMES
 from runtime.plan.identity import RLIMITS
 from runtime.plan.mount_options import OPTIONS
@@ -18,6 +19,7 @@ PATH = st.lists(st.sampled_from(["a", "b c", "é", ".", "dev", "proc"]), min_siz
 )
 TARGET = PATH.filter(lambda path: clean(path) != "/" and not clean(path).startswith("/proc/"))
 ID = st.integers(0, 2**32 - 2)
+LIST = st.sampled_from(["", "0", "0-3,7", "5, 2-2", "1023"])
 WORDS = sorted(set(OPTIONS) - {"idmap", "ridmap", "remount", "tmpcopyup", "bind", "rbind"})
 MAPPING = st.fixed_dictionaries({"containerID": ID, "hostID": ID, "size": st.integers(1, 100)})
 PROPAGATIONS = ["", "shared", "slave", "private", "rshared", "rslave", "rprivate", "unbindable"]
@@ -71,7 +73,30 @@ def process() -> st.SearchStrategy[dict[str, Any]]:
             "rlimits": st.lists(limit, max_size=2),
             "noNewPrivileges": st.booleans(),
             "oomScoreAdj": st.integers(-1000, 1000),
+            "apparmorProfile": TEXT,
+            "selinuxLabel": TEXT,
+            "scheduler": scheduler(),
+            "ioPriority": st.fixed_dictionaries(
+                {"class": st.sampled_from(sorted(attributes.IO_CLASSES)), "priority": st.integers(0, 7)}
+            ),
+            "execCPUAffinity": either(initial=LIST, final=LIST),
         },
+    )
+
+
+def scheduler() -> st.SearchStrategy[dict[str, Any]]:
+    flags = st.lists(st.sampled_from(sorted(attributes.SCHEDULER_FLAGS)), max_size=3)
+    numbers = {name: st.integers(0, 2**64 - 1) for name in ("runtime", "deadline", "period")}
+    return st.fixed_dictionaries(
+        {"policy": st.sampled_from(sorted(attributes.POLICIES))},
+        optional={"nice": st.integers(-20, 19), "priority": st.integers(0, 99), "flags": flags, **numbers},
+    )
+
+
+def memory_policy() -> st.SearchStrategy[dict[str, Any]]:
+    flags = st.lists(st.sampled_from(sorted(attributes.MEMORY_FLAGS)), max_size=2)
+    return st.fixed_dictionaries(
+        {"mode": st.sampled_from(sorted(attributes.MEMORY_MODES))}, optional={"nodes": LIST, "flags": flags}
     )
 
 
@@ -99,6 +124,10 @@ def linux() -> st.SearchStrategy[dict[str, Any]]:
             "sysctl": st.dictionaries(TEXT, TEXT, max_size=2),
             "maskedPaths": st.lists(PATH, max_size=2),
             "readonlyPaths": st.lists(PATH, max_size=2),
+            "mountLabel": TEXT,
+            "personality": st.fixed_dictionaries({"domain": st.sampled_from(sorted(attributes.DOMAINS))}),
+            "memoryPolicy": memory_policy(),
+            "intelRdt": either(closID=st.sampled_from(["", "/", "class"]), enableMonitoring=st.booleans()),
         },
     )
 

@@ -40,6 +40,7 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
         "deny_setgroups": False,
         "cgroup_places": places,
         "placement": placement(places),
+        "resctrl": ["/sys/fs/resctrl/class/tasks"] if linux.get("intelRdt") else (),
         **HOSTS[host],
         **({"capabilities": ~0} if user else {}),
         **changes,

@@ -1,0 +1,98 @@
+/* What few configs ask for: labels of security modules, scheduling, CPUs, memory's nodes, the execution domain. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/xattr.h>
+
+#include "kernel.h"
+#include "mounts.h"
+#include "scheduling.h"
+
+#define WORD (sizeof(unsigned long) * CHAR_BIT)
+#define MAX_CPUS 8192 /* the most that a kernel is built for */
+#define MAX_NODES 1024
+
+/* The numbers of a list, decimal since the parent wrote them, as bits. */
+static int read_bits(struct context *ctx, const struct plan_op *op, unsigned long *bits, size_t count)
+{
+	for (const char *s = next_text(ctx, op, 0, NULL); s; s = next_text(ctx, op, 0, s)) {
+		unsigned long n = strtoul(s, NULL, 10);
+		if (n >= count)
+			return root_failed(ctx, STEP_PLAN, -EINVAL);
+		bits[n / WORD] |= 1UL << n % WORD;
+	}
+	return 0;
+}
+
+int op_affinity(struct context *ctx, const struct plan_op *op)
+{
+	unsigned long cpus[MAX_CPUS / WORD] = {0};
+	int r = read_bits(ctx, op, cpus, MAX_CPUS);
+	if (r < 0)
+		return r;
+	return syscall(SYS_sched_setaffinity, 0, sizeof cpus, cpus) < 0 ? failed(ctx, STEP_AFFINITY) : 0;
+}
+
+/* Kept over execve, inherited by children. The kernel reads one bit less than it is told. */
+int op_memory_policy(struct context *ctx, const struct plan_op *op)
+{
+	unsigned long nodes[MAX_NODES / WORD] = {0};
+	int r = read_bits(ctx, op, nodes, MAX_NODES);
+	if (r < 0)
+		return r;
+	unsigned long *given = has_text(op, 0) ? nodes : NULL;
+	if (syscall(SYS_set_mempolicy, (int)op->number[0], given, given ? MAX_NODES + 1UL : 0UL) < 0)
+		return failed(ctx, STEP_MEMORY_POLICY);
+	return 0;
+}
+
+int op_scheduler(struct context *ctx, const struct plan_op *op)
+{
+	return set_scheduler(0, op->number) < 0 ? failed(ctx, STEP_SCHEDULER) : 0;
+}
+
+int op_io_priority(struct context *ctx, const struct plan_op *op)
+{
+	return set_io_priority(0, op->number[0]) < 0 ? failed(ctx, STEP_IO_PRIORITY) : 0;
+}
+
+int op_personality(struct context *ctx, const struct plan_op *op)
+{
+	return personality(op->number[0]) < 0 ? failed(ctx, STEP_PERSONALITY) : 0;
+}
+
+/* A file of /proc/thread-self/attr, or where the kernel is too old for that name the second one. The security module
+ * reads one write; an absent value takes back what was set. */
+int op_label(struct context *ctx, const struct plan_op *op)
+{
+	int fd = proc_open(ctx, text(ctx, op, 0), O_WRONLY);
+	if (fd == -ENOENT && has_text(op, 1))
+		fd = proc_open(ctx, text(ctx, op, 1), O_WRONLY);
+	if (fd < 0)
+		return root_failed(ctx, STEP_OPEN, fd);
+	const char *value = has_text(op, 2) ? text(ctx, op, 2) : "\n";
+	int r = write_all(fd, value, strlen(value));
+	close(fd);
+	return r < 0 ? root_failed(ctx, STEP_WRITE, r) : 0;
+}
+
+/* The SELinux label of a mount's directory, for a file system that takes none when it is mounted. The working directory
+ * stands for the checked descriptor, which setxattr does not take. */
+int op_file_label(struct context *ctx, const struct plan_op *op)
+{
+	int fd = root_open(ctx, text(ctx, op, 0), O_PATH | O_DIRECTORY);
+	if (fd < 0)
+		return root_failed(ctx, STEP_OPEN, fd);
+	int r = fchdir(fd) < 0 ? failed(ctx, STEP_CHDIR) : 0;
+	const char *label = text(ctx, op, 1);
+	if (r == 0 && setxattr(".", "security.selinux", label, strlen(label) + 1, 0) < 0)
+		r = failed(ctx, STEP_FILE_LABEL);
+	close(fd);
+	if (chdir("/") < 0 && r == 0)
+		r = failed(ctx, STEP_CHDIR);
+	return r;
+}

@@ -1,0 +1,97 @@
+"""Whether the host has what few configs ask for: AppArmor, SELinux, resctrl. Imported only for a config that asks."""
+
+import posix
+
+from runtime.errors import InvalidConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Row = tuple[str, str, str, str | None, str]
+    Spec = dict[str, Any]
+
+APPARMOR = "/sys/module/apparmor/parameters/enabled"
+PROFILES = "/sys/kernel/security/apparmor/profiles"
+SELINUX = "/sys/fs/selinux/enforce"
+
+
+def read(path: str) -> str:
+    """The file's content; "" where it cannot be read."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        data = b""
+        while piece := posix.read(descriptor, 1 << 16):
+            data += piece
+        return data.decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+    finally:
+        posix.close(descriptor)
+
+
+def has_apparmor() -> bool:
+    return read(APPARMOR)[:1] == "Y"
+
+
+def has_selinux() -> bool:
+    """Whether a policy is loaded: before that every process has the label "kernel"."""
+    return bool(read(SELINUX)) and read("/proc/self/attr/current").rstrip("\0\n") not in ("", "kernel")
+
+
+def resctrl_mount() -> "str | None":
+    """Where resctrl is mounted."""
+    for line in read("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.startswith("resctrl "):
+            return before.split(" ")[4].replace("\\040", " ")
+    return None
+
+
+def check_apparmor(spec: "Spec") -> "Iterator[Row]":
+    """Where apparmorProfile is given the host has AppArmor, and has loaded the profile."""
+    profile = (spec.get("process") or {}).get("apparmorProfile")
+    if not profile:
+        return
+    pointer, message, hint = "/process/apparmorProfile", "", "leave apparmorProfile out"
+    if not has_apparmor():
+        message = f"{profile!r} cannot be applied: AppArmor is not enabled on this host"
+    else:
+        loaded = {line.rpartition(" (")[0] for line in read(PROFILES).splitlines()}
+        plain = "//&" not in profile and not profile.startswith(":") and profile != "unconfined"
+        if loaded and plain and profile not in loaded:
+            message, hint = f"the profile {profile!r} is not loaded", "load it with apparmor_parser"
+    if message:
+        yield pointer, "error", message, hint, "host:apparmor"
+
+
+def check_selinux(spec: "Spec") -> "Iterator[Row]":
+    """Where selinuxLabel or mountLabel is given the host has SELinux, with a policy."""
+    process, linux = spec.get("process") or {}, spec.get("linux") or {}
+    asked = (("/process/selinuxLabel", process), ("/linux/mountLabel", linux))
+    for pointer, section in asked:
+        name = pointer.rpartition("/")[2]
+        if section.get(name) and not has_selinux():
+            message = f"{section[name]!r} cannot be applied: SELinux is not enabled on this host"
+            yield pointer, "error", message, f"leave {name} out", "host:selinux"
+
+
+def check_resctrl(spec: "Spec") -> "Iterator[Row]":
+    """Where intelRdt is given the host has mounted resctrl."""
+    if (spec.get("linux") or {}).get("intelRdt") and resctrl_mount() is None:
+        message = "cannot be applied: no resctrl file system is mounted on this host"
+        yield "/linux/intelRdt", "error", message, "mount -t resctrl resctrl /sys/fs/resctrl", "host:resctrl"
+
+
+def rows(spec: "Spec") -> "list[Row]":
+    return [*check_apparmor(spec), *check_selinux(spec), *check_resctrl(spec)]
+
+
+def require(spec: "Spec") -> None:
+    """InvalidConfig for the first finding: `exec`, whose process no other check has seen."""
+    for pointer, _, message, hint, _ in rows(spec):
+        raise InvalidConfig(f"{message}; {hint}" if hint else message, pointer)

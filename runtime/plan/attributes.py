@@ -1,0 +1,122 @@
+"""Labels, scheduling, NUMA policy and execution domain → operations. Pure; imported only for a config that has one of them.
+
+The names and numbers are the kernel's: linux/sched.h, linux/ioprio.h, linux/mempolicy.h, linux/personality.h.
+"""
+
+from runtime.errors import InvalidConfig
+
+from . import ops, rare_ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Section = dict[str, Any]
+    Operation = ops.Operation
+
+POLICIES = {
+    "SCHED_OTHER": 0,
+    "SCHED_FIFO": 1,
+    "SCHED_RR": 2,
+    "SCHED_BATCH": 3,
+    "SCHED_ISO": 4,
+    "SCHED_IDLE": 5,
+    "SCHED_DEADLINE": 6,
+}
+REAL_TIME = ("SCHED_FIFO", "SCHED_RR")
+SCHEDULER_FLAGS = {
+    "SCHED_FLAG_RESET_ON_FORK": 1,
+    "SCHED_FLAG_RECLAIM": 2,
+    "SCHED_FLAG_DL_OVERRUN": 4,
+    "SCHED_FLAG_KEEP_POLICY": 8,
+    "SCHED_FLAG_KEEP_PARAMS": 16,
+    "SCHED_FLAG_UTIL_CLAMP_MIN": 32,
+    "SCHED_FLAG_UTIL_CLAMP_MAX": 64,
+}
+IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
+IO_CLASS_SHIFT = 13
+MEMORY_MODES = {
+    "MPOL_DEFAULT": 0,
+    "MPOL_PREFERRED": 1,
+    "MPOL_BIND": 2,
+    "MPOL_INTERLEAVE": 3,
+    "MPOL_LOCAL": 4,
+    "MPOL_PREFERRED_MANY": 5,
+    "MPOL_WEIGHTED_INTERLEAVE": 6,
+}
+MEMORY_FLAGS = {"MPOL_F_NUMA_BALANCING": 1 << 13, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_STATIC_NODES": 1 << 15}
+DOMAINS = {"LINUX": 0, "LINUX32": 8}
+MAX_CPUS, MAX_NODES = 8192, 1024  # of csrc/attributes.c: what a kernel can be built for
+
+ATTRIBUTES = "thread-self/attr"
+
+
+def numbers(text: str, limit: int, what: str, origin: str) -> "list[str]":
+    """A list such as ``0-3,7`` as single decimal numbers, all below ``limit``. InvalidConfig for one that is not."""
+    found: list[str] = []
+    for item in text.replace(" ", "").split(",") if text.strip() else ():
+        low, dash, high = item.partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()) or len(low) > 5 or len(high) > 5:
+            raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
+        first, last = int(low), int(high or low)
+        if first > last or last >= limit:
+            raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
+        found += [str(number) for number in range(first, last + 1)]
+    return found
+
+
+def affinity(process: "Section", moment: str) -> "list[Operation]":
+    """`exec`'s CPUs at ``moment``: "initial", before it is in the container's cgroups, or "final", in them."""
+    origin = f"/process/execCPUAffinity/{moment}"
+    cpus = numbers(process["execCPUAffinity"].get(moment) or "", MAX_CPUS, "number or range of CPUs", origin)
+    return [rare_ops.affinity(cpus, origin)] if cpus else []
+
+
+def labelled_keyring(keyring: "Operation", label: str) -> "list[Operation]":
+    """The session keyring with the process's label, which SELinux otherwise derives from the runtime's."""
+    path, origin = f"{ATTRIBUTES}/keycreate", "/process/selinuxLabel"
+    return [rare_ops.label(path, None, label, origin), keyring, rare_ops.label(path, None, None, origin)]
+
+
+def scheduler(wanted: "Section", side: int) -> "Operation":
+    policy = wanted["policy"]
+    flags = sum(SCHEDULER_FLAGS[name] for name in set(wanted.get("flags") or ()))
+    level = wanted.get("priority" if policy in REAL_TIME else "nice") or 0
+    times = [wanted.get(name) or 0 for name in ("runtime", "deadline", "period")]
+    return rare_ops.scheduler(POLICIES[policy], flags, level, times[0], times[1], times[2], side)
+
+
+def memory_policy(wanted: "Section") -> "Operation":
+    mode = MEMORY_MODES[wanted["mode"]] | sum(MEMORY_FLAGS[name] for name in set(wanted.get("flags") or ()))
+    origin = "/linux/memoryPolicy/nodes"
+    return rare_ops.memory_policy(
+        mode, numbers(wanted.get("nodes") or "", MAX_NODES, "number or range of nodes", origin)
+    )
+
+
+def labels(process: "Section") -> "list[Operation]":
+    """What takes effect at the execve, and in hooks that run between here and there, since it is inherited."""
+    plan = []
+    profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
+    if profile:
+        path, older = f"{ATTRIBUTES}/apparmor/exec", f"{ATTRIBUTES}/exec"
+        plan.append(rare_ops.label(path, older, f"exec {profile}", "/process/apparmorProfile"))
+    if label:
+        plan.append(rare_ops.label(f"{ATTRIBUTES}/exec", None, label, "/process/selinuxLabel"))
+    return plan
+
+
+def operations(process: "Section", linux: "Section", side: int) -> "list[Operation]":
+    """What is set on init itself, while it has its privileges; ``side``: who may schedule (init may not in a user namespace)."""
+    plan: list[Operation] = []
+    if linux.get("personality"):
+        plan.append(rare_ops.personality(DOMAINS[linux["personality"]["domain"]]))
+    if linux.get("memoryPolicy"):
+        plan.append(memory_policy(linux["memoryPolicy"]))
+    if process.get("scheduler"):
+        plan.append(scheduler(process["scheduler"], side))
+    wanted = process.get("ioPriority")
+    if wanted:
+        value = IO_CLASSES[wanted["class"]] << IO_CLASS_SHIFT | wanted.get("priority", 0)
+        plan.append(rare_ops.io_priority(value, side))
+    return plan + labels(process)

@@ -1,0 +1,49 @@
+"""Scheduling and resctrl on the host's side: what init may not do itself. Imported only for a plan that has it."""
+
+from runtime import shim
+from runtime.errors import OcirunError, system_failure
+from runtime.plan import ops
+
+from .host_side import write_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .handshake import Handshake
+
+
+def failed(operation: "ops.Operation", error: OSError) -> OcirunError:
+    from runtime.plan.explain import failure
+
+    return failure(operation, error.errno or 0, 0)
+
+
+def scheduler(handshake: "Handshake", operation: "ops.Operation") -> None:
+    try:
+        shim.scheduler(handshake.pid, operation[3])
+    except OSError as error:
+        raise failed(operation, error) from None
+
+
+def io_priority(handshake: "Handshake", operation: "ops.Operation") -> None:
+    try:
+        shim.io_priority(handshake.pid, operation[3][0])
+    except OSError as error:
+        raise failed(operation, error) from None
+
+
+def resctrl(handshake: "Handshake", operation: "ops.Operation") -> None:
+    """The group first: a task can be in a monitoring group of its own group only."""
+    for path in operation[4][0] or ():
+        try:
+            write_file(str(path), str(handshake.pid))
+        except OSError as error:
+            raise system_failure(f"write {handshake.pid} to {path}", error, operation[2]) from None
+
+
+PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
+    ops.OP_SCHEDULER: scheduler,
+    ops.OP_IO_PRIORITY: io_priority,
+    ops.OP_RESCTRL: resctrl,
+}
