@@ -47,6 +47,7 @@ MEMORY_MODES = {
 MEMORY_FLAGS = {"MPOL_F_NUMA_BALANCING": 1 << 13, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_STATIC_NODES": 1 << 15}
 DOMAINS = {"LINUX": 0, "LINUX32": 8}
 MAX_CPUS, MAX_NODES = 8192, 1024  # of csrc/attributes.c: what a kernel can be built for
+MAX_DIGITS = 5  # of a number that is small enough to look at
 
 ATTRIBUTES = "thread-self/attr"
 
@@ -56,9 +57,9 @@ def numbers(text: str, limit: int, what: str, origin: str) -> "list[str]":
     found: list[str] = []
     for item in text.replace(" ", "").split(",") if text.strip() else ():
         low, dash, high = item.partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()) or len(low) > 5 or len(high) > 5:
-            raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
-        first, last = int(low), int(high or low)
+        ends = (low, high if dash else low)
+        digits = all(end.isascii() and end.isdigit() and len(end) <= MAX_DIGITS for end in ends)
+        first, last = (int(end) for end in ends) if digits else (1, 0)
         if first > last or last >= limit:
             raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
         found += [str(number) for number in range(first, last + 1)]

@@ -227,6 +227,9 @@ def test_features(ocirun: Path) -> None:
     assert "idmap" not in document["mountOptions"]
     assert {"ro", "rbind", "tmpcopyup", "rnosuid"} <= set(document["mountOptions"])
     assert len(document["linux"]["namespaces"]) == 8
+    assert [document["linux"][name]["enabled"] for name in ("apparmor", "selinux", "intelRdt")] == [True] * 3
+    assert "MPOL_WEIGHTED_INTERLEAVE" in document["linux"]["memoryPolicy"]["modes"]
+    assert len(document["linux"]["memoryPolicy"]["flags"]) == 3
 
 
 @pytest.mark.parametrize("words", [[], ["--rootless"]])

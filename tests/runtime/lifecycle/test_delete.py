@@ -145,3 +145,16 @@ def test_two_deletes(made: Callable[..., StandIn]) -> None:
         thread.join(20)
     assert failed == []
     assert store.ids(one.root) == []
+
+
+def test_a_resctrl_group_goes_with_its_container(root: Path, tmp_path: Path, warnings: list[str]) -> None:
+    """What the record says create meant to make is removed, as far as it was made."""
+    group = tmp_path / "group"
+    group.mkdir()
+    handle = store.reserve(str(root), "one")
+    intent = {"tasks": [], "made": [str(group / "mon_groups/one"), str(group)]}
+    store.write_state(handle, {**record("one", status=state.CREATING), "resctrl": intent})
+    os.close(handle)
+    delete(str(root), "one", True, warnings.append)
+    assert not group.exists()
+    assert store.ids(str(root)) == []

@@ -55,9 +55,49 @@ def test_golden_of_exec(write):
     compare("podman-exec-process", golden.text(*join.plan(process, facts, options)), write)
 
 
+def attributes():
+    """A config with everything that few configs ask for of the process."""
+    spec = machines.spec_with(
+        personality={"domain": "LINUX32"},
+        memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-1", "flags": ["MPOL_F_STATIC_NODES"]},
+        intelRdt={"closID": "class", "l3CacheSchema": "L3:0=ff", "enableMonitoring": True},
+        mountLabel="system_u:object_r:container_file_t:s0:c1,c2",
+    )
+    spec["process"] |= {
+        "apparmorProfile": "box",
+        "selinuxLabel": "system_u:system_r:container_t:s0:c1,c2",
+        "scheduler": {"policy": "SCHED_RR", "priority": 9, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+        "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6},
+        "execCPUAffinity": {"initial": "0", "final": "0-1"},
+    }
+    return spec
+
+
+@pytest.mark.proves("/process/apparmorProfile")
+@pytest.mark.proves("/process/selinuxLabel")
+@pytest.mark.proves("/linux/mountLabel")
+@pytest.mark.proves("/linux/intelRdt")
+@pytest.mark.parametrize("host", HOSTS)
+def test_golden_of_attributes(host, write):
+    """Labels, scheduling, NUMA policy, personality, resctrl."""
+    spec = attributes()
+    compare(f"attributes.{host}", golden.text(*plan(spec, machines.facts(spec, host), machines.options(spec))), write)
+
+
+def test_golden_of_exec_with_attributes(write):
+    """The same for a further program, in the same container."""
+    spec = attributes()
+    facts = {"privileged": True, "capabilities": machines.ALL_CAPABILITIES, "deny_setgroups": False}
+    facts |= {"placement": ["/sys/fs/cgroup/one/cgroup.procs"], "join": CLONE_NEWPID | CLONE_NEWNS}
+    facts["resctrl"] = machines.facts(spec)["resctrl"]
+    options = {"id": "one", "no_new_keyring": False, "preserve_fds": 0, "linux": spec["linux"]}
+    compare("attributes-exec", golden.text(*join.plan(spec["process"], facts, options)), write)
+
+
 def test_no_golden_is_left_over():
     """tests/golden holds a file for each plan above and no other."""
-    names = {f"{name}.{host}" for name in [*NAMES, "spec"] for host in HOSTS} | {"podman-exec-process"}
+    names = {f"{name}.{host}" for name in [*NAMES, "spec", "attributes"] for host in HOSTS}
+    names |= {"podman-exec-process", "attributes-exec"}
     assert {file.stem for file in GOLDEN.iterdir()} == names
 
 
