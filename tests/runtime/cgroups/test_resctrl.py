@@ -125,7 +125,7 @@ def test_a_group_that_differs(mount: Path, wanted: dict[str, Any], pointer: str,
 
 def test_a_missing_group_without_a_schema(mount: Path) -> None:
     """config-linux.md#intelrdt: then it must be there."""
-    with pytest.raises(OcirunError, match="no group .*/new, and no schema") as caught:
+    with pytest.raises(OcirunError, match=r"no group .*/new, and no schema") as caught:
         make({"closID": "new", "enableMonitoring": True}, mount)
     assert caught.value.pointer == "/linux/intelRdt/closID"
     assert not (mount / "new").exists()
