@@ -73,6 +73,7 @@ static const operation OPERATIONS[OP_COUNT] = {
 	ENTRY(OP_KEEP_DESCRIPTORS, keep_descriptors),
 	ENTRY(OP_PLACE_DESCRIPTORS, place_descriptors),
 	ENTRY(OP_SECCOMP, seccomp),
+	ENTRY(OP_SECCOMP_NOTIFY, seccomp_notify),
 	ENTRY(OP_EXEC, exec),
 };
 
@@ -127,7 +128,7 @@ static int run(struct context *ctx)
 	for (ctx->index = 0; ctx->index < ctx->plan->count; ctx->index++) {
 		int64_t start = trace ? now() : 0;
 		int r = run_operation(ctx, &ctx->ops[ctx->index]);
-		if (trace)
+		if (trace && !ctx->gate) /* what notifies would ask about this one too */
 			report_times(ctx, -r, start, now());
 		if (r < 0)
 			return r;
@@ -150,6 +151,8 @@ int main(void)
 	close(FD_PLAN);
 	if (r == 0)
 		r = run(&ctx);
+	if (ctx.gate)
+		fail_at_gate(ctx.gate, -r);
 	report(&ctx, REPORT_FAILED, -r, -1);
 	/* A seccomp filter may refuse even this, and the C library would try for ever. */
 	syscall(SYS_exit_group, EXIT_FAILURE);

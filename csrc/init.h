@@ -31,6 +31,7 @@ struct context {
 	int mask; /* attached empty directory that later masks are cloned from */
 	const char *program_path;
 	char **arguments, **environment;
+	struct gate *gate;    /* once a filter that notifies is loaded */
 	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
 };
 
@@ -125,6 +126,10 @@ OPERATION(bounding);
 OPERATION(user);
 OPERATION(capabilities);
 OPERATION(seccomp);
+/* notify.c */
+OPERATION(seccomp_notify);
+/* Lets the unfiltered thread report the failure of operation ctx->index, and ends. */
+void fail_at_gate(struct gate *gate, int error);
 /* program.c */
 OPERATION(cwd);
 OPERATION(program);

@@ -91,6 +91,7 @@ enum plan_code {
 	OP_WAIT_START,
 	OP_PLACE_DESCRIPTORS,
 	OP_SECCOMP,
+	OP_SECCOMP_NOTIFY,
 	OP_EXEC,
 	OP_COUNT
 };
@@ -149,6 +150,8 @@ enum plan_step {
 	STEP_PERSONALITY,
 	STEP_MEMORY_POLICY,
 	STEP_FILE_LABEL,
+	STEP_GATE,
+	STEP_THREAD,
 	STEP_COUNT
 };
 
@@ -194,7 +197,15 @@ struct plan_header {
 #define PIVOT_CHROOT 2
 
 /* init -> parent. The sender's pid comes with it as SCM_CREDENTIALS. */
-enum report_kind { REPORT_REACHED = 1, REPORT_FAILED, REPORT_FORKED, REPORT_CONSOLE, REPORT_TRACE, REPORT_WARNING };
+enum report_kind {
+	REPORT_REACHED = 1,
+	REPORT_FAILED,
+	REPORT_FORKED,
+	REPORT_CONSOLE,
+	REPORT_TRACE,
+	REPORT_WARNING,
+	REPORT_LISTENER /* with the descriptor; init waits until it is given away */
+};
 struct report {
 	uint32_t kind;
 	uint32_t index; /* of the operation */

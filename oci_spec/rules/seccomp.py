@@ -43,16 +43,30 @@ def seccomp_notify_listener(spec: "Spec") -> "Iterator[Finding]":
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerPath"):
         return
+    message = "SCMP_ACT_NOTIFY without listenerPath has nobody to ask"
+    if seccomp.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        yield "/linux/seccomp/defaultAction", "error", message, "set listenerPath"
     for index, entry in enumerate(seccomp.get("syscalls", ())):
         if entry["action"] == "SCMP_ACT_NOTIFY":
-            message = "SCMP_ACT_NOTIFY without listenerPath has nobody to ask"
             yield f"/linux/seccomp/syscalls/{index}/action", "error", message, "set listenerPath"
 
 
-def seccomp_notify_default(spec: "Spec") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: notify as the default would also hold up the sending of the listener's own descriptor."""
-    if spec["linux"]["seccomp"].get("defaultAction") == "SCMP_ACT_NOTIFY":
-        yield "/linux/seccomp/defaultAction", "error", "SCMP_ACT_NOTIFY cannot be the default action", None
+def seccomp_flag_of_notify(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#seccomp: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about calls that a listener has received."""
+    seccomp = spec["linux"]["seccomp"]
+    if any(
+        "SCMP_ACT_NOTIFY" in (rule.get("defaultAction"), rule.get("action"))
+        for rule in (seccomp, *seccomp.get("syscalls", ()))
+    ):
+        return
+    for index, flag in enumerate(seccomp.get("flags", ())):
+        if flag == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":
+            yield (
+                f"/linux/seccomp/flags/{index}",
+                "warning",
+                f"{flag} means nothing without SCMP_ACT_NOTIFY",
+                "remove it",
+            )
 
 
 RULES: "tuple[Rule, ...]" = (
@@ -60,5 +74,5 @@ RULES: "tuple[Rule, ...]" = (
     seccomp_argument_index,
     seccomp_metadata_listener,
     seccomp_notify_listener,
-    seccomp_notify_default,
+    seccomp_flag_of_notify,
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oci_spec import Problem
+    from runtime.plan.identity import Filter
 
     Options = dict[str, Any]
     Warn = Callable[[str], None]
@@ -139,14 +140,17 @@ def place_resctrl(making: Making) -> None:
     resctrl.make(wanted, making.id, mount)
 
 
-def filter_program(profile: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "tuple[bytes, int]":
-    """The program and flags of linux.seccomp. ``warn`` takes a pointer and words."""
+def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "Filter | None":
+    """What linux.seccomp asks for. ``warn`` takes a pointer and words."""
+    profile = spec["linux"].get("seccomp")
+    if not profile:
+        return None
     from runtime.process.seccomp import program
 
     code, flags, warnings = program(profile, root)
     for warning in warnings:
         warn("/linux/seccomp", warning)
-    return code, flags
+    return code, flags, profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
 
 
 def listen_environment(options: "Options") -> "list[str]":
@@ -168,8 +172,7 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
 
         notify.make_directory(making.handle)
         options["environment"].append(notify.ENVIRONMENT)
-    profile = making.spec["linux"].get("seccomp")
-    options["seccomp"] = filter_program(profile, making.root, making.warn_at) if profile else None
+    options["seccomp"] = filter_of(making.spec, making.root, making.warn_at)
     making.operations, warnings = plan(making.spec, making.facts, options)
     for pointer, message in warnings:
         making.warn_at(pointer, message)
@@ -234,6 +237,10 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
             dumps(state.document(making.record, status)).encode() for status in (state.CREATING, state.CREATED)
         ]
         host_side.send_state(making.handshake, *documents)
+    elif operation[0] == ops.OP_SECCOMP_NOTIFY:
+        from runtime.lifecycle.seccomp_listener import send
+
+        send(operation, making.record, state.CREATED, making.handshake.pid, making.handshake.take_listener())
     else:
         host_side.perform(making.handshake, operation)
 

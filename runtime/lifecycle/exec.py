@@ -10,6 +10,7 @@ from runtime.lifecycle import config, state, store
 from runtime.lifecycle import create as creating
 from runtime.plan import encode, join
 from runtime.plan.namespaces import CLONE_FLAGS
+from runtime.plan.ops import OP_SECCOMP_NOTIFY
 from runtime.process import host_side, spawn
 from runtime.process.handshake import Handshake
 
@@ -137,9 +138,9 @@ class Joining:
         self.kept = creating.kept_descriptors(options)
         handle = store.open_unlocked(root, id)
         try:
-            self.record, status = state.read(handle, id)
-            if status not in (state.CREATED, state.RUNNING):
-                raise WrongState(f"cannot exec in a {status} container: container not running")
+            self.record, self.status = state.read(handle, id)
+            if self.status not in (state.CREATED, state.RUNNING):
+                raise WrongState(f"cannot exec in a {self.status} container: container not running")
             self.spec: dict[str, Any] = load(store.read_file(handle, store.CONFIG))
         finally:
             posix.close(handle)
@@ -169,11 +170,20 @@ class Joining:
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = creating.listen_environment(self.options)
         options["linux"] = self.spec["linux"]
-        profile = self.spec["linux"].get("seccomp")
-        options["seccomp"] = creating.filter_program(profile, self.root, self.warn_of_config) if profile else None
+        options["seccomp"] = creating.filter_of(self.spec, self.root, self.warn_of_config)
         self.operations, warnings = join.plan(self.process, facts, options)
         for pointer, message in warnings:
             self.warn(f"{pointer}: {message}")
+
+
+def host_step(joining: Joining, handshake: Handshake, operation: "Operation") -> None:
+    """One operation of the host's side after `created`."""
+    if operation[0] != OP_SECCOMP_NOTIFY:
+        host_side.perform(handshake, operation)
+        return
+    from runtime.lifecycle.seccomp_listener import send
+
+    send(operation, joining.record, joining.status, handshake.pid, handshake.take_listener())
 
 
 def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
@@ -204,7 +214,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
             raise handshake.died()
         creating.publish(joining.options, handshake)
         handshake.release()
-        handshake.follow(host_side.perform)
+        handshake.follow(lambda one, operation: host_step(joining, one, operation))
     except BaseException:
         handshake.end()
         handshake.close()

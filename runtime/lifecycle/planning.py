@@ -17,12 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
 
 ID = "CONTAINER-ID"  # the id is not known before create
 
 
-def program_of(spec: "dict[str, Any]") -> "tuple[bytes, int] | None":
+def program_of(spec: "dict[str, Any]") -> "Filter | None":
     """The filter, when libseccomp is here to compile it; else an empty one stands in its place."""
     profile = spec["linux"].get("seccomp")
     if not profile:
@@ -31,11 +32,12 @@ def program_of(spec: "dict[str, Any]") -> "tuple[bytes, int] | None":
     from runtime.process.seccomp import compile_profile
 
     try:
-        return compile_profile(profile)[0], filter_flags(profile)
+        code = compile_profile(profile)[0]
     except InvalidConfig:
         raise
     except OcirunError:
-        return b"", filter_flags(profile)
+        code = b""
+    return code, filter_flags(profile), profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
 
 
 def plain(value: "String") -> "Any":

@@ -5,8 +5,9 @@ that it, or a startContainer hook before it, failed. Nobody else is there to tel
 """
 
 import posix
-from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+from _socket import AF_UNIX, CMSG_SPACE, MSG_CMSG_CLOEXEC, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
 from _struct import Struct
+from sys import byteorder
 
 from runtime.errors import OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from runtime.lifecycle.store import Record
     from runtime.plan.ops import Operation
 
-# struct report and enum report_kind of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
-REPORT = Struct("=IIiIqq")
-REPORT_FAILED, REPORT_WARNING = 2, 6
+# struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
+REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
+REPORT_FAILED, REPORT_WARNING, REPORT_LISTENER, REPLY_CONTINUE = 2, 6, 7, 1
 
 
 def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
@@ -103,7 +104,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
     """Read reports until the end of file. Raises what a REPORT_FAILED says."""
     while True:
         try:
-            data = channel.recv(REPORT.size)
+            data, ancillary, _, _ = channel.recvmsg(REPORT.size, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
         except ConnectionResetError:  # init was killed before it had accepted
             raise OcirunError("the container was killed before its program ran") from None
         except OSError as error:
@@ -111,10 +112,13 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
         if not data:
             return
         kind, index, number, step, detail, _ = REPORT.unpack(data)
-        if kind not in (REPORT_WARNING, REPORT_FAILED):
+        if kind not in (REPORT_WARNING, REPORT_FAILED, REPORT_LISTENER):
             continue
         first, operations = record["tail"]
         operation = operations[index - first] if first <= index < first + len(operations) else None
+        if kind == REPORT_LISTENER:
+            _give_listener(channel, handle, record, operation, ancillary)
+            continue
         failure = _worded(operation, number, step, detail)
         _locate(failure, handle)
         if kind == REPORT_WARNING:
@@ -122,6 +126,29 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
         else:
             _end(root, id, handle, record, warn, operation)
             raise failure
+
+
+def _give_listener(
+    channel: socket,
+    handle: int,
+    record: "Record",
+    operation: "Operation | None",
+    ancillary: "list[tuple[int, int, bytes]]",
+) -> None:
+    """Send the filter's listener where the config says, and let init go on. Ends init when that fails."""
+    from runtime.lifecycle.kill import end_init
+    from runtime.lifecycle.seccomp_listener import send
+
+    assert operation is not None
+    listener = int.from_bytes(ancillary[0][2], byteorder) if ancillary else -1
+    try:
+        send(operation, record, state.CREATED, record["pid"], listener)
+        channel.send(REPLY.pack(REPLY_CONTINUE, 0))
+    except BaseException as error:
+        end_init(record)
+        if isinstance(error, OcirunError):
+            _locate(error, handle)
+        raise
 
 
 def _worded(operation: "Operation | None", error: int, step: int, detail: int) -> OcirunError:

@@ -35,7 +35,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     """The operations that `create` runs, in order, and warnings as (pointer, message).
 
     ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
-    `run`), seccomp (None or (program bytes, flags)), environment (variables that the runtime adds).
+    `run`), seccomp (None or (program bytes, flags, listenerPath, listenerMetadata)), environment (variables that the runtime adds).
     The spec has passed oci_spec's check.
     """
     warnings: Warnings = []

@@ -65,9 +65,20 @@ STEPS = (
     "personality",
     "set_mempolicy",
     "setxattr",
+    "userfaultfd",
+    "make a thread",
 )
-STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT = 2, 16, 39, 40, 42, 43
-EPERM, ENOENT, EACCES, EEXIST, ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 1, 2, 13, 17, 19, 20, 28, 87, 116
+STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_THREAD = (
+    2,
+    16,
+    39,
+    40,
+    42,
+    43,
+    52,
+)
+EPERM, ENOENT, EAGAIN, EACCES, EBUSY, EEXIST = 1, 2, 11, 13, 16, 17
+ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 19, 20, 28, 87, 116
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
@@ -291,6 +302,9 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_SECCOMP: lambda n, s: (
         f"load the seccomp filter ({count(len(s[0]) // 8, 'instruction')})" if s[0] else "load the seccomp filter"
     ),
+    ops.OP_SECCOMP_NOTIFY: lambda n, s: (
+        f"load the seccomp filter ({count(len(s[0] or b'') // 8, 'instruction')}) and have its listener sent to {s[1]}"
+    ),
     ops.OP_EXEC: lambda n, s: f"execute {words(s[0])}",
     **explain_attributes.SENTENCES,
 }
@@ -326,8 +340,12 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; the kernel does not know this file system"
     if code == ops.OP_CONSOLE and step in (STEP_OPEN, STEP_VERIFY):
         return "; a terminal needs a mount of type devpts on /dev/pts"
-    if code == ops.OP_SECCOMP and error == EACCES:
+    if code in (ops.OP_SECCOMP, ops.OP_SECCOMP_NOTIFY) and error == EACCES:
         return "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
+    if code == ops.OP_SECCOMP_NOTIFY and step == STEP_THREAD and error == EAGAIN:
+        return "; the pids limit or RLIMIT_NPROC leaves no room for the thread that hands over the listener"
+    if code == ops.OP_SECCOMP_NOTIFY and error == EBUSY:
+        return "; the runtime itself runs under a filter with a listener, and the kernel allows one"
     return explain_attributes.remedy(code, operation[3], operation[4], error)
 
 

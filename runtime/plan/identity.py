@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     Process = dict[str, Any]
     Facts = dict[str, Any]
     Options = dict[str, Any]
+    Filter = tuple[bytes, int, str, str]  # program, flags of seccomp(2), listenerPath, listenerMetadata
 
 RLIMITS = (
     "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK "
@@ -109,13 +110,15 @@ def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Opera
 
 
 def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":
-    """From `created` to execve; ``options["seccomp"]`` is None or (program, flags)."""
+    """From `created` to execve; ``options["seccomp"]`` is a Filter or None."""
     plan = [ops.created()]
     if options.get("wait_start"):
         plan.append(ops.wait_start())
     plan += start_hooks
     plan.append(ops.place_descriptors(options.get("preserve_fds", 0)))
     if options.get("seccomp"):
-        plan.append(ops.seccomp(*options["seccomp"]))
+        code, flags, path, metadata = options["seccomp"]
+        notify = flags & ops.NEW_LISTENER
+        plan.append(ops.seccomp_notify(code, flags, path, metadata) if notify else ops.seccomp(code, flags))
     plan.append(ops.exec_program(process["args"][0]))
     return plan

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Operation = tuple[int, int, str | None, tuple[int, ...], tuple["String", ...]]
 
 HOST, CONTAINER = 0, 1
+NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER of linux/seccomp.h
 
 # In the order of enum plan_code: the code is the index. Each row: name, names of its numbers, names of its strings.
 TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
@@ -86,6 +87,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("wait_start", (), ()),
     ("place_descriptors", ("count",), ()),
     ("seccomp", ("flags",), ("program",)),
+    ("seccomp_notify", ("flags",), ("program", "listener_path", "listener_metadata")),
     ("exec", (), ("name",)),
 )
 
@@ -151,8 +153,9 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_WAIT_START,
     OP_PLACE_DESCRIPTORS,
     OP_SECCOMP,
+    OP_SECCOMP_NOTIFY,
     OP_EXEC,
-) = range(61)
+) = range(62)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -355,6 +358,11 @@ def place_descriptors(count: int) -> "Operation":
 def seccomp(program: bytes, flags: int) -> "Operation":
     """Load the filter ``program`` (struct sock_filter) with the SECCOMP_FILTER_FLAG_* bits ``flags``."""
     return OP_SECCOMP, CONTAINER, "/linux/seccomp", (flags,), (program,)
+
+
+def seccomp_notify(program: bytes, flags: int, path: str, metadata: str) -> "Operation":
+    """The same for one with SCMP_ACT_NOTIFY; the runtime sends its listener to ``path``, with ``metadata`` for who answers."""
+    return OP_SECCOMP_NOTIFY, CONTAINER, "/linux/seccomp", (flags,), (program, path, metadata)
 
 
 def exec_program(name: str) -> "Operation":

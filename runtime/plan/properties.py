@@ -20,7 +20,6 @@ LABELS = ("apparmorProfile", "selinuxLabel")
 RARE_PROCESS = (*LABELS, "scheduler", "ioPriority")
 RARE_LINUX = ("personality", "memoryPolicy")
 REFUSED_LINUX = ("netDevices",)
-WARNED_SECCOMP = ("listenerPath", "listenerMetadata")
 
 
 def refuse(section: "Section", names: "tuple[str, ...]", pointer: str) -> None:
@@ -55,10 +54,6 @@ def check(spec: "Section", warnings: "Warnings") -> None:
         process(spec["process"], warnings)
     linux = spec["linux"]
     refuse(linux, REFUSED_LINUX, "/linux")
-    if linux.get("seccomp"):
-        for name in WARNED_SECCOMP:
-            if linux["seccomp"].get(name):
-                warnings.append((f"/linux/seccomp/{name}", IGNORED))
     memory = (linux.get("resources") or {}).get("memory")
     if memory and memory.get("useHierarchy") is False:
         warnings.append(("/linux/resources/memory/useHierarchy", "cgroups always form a hierarchy, ignored"))

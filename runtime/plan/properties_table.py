@@ -70,11 +70,16 @@ _BUILT = (
     ("/linux", "cgroupsPath", "`cgroups`, `open_cgroup`, `enter_cgroups`"),
     ("/linux", "resources", "`cgroups`"),
     ("/linux", "rootfsPropagation", "`propagation`, `root_propagation`"),
-    ("/linux", "seccomp", "`seccomp`"),
+    ("/linux", "seccomp", "`seccomp`, `seccomp_notify`"),
     ("/linux", "sysctl", "`sysctl`"),
     ("/linux", "maskedPaths", "`mask`"),
     ("/linux", "readonlyPaths", "`readonly`"),
     ("/linux/seccomp", "defaultAction defaultErrnoRet architectures flags syscalls", "`seccomp`"),
+    (
+        "/linux/seccomp",
+        "listenerPath listenerMetadata",
+        "`seccomp_notify`; without SCMP_ACT_NOTIFY there is no use for them",
+    ),
     ("/linux/seccomp/syscalls/*", "names action errnoRet args", "`seccomp`"),
     ("/linux/seccomp/syscalls/*/args/*", "index value valueTwo op", "`seccomp`"),
     ("/linux/resources", "unified", "files of v2 by name"),
@@ -126,8 +131,6 @@ NOT_BUILT = {
     "/process/user/username": (WARNED, "for Windows; `uid` is used"),
     "/linux/personality/flags": (WARNED, "none is defined"),
     "/linux/netDevices": (REFUSED, "the program would miss a network device"),
-    "/linux/seccomp/listenerPath": (WARNED, "nobody needs it: the action SCMP_ACT_NOTIFY is refused"),
-    "/linux/seccomp/listenerMetadata": (WARNED, "nobody needs it: the action SCMP_ACT_NOTIFY is refused"),
     "/linux/resources/memory/useHierarchy": (WARNED, "cgroups always form a hierarchy; false cannot be had"),
     "/solaris": (WARNED, "for another platform"),
     "/windows": (WARNED, "for another platform"),
@@ -140,9 +143,6 @@ NOT_BUILT = {
 VALUES = (
     ("/mounts/*/options", "idmap", "files would belong to other users than the config says"),
     ("/mounts/*/options", "ridmap", "files would belong to other users than the config says"),
-    ("/linux/seccomp/defaultAction", "SCMP_ACT_NOTIFY", "nobody would decide about the call"),
-    ("/linux/seccomp/syscalls/*/action", "SCMP_ACT_NOTIFY", "nobody would decide about the call"),
-    ("/linux/seccomp/flags", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "it is for SCMP_ACT_NOTIFY"),
 )
 
 TABLE: "dict[str, tuple[str, str]]" = {

@@ -12,6 +12,8 @@ libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, and 
 from _struct import pack
 from errno import ENOSYS, EPERM
 
+from .ops import NEW_LISTENER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ ACTIONS = {
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
     "SCMP_ACT_TRAP": 0x00030000,
     "SCMP_ACT_ERRNO": 0x00050000,
+    "SCMP_ACT_NOTIFY": 0x7FC00000,
     "SCMP_ACT_TRACE": 0x7FF00000,
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
@@ -37,8 +40,9 @@ ACTIONS = {
 # The actions that carry a number, and the greatest: libseccomp's limit, one below the kernel's MAX_ERRNO, and the 16
 # bits that a tracer gets.
 TAKES_ERRNO = {"SCMP_ACT_ERRNO": 4094, "SCMP_ACT_TRACE": 0xFFFF}
-# With these as the default nothing is refused, so a newer system call needs no ENOSYS. A tracer answers it itself.
-PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
+# With these as the default nothing is refused, so a newer system call needs no ENOSYS. A tracer or an agent answers it
+# itself.
+PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY")
 
 # enum scmp_compare of libseccomp.
 OPERATORS = {
@@ -57,7 +61,10 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
+# The kernel takes it with a listener only.
+WAIT_KILLABLE_RECV = 32
 
 # Classic BPF: load a word of struct seccomp_data, jumps, return; offsets of nr and arch.
 LOAD, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_SET, RETURN = 0x20, 0x05, 0x15, 0x25, 0x45, 0x06
@@ -69,22 +76,34 @@ S390, S390X = 0x16, 0x80000016
 
 
 def filter_flags(profile: "dict[str, Any]") -> int:
-    """The flags of seccomp(2) that the profile asks for. Raises InvalidConfig for one that is not supported."""
+    """The flags of seccomp(2): those that the profile asks for, and NEW_LISTENER where an action is SCMP_ACT_NOTIFY.
+
+    Without that, WAIT_KILLABLE_RECV has nothing to say, and is left out. Raises InvalidConfig for one that is not
+    supported.
+    """
     bits = 0
     for i, name in enumerate(profile.get("flags") or ()):
         if name not in FLAGS:
             _refuse(f"{name} is not supported by this version", f"{POINTER}/flags/{i}")
         bits |= FLAGS[name]
-    return bits
+    return bits | NEW_LISTENER if notifies(profile) else bits & ~WAIT_KILLABLE_RECV
+
+
+def notifies(profile: "dict[str, Any]") -> bool:
+    """Whether an action of the profile is SCMP_ACT_NOTIFY."""
+    rules = (profile, *(profile.get("syscalls") or ()))
+    return any("SCMP_ACT_NOTIFY" in (rule.get("defaultAction"), rule.get("action")) for rule in rules)
 
 
 def normalise(profile: "dict[str, Any]") -> "Profile":
     """The profile in numbers.
 
-    Raises InvalidConfig with the pointer of what is not supported or has no meaning: SCMP_ACT_NOTIFY, an errno for an
-    action that takes none (spec: config-linux.md#seccomp), an argument index above 5.
+    Raises InvalidConfig with the pointer of what is not supported or has no meaning: an errno for an action that takes
+    none (spec: config-linux.md#seccomp), an argument index above 5, SCMP_ACT_NOTIFY without listenerPath.
     """
     default = profile["defaultAction"]
+    if not profile.get("listenerPath") and notifies(profile):
+        _refuse("SCMP_ACT_NOTIFY needs somebody who answers: set listenerPath", f"{POINTER}/listenerPath")
     default_action = _action(default, profile.get("defaultErrnoRet"), f"{POINTER}/defaultAction", "defaultErrnoRet")
     enosys = default not in PERMISSIVE and default_action != ACTIONS["SCMP_ACT_ERRNO"] | ENOSYS
     architectures = [name.removeprefix("SCMP_ARCH_").lower() for name in profile.get("architectures") or ()]

@@ -7,6 +7,7 @@
      │◀─────────────── CONTINUE ────┤
      ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
+     ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.explain`
      x end of file                  │ execve happened, or init died
 
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
-REACHED, FAILED, FORKED, CONSOLE, TRACE = range(1, 6)
+REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER = range(1, 8)
 CONTINUE, TREE, STATE = range(1, 4)
 
 
 class Handshake:
-    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end or -1."""
+    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1."""
 
-    __slots__ = ("console", "done", "operations", "pid", "socket", "trace")
+    __slots__ = ("console", "done", "listener", "operations", "pid", "socket", "trace")
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
@@ -41,6 +42,7 @@ class Handshake:
         self.operations = operations
         self.done = 0
         self.console = -1
+        self.listener = -1
         self.trace: list[shim.Report] = []
 
     def follow(self, perform: "Perform") -> bool:
@@ -59,6 +61,10 @@ class Handshake:
                 self.reply(CONTINUE)
             elif report.kind == CONSOLE:
                 self.console = report.fd
+            elif report.kind == LISTENER:
+                self.listener = report.fd
+                perform(self, self.operations[report.index])
+                self.reply(CONTINUE)
             elif report.kind == TRACE:
                 self.trace.append(report)
             else:
@@ -95,12 +101,17 @@ class Handshake:
         except (BrokenPipeError, ConnectionResetError):
             raise self.died() from None
 
+    def take_listener(self) -> int:
+        """The listener, which the caller closes."""
+        listener, self.listener = self.listener, -1
+        return listener
+
     def close(self) -> None:
         """Close our descriptors. An init that has not been released ends by that."""
-        for descriptor in (self.socket, self.console):
+        for descriptor in (self.socket, self.console, self.listener):
             if descriptor >= 0:
                 posix.close(descriptor)
-        self.socket = self.console = -1
+        self.socket = self.console = self.listener = -1
 
     def end(self) -> int:
         """Kill init and wait for it; its wait status, 0 when it was reaped before."""

@@ -4,9 +4,9 @@ Owns ``ROOT/.seccomp/``. Does not know what a profile means (``runtime.plan.secc
 (the init program does).
 
 **The cache** has one file a profile, named by a digest of everything that the program depends on and that can be known
-without opening libseccomp, which a hit must not do: the profile as it stands in the config (flags included), the
-machine's architecture, the kernel's release (libseccomp derives its API level from what the kernel can do) and VERSION.
-libseccomp itself is known by its file: the entry holds the path that was loaded with its device, inode, size
+without opening libseccomp, which a hit must not do: the profile as it stands in the config (flags included; where the listener goes is not part of
+it), the machine's architecture, the kernel's release (libseccomp derives its API level from what the kernel can do)
+and VERSION. libseccomp itself is known by its file: the entry holds the path that was loaded with its device, inode, size
 and modification time, and a hit compares them, so an upgraded library is a miss. The profile is hashed in marshal's
 format 0, which is injective for JSON values and has no references: about 50 us for 430 names, repr taking 70.
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runtime.plan.seccomp import Profile
 
 # Of what turns a profile into a program: this file, runtime/plan/seccomp.py and csrc/seccomp.c. Raise it with them.
-VERSION = 1
+VERSION = 2
 MAX_FILES = 64
 MAX_INSTRUCTIONS = 4096
 INSTRUCTION_SIZE = 8
@@ -64,6 +64,9 @@ def program(profile: "dict[str, Any]", root: str) -> "tuple[bytes, int, list[str
 
 
 def _key(profile: "dict[str, Any]") -> bytes:
+    if "listenerPath" in profile or "listenerMetadata" in profile:
+        # Where the listener goes is no part of the program: containers that differ in that only share an entry.
+        profile = {name: profile[name] for name in profile if name not in ("listenerPath", "listenerMetadata")}
     system = posix.uname()
     return blake2b(marshal.dumps((VERSION, system.machine, system.release, profile), 0), digest_size=32).digest()
 

@@ -50,7 +50,9 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
 def options(spec: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Those of create; in the place of a filter stands one instruction."""
     profile = spec["linux"].get("seccomp")
-    program = (bytes(8), filter_flags(profile)) if profile else None
+    program = None
+    if profile:
+        program = bytes(8), filter_flags(profile), profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
     return {"id": ID, "wait_start": True, "preserve_fds": 0, "seccomp": program, **changes}
 
 

@@ -121,6 +121,10 @@ def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
         (ops.program(["./a"], [], "/x:/y", 0, False), "look up ./a"),
         (ops.seccomp(bytes(16), 0), "load the seccomp filter (2 instructions)"),
         (ops.seccomp(b"", 0), "load the seccomp filter"),
+        (
+            ops.seccomp_notify(bytes(16), 8, "/run/agent", ""),
+            "load the seccomp filter (2 instructions) and have its listener sent to /run/agent",
+        ),
     ],
 )
 def test_sentences(operation, text):

@@ -56,7 +56,7 @@ def test_order_for_any_config(spec, facts):
 def test_order_of_exec_for_any_process(process, facts):
     """A further program goes the same way, without hooks, keyring of its own to wait for, or a start."""
     everything = {"capabilities": machines.ALL_CAPABILITIES, "placement": ["/c/tasks"], "join": 0x20000000, **facts}
-    operations, _ = join.plan(process, everything, {"id": "one", "preserve_fds": 2, "seccomp": (bytes(8), 0)})
+    operations, _ = join.plan(process, everything, {"id": "one", "preserve_fds": 2, "seccomp": (bytes(8), 0, "", "")})
     assert ordered(
         operations, "open_cgroup", "join_process", "fork", "enter_cgroups", "setsid", "enter_root", *ORDER[1:]
     )
@@ -193,7 +193,10 @@ def test_no_new_keyring():
 
 def test_the_filter_is_loaded_as_compiled():
     """With its flags, right before execve; without a profile there is none."""
-    operations, _ = made(options={"seccomp": (b"12345678", 2)})
+    operations, _ = made(options={"seccomp": (b"12345678", 2, "", "")})
     assert row(operations, "seccomp")[2:] == ("/linux/seccomp", (2,), (b"12345678",))
     assert machines.names(operations)[-2:] == ["seccomp", "exec"]
     assert positions(made()[0], "seccomp") == []
+    operations, _ = made(options={"seccomp": (b"12345678", 8 | 2, "/run/agent", "words")})
+    assert row(operations, "seccomp_notify")[2:] == ("/linux/seccomp", (10,), (b"12345678", "/run/agent", "words"))
+    assert machines.names(operations)[-2:] == ["seccomp_notify", "exec"]

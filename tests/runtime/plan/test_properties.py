@@ -24,8 +24,6 @@ SAMPLES = {
     "/process/user/username": "somebody",
     "/linux/personality/flags": ["ADDR_NO_RANDOMIZE"],
     "/linux/netDevices": {"eth9": {}},
-    "/linux/seccomp/listenerPath": "/run/listener",
-    "/linux/seccomp/listenerMetadata": "words",
     "/linux/resources/memory/useHierarchy": False,
     "/solaris": {"milestone": "x"},
     "/windows": {"layerFolders": ["x"]},
@@ -80,7 +78,6 @@ def test_what_the_hot_check_names_is_in_the_table():
     """Its tuples and the table have one verdict."""
     named = {f"/linux/{name}" for name in properties.REFUSED_LINUX}
     assert {path for path in REFUSED if not path.startswith("/mounts/")} == named
-    assert {f"/linux/seccomp/{name}" for name in properties.WARNED_SECCOMP} <= set(WARNED)
 
 
 @pytest.mark.parametrize("path", REFUSED)
@@ -98,8 +95,6 @@ def test_refused(path):
 def test_warned(path):
     """One warning names the property, and the rest is done."""
     spec, pointer = put(path, SAMPLES[path])
-    if path.endswith("/listenerMetadata"):
-        spec["linux"]["seccomp"]["listenerPath"] = "/run/listener"  # the rules want it beside
     assert [each for each in warnings_of(spec) if each.startswith(pointer)] == [pointer]
 
 
@@ -112,15 +107,11 @@ def complete(spec):
 @pytest.mark.parametrize(("path", "value"), [row[:2] for row in properties_table.VALUES])
 def test_values_that_are_refused(path, value):
     """A value that is not built, of a property that is, is refused where it stands."""
-    section, _, name = path.rpartition("/")
+    section = path.rpartition("/")[0]
     if section == "/mounts/*":
         spec, pointer = put(path, ["bind", value])
-    elif section == "/linux/seccomp/syscalls/*":
-        spec, pointer = put("/linux/seccomp/syscalls", [{"names": ["read"], "action": value}])
-        pointer += "/0/action"
     else:
-        spec, pointer = put(path, [value] if name == "flags" else value)
-        pointer += "/0" if name == "flags" else ""
+        spec, pointer = put(path, value)
     with pytest.raises(InvalidConfig, match="not supported by this version") as caught:
         complete(spec)
     assert caught.value.pointer == pointer

@@ -31,12 +31,13 @@ def syscall(action: str, *args: tuple[int, str, int], **more: Any) -> dict[str, 
         ("SCMP_ACT_ERRNO", ERRNO | 1),
         ("SCMP_ACT_TRACE", TRACE | 1),
         ("SCMP_ACT_LOG", 0x7FFC0000),
+        ("SCMP_ACT_NOTIFY", 0x7FC00000),
         ("SCMP_ACT_ALLOW", ALLOW),
     ],
 )
 def test_action_is_the_kernels_value(name: str, value: int) -> None:
     """An action is its SECCOMP_RET_* value, with EPERM where it carries a number and none is given."""
-    assert normalise(profile(name))[0] == value
+    assert normalise(profile(name, listenerPath="/agent"))[0] == value
 
 
 def test_errno_is_in_the_low_bits() -> None:
@@ -91,13 +92,22 @@ def test_flags_are_the_kernels_bits() -> None:
     assert filter_flags(profile()) == 0
 
 
+def test_notify_asks_for_a_listener() -> None:
+    """SCMP_ACT_NOTIFY anywhere is NEW_LISTENER (8); WAIT_KILLABLE_RECV (32) goes with it only."""
+    killable = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+    assert filter_flags(profile(syscalls=[syscall("SCMP_ACT_NOTIFY")])) == 8
+    assert filter_flags(profile("SCMP_ACT_NOTIFY", flags=[killable])) == 8 | 32
+    assert filter_flags(profile(flags=[killable])) == 0
+
+
 @pytest.mark.parametrize(
     ("refused", "pointer"),
     [
-        (profile("SCMP_ACT_NOTIFY"), "/linux/seccomp/defaultAction"),
+        (profile("SCMP_ACT_NOTIFY"), "/linux/seccomp/listenerPath"),
         (profile("SCMP_ACT_ALLOW", defaultErrnoRet=1), "/linux/seccomp/defaultErrnoRet"),
         (profile("SCMP_ACT_ERRNO", defaultErrnoRet=4095), "/linux/seccomp/defaultErrnoRet"),
-        (profile(syscalls=[syscall("SCMP_ACT_NOTIFY")]), "/linux/seccomp/syscalls/0/action"),
+        (profile(syscalls=[syscall("SCMP_ACT_NOTIFY")]), "/linux/seccomp/listenerPath"),
+        (profile(syscalls=[syscall("SCMP_ACT_XX")]), "/linux/seccomp/syscalls/0/action"),
         (profile(syscalls=[syscall("SCMP_ACT_KILL", errnoRet=1)]), "/linux/seccomp/syscalls/0/errnoRet"),
         (profile(syscalls=[syscall("SCMP_ACT_TRACE", errnoRet=65536)]), "/linux/seccomp/syscalls/0/errnoRet"),
         (profile(syscalls=[syscall("SCMP_ACT_KILL", (6, "EQ", 1))]), "/linux/seccomp/syscalls/0/args/0/index"),
@@ -112,9 +122,9 @@ def test_refusal_names_the_property(refused: dict[str, Any], pointer: str) -> No
 
 
 def test_refused_flag_names_the_property() -> None:
-    """WAIT_KILLABLE_RECV belongs to SCMP_ACT_NOTIFY and is refused with it."""
+    """A flag that is not known is refused where it stands."""
     with pytest.raises(InvalidConfig) as caught:
-        filter_flags(profile(flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]))
+        filter_flags(profile(flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_XX"]))
     assert caught.value.pointer == "/linux/seccomp/flags/1"
 
 

@@ -116,6 +116,17 @@ def test_other_profile_is_another_entry(root: str) -> None:
     assert len(entries(root)) == 3
 
 
+def test_where_the_listener_goes_is_no_part_of_the_program(root: str) -> None:
+    """Profiles that differ in listenerPath and listenerMetadata share an entry; notifying or not is another."""
+    notify = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}
+    first = seccomp.program(notify | {"listenerPath": "/a", "listenerMetadata": "1"}, root)
+    assert seccomp.program(notify | {"listenerPath": "/b"}, root) == first
+    assert len(entries(root)) == 1
+    assert first[1] == 8
+    seccomp.program(profile(), root)
+    assert len(entries(root)) == 2
+
+
 def test_files_are_private(root: str) -> None:
     """The directory has mode 0700 and an entry 0600, whatever the umask."""
     before = os.umask(0)

@@ -1,0 +1,109 @@
+/*
+ * SCMP_ACT_NOTIFY: giving the filter's listener away, when the filter is already in force.
+ *
+ * A loaded filter may hold up any system call, those too by which init would give the listener to who answers it. So a
+ * second thread, made before the load and therefore without the filter, does that, and init waits for it by the one
+ * means that is no system call: a page fault, which userfaultfd(2) hands to the second thread. execve ends that
+ * thread and leaves nothing of it: a helper process would be left to the user's program as a child that it never made.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "init.h"
+
+/* Two pages that were never written to: the first stops init until the listener is given away, the second for good. */
+struct gate {
+	struct context *ctx;
+	volatile const char *pages;
+	size_t page_size;
+	int faults; /* the userfaultfd */
+	int listener;
+	int error; /* with which init failed after the load */
+};
+
+static int await_fault(const struct gate *gate)
+{
+	struct uffd_msg message;
+	ssize_t n;
+	do
+		n = read(gate->faults, &message, sizeof message);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof message && message.event == UFFD_EVENT_PAGEFAULT ? 0 : -EIO;
+}
+
+static int open_first_page(const struct gate *gate)
+{
+	struct uffdio_zeropage page = {.range = {.start = (uintptr_t)gate->pages, .len = gate->page_size}};
+	return ioctl(gate->faults, UFFDIO_ZEROPAGE, &page);
+}
+
+/* The second thread. It may write to the context, since init stands still meanwhile. A parent that is gone ends both.
+ */
+static void *relay(void *data)
+{
+	struct gate *gate = data;
+	struct context *ctx = gate->ctx;
+	if (await_fault(gate) < 0 || report(ctx, REPORT_LISTENER, 0, gate->listener) < 0 || await_reply(ctx) < 0 ||
+	    open_first_page(gate) < 0)
+		_exit(EXIT_FAILURE);
+	if (await_fault(gate) == 0) /* execve failed: it is not for init to say so */
+		report(ctx, REPORT_FAILED, gate->error, -1);
+	_exit(EXIT_FAILURE);
+}
+
+static int make_gate(struct gate *gate)
+{
+	gate->page_size = getauxval(AT_PAGESZ);
+	gate->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (gate->faults < 0)
+		return -1;
+	gate->pages = mmap(NULL, 2 * gate->page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {.range = {.start = (uintptr_t)gate->pages, .len = 2 * gate->page_size},
+					.mode = UFFDIO_REGISTER_MODE_MISSING};
+	if (gate->pages == MAP_FAILED || ioctl(gate->faults, UFFDIO_API, &api) < 0)
+		return -1;
+	return ioctl(gate->faults, UFFDIO_REGISTER, &range);
+}
+
+/* Without TSYNC, which would put the second thread under the filter: init has no other, and the program starts as one.
+ */
+int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
+{
+	static struct gate gate;
+	pthread_t thread;
+	gate.ctx = ctx;
+	if (make_gate(&gate) < 0)
+		return failed(ctx, STEP_GATE);
+	errno = pthread_create(&thread, NULL, relay, &gate);
+	if (errno != 0)
+		return failed(ctx, STEP_THREAD);
+	struct sock_fprog program = {
+		.len = (unsigned short)(op->string[0].length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)text(ctx, op, 0),
+	};
+	unsigned long flags = (unsigned long)op->number[0] & ~(unsigned long)SECCOMP_FILTER_FLAG_TSYNC;
+	gate.listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (gate.listener < 0)
+		return failed(ctx, STEP_SECCOMP);
+	(void)gate.pages[0];
+	ctx->gate = &gate;
+	return 0;
+}
+
+void fail_at_gate(struct gate *gate, int error)
+{
+	gate->error = error;
+	(void)gate->pages[gate->page_size];
+}

@@ -1,0 +1,77 @@
+"""Giving the listener of a filter with SCMP_ACT_NOTIFY to the one who answers: config-linux.md "The Container Process State".
+
+Init has loaded the filter and stands still until this is done; when it fails, the program never runs. Cold: only a
+config with that action comes here.
+"""
+
+import posix
+from _socket import AF_UNIX, SCM_RIGHTS, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET, socket
+from _struct import pack
+
+from runtime.errors import OcirunError, system_failure
+from runtime.lifecycle import state
+from runtime.lifecycle.document import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.lifecycle.store import Record
+    from runtime.plan.ops import Operation
+
+POINTER = "/linux/seccomp/listenerPath"
+FD_NAME = "seccompFd"  # the spec's name of the listener among the descriptors
+ADDRESS_SIZE = 107  # of a sockaddr_un's path, without its NUL
+
+
+def process_state(operation: "Operation", record: "Record", status: str, pid: int) -> "dict[str, Any]":
+    """The container process state of process ``pid``, in the container of ``record``, which has ``status``."""
+    document = {"ociVersion": state.VERSION, "fds": [FD_NAME], "pid": pid, "state": state.document(record, status)}
+    if operation[4][2]:
+        document["metadata"] = operation[4][2]
+    return document
+
+
+def send(operation: "Operation", record: "Record", status: str, pid: int, listener: int) -> None:
+    """Connect to listenerPath, send the state of process ``pid`` with its ``listener``, and close both.
+
+    OcirunError with the property's pointer.
+    """
+    path = str(operation[4][1])
+    data = dumps(process_state(operation, record, status, pid)).encode()
+    channel = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
+    try:
+        if listener < 0:
+            raise OcirunError("init has sent no descriptor for the seccomp listener", POINTER)
+        tried = f"connect to {path}"
+        connect(channel, path if path.startswith("/") else f"{record['bundle']}/{path}")
+        tried = f"send the seccomp listener to {path}"
+        sent = channel.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, pack("=i", listener))])
+        channel.sendall(data[sent:])
+    except OSError as error:
+        raise refused(tried, error) from None
+    finally:
+        channel.close()
+        if listener >= 0:
+            posix.close(listener)
+
+
+def connect(channel: socket, path: str) -> None:
+    """A path too long for a socket address goes over its open directory."""
+    if len(path.encode("utf-8", "surrogateescape")) <= ADDRESS_SIZE:
+        channel.connect(path)
+        return
+    above, _, name = path.rpartition("/")
+    directory = posix.open(above or "/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    try:
+        channel.connect(f"/proc/self/fd/{directory}/{name}")
+    finally:
+        posix.close(directory)
+
+
+def refused(tried: str, error: OSError) -> OcirunError:
+    if error.errno is None:  # Python's own: "AF_UNIX path too long"
+        return OcirunError(f"{tried}: {error}", POINTER)
+    failure = system_failure(tried, error, POINTER)
+    failure.message += "; the agent that answers the filter's notifications must listen there, on a stream socket"
+    return failure
