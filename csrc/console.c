@@ -33,13 +33,15 @@ static int open_multiplexer(struct context *ctx)
 
 static int bind_console(struct context *ctx, int terminal)
 {
-	int target = root_open_target(ctx, "/dev/console", false);
+	static const char path[] = "/dev/console";
+	int r = root_hold_dev(ctx, path);
+	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0) {
 		errno = -target;
 		return failed(ctx, STEP_CREATE);
 	}
 	int tree = sys_open_tree(terminal, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	int r = tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
+	r = tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
 	if (r == 0 && sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		r = failed(ctx, STEP_MOVE_MOUNT);
 	if (tree >= 0)
@@ -91,10 +93,11 @@ static bool is_null(const struct stat *st)
 static void replace_null(struct context *ctx, int fd)
 {
 	struct stat st;
-	int null = root_open(ctx, "/dev/null", O_RDWR);
-	if (null < 0)
-		return;
-	if (fstat(null, &st) == 0 && is_null(&st))
+	int null = root_open(ctx, "/dev/null", O_PATH);
+	bool good = null >= 0 && fstat(null, &st) == 0 && is_null(&st); /* what else it is, opening it may have effects */
+	close(null);
+	null = good ? root_open(ctx, "/dev/null", O_RDWR | O_NOCTTY) : -1;
+	if (null >= 0 && fstat(null, &st) == 0 && is_null(&st))
 		dup2(null, fd);
 	close(null);
 }

@@ -10,6 +10,13 @@
 
 #define MAX_CGROUPS 32
 #define MAX_NAMESPACES 8
+#define MAX_HELD 8
+
+/* A path of the container and the descriptor of what it is to mean; `path` is NULL where there is none. */
+struct held {
+	const char *path;
+	int fd;
+};
 
 /* One per process: everything that an operation may leave for a later one. A descriptor that is not open is -1. */
 struct context {
@@ -26,6 +33,7 @@ struct context {
 	int namespace[MAX_NAMESPACES];
 	int tree; /* detached mount sent by the parent, for the next operation */
 	int root; /* the container's root, as a mount */
+	struct held held[MAX_HELD];
 	int proc; /* private procfs, attached nowhere */
 	int null; /* verified /dev/null of the host */
 	int mask; /* attached empty directory that later masks are cloned from */
@@ -65,6 +73,11 @@ int root_open_parent(struct context *ctx, const char *path, char *name);
 int root_open_target(struct context *ctx, const char *path, bool directory);
 /* Opens `path`, relative to the private procfs, verifying that it is procfs and nothing is mounted over it. */
 int proc_open(struct context *ctx, const char *path, int flags);
+/* To be called before something is made at `path`: where that is below /dev, the root's own directory is held, unless
+ * a mount is. -ENOTDIR: it is a symlink, or what else there is. */
+int root_hold_dev(struct context *ctx, const char *path);
+/* Ends the holding of `path` and all below it, of everything for NULL: something else is mounted there. */
+void root_release(struct context *ctx, const char *path);
 int write_all(int fd, const char *data, size_t length);
 
 #define OPERATION(name) int op_##name(struct context *ctx, const struct plan_op *op)

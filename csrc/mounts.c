@@ -201,7 +201,9 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 		return r;
 	if (fchdir(target) < 0)
 		return failed(ctx, STEP_CHDIR);
-	r = mount(text(ctx, op, 2), ".", text(ctx, op, 1), op->number[5], data) < 0 ? failed(ctx, STEP_MOUNT) : 0;
+	/* Of one name in both, and of one value: what is swapped before the result is found has them all the same. */
+	uint64_t flags = op->number[5] | (op->number[0] & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+	r = mount(text(ctx, op, 2), ".", text(ctx, op, 1), flags, data) < 0 ? failed(ctx, STEP_MOUNT) : 0;
 	if (chdir("/") < 0 && r == 0)
 		r = failed(ctx, STEP_CHDIR);
 	if (r < 0)
@@ -264,11 +266,15 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	struct stat below;
 	if (r == -EINVAL && ctx->step == STEP_MOVE_MOUNT && fstat(target, &below) == 0 && !S_ISDIR(below.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
-	close(tree);
+	if (r == 0 && flags & MOUNT_ORDINARY)
+		root_hold(ctx, text(ctx, op, 0), tree);
+	else
+		close(tree);
 	return r;
 }
 
-/* A symlink at /proc or /sys of the rootfs may lead to a place that others write to (CVE-2019-19921 and three more). */
+/* A symlink at /proc or /sys of the rootfs may lead to a place that others write to (CVE-2019-19921 and three more),
+ * one at /dev to the host's. */
 static int open_mount_target(struct context *ctx, const char *path, bool ordinary)
 {
 	int target = ordinary ? root_open_plain(ctx, path, O_PATH | O_DIRECTORY) : root_open(ctx, path, O_PATH);
@@ -282,6 +288,7 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 	const char *path = text(ctx, op, 0);
 	char mode[16] = "";
 	struct stat st;
+	root_release(ctx, path);
 	int target = open_mount_target(ctx, path, op->number[4] & MOUNT_ORDINARY);
 	if (ctx->step == STEP_VERIFY)
 		return target;
@@ -309,6 +316,7 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 		r = set_attributes(ctx, tree, true, n[4], n[5], 0);
 	if (r < 0)
 		return r;
+	root_release(ctx, text(ctx, op, 0));
 	int target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);

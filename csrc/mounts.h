@@ -5,6 +5,8 @@
 
 /* resolve.c: as root_open, but no symlink may stand anywhere in `path`. */
 int root_open_plain(struct context *ctx, const char *path, int flags);
+/* Looks up what is below `path` from `fd`, which it takes, from now on. */
+void root_hold(struct context *ctx, const char *path, int fd);
 /* Sets errno too, so that failed() can follow. */
 int root_failed(struct context *ctx, enum plan_step step, int error);
 

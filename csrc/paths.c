@@ -19,6 +19,13 @@ static int clone_mount(struct context *ctx, int fd, bool recursive)
 	return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
 }
 
+/* A symlink at /dev could lead into the host's, shown elsewhere in the container (CVE-2026-41579). */
+static int open_parent(struct context *ctx, const char *path, char *name)
+{
+	int r = root_hold_dev(ctx, path);
+	return r < 0 ? r : root_open_parent(ctx, path, name);
+}
+
 /* --- symlinks */
 
 static bool target_missing(struct context *ctx, const char *target)
@@ -36,7 +43,7 @@ int op_symlink(struct context *ctx, const struct plan_op *op)
 	const char *target = text(ctx, op, 0);
 	if (op->number[0] & SYMLINK_IF_TARGET && target_missing(ctx, target))
 		return 0;
-	int parent = root_open_parent(ctx, text(ctx, op, 1), name);
+	int parent = open_parent(ctx, text(ctx, op, 1), name);
 	if (parent < 0)
 		return root_failed(ctx, STEP_OPEN, parent);
 	int r = symlinkat(target, parent, name);
@@ -102,10 +109,11 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, (mode_t)op->number[0], number_of(op)))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	int target = root_open_target(ctx, path, false);
+	int r = root_hold_dev(ctx, path);
+	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
-	int r = attach(ctx, tree, target);
+	r = attach(ctx, tree, target);
 	close(target);
 	return r;
 }
@@ -124,7 +132,7 @@ static int bind_device(struct context *ctx, const struct plan_op *op, const char
 int op_device(struct context *ctx, const struct plan_op *op)
 {
 	char name[NAME_MAX + 1];
-	int parent = root_open_parent(ctx, text(ctx, op, 0), name);
+	int parent = open_parent(ctx, text(ctx, op, 0), name);
 	if (parent < 0)
 		return root_failed(ctx, STEP_OPEN, parent);
 	int r = make_node(ctx, op, parent, name);

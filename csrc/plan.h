@@ -183,7 +183,7 @@ struct plan_header {
 #define MOUNT_COPY_UP 1     /* tmpcopyup: fill the new tmpfs with what it covers */
 #define MOUNT_LEGACY 2      /* mount(2) on the checked descriptor: fsconfig cannot say it */
 #define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= takes that of the directory it covers */
-#define MOUNT_ORDINARY 8    /* no symlink may lead to the target: proc and sysfs */
+#define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below are looked up in this very mount */
 #define MOUNT_HOST_COPY 16  /* where the kernel refuses a new one, a recursive bind of `source` or of the host's own */
 /* OP_SYMLINK, number[0]. */
 #define SYMLINK_IF_TARGET 1 /* only where its target exists in the container */

@@ -46,9 +46,83 @@ static int open_in(int root, const char *path, int flags, uint64_t resolve)
 	return -errno;
 }
 
+/* --- places that are held
+ *
+ * An image, or somebody who renames in the root meanwhile, could make /dev or /proc lead elsewhere once it is mounted:
+ * to a volume in which nodes would then be made and links replaced, or away from what is to be masked. So these mounts
+ * are held by descriptor, and a path below one is looked up from there. */
+
+/* What of `path` is below `place`; NULL when it is not. With `..` in it that cannot be told. */
+static const char *below(const char *path, const char *place)
+{
+	for (;;) {
+		path += strspn(path, "/");
+		place += strspn(place, "/");
+		size_t length = strcspn(place, "/");
+		if (length == 0)
+			break;
+		if (strcspn(path, "/") != length || memcmp(path, place, length))
+			return NULL;
+		path += length;
+		place += length;
+	}
+	for (const char *p = path; *p; p += strcspn(p, "/"), p += strspn(p, "/"))
+		if (strcspn(p, "/") == 2 && !memcmp(p, "..", 2))
+			return NULL;
+	return *path ? path : ".";
+}
+
+void root_release(struct context *ctx, const char *path)
+{
+	for (size_t i = 0; i < MAX_HELD; i++)
+		if (ctx->held[i].path && (!path || below(ctx->held[i].path, path))) {
+			close(ctx->held[i].fd);
+			ctx->held[i].path = NULL;
+		}
+}
+
+void root_hold(struct context *ctx, const char *path, int fd)
+{
+	root_release(ctx, path);
+	for (size_t i = 0; i < MAX_HELD; i++)
+		if (!ctx->held[i].path) {
+			ctx->held[i] = (struct held){path, fd};
+			return;
+		}
+	close(fd);
+}
+
+int root_hold_dev(struct context *ctx, const char *path)
+{
+	static const char dev[] = "/dev";
+	if (!below(path, dev))
+		return 0;
+	for (size_t i = 0; i < MAX_HELD; i++)
+		if (ctx->held[i].path && below(dev, ctx->held[i].path))
+			return 0;
+	int fd = root_open_plain(ctx, dev, O_PATH | O_DIRECTORY);
+	if (fd >= 0)
+		root_hold(ctx, dev, fd);
+	return fd >= 0 || fd == -ENOENT ? 0 : fd == -ELOOP ? -ENOTDIR : fd;
+}
+
+/* The descriptor that `*path` is to be looked up from; of the path stays what is below it. */
+static int start_of(struct context *ctx, const char **path)
+{
+	for (size_t i = 0; i < MAX_HELD; i++) {
+		const char *rest = ctx->held[i].path ? below(*path, ctx->held[i].path) : NULL;
+		if (rest) {
+			*path = rest;
+			return ctx->held[i].fd;
+		}
+	}
+	return ctx->root;
+}
+
 int root_open(struct context *ctx, const char *path, int flags)
 {
-	return open_in(ctx->root, path, flags, RESOLVE_IN_ROOT);
+	int root = start_of(ctx, &path);
+	return open_in(root, path, flags, RESOLVE_IN_ROOT);
 }
 
 int root_open_plain(struct context *ctx, const char *path, int flags)
@@ -108,11 +182,11 @@ static int component(const char *path, size_t start, size_t end, char *name)
 }
 
 /* The directory path[0..end), if it is there. */
-static int open_prefix(struct context *ctx, char *path, size_t end)
+static int open_prefix(int root, char *path, size_t end)
 {
 	char after = path[end];
 	path[end] = '\0';
-	int fd = root_open(ctx, end ? path : "/", O_PATH | O_DIRECTORY);
+	int fd = open_in(root, end ? path : "/", O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
 	path[end] = after;
 	return fd;
 }
@@ -142,13 +216,13 @@ static size_t last_component(const char *path)
 }
 
 /* The directory that holds the last component of `path`, which is then path[*last..]. Missing ones are made. */
-static int open_last_parent(struct context *ctx, char *path, int *links, size_t *last)
+static int open_last_parent(int root, char *path, int *links, size_t *last)
 {
 	*last = last_component(path);
-	int fd = open_prefix(ctx, path, *last);
+	int fd = open_prefix(root, path, *last);
 	if (fd != -ENOENT)
 		return fd;
-	int parent = root_open(ctx, "/", O_PATH | O_DIRECTORY);
+	int parent = open_prefix(root, path, 0);
 	for (size_t start = 0; start < *last && parent >= 0;) {
 		size_t end = start + strcspn(path + start, "/");
 		if (end == start) {
@@ -156,13 +230,13 @@ static int open_last_parent(struct context *ctx, char *path, int *links, size_t 
 			continue;
 		}
 		int r = 0;
-		fd = open_prefix(ctx, path, end);
+		fd = open_prefix(root, path, end);
 		if (fd == -ENOENT && (r = make_component(parent, path, start, end, links)) == 0)
-			fd = open_prefix(ctx, path, end);
+			fd = open_prefix(root, path, end);
 		close(parent);
 		if (r < 0)
 			return r;
-		parent = r == 0 ? fd : root_open(ctx, "/", O_PATH | O_DIRECTORY);
+		parent = r == 0 ? fd : open_prefix(root, path, 0);
 		*last = last_component(path);
 		start = r == 0 ? end : 0;
 	}
@@ -187,10 +261,11 @@ int root_open_parent(struct context *ctx, const char *path, char *name)
 	char copy[PATH_MAX];
 	size_t last;
 	int links = 0;
+	int root = start_of(ctx, &path);
 	int r = copy_path(copy, path);
 	if (r < 0)
 		return r;
-	int fd = open_last_parent(ctx, copy, &links, &last);
+	int fd = open_last_parent(root, copy, &links, &last);
 	if (fd < 0)
 		return fd;
 	r = component(copy, last, strlen(copy), name);
@@ -215,13 +290,14 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 {
 	char copy[PATH_MAX], name[NAME_MAX + 1];
 	int links = 0;
+	int root = start_of(ctx, &path);
 	int r = copy_path(copy, path);
 	while (r == 0) {
 		size_t last;
-		int fd = root_open(ctx, copy, O_PATH);
+		int fd = open_in(root, copy, O_PATH, RESOLVE_IN_ROOT);
 		if (fd != -ENOENT)
 			return fd;
-		int parent = open_last_parent(ctx, copy, &links, &last);
+		int parent = open_last_parent(root, copy, &links, &last);
 		if (parent < 0)
 			return parent;
 		size_t end = strlen(copy);

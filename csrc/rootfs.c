@@ -80,6 +80,7 @@ int op_root(struct context *ctx, const struct plan_op *op)
 		ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (ctx->root < 0)
 		return failed(ctx, STEP_OPEN_TREE);
+	root_hold_dev(ctx, "/dev"); /* a symlink is refused by whoever makes something in it */
 	return attach_root(ctx, path);
 }
 
@@ -147,6 +148,7 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
 		r = failed(ctx, STEP_CHROOT);
 	if (r < 0)
 		return r;
+	root_release(ctx, NULL); /* from here on paths mean what the container sees */
 	return chdir("/") < 0 ? failed(ctx, STEP_CHDIR) : 0;
 }
 

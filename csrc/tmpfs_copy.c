@@ -29,9 +29,14 @@ static int copy_directory(struct context *ctx, int from, int to, int depth);
 
 static int copy_file(struct context *ctx, int from, int to, const char *name)
 {
+	struct stat st;
 	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (in < 0)
 		return failed(ctx, STEP_OPEN);
+	if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode)) { /* somebody put a disk in its place */
+		close(in);
+		return root_failed(ctx, STEP_VERIFY, -ESTALE);
+	}
 	int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r = out < 0 ? failed(ctx, STEP_CREATE) : 0;
 	for (ssize_t n = 1; r == 0 && n > 0;)

@@ -154,6 +154,9 @@ def sysctl_own_namespace(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#sysctl: a kernel parameter is the container's, so it belongs to a namespace that the container has."""
     listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
     for name in spec.get("linux", {}).get("sysctl", ()):
+        if not all(part.strip(".") for part in name.split("/")):
+            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is no name of a kernel parameter", None
+            continue
         needed, message = _sysctl_namespace(name.replace("/", "."))
         if needed and needed not in listed:
             message = f"{name} would be set on the host, the container has no {needed} namespace"

@@ -22,11 +22,14 @@ def read(path: str) -> bytes:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             size = posix.fstat(descriptor).st_size
-            if size > MAX_SIZE:
-                raise InvalidConfig(f"{path}: {size} bytes, {MAX_SIZE} at most")
             data = b""
-            while piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16):
+            while size <= MAX_SIZE and (
+                piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16)
+            ):
                 data += piece
+                size = max(size, len(data))  # a bundle's config.json may be a link to /dev/zero
+            if size > MAX_SIZE:
+                raise InvalidConfig(f"{path}: more than {MAX_SIZE} bytes")
             return data
         finally:
             posix.close(descriptor)

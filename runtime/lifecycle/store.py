@@ -92,11 +92,9 @@ def reserve(root: str, id: str) -> int:
     for _ in range(100):  # each turn lost is another caller's delete that finished between two system calls
         made = _make_directory(root, path)
         try:
-            handle = posix.open(path, _DIRECTORY)
+            handle = _open(path)
         except FileNotFoundError:
             continue
-        except OSError as error:
-            raise system_failure(f"open {path}", error) from None
         # One that we made may be adopted by another create before we lock it; then it is theirs.
         if not _lock(handle, 1.0 if made else 0.0) or exists(handle, STATE):
             posix.close(handle)
@@ -144,15 +142,30 @@ def _make_root(root: str) -> None:
         raise system_failure(f"make {root}", error) from None
 
 
+def _open(path: str) -> int:
+    """A descriptor of a container's directory, which must be the caller's own: the record names processes to kill,
+    cgroups to remove and hooks to run. FileNotFoundError as it is, other errors worded.
+    """
+    try:
+        handle: int = posix.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise system_failure(f"open {path}", error) from None
+    status = posix.fstat(handle)
+    if status.st_uid == posix.geteuid() and not status.st_mode & 0o022:
+        return handle
+    posix.close(handle)
+    raise OcirunError(f"{path} is not trusted: user {status.st_uid} made it, or others may write to it")
+
+
 def open_unlocked(root: str, id: str) -> int:
     """A descriptor of the container's directory, without its lock: for reading. NotFound when there is none."""
     check_id(id)
     try:
-        return posix.open(f"{root}/{id}", _DIRECTORY)
+        return _open(f"{root}/{id}")
     except FileNotFoundError:
         raise missing(id) from None
-    except OSError as error:
-        raise system_failure(f"open {root}/{id}", error) from None
 
 
 def open_locked(root: str, id: str, wait: float = LOCK_WAIT) -> int:

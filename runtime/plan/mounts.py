@@ -183,7 +183,7 @@ def _mount(
     if kind == "tmpfs":
         flags |= COPY_UP if "tmpcopyup" in options.words else 0
         flags |= 0 if any(option.startswith("mode=") for option in data) else TARGET_MODE
-    if kind in ("proc", "sysfs"):
+    if kind in ("proc", "sysfs") or clean(entry["destination"]) == "/dev":
         flags |= ORDINARY
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
