@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.integration.bundle import Bundle, Config
-from tests.integration.caller import wait_for
 from tests.integration.console import ConsoleSocket
 from tests.security.attack import Target, attack, names
 
