@@ -94,7 +94,8 @@ static void replace_null(struct context *ctx, int fd)
 {
 	struct stat st;
 	int null = root_open(ctx, "/dev/null", O_PATH);
-	bool good = null >= 0 && fstat(null, &st) == 0 && is_null(&st); /* what else it is, opening it may have effects */
+	bool good = null >= 0 && fstat(null, &st) == 0 &&
+		    is_null(&st); /* what else it is, opening it may have effects */
 	close(null);
 	null = good ? root_open(ctx, "/dev/null", O_RDWR | O_NOCTTY) : -1;
 	if (null >= 0 && fstat(null, &st) == 0 && is_null(&st))

@@ -23,12 +23,12 @@ def read(path: str) -> bytes:
         try:
             size = posix.fstat(descriptor).st_size
             data = b""
-            while size <= MAX_SIZE and (
-                piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 1 << 16)
+            # The size may be wrong: config.json of a bundle can be a link to /dev/zero.
+            while max(size, len(data)) <= MAX_SIZE and (
+                piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 8 << 20)
             ):
                 data += piece
-                size = max(size, len(data))  # a bundle's config.json may be a link to /dev/zero
-            if size > MAX_SIZE:
+            if max(size, len(data)) > MAX_SIZE:
                 raise InvalidConfig(f"{path}: more than {MAX_SIZE} bytes")
             return data
         finally:

@@ -79,7 +79,10 @@ def test_dev_as_a_symlink_is_refused(go: Run, rootfs: Path, tmp_path: Path) -> N
     outside.mkdir()
     (rootfs / "dev").rmdir()
     (rootfs / "dev").symlink_to(outside)
-    for operation in (ops.device("/dev/null", CHARACTER, 1, 3, 0o666), ops.symlink("pts/ptmx", "/dev/ptmx", devices.REPLACE)):
+    for operation in (
+        ops.device("/dev/null", CHARACTER, 1, 3, 0o666),
+        ops.symlink("pts/ptmx", "/dev/ptmx", devices.REPLACE),
+    ):
         assert go([operation]).failure == (0, errno.ENOTDIR, "STEP_OPEN")
     assert list(outside.iterdir()) == []
     assert not os.path.lexists(f"{rootfs}{outside}")

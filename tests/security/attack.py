@@ -38,9 +38,7 @@ def attack(hole: str, what: str, *, stops: str, bites: tuple[str, ...] = ()) -> 
 
     def mark(test: Test) -> Test:
         test = pytest.mark.attack(hole=hole, what=what, stops=stops, bites=bites)(test)
-        return pytest.mark.parametrize(
-            "target", ["ocirun", *bites], indirect=True
-        )(test)
+        return pytest.mark.parametrize("target", ["ocirun", *bites], indirect=True)(test)
 
     return mark
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,12 +64,3 @@ def target(request: pytest.FixtureRequest, workplace: Path, busybox: Path, token
     left = snapshot.leftovers(before, token, caller.root) if request.param == "ocirun" else {}
     caller.discard()
     assert not left, f"left behind: {left}"
-
-
-@pytest.fixture(scope="session")
-def spy(workplace: Path) -> Path:
-    """The compiled spy.c: what a hostile container would run."""
-    program = workplace / "spy"
-    command = ["gcc", "-static", "-Os", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(HERE / "spy.c")]
-    subprocess.run(command, check=True, timeout=60)
-    return program

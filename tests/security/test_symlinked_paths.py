@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.bundle import Bundle, Config
+from tests.integration.bundle import Bundle
 from tests.integration.console import ConsoleSocket
 from tests.security.attack import Target, attack, names
 

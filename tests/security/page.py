@@ -1,0 +1,50 @@
+"""docs/security.md, made from the marks of the attacks: `python -m tests.security.page` writes it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "security.md"
+TOP = """# Security
+
+Attacks that got through a runtime, and what stops them here. Each is a test that builds the attack on the real kernel;
+the same test runs against the installed runc and crun that it still gets through ("bites"), so that it is known to be an
+attack. Made by `python -m tests.security.page`.
+
+| hole | attack | what stops it | test | bites |
+|---|---|---|---|---|
+"""
+END = """
+Not attacked: CVE-2026-119101 and CVE-2026-115520 confuse CRIU's names of external mounts on restore, and there is no
+restore here. The file that becomes the working directory's, the label's or the sysctl's is looked up in a private procfs.
+
+A container that was given CAP_SYS_PTRACE, without a user namespace of its own, can trace whatever enters it, as with
+other runtimes: what `exec` starts there has the host's privileges until it has dropped them.
+"""
+
+
+def rows() -> Iterator[str]:
+    for file in sorted(HERE.glob("test_*.py")):
+        module = importlib.import_module(f"tests.security.{file.stem}")
+        for name, test in vars(module).items():
+            if name.startswith("test_") and test.__module__ == module.__name__:
+                for mark in getattr(test, "pytestmark", ()):
+                    if mark.name == "attack":
+                        yield row(f"{file.stem}::{name}", mark.kwargs)
+
+
+def row(test: str, kwargs: dict[str, Any]) -> str:
+    bites = ", ".join(kwargs["bites"]) or "none"
+    return f"| {kwargs['hole']} | {kwargs['what']} | {kwargs['stops']} | `{test}` | {bites} |\n"
+
+
+def text() -> str:
+    return TOP + "".join(rows()) + END
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
