@@ -16,6 +16,7 @@ from runtime.process import seccomp
 from tests import bpf
 from tests import seccomp_profile as profiles
 from tests.integration.bundle import BUSYBOX, build_busybox_rootfs, default_config
+from tests.integration.snapshot import hide_hybrid_controllers
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("podman", "docker", "buildkit", "cri-container", "containerd-seccomp")
@@ -70,11 +71,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def runc_filter(bundle: Path) -> Iterator[Callable[[profiles.Profile], list[bpf.Instruction]]]:
-    """Gives the one filter of a runc container with a profile."""
-    runc = [shutil.which("runc") or "", "--root", str(bundle / "state")]
+def peer() -> str:
+    return "runc"
+
+
+@pytest.fixture
+def runc_filter(bundle: Path, peer: str) -> Iterator[Callable[[profiles.Profile], list[bpf.Instruction]]]:
+    """Gives the one filter of a container of runc (or of another `peer`) with a profile."""
+    if not shutil.which(peer):
+        pytest.skip(f"{peer} is not installed")
+    runc = [shutil.which(peer) or "", "--root", str(bundle / "state")]
     identifier = f"ocirun-seccomp-{os.getpid()}"
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "timeout": 30}
+    if peer == "crun":
+        quiet["preexec_fn"] = hide_hybrid_controllers
 
     def read(profile: profiles.Profile) -> list[bpf.Instruction]:
         config = default_config()
@@ -98,6 +108,25 @@ def test_decides_as_runc(name: str, runc_filter: Callable[[profiles.Profile], li
     profile = load(name)
     theirs = runc_filter(profile)
     assert not differences(profile, compiled(profile), lambda *call: bpf.decide(theirs, *call))
+
+
+@pytest.mark.parametrize("peer", ["crun"])
+@pytest.mark.parametrize("name", NAMES)
+def test_decides_as_crun(name: str, runc_filter: Callable[[profiles.Profile], list[bpf.Instruction]]) -> None:
+    """The same for crun, up to the newest system call that the profile names: beyond it crun has no ENOSYS."""
+    profile = load(name)
+    theirs = runc_filter(profile)
+    names = [each for entry in profile["syscalls"] for each in entry["names"]]
+    newest = {token: max(profiles.number_of(token, each) for each in names) for token in profiles.tables(profile)}
+
+    def known(arch: int, number: int, args: list[int]) -> int:
+        token = profiles.X32 if arch == profiles.X86_64 and number & profiles.X32_BIT else arch
+        if number > newest.get(token, -1):
+            return bpf.decide(program, arch, number, args)
+        return bpf.decide(theirs, arch, number, args)
+
+    program = compiled(profile)
+    assert not differences(profile, program, known)
 
 
 # What runc's own start and a sleep need.
