@@ -17,19 +17,19 @@ PROFILES = "/sys/kernel/security/apparmor/profiles"
 SELINUX = "/sys/fs/selinux/enforce"
 
 
-def read(path: str) -> str:
-    """The file's content; "" where it cannot be read."""
+def read(path: str, default: str = "") -> str:
+    """The file's content; ``default`` where it cannot be read."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
-        return ""
+        return default
     try:
         data = b""
         while piece := posix.read(descriptor, 1 << 16):
             data += piece
         return data.decode("utf-8", "surrogateescape")
     except OSError:
-        return ""
+        return default
     finally:
         posix.close(descriptor)
 
@@ -61,9 +61,10 @@ def check_apparmor(spec: "Spec") -> "Iterator[Row]":
     if not has_apparmor():
         message = f"{profile!r} cannot be applied: AppArmor is not enabled on this host"
     else:
-        loaded = {line.rpartition(" (")[0] for line in read(PROFILES).splitlines()}
+        # One line a profile, "name (mode)". Names of other namespaces and of stacks are the kernel's to find.
+        loaded = {line.rpartition(" (")[0] for line in read(PROFILES, f"{profile} (unknown)").splitlines()}
         plain = "//&" not in profile and not profile.startswith(":") and profile != "unconfined"
-        if loaded and plain and profile not in loaded:
+        if plain and profile not in loaded:
             message, hint = f"the profile {profile!r} is not loaded", "load it with apparmor_parser"
     if message:
         yield pointer, "error", message, hint, "host:apparmor"
