@@ -149,3 +149,21 @@ def test_symlinked_console(target: Target) -> None:
     (bundle.rootfs / "dev/console").symlink_to(outside / "made")
     result = with_listener(target, bundle.save())
     target.judge(names(outside), result.err)
+
+
+@attack(
+    "CVE-2025-52565",
+    "/dev/pts/N is a symlink when the terminal is bound on /dev/console by its name",
+    stops="the terminal is opened from its other end (TIOCGPTPEER), which must be of a devpts",
+)
+def test_false_terminal(target: Target) -> None:
+    """/dev/pts of the image has a link for every number, and no devpts is mounted: refused. (With the peers this is a race
+    between two containers that share /dev.)"""
+    bundle = without_mount(target.caller.shell("echo x > /dev/console"), "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue")
+    bundle.process["terminal"] = True
+    victim = bundle.write("/etc/victim", "victim")
+    bundle.write("/dev/pts/ptmx", "")
+    for number in range(10):
+        (bundle.rootfs / f"dev/pts/{number}").symlink_to("/etc/victim")
+    result = with_listener(target, bundle.save())
+    target.judge(result.code == 0 or victim.read_text() != "victim", result.out)

@@ -1,0 +1,113 @@
+"""A hostile container and the init program that enters it: tracing, its descriptors, its program file, its privileges."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+
+from tests.integration.bundle import merge
+from tests.security.attack import Target, attack
+
+ALL = [
+    f"CAP_{name}" for name in "CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID SETPCAP NET_RAW SYS_CHROOT MKNOD".split()
+]
+TRACER = {
+    "process": {"capabilities": {kind: [*ALL, "CAP_SYS_PTRACE"] for kind in ("bounding", "effective", "permitted")}}
+}
+
+# Every process that is not the spy's own: is a descriptor beyond 2, its root or its memory within reach?
+SPY = """
+trap 'exit 0' TERM
+while :; do
+  for p in /proc/[0-9]*; do
+    test "$p" = /proc/1 && continue
+    read name < $p/comm || continue
+    test "$name" = ocirun-init || continue
+    for place in $p/fd/3 $p/fd/4 $p/fd/5 $p/fd/6 $p/fd/7 $p/root/bin $p/cwd/bin; do
+      test -e $place && test "$(cat $p/comm)" = ocirun-init && echo $place >> /found
+    done
+  done 2> /dev/null
+done
+"""
+
+
+@attack(
+    "CVE-2016-9962",
+    "processes of the container open the descriptors of the init that enters, or its root",
+    stops="init is not dumpable before it joins anything; no descriptor of the host is open once the credentials drop",
+)
+def test_spy_on_the_entering_init(target: Target) -> None:
+    """A shell looks at each process in turn while `exec` enters. (Both peers have the same cure. That the spy sees what is
+    not protected is shown by a program of that name.)"""
+    caller = target.caller
+    bundle = caller.shell(
+        SPY, {"process": {"capabilities": dict.fromkeys(("bounding", "effective", "permitted"), ALL)}}
+    )
+    id = caller.launch(bundle)
+    for _ in target.rounds():
+        caller.exec(id, ["true"]).ok()
+    found = bundle.rootfs / "found"
+    target.judge(found.exists(), found.exists() and found.read_text())
+    caller.exec(
+        id,
+        "exec 3< /etc/passwd; printf ocirun-init > /proc/self/comm; read line < /proc/self/comm; i=0; "
+        "while test $i -lt 200000 && ! test -e /found; do i=$((i + 1)); done",
+    )
+    assert found.exists(), "the spy sees nothing: the attack is none"
+
+
+@attack(
+    "CVE-2019-5736",
+    "the container overwrites the runtime's program through /proc/PID/exe",
+    stops="init is a copy in a sealed memfd",
+)
+def test_overwrite_the_program(target: Target) -> None:
+    """A container with CAP_SYS_PTRACE, for which init's files are open, writes to the program of its waiting init. (The
+    peers run sealed copies, too.) The same writes reach a program that is an ordinary file once it has ended."""
+    caller = target.caller
+    id = caller.create(caller.bundle(merge({"process": {"args": ["sleep", "0"]}}, TRACER)))
+    script = "exec 9< /proc/1/exe && echo opened; echo x > /proc/1/exe && echo written; echo x > /proc/self/fd/9 && echo written"
+    result = caller.exec(id, script)
+    assert "opened" in result.out, result.err
+    target.judge("written" in result.out, result.out)
+    script = "cp /bin/busybox /tmp/copy; /tmp/copy true; exec 9< /tmp/copy; echo x > /proc/self/fd/9 && echo written"
+    assert caller.exec(id, script).out == "written\n"
+
+
+def raise_inheritable() -> Callable[[], None]:
+    """For the child: every permitted capability becomes inheritable and ambient."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def apply() -> None:
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+        sets = (ctypes.c_uint32 * 6)()
+        libc.capget(header, sets)
+        sets[2], sets[5] = sets[1], sets[4]
+        libc.capset(header, sets)
+        for number in range(41):
+            libc.prctl(47, 2, number, 0, 0)  # PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE
+
+    return apply
+
+
+@attack(
+    "CVE-2022-29162, CVE-2022-27650, CVE-2025-27612",
+    "run and exec leave the caller's inheritable or ambient capabilities to the program",
+    stops="all five sets are exactly those asked for",
+)
+def test_inherited_capabilities(target: Target) -> None:
+    """The caller has every capability inheritable and ambient; the program has none of them so. (Both peers have been cured.)
+    That the caller hands them on is seen on a program of its own."""
+    caller, prepare = target.caller, raise_inheritable()
+    look = "grep -E 'CapInh|CapAmb' /proc/self/status"
+    id = caller.launch(caller.sleeper())
+    outputs = [
+        caller.run(caller.shell(look), preexec_fn=prepare).ok().out,
+        caller.exec(id, look, preexec_fn=prepare).ok().out,
+    ]
+    for out in outputs:
+        sets = {int(line.split()[1], 16) for line in out.splitlines()}
+        target.judge(sets != {0}, out)
+    plain = subprocess.run(["sh", "-c", look], preexec_fn=prepare, capture_output=True, text=True, check=True).stdout
+    assert {int(line.split()[1], 16) for line in plain.splitlines()} != {0}, "the caller hands nothing on"

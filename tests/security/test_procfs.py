@@ -1,0 +1,74 @@
+"""Attempts to make what is written to procfs, or to /sys/fs/cgroup, go where the attacker wants it."""
+
+from __future__ import annotations
+
+from tests.integration.caller import Caller
+from tests.security.attack import Target, attack
+from tests.security.test_symlinked_paths import volume
+
+IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+PORT = "net.ipv4.ip_unprivileged_port_start"
+
+
+@attack(
+    "CVE-2019-16884, CVE-2025-52881, CVE-2025-62596",
+    "a volume over /proc fakes the file that a setting is written to",
+    stops="settings are written through a procfs of init's own, attached nowhere; each file is seen to be procfs",
+)
+def test_volume_over_proc(target: Target) -> None:
+    """The sysctl takes effect and the fake stays as it was. (runc and crun refuse such a mount; labels go the same way and
+    are tried where there is an LSM.)"""
+    bundle = target.caller.shell("mount -t proc proc /mnt && cat /mnt/sys/net/ipv4/ip_unprivileged_port_start")
+    (bundle.rootfs / "mnt").mkdir()
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+    fake = volume(bundle, "/proc") / "sys/net/ipv4/ip_unprivileged_port_start"
+    fake.parent.mkdir(parents=True)
+    fake.write_text("fake")
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    bundle.linux["sysctl"] = {PORT: "81"}
+    result = target.caller.run(bundle.save())
+    target.judge(fake.read_text() != "fake" or (result.code == 0 and result.out != "81\n"), result)
+    result.ok()
+
+
+@attack(
+    "CVE-2023-25809",
+    "in a user namespace without a cgroup namespace /sys/fs/cgroup of the host is writable",
+    stops="the binds of the hierarchies are read-only where that is asked for, and where the host's whole tree shows",
+)
+def test_writable_cgroups(target: Target) -> None:
+    """Nothing can be made in any hierarchy, though its files belong to the container's root. (Both peers have been cured.)"""
+    caller: Caller = target.caller
+    bundle = caller.shell(
+        "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/made 2> /dev/null && echo $d; done; true"
+    )
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = IDS
+    bundle.directory.chmod(0o755)
+    result = caller.run(bundle.save())
+    result.ok()
+    target.judge(result.out, result.out)
+
+
+@attack(
+    "CVE-2026-115521",
+    "a false /proc/self/fd leads the remount that makes a path read-only elsewhere",
+    stops="attributes are set by mount_setattr on the descriptor of the mount, no path goes through /proc",
+)
+def test_redirected_readonly(target: Target) -> None:
+    """/proc of the container is a volume with every self/fd/N a link to /decoy; what was to be read-only is. (No installed peer
+    accepts the mount.)"""
+    bundle = target.caller.shell(
+        "( : > /etc/made ) 2> /dev/null && echo written; ( : > /kept/made ) 2> /dev/null && echo written; true"
+    )
+    (bundle.rootfs / "decoy").mkdir()
+    fake = volume(bundle, "/proc") / "self/fd"
+    fake.mkdir(parents=True)
+    for number in range(64):
+        (fake / str(number)).symlink_to("/decoy")
+    volume(bundle, "/kept", "ro", name="kept")
+    bundle.linux["maskedPaths"], bundle.linux["readonlyPaths"] = [], ["/etc"]
+    result = target.caller.run(bundle.save())
+    result.ok()
+    target.judge(result.out)
