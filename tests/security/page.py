@@ -20,7 +20,7 @@ attack. Made by `python -m tests.security.page`.
 """
 END = """
 Not attacked: CVE-2026-119101 and CVE-2026-115520 confuse CRIU's names of external mounts on restore, and there is no
-restore here. 
+restore here.
 
 A container that was given CAP_SYS_PTRACE, without a user namespace of its own, can trace whatever enters it, as with
 other runtimes: what `exec` starts there has the host's privileges until it has dropped them.
