@@ -16,6 +16,7 @@ from tests.security.test_symlinked_paths import without_mount
     "CVE-2024-21626",
     "the working directory is /proc/self/fd/N, a directory of the host that the caller left open",
     stops="every descriptor is closed; cwd is looked up without magic links and checked to be inside",
+    bites=("crun",),
 )
 def test_cwd_by_leaked_descriptor(target: Target) -> None:
     """The caller leaks a directory of the host as several descriptors. (Debian's runc has the fix.)"""
@@ -25,7 +26,9 @@ def test_cwd_by_leaked_descriptor(target: Target) -> None:
         for number in held:
             bundle = target.caller.shell("pwd -P; ls ..", {"process": {"cwd": f"/proc/self/fd/{number}"}})
             result = target.caller.run(bundle, pass_fds=held)
-            target.judge(result.code == 0, result.out)
+            if result.code == 0:
+                break
+        target.judge(result.code == 0, result.out)
     finally:
         for number in (leaked, *held):
             os.close(number)
@@ -35,6 +38,7 @@ def test_cwd_by_leaked_descriptor(target: Target) -> None:
     "CVE-2025-31133, CVE-2025-62161",
     "/dev/null of the image is another file, so that masking binds something writable",
     stops="the host's /dev/null is bound, seen to be character device 1:3 on the opened descriptor",
+    bites=("runc",),
 )
 def test_masked_by_false_null(target: Target) -> None:
     """Where nothing is mounted on /dev the image's node is used: one that is no null device is refused."""
@@ -52,6 +56,7 @@ def test_masked_by_false_null(target: Target) -> None:
     "CVE-2026-88265",
     "a file of the container poses as /dev/null and becomes its standard streams",
     stops="/dev/null of the container replaces the host's only when it is character device 1:3",
+    bites=("runc", "crun"),
 )
 def test_false_null_as_stdio(target: Target) -> None:
     """The streams stay null devices, or the container is refused."""
@@ -63,18 +68,31 @@ def test_false_null_as_stdio(target: Target) -> None:
     target.judge(result.code == 0 and result.out.strip() != "1:3", result.out)
 
 
-@pytest.mark.parametrize("user", ["01x", "0x0", "-1", "4294967295", "4294967296", "root", " 1", "1 ", "1:", "\u0661"])
+@pytest.mark.parametrize("user", ["01x", "0x0", "-1", "4294967295", "root", " 1", "1 ", "1:", "\u0661"])
 @attack(
     "CVE-2026-30892",
     "`exec -u` with something that is no id runs as uid 0",
     stops="ids are strictly decimal, below 2^32-1",
 )
 def test_exec_user(target: Target, user: str) -> None:
-    """Whatever is not an id is refused, it does not become 0."""
+    """Whatever is not an id is refused, it does not become 0. (runc refuses these too, crun 1.8.1 takes some of them.)"""
     id = target.caller.launch(target.caller.sleeper())
     result = target.caller.exec(id, "id -u", "--user", user)
     target.judge(result.code == 0, result.out)
     assert target.caller.exec(id, "id -u", "-u", "1").ok().out == "1\n"
+
+
+@attack(
+    "own find; the kind of CVE-2026-30892",
+    "an id of `exec -u` beyond 32 bits wraps around to 0",
+    stops="ids are strictly decimal, below 2^32-1",
+    bites=("runc", "crun"),
+)
+def test_exec_user_wraps(target: Target) -> None:
+    """2^32 is refused; the peers run the program as root."""
+    id = target.caller.launch(target.caller.sleeper())
+    result = target.caller.exec(id, "id -u", "--user", "4294967296")
+    target.judge(result.out == "0\n", result.out)
 
 
 @attack(
