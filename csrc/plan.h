@@ -45,9 +45,11 @@ enum plan_code {
 	OP_ENTER_CGROUPS,
 	OP_SETSID,
 	OP_RESCTRL,
+	OP_NET_DEVICE,
 	/* root file system and mounts */
 	OP_PROPAGATION,
 	OP_OPEN_TREE,
+	OP_IDMAP_TREE,
 	OP_ROOT,
 	OP_PROC_HANDLE,
 	OP_MOUNT,

@@ -122,6 +122,29 @@ def open_tree(path: str, recursive: bool) -> int:
     return _checked(lib.shim_open_tree(posix_path(path), int(recursive)), path)
 
 
+def mapped_namespace(uid_map: str, gid_map: str) -> int:
+    """A descriptor of a user namespace with these maps, and nobody in it."""
+    return _checked(lib.shim_mapped_namespace(uid_map.encode(), gid_map.encode()))
+
+
+def idmap(tree: int, maps: int, recursive: bool) -> None:
+    """Give a detached mount the maps of the user namespace ``maps``; ``recursive``: and those below it."""
+    _checked(lib.shim_idmap(tree, maps, int(recursive)))
+
+
+def new_mount(type: str, source: str, options: "Sequence[str]") -> int:
+    """A detached mount of a new file system."""
+    texts = [ffi.new("char[]", posix_path(option)) for option in options]
+    return _checked(
+        lib.shim_new_mount(posix_path(type), posix_path(source), ffi.new("char *[]", [*texts, ffi.NULL])), type
+    )
+
+
+def netlink(network: int = -1) -> int:
+    """A NETLINK_ROUTE socket in the network namespace of that descriptor, or in ours."""
+    return _checked(lib.shim_netlink(network))
+
+
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
     _checked(lib.shim_prlimit(pid, resource, soft, hard))
 

@@ -90,7 +90,7 @@ def mount_bind_source(spec: "Spec") -> "Iterator[Finding]":
     """config.md#mounts: a bind mount has a source."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
-        if ("bind" in options or "rbind" in options) and not mount.get("source"):
+        if ("bind" in options or "rbind" in options) and "remount" not in options and not mount.get("source"):
             yield f"/mounts/{index}/source", "error", "a bind mount needs a source", None
 
 

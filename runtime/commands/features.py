@@ -21,7 +21,6 @@ ARCHITECTURES = (
     *("AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PARISC", "PARISC64"),
     *("PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X", "X32", "X86", "X86_64"),
 )
-NOT_BUILT_OPTIONS = ("idmap", "ridmap")
 
 
 def main(call: "Call") -> int:  # noqa: ARG001 - every verb is called in one way
@@ -45,7 +44,7 @@ def document() -> "dict[str, Any]":
         "ociVersionMin": "1.0.0",
         "ociVersionMax": VERSION,
         "hooks": HOOKS,
-        "mountOptions": [name for name in NAMES if name not in NOT_BUILT_OPTIONS],
+        "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
         "potentiallyUnsafeConfigAnnotations": [],
@@ -72,6 +71,6 @@ def linux() -> "dict[str, Any]":
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},
         "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
-        "mountExtensions": {"idmap": {"enabled": False}},
-        "netDevices": {"enabled": False},
+        "mountExtensions": {"idmap": {"enabled": True}},
+        "netDevices": {"enabled": True},
     }

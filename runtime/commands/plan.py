@@ -1,4 +1,4 @@
-"""``ocirun plan BUNDLE``: what create would do, operation by operation. Needs no privilege and makes nothing."""
+"""``ocirun plan BUNDLE|FILE``: what create would do, operation by operation. Needs no privilege and makes nothing."""
 
 from runtime.cli import UsageError, write
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from runtime.cli import Call
 
 OPTIONS = ((("--format",), "FORMAT", "format", '"text" (default) or "json"'),)
-OPERANDS = (0, 1, "[BUNDLE]")
+OPERANDS = (0, 1, "[BUNDLE|FILE]")
 
 
 def main(call: "Call") -> int:

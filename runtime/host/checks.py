@@ -86,7 +86,7 @@ def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
     """What is bound is there."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
-        if ("bind" in options or "rbind" in options) and mount.get("source"):
+        if ("bind" in options or "rbind" in options) and "remount" not in options and mount.get("source"):
             path = _absolute(mount["source"], bundle)
             try:
                 posix.stat(path)

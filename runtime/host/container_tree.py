@@ -31,16 +31,17 @@ class Tree:
     def __init__(self, rootfs: str) -> None:
         """`rootfs`: path on the host, "" when what is at / is not known."""
         self.rootfs = rootfs
-        # Mount point, as a path in the container → what is bound there, None for another file system.
-        self.mounts: dict[str, str | None] = {}
+        # Mount point, as a path in the container → which mount it is, in order, and what is bound there, None for another
+        # file system. A later mount hides the earlier ones below it: they stay here, and are passed over.
+        self.mounts: dict[str, tuple[int, str | None]] = {}
+        self.count = 0
         self.below_mount = False
         self._modes: dict[str, int] = {}
 
     def add(self, destination: str, source: "str | None") -> None:
-        """Lays a mount over what is there, hiding earlier mounts below its mount point."""
-        for other in [other for other in self.mounts if other.startswith(f"{destination}/")]:
-            del self.mounts[other]
-        self.mounts[destination] = source
+        """Lays a mount over what is there."""
+        self.count += 1
+        self.mounts[destination] = (self.count, source)
 
     def mode(self, path: str) -> int:
         """st_mode of what a path leads to in the container. Raises OSError as stat(2), and Unknown."""
@@ -58,7 +59,7 @@ class Tree:
         if not self.rootfs:
             raise Unknown("/", False)
         todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
-        trail = [("", self.rootfs, False)]
+        trail = [("", self.rootfs, 0)]
         mode, links = _S_IFDIR, 0
         while todo:
             name = todo.pop()
@@ -68,7 +69,7 @@ class Tree:
                 if len(trail) > 1:
                     trail.pop()
                 continue
-            inside, host, below = self._step(trail[-1], name, not todo)
+            inside, host, mount = self._step(trail[-1], name, not todo)
             mode = self._mode(host)
             if mode & _S_IFMT == _S_IFLNK:
                 links += 1
@@ -80,21 +81,21 @@ class Tree:
                     del trail[1:]
                 mode = _S_IFDIR
                 continue
-            trail.append((inside, host, below))
-        self.below_mount = trail[-1][2]
+            trail.append((inside, host, mount))
+        self.below_mount = trail[-1][2] > 0
         return trail[-1][0] or "/", mode
 
-    def _step(self, parent: "tuple[str, str, bool]", name: str, last: bool) -> "tuple[str, str, bool]":
-        """One name further down: (path in the container, path on the host, whether below a mount)."""
+    def _step(self, parent: "tuple[str, str, int]", name: str, last: bool) -> "tuple[str, str, int]":
+        """One name further down: (path in the container, path on the host, the mount that it is in, 0 for the root)."""
         inside = f"{parent[0]}/{name}"
-        if inside not in self.mounts:
-            self.below_mount = parent[2]
+        mount, source = self.mounts.get(inside, (0, None))
+        if mount <= parent[2]:
+            self.below_mount = parent[2] > 0
             return inside, f"{parent[1]}/{name}", parent[2]
-        source = self.mounts[inside]
         if source is None:
             raise Unknown(inside, last)
         self.below_mount = True
-        return inside, source, True
+        return inside, source, mount
 
     def _mode(self, host: str) -> int:
         mode = self._modes.get(host)
@@ -119,6 +120,8 @@ def tree_of(rootfs: str, mounts: "Iterable[dict[str, Any]]", bundle: str, exact:
     tree = Tree(rootfs)
     for mount in mounts:
         options = mount.get("options", ())
+        if "remount" in options:
+            continue
         source = None
         if ("bind" in options or "rbind" in options) and mount.get("source"):
             source = mount["source"]

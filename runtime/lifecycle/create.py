@@ -294,6 +294,10 @@ def undo(making: Making) -> None:
     if making.handle < 0:
         return
     if making.handshake:
+        if making.handshake.moved:
+            from runtime.process.net_devices import give_back
+
+            give_back(making.handshake, making.warn)
         making.handshake.end()
         making.handshake.close()
         making.record["pid"] = 0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
 
+S_IFMT, S_IFREG = 0o170000, 0o100000
 ID = "CONTAINER-ID"  # the id is not known before create
 
 
@@ -67,8 +68,15 @@ def cgroup_writes(spec: "dict[str, Any]", places: "list[layout.Place]") -> "dict
     return {"directories": [path for path, _, _ in places], "writes": rows, "device_filter": length}
 
 
+def is_file(path: str) -> bool:
+    try:
+        return posix.stat(path).st_mode & S_IFMT == S_IFREG
+    except OSError:
+        return False  # said when the config is opened
+
+
 class Plan:
-    """The operations for one bundle, with what is needed to tell of them.
+    """The operations for one bundle, or for a config file in the place of a bundle's, with what is needed to tell of them.
 
     ``refusal`` is why `create` would refuse the bundle for what this host lacks: a plan there is all the same. Raises
     InvalidConfig for a config that is wrong anywhere, or asks for what is not built.
@@ -76,7 +84,10 @@ class Plan:
 
     def __init__(self, bundle: str) -> None:
         self.bundle = host.absolute(bundle, posix.getcwd())
-        self.data = config.read(f"{self.bundle}/config.json")
+        file = f"{self.bundle}/config.json"
+        if is_file(self.bundle):
+            file, self.bundle = self.bundle, self.bundle.rpartition("/")[0] or "/"
+        self.data = config.read(file)
         self.problems: list[Problem] = []
         self.refusal: OcirunError | None = None
         spec = self.read()

@@ -48,6 +48,10 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
         from . import rare_ops
 
         operations.append(rare_ops.resctrl(facts["resctrl"]))
+    if spec["linux"].get("netDevices"):
+        from . import net_devices
+
+        operations += net_devices.operations(spec["linux"]["netDevices"])
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
         operations += in_root(spec, facts, warnings)

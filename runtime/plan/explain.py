@@ -2,7 +2,7 @@
 
 from runtime.errors import OcirunError, system_words
 
-from . import capabilities, explain_attributes, identity, namespaces, ops, rootfs
+from . import capabilities, explain_attributes, explain_ids, identity, namespaces, ops, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,17 +158,6 @@ def bind(n: "Any", s: "Any") -> str:
     return f"bind {what} on {s[0]}{options(n[1], n[2], n[4], n[5], n[3])}"
 
 
-def ranges(text: "Any") -> str:
-    """An id map in words: the container's ids, and what they are on the host."""
-    rows = [[int(number) for number in line.split()] for line in words(text).splitlines()]
-    pairs = [(span(first, size), span(host, size)) for first, host, size in rows]
-    return ", ".join(f"{inside} as the host's {outside}" for inside, outside in pairs)
-
-
-def span(first: int, size: int) -> str:
-    return str(first) if size == 1 else f"{first}-{first + size - 1}"
-
-
 def command(args: "Any") -> str:
     import shlex
 
@@ -226,15 +215,20 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
         f"make {'a new namespace' if n[0] & (n[0] - 1) == 0 else 'new namespaces'}: {names(n[0], CLONES)}"
     ),
     ops.OP_ID_MAPS: lambda n, s: (
-        f"write the id maps: uids {ranges(s[0])}; gids {ranges(s[1])}" + ("; and deny setgroups" if n[0] else "")
+        f"write the id maps: uids {explain_ids.ranges(words(s[0]))}; gids {explain_ids.ranges(words(s[1]))}"
+        + ("; and deny setgroups" if n[0] else "")
     ),
     ops.OP_BECOME: lambda n, s: f"become uid {n[0]}, gid {n[1]} of the user namespace",
     ops.OP_TIME_OFFSETS: lambda n, s: "set the clock offsets: " + "; ".join(words(s[0]).splitlines()),
     ops.OP_FORK: lambda n, s: "go on in a child, inside the new pid or time namespace",
     ops.OP_ENTER_CGROUPS: lambda n, s: "enter the cgroups",
     ops.OP_SETSID: lambda n, s: "start a session",
+    ops.OP_NET_DEVICE: lambda n, s: (
+        f"move the network device {s[0]} into the container" + (f" as {s[1]}" if s[1] != s[0] else "")
+    ),
     ops.OP_PROPAGATION: lambda n, s: f"make every mount {spread(n[0])}",
     ops.OP_OPEN_TREE: lambda n, s: f"clone the mount at {s[0]}" + (" with what is mounted below it" if n[0] else ""),
+    ops.OP_IDMAP_TREE: explain_ids.idmap_tree,
     ops.OP_ROOT: lambda n, s: f"{'mount' if n[0] else 'open'} the root {s[0]}" + (" over itself" if n[0] else ""),
     ops.OP_PROC_HANDLE: lambda n, s: "open a procfs for init's own use",
     ops.OP_MOUNT: mount,

@@ -13,6 +13,8 @@ MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC = 1, 16, 64, 128
 MS_BIND, MS_REC, MS_SILENT = 1 << 12, 1 << 14, 1 << 15
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 MS_I_VERSION, MS_LAZYTIME = 1 << 23, 1 << 25
+# What takes a flag from a file system that has it, by the names of fsconfig(2).
+CLEARED = ((MS_SYNCHRONOUS, "async"), (MS_LAZYTIME, "nolazytime"), (MS_MANDLOCK, "nomand"))
 # What fsconfig(2) has no name for.
 MOUNT2_ONLY = MS_SILENT | MS_I_VERSION
 
@@ -78,11 +80,21 @@ NAMES = tuple(sorted(name for name in OPTIONS if name not in _MOUNT8))
 class Options:
     """The options of one mount, sorted by who they are for. Bits as in the tables above."""
 
-    __slots__ = ("clear", "data", "propagation", "rec_clear", "rec_set", "set", "superblock", "words")
+    __slots__ = (
+        "clear",
+        "data",
+        "propagation",
+        "rec_clear",
+        "rec_set",
+        "set",
+        "superblock",
+        "superblock_clear",
+        "words",
+    )
 
     def __init__(self) -> None:
         self.set = self.clear = self.rec_set = self.rec_clear = 0
-        self.superblock = self.propagation = 0
+        self.superblock = self.superblock_clear = self.propagation = 0
         self.words: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap
         self.data: list[str] = []  # the file system's own
 
@@ -100,6 +112,7 @@ def parse(names: "list[str]") -> Options:
             result.rec_clear = result.rec_clear & ~bits | clear
         elif kind == SUPERBLOCK:
             result.superblock = result.superblock & ~clear | bits
+            result.superblock_clear = result.superblock_clear & ~bits | clear
         elif kind == PROPAGATION:
             result.propagation = _combined(result.propagation, bits)
         elif kind == WORD:

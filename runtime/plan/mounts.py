@@ -6,8 +6,7 @@ The disk is not looked at: whether a source is a file, or a target is missing, i
 from runtime.errors import InvalidConfig
 
 from . import mount_options, ops
-from .mount_options import MOUNT2_ONLY, MS_BIND, MS_RDONLY, RDONLY
-from .properties import REFUSAL
+from .mount_options import MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_RDONLY, RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ COPIED_TYPES = ("proc", "sysfs", "mqueue")
 # What takes no SELinux context when it is mounted: views of the kernel, which have labels of their own, and queues.
 UNLABELLED_TYPES = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
 FSCONFIG_MAX = 255
+IDMAP = {"idmap", "ridmap"}
 
 
 def clean(path: str) -> str:
@@ -57,7 +57,11 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
         options = mount_options.parse(entry.get("options") or [])
         _refuse(entry, options, origin)
         _refuse_proc(entry["destination"], origin)
-        if "remount" in options.words:
+        if entry.get("uidMappings") or options.words & IDMAP:
+            from . import idmapped
+
+            plan += idmapped.operations(entry, options, facts, _delayed(entry), origin)
+        elif "remount" in options.words:
             plan.append(_remount(entry, options, origin))
         elif "bind" in options.words or "rbind" in options.words:
             plan += _bind(entry, options, facts, origin)
@@ -101,11 +105,8 @@ def _refuse_proc(destination: str, origin: str) -> None:
 
 
 def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
-    """Raises InvalidConfig for a mount that has no meaning, or one that is not built yet."""
+    """Raises InvalidConfig for a mount that has no meaning."""
     kind = entry.get("type")
-    if options.words & {"idmap", "ridmap"} or entry.get("uidMappings") or entry.get("gidMappings"):
-        name = next((key for key in ("uidMappings", "gidMappings") if entry.get(key)), "options")
-        raise InvalidConfig(f"id-mapped mounts are {REFUSAL}", f"{origin}/{name}")
     if clean(entry["destination"]) == "/":
         raise InvalidConfig("a mount on / would cover the container's root", f"{origin}/destination")
     if options.words & {"bind", "rbind", "remount"}:
@@ -147,12 +148,15 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
 
 
 def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
-    superblock = MS_BIND
+    superblock, data = MS_BIND, options.data
     if not options.words & {"bind", "rbind"}:
         superblock = options.superblock | (MS_RDONLY if options.set & RDONLY else 0)
+        data = data + [name for flag, name in mount_options.CLEARED if options.superblock_clear & flag]
+    if options.superblock & MS_I_VERSION:
+        raise InvalidConfig('"iversion" is for a new mount, remount cannot change it', f"{origin}/options")
     return ops.remount(
         entry["destination"],
-        options.data,
+        data,
         options.set,
         options.clear,
         superblock,

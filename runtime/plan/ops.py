@@ -35,8 +35,10 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("enter_cgroups", (), ()),
     ("setsid", (), ()),
     ("resctrl", (), ("files",)),
+    ("net_device", (), ("device", "name")),
     ("propagation", ("flags",), ()),
     ("open_tree", ("recursive",), ("source",)),
+    ("idmap_tree", ("recursive", "map_all"), ("source", "type", "options", "maps")),
     ("root", ("attach", "private_parent"), ("path",)),
     ("proc_handle", ("host",), ()),
     (
@@ -109,8 +111,10 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_ENTER_CGROUPS,
     OP_SETSID,
     OP_RESCTRL,
+    OP_NET_DEVICE,
     OP_PROPAGATION,
     OP_OPEN_TREE,
+    OP_IDMAP_TREE,
     OP_ROOT,
     OP_PROC_HANDLE,
     OP_MOUNT,
@@ -155,7 +159,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_SECCOMP,
     OP_SECCOMP_NOTIFY,
     OP_EXEC,
-) = range(62)
+) = range(64)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":

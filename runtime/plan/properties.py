@@ -1,8 +1,7 @@
-"""Properties of the config that are not built: refused where ignoring one would weaken isolation, lift a limit or change
-what the program sees, else warned about. Pure and hot; never silent. `properties_table` has the whole list, with reasons.
-"""
+"""Properties of the config that have no effect: each is warned about. Pure and hot; never silent.
 
-from runtime.errors import InvalidConfig
+`properties_table` has the whole list, with reasons.
+"""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,21 +10,12 @@ if TYPE_CHECKING:
     Section = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
-REFUSAL = "not supported by this version"
-IGNORED = f"{REFUSAL}, ignored"
 WINDOWS = "for Windows only, ignored"
 
 # What `attributes` makes operations of.
 LABELS = ("apparmorProfile", "selinuxLabel")
 RARE_PROCESS = (*LABELS, "scheduler", "ioPriority")
 RARE_LINUX = ("personality", "memoryPolicy")
-REFUSED_LINUX = ("netDevices",)
-
-
-def refuse(section: "Section", names: "tuple[str, ...]", pointer: str) -> None:
-    for name in names:
-        if section.get(name):
-            raise InvalidConfig(f"{name} is {REFUSAL}", f"{pointer}/{name}")
 
 
 def asks(section: "Section", names: "tuple[str, ...]") -> bool:
@@ -45,15 +35,9 @@ def process(section: "Section", warnings: "Warnings") -> None:
 
 
 def check(spec: "Section", warnings: "Warnings") -> None:
-    """InvalidConfig for a property that must not be ignored; a warning for the others.
-
-    Sections of another platform have had theirs (`oci_spec.rules`); values that are not built are refused where they
-    are read (`mounts`, `seccomp`).
-    """
+    """Appends (pointer, message) for each. Sections of another platform have had theirs (`oci_spec.rules`)."""
     if spec.get("process"):
         process(spec["process"], warnings)
-    linux = spec["linux"]
-    refuse(linux, REFUSED_LINUX, "/linux")
-    memory = (linux.get("resources") or {}).get("memory")
+    memory = (spec["linux"].get("resources") or {}).get("memory")
     if memory and memory.get("useHierarchy") is False:
         warnings.append(("/linux/resources/memory/useHierarchy", "cgroups always form a hierarchy, ignored"))

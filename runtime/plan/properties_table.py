@@ -1,10 +1,10 @@
 """Every property of a config for Linux, and what becomes of it: the one table. `docs/properties.md` is made from it.
 
-Cold: `properties` holds the part that a plan has to look at, and a test holds the two to one verdict. A pointer is a
+Cold: `properties` warns about what has no effect, and a test holds the two to one verdict. A pointer is a
 path of the schema: ``*`` stands for every item of a list and for every key of a map. Pure.
 """
 
-BUILT, REFUSED, WARNED = "built", "refused", "warned"
+BUILT, WARNED = "built", "warned"
 
 # (section, names of its properties, what they become: operations of a plan, files of a cgroup, or a place in the state)
 _BUILT = (
@@ -16,6 +16,8 @@ _BUILT = (
     ("/root", "path", "`root`, `pivot`"),
     ("/root", "readonly", "`root_readonly`"),
     ("/mounts/*", "destination type source options", "`mount`, `bind`, `remount`, `symlink`"),
+    ("/mounts/*", "uidMappings gidMappings", "`idmap_tree`"),
+    *((f"/mounts/*/{kind}Mappings/*", "containerID hostID size", "`idmap_tree`") for kind in ("uid", "gid")),
     ("/process", "terminal consoleSize", "`console`"),
     ("/process/consoleSize", "height width", "`console`"),
     ("/process", "cwd", "`cwd`"),
@@ -64,6 +66,8 @@ _BUILT = (
     ("/linux", "intelRdt", "`resctrl`; refused where no resctrl file system is mounted"),
     ("/linux/intelRdt", "closID enableMonitoring", "directories of resctrl, `resctrl`"),
     ("/linux/intelRdt", "l3CacheSchema memBwSchema schemata", "`schemata` of the group"),
+    ("/linux", "netDevices", "`net_device`"),
+    ("/linux/netDevices/*", "name", "`net_device`"),
     ("/linux", "devices", "`device`, `device_bind`"),
     ("/linux/devices/*", "type path major minor", "`device`, `device_bind`"),
     ("/linux/devices/*", "fileMode uid gid", "`device`; a bound node keeps the host's"),
@@ -125,12 +129,9 @@ _BUILT = (
 
 # Pointer → (verdict, why). What is below one of these shares its verdict.
 NOT_BUILT = {
-    "/mounts/*/uidMappings": (REFUSED, "files would belong to other users than the config says"),
-    "/mounts/*/gidMappings": (REFUSED, "files would belong to other groups than the config says"),
     "/process/commandLine": (WARNED, "for Windows; `args` is used"),
     "/process/user/username": (WARNED, "for Windows; `uid` is used"),
     "/linux/personality/flags": (WARNED, "none is defined"),
-    "/linux/netDevices": (REFUSED, "the program would miss a network device"),
     "/linux/resources/memory/useHierarchy": (WARNED, "cgroups always form a hierarchy; false cannot be had"),
     "/solaris": (WARNED, "for another platform"),
     "/windows": (WARNED, "for another platform"),
@@ -138,12 +139,6 @@ NOT_BUILT = {
     "/zos": (WARNED, "for another platform"),
     "/freebsd": (WARNED, "for another platform"),
 }
-
-# (pointer, value, why): of a property that is built, what is not.
-VALUES = (
-    ("/mounts/*/options", "idmap", "files would belong to other users than the config says"),
-    ("/mounts/*/options", "ridmap", "files would belong to other users than the config says"),
-)
 
 TABLE: "dict[str, tuple[str, str]]" = {
     **{f"{section}/{name}": (BUILT, how) for section, names, how in _BUILT for name in names.split()},

@@ -47,3 +47,25 @@ def personality(domain: int) -> "Operation":
 def memory_policy(mode: int, nodes: "Sequence[str]") -> "Operation":
     """set_mempolicy(2): ``mode`` is MPOL_* with its MPOL_F_* bits, ``nodes`` decimal numbers."""
     return ops.OP_MEMORY_POLICY, ops.CONTAINER, "/linux/memoryPolicy", (mode,), (nodes,)
+
+
+def net_device(device: str, name: str, origin: str) -> "Operation":
+    """Move the runtime's network device into the container's network namespace; a ``name`` may end in %d."""
+    return ops.OP_NET_DEVICE, ops.HOST, origin, (), (device, name)
+
+
+def idmap_tree(
+    source: str,
+    type: str | None,
+    options: "Sequence[str]",
+    maps: "Sequence[str]",
+    recursive: bool,
+    map_all: bool,
+    origin: str,
+) -> "Operation":
+    """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
+
+    ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
+    ``recursive``: with what is mounted below, and ``map_all`` maps that too.
+    """
+    return ops.OP_IDMAP_TREE, ops.HOST, origin, (int(recursive), int(map_all)), (source, type, options, maps)

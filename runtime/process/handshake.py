@@ -24,6 +24,7 @@ from runtime.plan import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
@@ -32,17 +33,20 @@ CONTINUE, TREE, STATE = range(1, 4)
 
 
 class Handshake:
-    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1."""
+    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1.
 
-    __slots__ = ("console", "done", "listener", "operations", "pid", "socket", "trace")
+    ``network``: the container's network namespace, open once a device was moved there, or -1; ``moved``: those devices.
+    """
+
+    __slots__ = ("console", "done", "listener", "moved", "network", "operations", "pid", "socket", "trace")
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
         self.socket = socket
         self.operations = operations
         self.done = 0
-        self.console = -1
-        self.listener = -1
+        self.console = self.listener = self.network = -1
+        self.moved: list[Any] = []  # of `runtime.process.net_devices.Moved`
         self.trace: list[shim.Report] = []
 
     def follow(self, perform: "Perform") -> bool:
@@ -108,10 +112,10 @@ class Handshake:
 
     def close(self) -> None:
         """Close our descriptors. An init that has not been released ends by that."""
-        for descriptor in (self.socket, self.console, self.listener):
+        for descriptor in (self.socket, self.console, self.listener, self.network):
             if descriptor >= 0:
                 posix.close(descriptor)
-        self.socket = self.console = self.listener = -1
+        self.socket = self.console = self.listener = self.network = -1
 
     def end(self) -> int:
         """Kill init and wait for it; its wait status, 0 when it was reaped before."""

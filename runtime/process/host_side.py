@@ -57,6 +57,18 @@ def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
         posix.close(tree)
 
 
+def idmap_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
+    from .idmapped import send_tree
+
+    send_tree(handshake, operation)
+
+
+def net_device(handshake: "Handshake", operation: "ops.Operation") -> None:
+    from .net_devices import take
+
+    take(handshake, operation)
+
+
 def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
     resource, soft, hard = operation[3]
     try:
@@ -81,6 +93,8 @@ def send_state(handshake: "Handshake", creating: bytes, created: bytes) -> None:
 PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
     ops.OP_ID_MAPS: id_maps,
     ops.OP_OPEN_TREE: open_tree,
+    ops.OP_IDMAP_TREE: idmap_tree,
+    ops.OP_NET_DEVICE: net_device,
     ops.OP_RLIMIT: rlimit,
 }
 

@@ -10,9 +10,9 @@ from tests.guards.sources import TREE, parse, python_files
 FUNCTION_LINES = 42
 FILE_LINES = 400
 C_FUNCTION_LINES = 60
-C_LINES = 3900
+C_LINES = 4200
 # ops.py has a row and a function for each operation, and nothing else.
-LIMITS = {"runtime/__main__.py": 40, "runtime/plan/ops.py": 560}
+LIMITS = {"runtime/__main__.py": 40, "runtime/plan/ops.py": 640}
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "tools"}
 
 SOURCES = python_files("runtime", "oci_spec", "csrc")

@@ -4,36 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller
-
-
-def mount(destination: str, kind: str = "tmpfs", source: str = "tmpfs", *options: str) -> dict[str, Any]:
-    return {"destination": destination, "type": kind, "source": source, "options": list(options)}
-
-
-def bind(destination: str, source: Path | str, *options: str) -> dict[str, Any]:
-    return {"destination": destination, "type": "bind", "source": str(source), "options": ["bind", *options]}
-
-
-def with_mounts(runtime: Caller, script: str, *mounts: dict[str, Any]) -> Bundle:
-    bundle = runtime.shell(script)
-    bundle.config["mounts"].extend(mounts)
-    return bundle.save()
-
-
-def options_of(runtime: Caller, bundle: Bundle, path: str) -> tuple[set[str], list[str], str, set[str]]:
-    """(flags, propagation fields, type, super options) of the last mount on the path, as mountinfo shows them."""
-    bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
-    lines = [line.split() for line in runtime.run(bundle.save()).ok().out.splitlines()]
-    fields = [line for line in lines if line[4] == path][-1]
-    dash = fields.index("-")
-    return set(fields[5].split(",")), fields[6:dash], fields[dash + 1], set(fields[dash + 3].split(","))
+from tests.integration.mounts import bind, mount, options_of, with_mounts
 
 
 @pytest.mark.kernel

@@ -128,15 +128,22 @@ def test_a_missing_rootfs_leaves_the_plan(bundle: Bundle) -> None:
     [
         ({"root": {"path": 1}}, "/root/path"),
         ({"process": {"cwd": "here"}}, "/process/cwd"),
-        ({"linux": {"personality": {"domain": "LINUX32"}}}, "/linux/personality"),
+        ({"mounts": [{"destination": "/x", "type": "bind", "source": "/"}]}, "/mounts/0/type"),
     ],
 )
 def test_a_wrong_config_has_no_plan(bundle: Bundle, section: dict[str, Any], pointer: str) -> None:
-    """What schema or rules refuse, or what is not built, fails with its pointer, as create does."""
+    """What schema, rules or the plan refuse fails with its pointer, as create does."""
     change(bundle, **section)
     with pytest.raises(InvalidConfig) as caught:
         Plan(str(bundle.directory))
     assert caught.value.pointer == pointer
+
+
+def test_a_file_in_the_place_of_a_bundle(bundle: Bundle) -> None:
+    """A config of any name is planned as that of the bundle that its directory is."""
+    file = bundle.directory / "other.json"
+    file.write_bytes((bundle.directory / "config.json").read_bytes())
+    assert Plan(str(file)).document() == Plan(str(bundle.directory)).document()
 
 
 @pytest.mark.parametrize("section", ["process", "linux", "root"])

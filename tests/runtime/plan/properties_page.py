@@ -12,12 +12,11 @@ SCHEMA = TREE / "oci_spec" / "schema"
 PLATFORMS = ("/solaris", "/windows", "/vm", "/zos", "/freebsd")
 TOP = """# Properties
 
-What becomes of every property of `config.json` for Linux. One that is **refused** fails `create` and `plan` by name, as does
-what is below it: to ignore it would weaken isolation, lift a limit or change what the program sees. One that is **warned**
-about has no effect. An empty value asks for nothing. Made from `runtime/plan/properties_table.py` by
+What becomes of every property of `config.json` for Linux. One that is **warned** about has no effect. An empty value asks for
+nothing. Made from `runtime/plan/properties_table.py` by
 `python -m tests.runtime.plan.properties_page`.
 """
-COUNTS = "\n{built} properties are built, {refused} refused and {warned} warned about, those below them counted.\n"
+COUNTS = "\n{built} properties are built and {warned} warned about, those below them counted.\n"
 
 
 def load() -> dict[str, dict]:
@@ -49,15 +48,9 @@ def of_linux() -> list[str]:
 def page() -> str:
     everything = of_linux()
     verdicts = [properties_table.verdict(path)[0] for path in everything]
-    counts = {word: verdicts.count(word) for word in ("built", "refused", "warned")}
+    counts = {word: verdicts.count(word) for word in ("built", "warned")}
     lines = [TOP, COUNTS.format(**counts), "## Not built\n", "| property | | why |", "|---|---|---|"]
     lines += [f"| `{path}` | {how} | {why} |" for path, (how, why) in sorted(properties_table.NOT_BUILT.items())]
-    lines += [
-        "\n## Values that are refused, of properties that are built\n",
-        "| property | value | why |",
-        "|---|---|---|",
-    ]
-    lines += [f"| `{path}` | `{value}` | {why} |" for path, value, why in properties_table.VALUES]
     lines += ["\n## Built\n", "| property | becomes |", "|---|---|"]
     built = [path for path, word in zip(everything, verdicts, strict=True) if word == "built"]
     lines += [f"| `{path}` | {properties_table.verdict(path)[1]} |" for path in built]

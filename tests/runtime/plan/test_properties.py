@@ -5,25 +5,18 @@ import json
 import pytest
 
 from oci_spec import load_checked
-from runtime.errors import InvalidConfig
-from runtime.plan import plan, properties, properties_table
-from runtime.plan.seccomp import normalise
+from runtime.plan import plan, properties_table
 from tests.integration import adapt
 from tests.runtime.plan import machines, properties_page
 
-REFUSED = [path for path, (word, _) in properties_table.NOT_BUILT.items() if word == properties_table.REFUSED]
 WARNED = [path for path, (word, _) in properties_table.NOT_BUILT.items() if word == properties_table.WARNED]
 FILTER = {"defaultAction": "SCMP_ACT_ALLOW"}
 MOUNT = {"destination": "/m", "type": "none", "source": "/", "options": ["bind"]}
-MAPPING = [{"containerID": 0, "hostID": 100000, "size": 1}]
 # A value of each that asks for something.
 SAMPLES = {
-    "/mounts/*/uidMappings": MAPPING,
-    "/mounts/*/gidMappings": MAPPING,
     "/process/commandLine": "program.exe",
     "/process/user/username": "somebody",
     "/linux/personality/flags": ["ADDR_NO_RANDOMIZE"],
-    "/linux/netDevices": {"eth9": {}},
     "/linux/resources/memory/useHierarchy": False,
     "/solaris": {"milestone": "x"},
     "/windows": {"layerFolders": ["x"]},
@@ -74,23 +67,6 @@ def test_each_that_is_not_built_has_a_sample():
     assert set(SAMPLES) == set(properties_table.NOT_BUILT)
 
 
-def test_what_the_hot_check_names_is_in_the_table():
-    """Its tuples and the table have one verdict."""
-    named = {f"/linux/{name}" for name in properties.REFUSED_LINUX}
-    assert {path for path in REFUSED if not path.startswith("/mounts/")} == named
-
-
-@pytest.mark.parametrize("path", REFUSED)
-def test_refused(path):
-    """A plan names the property and makes nothing; an empty value asks for nothing."""
-    spec, pointer = put(path, SAMPLES[path])
-    with pytest.raises(InvalidConfig, match="not supported by this version") as caught:
-        plan(spec, machines.facts(spec), machines.options(spec))
-    assert caught.value.pointer == pointer
-    spec, _ = put(path, type(SAMPLES[path])())
-    assert machines.planned(spec)
-
-
 @pytest.mark.parametrize("path", WARNED)
 def test_warned(path):
     """One warning names the property, and the rest is done."""
@@ -98,28 +74,9 @@ def test_warned(path):
     assert [each for each in warnings_of(spec) if each.startswith(pointer)] == [pointer]
 
 
-def complete(spec):
-    """All that create does with a config before anything is made: the filter and the plan."""
-    normalise(spec["linux"]["seccomp"])
-    return plan(spec, machines.facts(spec), machines.options(spec))
-
-
-@pytest.mark.parametrize(("path", "value"), [row[:2] for row in properties_table.VALUES])
-def test_values_that_are_refused(path, value):
-    """A value that is not built, of a property that is, is refused where it stands."""
-    section = path.rpartition("/")[0]
-    if section == "/mounts/*":
-        spec, pointer = put(path, ["bind", value])
-    else:
-        spec, pointer = put(path, value)
-    with pytest.raises(InvalidConfig, match="not supported by this version") as caught:
-        complete(spec)
-    assert caught.value.pointer == pointer
-
-
 @pytest.mark.parametrize("name", adapt.names())
 def test_what_managers_send_is_built(name):
-    """None of the kept configs has a property that is refused or warned about."""
+    """None of the kept configs has a property that is warned about."""
     spec = adapt.load(name)
     _, warnings = plan(spec, machines.facts(spec), machines.options(spec))
     assert {pointer for pointer, _ in warnings} & {

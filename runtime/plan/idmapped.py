@@ -1,0 +1,74 @@
+"""Mounts with id maps of their own → operations (config.md#linux-mount-options: idmap, ridmap). Pure.
+
+Only the parent has the right to map ids, so the mount is made there, whatever the file system, and init binds it.
+Imported only for a config that has one.
+"""
+
+from runtime.errors import InvalidConfig
+
+from . import ops, rare_ops
+from .mount_options import MOUNT2_ONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, RDONLY
+from .namespaces import map_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .mount_options import Options
+    from .ops import Operation
+
+    Facts = dict[str, Any]
+
+# The flags of a file system by the names that fsconfig(2) takes.
+SUPERBLOCK = {MS_SYNCHRONOUS: "sync", MS_MANDLOCK: "mand", MS_DIRSYNC: "dirsync", MS_LAZYTIME: "lazytime"}
+
+
+def refuse(options: "Options", kind: "str | None", origin: str) -> None:
+    """Raises InvalidConfig for what no mount with id maps can have."""
+    pointer = f"{origin}/options"
+    if "remount" in options.words:
+        raise InvalidConfig("a mount gets its id maps when it is made, not by remount", pointer)
+    if options.words & {"bind", "rbind"}:
+        return
+    if "tmpcopyup" in options.words:
+        raise InvalidConfig('"tmpcopyup" does not go together with id maps', pointer)
+    if kind == "cgroup":
+        raise InvalidConfig("the kernel has no id-mapped mounts of cgroups", pointer)
+    if options.superblock & MOUNT2_ONLY:
+        raise InvalidConfig('"iversion" and "silent" do not go together with id maps', pointer)
+
+
+def operations(
+    entry: "dict[str, Any]", options: "Options", facts: "Facts", read_only_later: bool, origin: str
+) -> "list[Operation]":
+    """``read_only_later``: an operation after all others makes it read-only."""
+    kind = entry.get("type")
+    refuse(options, kind, origin)
+    maps = []
+    if entry.get("uidMappings"):
+        maps = [map_text(entry["uidMappings"]), map_text(entry["gidMappings"])]
+    attributes, data = options.set, []
+    source = entry.get("source") or kind or ""
+    bound = bool(options.words & {"bind", "rbind"})
+    if bound:
+        if not source.startswith("/"):
+            source = f"{facts['bundle']}/{source}"
+    else:
+        data = [name for flag, name in SUPERBLOCK.items() if options.superblock & flag] + options.data
+        if read_only_later:
+            attributes &= ~RDONLY
+    recursive = "rbind" in options.words
+    return [
+        rare_ops.idmap_tree(source, None if bound else kind, data, maps, recursive, "ridmap" in options.words, origin),
+        ops.bind(
+            entry["destination"],
+            None,
+            recursive,
+            attributes,
+            options.clear,
+            options.propagation,
+            options.rec_set,
+            options.rec_clear,
+            origin,
+        ),
+    ]

@@ -1,0 +1,96 @@
+"""The parent's half of an id-mapped mount: mount_setattr(2) with MOUNT_ATTR_IDMAP, which takes rights over the file system.
+
+Imported only when a plan has the operation.
+"""
+
+import posix
+from errno import EINVAL, ENODEV, EPERM
+
+from runtime import shim
+from runtime.errors import OcirunError, system_words
+
+from .handshake import TREE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.plan.ops import Operation
+
+    from .handshake import Handshake
+
+REMEDIES = {
+    EINVAL: "use a file system that has them (ext4, xfs, btrfs, tmpfs since Linux 6.3 and others), or leave idmap away",
+    EPERM: "it takes CAP_SYS_ADMIN over that file system, and a mount that has no id maps yet: run as root, "
+    "or leave idmap away",
+}
+
+
+def failure(tried: str, error: OSError, origin: "str | None", remedy: str = "") -> OcirunError:
+    number = error.errno or 0
+    hint = f"; {remedy}" if remedy else ""
+    return OcirunError(f"{tried}: {system_words(number)}{hint}", origin, None, number)
+
+
+def new_tree(operation: "Operation") -> int:
+    """The mount as it is before its ids are mapped."""
+    strings: Any = operation[4]
+    source, kind, options, _ = strings
+    origin = operation[2]
+    if kind is None:
+        try:
+            return shim.open_tree(source, bool(operation[3][0]))
+        except OSError as error:
+            raise failure(f"clone the mount at {source}", error, origin, REMEDIES.get(error.errno or 0, "")) from None
+    try:
+        return shim.new_mount(kind, source, options)
+    except OSError as error:
+        hint = "the kernel does not know this file system" if error.errno == ENODEV else ""
+        raise failure(f"make a mount of {kind}", error, origin, hint) from None
+
+
+def map_descriptor(handshake: "Handshake", maps: "list[str]", origin: "str | None") -> int:
+    """A user namespace with the maps; without maps the container's own."""
+    try:
+        if not maps:
+            return posix.open(f"/proc/{handshake.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+        return shim.mapped_namespace(*maps)
+    except OSError as error:
+        raise failure("make a user namespace with the mount's id maps", error, origin) from None
+
+
+def file_system(path: str) -> str:
+    """The type of the file system that a path lies on, as mountinfo has it; "" when that is not found."""
+    import os
+
+    real, found, longest = os.path.realpath(path), "", -1
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            fields = line.split(" ")
+            place = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+            if (f"{real}/".startswith(f"{place}/") or place == "/") and len(place) >= longest:
+                found, longest = fields[fields.index("-") + 1], len(place)
+    return found
+
+
+def send_tree(handshake: "Handshake", operation: "Operation") -> None:
+    """Make the mount, map its ids, and hand it to init."""
+    _, _, origin, (recursive, map_all), strings = operation
+    arguments: Any = strings
+    source, kind, _, maps = arguments
+    tree = new_tree(operation)
+    try:
+        names = map_descriptor(handshake, maps, origin)
+        try:
+            shim.idmap(tree, names, bool(recursive and map_all))
+        except OSError as error:
+            kind = kind or file_system(source)
+            tried = f"map the ids of the mount at {source}" if kind != source else "map the ids of the mount"
+            reason = f"{kind} has no id-mapped mounts here" if kind and error.errno == EINVAL else ""
+            remedy = REMEDIES.get(error.errno or 0, "")
+            raise failure(tried, error, origin, "; ".join(filter(None, (reason, remedy)))) from None
+        finally:
+            posix.close(names)
+        handshake.reply(TREE, 0, tree)
+    finally:
+        posix.close(tree)
