@@ -33,6 +33,13 @@ _CLONE_FLAGS = {
     "cgroup": 0x02000000,
     "time": 0x00000080,
 }
+# The parameters of a namespace, by the beginning of their names, where the rules have let only such pass; and its file.
+_SYSCTLS = {
+    "network": ("net.",),
+    "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
+    "uts": ("kernel.domainname",),
+}
+_SYSCTL_FILES = {"network": "net", "ipc": "ipc", "uts": "uts"}
 # Hooks that run before the program is looked up can still put it there.
 _EARLY_HOOKS = ("prestart", "createRuntime", "createContainer")
 
@@ -46,6 +53,8 @@ def rows(spec: "Spec", bundle: str) -> "list[Row]":
         found += check_rootfs(rootfs)
     found += check_mount_sources(spec, bundle)
     found += check_namespace_paths(spec)
+    if spec.get("linux", {}).get("sysctl"):
+        found += check_sysctls(spec["linux"])
     process = spec.get("process")
     if process:
         found += check_ids_mapped(spec, process)
@@ -108,6 +117,23 @@ def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
                 continue
             if wrong:
                 yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", None, "host:namespace"
+
+
+def check_sysctls(linux: "dict[str, Any]") -> "Iterator[Row]":
+    """No parameter is set in a namespace that the container shares with the runtime by path (without one: a rule)."""
+    for entry in linux.get("namespaces", ()):
+        kind, path = entry["type"], entry.get("path")
+        own = path and kind in _SYSCTLS and posix.access(path, posix.F_OK) and _is_own(path, kind)
+        for name in linux["sysctl"] if own else ():
+            if name.replace("/", ".").startswith(_SYSCTLS[kind]):
+                pointer = "/linux/sysctl/" + name.replace("~", "~0").replace("/", "~1")
+                message = f"{name} would be set on the host, {path} is the runtime's own {kind} namespace"
+                yield pointer, "error", message, None, "host:sysctl"
+
+
+def _is_own(path: str, kind: str) -> bool:
+    theirs, own = posix.stat(path), posix.stat(f"/proc/self/ns/{_SYSCTL_FILES[kind]}")
+    return (theirs.st_dev, theirs.st_ino) == (own.st_dev, own.st_ino)
 
 
 def _not_of_type(path: str, kind: str) -> str:

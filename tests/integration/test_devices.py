@@ -44,6 +44,14 @@ def device(path: str, **change: object) -> dict[str, object]:
     return {"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 7, **change}
 
 
+@pytest.mark.proves("/linux/devices")
+@pytest.mark.proves("/linux/devices/*/type")
+@pytest.mark.proves("/linux/devices/*/path")
+@pytest.mark.proves("/linux/devices/*/major")
+@pytest.mark.proves("/linux/devices/*/minor")
+@pytest.mark.proves("/linux/devices/*/fileMode")
+@pytest.mark.proves("/linux/devices/*/uid")
+@pytest.mark.proves("/linux/devices/*/gid")
 def test_devices_of_the_config(runtime: Caller) -> None:
     """A device has the type, numbers, mode and owner of the config; parents are made."""
     bundle = runtime.shell("cd /dev; stat -c '%n %t,%T %a %u %g %F' mine deep/er pipe; stat -c '%F' block")

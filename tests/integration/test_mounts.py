@@ -11,6 +11,8 @@ from tests.integration.caller import Caller
 from tests.integration.mounts import bind, mount, options_of, with_mounts
 
 
+@pytest.mark.proves("/mounts/*/type")
+@pytest.mark.proves("/mounts/*/options")
 @pytest.mark.kernel
 def test_tmpfs_options(runtime: Caller) -> None:
     """Flags and data of a tmpfs arrive."""
@@ -60,6 +62,8 @@ def test_later_option_wins(runtime: Caller) -> None:
     assert "noexec" not in flags
 
 
+@pytest.mark.proves("/mounts/*/destination")
+@pytest.mark.proves("/mounts/*/source")
 def test_bind_of_a_directory_and_a_file(runtime: Caller) -> None:
     """A source directory gets a directory, a source file a file, both made where they are missing."""
     source = runtime.directory / "source"
@@ -76,6 +80,7 @@ def test_bind_of_a_directory_and_a_file(runtime: Caller) -> None:
     assert (source / "new").read_text() == "back\n"
 
 
+@pytest.mark.proves("/mounts/*/source")
 def test_bind_source_relative_to_the_bundle(runtime: Caller) -> None:
     """A relative source counts from the bundle."""
     bundle = with_mounts(runtime, "cat /x", bind("/x", "local"))
@@ -97,6 +102,7 @@ def test_missing_bind_source(runtime: Caller) -> None:
     assert "/no/such/source" in result.err
 
 
+@pytest.mark.proves("/mounts/*/options")
 def test_bind_and_rbind(runtime: Caller) -> None:
     """rbind brings the mounts below, bind does not."""
     source = runtime.directory / "source"
@@ -159,6 +165,7 @@ def test_mounts_do_not_reach_the_host(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out == "mounted\n"  # the fixture compares the mount tables
 
 
+@pytest.mark.proves("/mounts")
 def test_order_of_mounts(runtime: Caller) -> None:
     """Mounts are made in the order of the config: a later one may lie on an earlier."""
     bundle = with_mounts(
@@ -167,6 +174,7 @@ def test_order_of_mounts(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out.split() == ["/a/b", "3"]
 
 
+@pytest.mark.proves("/mounts/*/options")
 @pytest.mark.not_on("crun", reason="copies otherwise")
 def test_tmpcopyup(runtime: Caller) -> None:
     """tmpcopyup fills the tmpfs with what the directory held."""
@@ -179,6 +187,7 @@ def test_tmpcopyup(runtime: Caller) -> None:
     assert (bundle.rootfs / "data/one").read_text() == "1\n"
 
 
+@pytest.mark.proves("/mounts/*/destination")
 def test_symlink_in_the_destination(runtime: Caller) -> None:
     """A symlink in a destination is followed inside the root, never outside."""
     outside = runtime.directory / "outside"
@@ -194,6 +203,7 @@ def test_symlink_in_the_destination(runtime: Caller) -> None:
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.proves("/root/readonly")
 def test_read_only_root(runtime: Caller) -> None:
     """root.readonly: the root is read-only, mounts on it stay writable."""
     bundle = runtime.shell("touch /x 2>/dev/null || echo ro; touch /dev/shm/x && echo rw")
@@ -201,6 +211,8 @@ def test_read_only_root(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out == "ro\nrw\n"
 
 
+@pytest.mark.proves("/root")
+@pytest.mark.proves("/root/path")
 def test_root_path_absolute(runtime: Caller) -> None:
     """root.path may be absolute."""
     bundle = runtime.shell("echo root")
@@ -215,6 +227,7 @@ def test_the_old_root_is_gone(runtime: Caller) -> None:
     assert runtime.directory.name not in " ".join(out)
 
 
+@pytest.mark.proves("/linux/maskedPaths")
 def test_masked_paths(runtime: Caller) -> None:
     """A masked file reads as empty, a masked directory is empty, and a missing path is no error."""
     bundle = runtime.shell(
@@ -226,6 +239,7 @@ def test_masked_paths(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out == "ro\nnone\n"
 
 
+@pytest.mark.proves("/linux/readonlyPaths")
 def test_readonly_paths(runtime: Caller) -> None:
     """A read-only path cannot be written, keeps its contents, and keeps its other flags."""
     bundle = runtime.shell(
@@ -275,6 +289,7 @@ def test_unknown_file_system(runtime: Caller) -> None:
     assert "/x" in runtime.run(with_mounts(runtime, "true", mount("/x", "nosuchfs"))).failed(1).err
 
 
+@pytest.mark.proves("/mounts/*/type")
 def test_long_data(runtime: Caller) -> None:
     """Options longer than 255 bytes arrive: an overlay's lowerdir is."""
     layers = []
@@ -297,6 +312,7 @@ def test_no_pivot(runtime: Caller) -> None:
     assert runtime.exec(id, ["cat", "/mark"]).ok().out == "here\n"
 
 
+@pytest.mark.proves("/linux/rootfsPropagation")
 @pytest.mark.parametrize("name", ["shared", "slave", "private", "rshared", "rslave", "rprivate", "unbindable"])
 def test_rootfs_propagation(runtime: Caller, name: str) -> None:
     """rootfsPropagation is the root mount's."""
@@ -308,3 +324,41 @@ def test_rootfs_propagation(runtime: Caller, name: str) -> None:
     kinds = [field.partition(":")[0] for field in fields]
     expected = {"shared": ["shared"], "unbindable": ["unbindable"]}.get(name.removeprefix("r"), [])
     assert [kind for kind in kinds if kind in ("shared", "unbindable")] == expected
+
+
+@pytest.mark.proves("/mounts/*/destination")
+def test_mount_on_a_file(runtime: Caller) -> None:
+    """A file can be bound on a file; a directory on a file, a file on a directory and a tmpfs on a file are refused by name."""
+    directory, file = runtime.directory / "directory", runtime.directory / "file"
+    directory.mkdir()
+    file.write_text("bound\n")
+    bundle = with_mounts(runtime, "cat /f", bind("/f", file))
+    bundle.write("/f", "covered\n")
+    assert runtime.run(bundle).ok().out == "bound\n"
+    assert (bundle.rootfs / "f").read_text() == "covered\n"
+    for wrong in (bind("/f", directory), bind("/tmp", file), mount("/f")):
+        bundle.config["mounts"][-1] = wrong
+        err = runtime.run(bundle.save()).failed(1).err
+        if runtime.name == "ocirun":
+            assert "/mounts/7: " in err
+            assert "directory" in err
+
+
+@pytest.mark.proves("/mounts/*/destination")
+def test_missing_targets_behind_a_link(runtime: Caller) -> None:
+    """What is missing behind a link is made inside the root, where the link leads to seen from there."""
+    file = runtime.directory / "file"
+    file.write_text("bound\n")
+    bundle = with_mounts(runtime, "cat /real/a/b/f; ls -d /real/a/c/d", bind("/link/a/b/f", file), mount("/link/a/c/d"))
+    (bundle.rootfs / "link").symlink_to("/real")
+    assert runtime.run(bundle).ok().out == "bound\n/real/a/c/d\n"
+    assert (bundle.rootfs / "real/a/b/f").is_file()
+
+
+@pytest.mark.proves("/mounts/*/destination")
+@pytest.mark.not_on("runc", "crun", reason="other versions of the specification")
+def test_relative_destination(runtime: Caller) -> None:
+    """A destination that is not absolute counts from the root, with a warning."""
+    result = runtime.run(with_mounts(runtime, "grep -c ' /x/y ' /proc/self/mountinfo", mount("x/y"))).ok()
+    assert result.out == "1\n"
+    assert "/mounts/7/destination" in result.err

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.bundle import Bundle
-from tests.integration.caller import Caller
+from tests.integration.caller import Caller, wait_for
 
 FILES = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup", "time": "time"}
 IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
@@ -32,6 +32,8 @@ def inode(pid: int | str, kind: str) -> str:
     return os.readlink(f"/proc/{pid}/ns/{FILES.get(kind, kind)}")
 
 
+@pytest.mark.proves("/linux/namespaces")
+@pytest.mark.proves("/linux/namespaces/*/type")
 @pytest.mark.kernel
 @pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "mount"])
 def test_new_namespace(runtime: Caller, kind: str) -> None:
@@ -56,14 +58,69 @@ def test_shared_with_the_host(runtime: Caller, kind: str) -> None:
     assert inode(runtime.pid(id), kind) == inode("self", kind)
 
 
-@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts"])
+@pytest.mark.proves("/linux/namespaces/*/path")
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
 def test_joined_by_path(runtime: Caller, kind: str) -> None:
     """A namespace with a path is joined: a second container shares it with the first."""
-    first = runtime.launch(runtime.sleeper())
+    if runtime.name in ("runc", "crun") and kind in ("cgroup", "time"):
+        pytest.skip(f"{runtime.name}: not every version does")
+    base = runtime.sleeper()
+    if kind in ("cgroup", "time"):
+        add(base, kind).save()
+    first = runtime.launch(base)
     path = f"/proc/{runtime.pid(first)}/ns/{FILES[kind]}"
-    second = runtime.create(add(runtime.bundle(), kind, path).save())
+    bundle = add(runtime.bundle(), kind, path)
+    second = runtime.create(bundle.save())
     assert inode(runtime.pid(second), kind) == inode(runtime.pid(first), kind)
     runtime.remove(second)
+
+
+@pytest.mark.proves("/linux/namespaces/*/path")
+@pytest.mark.not_on("runc", "crun", reason="another meaning")
+def test_joined_mount_namespace(runtime: Caller) -> None:
+    """A mount namespace is joined: the container's root is mounted in it, with what is mounted there only."""
+    source = runtime.directory / "source"
+    source.mkdir()
+    script = f"mount -t tmpfs none {source} && echo there > {source}/file && echo ready && exec sleep 60"
+    other = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout
+        assert other.stdout.readline() == "ready\n"
+        bundle = add(runtime.shell("cat /x/file; exec sleep 60"), "mount", f"/proc/{other.pid}/ns/mnt")
+        bundle.config["mounts"].append(
+            {"destination": "/x", "type": "none", "source": str(source), "options": ["rbind"]}
+        )
+        id = runtime.launch(bundle.save())
+        wait_for(lambda: runtime.output(id), "output")
+        assert inode(runtime.pid(id), "mount") == inode(other.pid, "mount")
+        assert runtime.output(id) == "there\n"
+        runtime.remove(id)
+    finally:
+        other.kill()
+        other.communicate()
+
+
+@pytest.mark.proves("/linux/namespaces/*/path")
+@pytest.mark.parametrize("user", [False, True])
+def test_pod(runtime: Caller, user: bool) -> None:
+    """A container of a pod shares network, ipc, uts and pid, and where there is one the user namespace that owns them."""
+    if user and runtime.name == "runc":
+        pytest.skip("runc: wants the maps of a namespace that it did not make")
+    script = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    first = runtime.launch(mapped(runtime, script) if user else runtime.sleeper())
+    pid = runtime.pid(first)
+    kinds = ["network", "ipc", "uts", "pid", *(["user"] if user else [])]
+    bundle = runtime.shell(
+        "hostname; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_forward; test $$ != 1 && echo joined",
+        {"hostname": None},
+    )
+    for kind in kinds:
+        add(bundle, kind, f"/proc/{pid}/ns/{FILES.get(kind, kind)}")
+    subprocess.run(["nsenter", "-t", str(pid), "-n", "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+    assert runtime.run(bundle.save()).ok().out.split() == ["box", "lo", "1", "joined"]
+    second = runtime.create(bundle)
+    assert [inode(runtime.pid(second), kind) for kind in kinds] == [inode(pid, kind) for kind in kinds]
+    assert inode(runtime.pid(second), "mount") != inode(pid, "mount")
 
 
 def test_joined_pid_namespace_is_seen(runtime: Caller) -> None:
@@ -106,18 +163,26 @@ def test_cgroup_namespace(runtime: Caller) -> None:
     assert set(paths) == {"/"}
 
 
+@pytest.mark.proves("/linux/timeOffsets")
+@pytest.mark.proves("/linux/timeOffsets/monotonic")
+@pytest.mark.proves("/linux/timeOffsets/monotonic/secs")
+@pytest.mark.proves("/linux/timeOffsets/monotonic/nanosecs")
+@pytest.mark.proves("/linux/timeOffsets/boottime")
+@pytest.mark.proves("/linux/timeOffsets/boottime/secs")
+@pytest.mark.proves("/linux/timeOffsets/boottime/nanosecs")
 @pytest.mark.not_on("runc", "crun", reason="these versions know no time namespace")
 def test_time_namespace(runtime: Caller) -> None:
     """timeOffsets move the container's clocks, exec's too."""
     bundle = add(runtime.shell("cut -d. -f1 /proc/uptime; cat /proc/self/timens_offsets; exec sleep 60"), "time")
-    bundle.linux["timeOffsets"] = {"monotonic": {"secs": 100000}, "boottime": {"secs": 200000, "nanosecs": 5}}
+    offsets = {"monotonic": {"secs": 100000, "nanosecs": 7}, "boottime": {"secs": 200000, "nanosecs": 5}}
+    bundle.linux["timeOffsets"] = offsets
     id = runtime.launch(bundle.save())
     out = runtime.exec(id, ["cut", "-d.", "-f1", "/proc/uptime"]).ok().out
     host = float(Path("/proc/uptime").read_text().split()[0])
     assert abs(int(out) - 200000 - host) < 30
     lines = runtime.output(id).splitlines()
     assert abs(int(lines[0]) - 200000 - host) < 30
-    assert lines[1].split() == ["monotonic", "100000", "0"]
+    assert lines[1].split() == ["monotonic", "100000", "7"]
     assert lines[2].split() == ["boottime", "200000", "5"]
 
 
@@ -143,6 +208,7 @@ def test_hostname_needs_a_namespace(runtime: Caller) -> None:
     assert os.uname().nodename == before
 
 
+@pytest.mark.proves("/linux/sysctl")
 def test_sysctl(runtime: Caller) -> None:
     """Namespaced sysctl values are set, with either separator."""
     bundle = runtime.shell("cd /proc/sys; cat net/ipv4/ip_forward kernel/msgmax net/ipv4/conf/lo/rp_filter")
@@ -152,7 +218,35 @@ def test_sysctl(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out.split() == ["1", "4242", "2"]
 
 
-@pytest.mark.parametrize("name", ["kernel.panic", "vm.swappiness", "net.no.such"])
+SYSCTLS = {
+    "ipc": ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax")
+    + ("kernel.shmmni", "kernel.shm_rmid_forced", "fs.mqueue.msg_max", "fs.mqueue.queues_max"),
+    "network": ("net.ipv4.ip_forward", "net.core.somaxconn", "net.ipv6.conf.all.forwarding"),
+    "uts": ("kernel.domainname",),
+}
+VALUES = {"kernel.sem": "250 32000 32 128", "kernel.domainname": "example.org", "kernel.shm_rmid_forced": "1"}
+
+
+@pytest.mark.proves("/linux/sysctl")
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in SYSCTLS.items() for name in names])
+def test_sysctl_and_its_namespace(runtime: Caller, kind: str, name: str) -> None:
+    """Each is set in a namespace of the container's own, and refused without one, also by a path to the runtime's own."""
+    file = name.replace(".", "/")
+    before = Path(f"/proc/sys/{file}").read_text()
+    value = VALUES.get(name, "9" if "mqueue" in name else "1" if name.startswith("net") else "1234")
+    bundle = runtime.shell(f"cat /proc/sys/{file}", {"linux": {"sysctl": {name: value}}})
+    assert runtime.run(bundle.save()).ok().out.split() == value.split()
+    if runtime.name == "ocirun":
+        own = add(bundle, kind, f"/proc/self/ns/{FILES[kind]}")
+        assert f"/linux/sysctl/{name}: " in runtime.try_create(own.save()).failed(1).err
+    without(bundle, kind)
+    if kind == "uts":
+        del bundle.config["hostname"]
+    runtime.try_create(bundle.save()).failed(1)
+    assert Path(f"/proc/sys/{file}").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["kernel.panic", "vm.swappiness", "net.no.such", "kernel.hostname"])
 def test_sysctl_of_the_host(runtime: Caller, name: str) -> None:
     """A sysctl that is not the container's own is refused."""
     bundle = runtime.bundle()
@@ -184,13 +278,31 @@ def mapped(runtime: Caller, script: str, change: dict[str, Any] | None = None) -
     return bundle.save()
 
 
+@pytest.mark.proves("/linux/uidMappings")
+@pytest.mark.proves("/linux/uidMappings/*/containerID")
+@pytest.mark.proves("/linux/uidMappings/*/hostID")
+@pytest.mark.proves("/linux/uidMappings/*/size")
+@pytest.mark.proves("/linux/gidMappings")
+@pytest.mark.proves("/linux/gidMappings/*/containerID")
+@pytest.mark.proves("/linux/gidMappings/*/hostID")
+@pytest.mark.proves("/linux/gidMappings/*/size")
 @pytest.mark.kernel
 def test_user_namespace(runtime: Caller) -> None:
-    """The maps are those of the config, and root inside is the mapped user outside."""
-    id = runtime.launch(mapped(runtime, "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; exec sleep 60"))
+    """The maps are those of the config, line by line, and ids inside are the mapped ones outside."""
+    bundle = mapped(runtime, "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; exec sleep 60")
+    uids = [{"containerID": 0, "hostID": 100000, "size": 10}, {"containerID": 70, "hostID": 300000, "size": 5}]
+    gids = [{"containerID": 0, "hostID": 100000, "size": 7}, {"containerID": 90, "hostID": 400000, "size": 3}]
+    bundle.linux.update(uidMappings=uids, gidMappings=gids)
+    bundle.config["mounts"] = [
+        m for m in bundle.config["mounts"] if m["type"] != "devpts"
+    ]  # gid=5 is there all the same
+    bundle.process["user"] = {"uid": 74, "gid": 92}
+    id = runtime.launch(bundle.save())
     status = Path(f"/proc/{runtime.pid(id)}/status").read_text()
-    assert "Uid:\t100000\t100000\t100000\t100000" in status
-    assert runtime.output(id).split() == ["0", "0", *["0", "100000", "65536"] * 2]
+    assert "Uid:\t300004\t300004\t300004\t300004" in status
+    assert "Gid:\t400002\t400002\t400002\t400002" in status
+    rows = "0 100000 10 70 300000 5 0 100000 7 90 400000 3"
+    assert runtime.output(id).split() == ["74", "92", *rows.split()]
 
 
 def test_user_namespace_has_everything(runtime: Caller) -> None:
@@ -288,29 +400,6 @@ def test_duplicate_namespace(runtime: Caller) -> None:
     if runtime.name == "crun":
         pytest.skip("crun: takes it")
     runtime.try_create(bundle.save()).failed(1)
-
-
-@pytest.mark.not_on("runc", "crun", reason="these versions have no idmapped mounts")
-def test_idmapped_mount(runtime: Caller) -> None:
-    """A mount with the idmap option shows the source's files as owned by the container's users."""
-    source = runtime.directory / "source"
-    source.mkdir()
-    (source / "file").touch()
-    os.chown(source / "file", 5, 6)
-    bundle = mapped(runtime, "stat -c '%u %g' /x/file")
-    bundle.config["mounts"].append(
-        {
-            "destination": "/x",
-            "type": "bind",
-            "source": str(source),
-            "options": ["rbind", "idmap"],
-            "uidMappings": IDS,
-            "gidMappings": IDS,
-        }
-    )
-    result = runtime.run(bundle.save())
-    # Refused by name as long as it is not built; never ignored.
-    assert result.out == "5 6\n" or (result.code == 1 and "idmap" in result.err.lower() + "uidmappings")
 
 
 def test_host_is_unchanged(runtime: Caller) -> None:
