@@ -31,6 +31,7 @@ HOST = {
     "rootfs": checks.check_rootfs,
     "mount_source": checks.check_mount_sources,
     "namespace": checks.check_namespace_paths,
+    "sysctl": checks.check_sysctls,
     "ids_mapped": checks.check_ids_mapped,
     "program": checks.check_program,
     "cwd": checks.check_program,
