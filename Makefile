@@ -7,6 +7,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 ARGS ?=
+LSM ?= apparmor
 
 # The interpreter that ocirun runs on: Debian's, since a version manager's shim costs more than a call.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
@@ -40,7 +41,7 @@ BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
 DEMO_PACKAGES := busybox-static libseccomp2
 TEST_PACKAGES := debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
-KERNEL_PACKAGES := qemu-system-x86 cpio
+KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 
 .DELETE_ON_ERROR:
 .PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell format bench \
@@ -57,8 +58,9 @@ help:
 	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
 	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
 	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
+	@echo 'make test-vm       the tests on a whole Debian with systemd, under qemu (LSM=selinux: with SELinux)'
 	@echo 'make deps          what build and test need; make deps-managers: podman, containerd, docker'
-	@echo 'make bench, conformance, crash-sweep, fuzz, mutate, test-vm: see CONTRIBUTING.md'
+	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
 
 # --- what has to be installed
 
@@ -164,8 +166,9 @@ endef
 test-kernel: all
 	$(call script,conformance/test_kernel.sh,)
 
+# LSM: apparmor or selinux
 test-vm: all
-	$(call script,conformance/test_vm.sh,)
+	@$(VENV)/bin/python conformance/test_vm.py --lsm=$(LSM) $(ARGS)
 
 bench: all
 	$(call script,conformance/bench.py,$(VENV)/bin/python)

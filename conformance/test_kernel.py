@@ -18,14 +18,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-TREE = Path(__file__).resolve().parent.parent
-VENV = TREE / ".venv"
+import machine
+from machine import TREE, VENV, Unavailable
+
 RESULT = TREE / "build/test-kernel.xml"
 PACKAGE = "linux-image-cloud-amd64"
-MEMORY_MB = 2048
 TIMEOUT_S = 1500
 
 # What the guest does not need of .venv: formatters, type checkers and the tools that fill it.
@@ -90,20 +90,11 @@ poweroff -f
 """
 
 
-class Unavailable(Exception):
-    """The machine cannot run the test; the message is the reason."""
-
-
-def cache_directory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "ocirun/kernel"
-
-
 def kernel() -> Path:
     """The kernel's image, downloaded at the first call."""
-    if os.uname().machine != "x86_64" or not shutil.which("qemu-system-x86_64"):
-        raise Unavailable("needs x86-64 and qemu-system-x86_64")
-    known = sorted(cache_directory().glob("*/boot/vmlinuz-*"))
+    machine.require("cpio", "busybox")
+    cache = machine.cache_directory("kernel")
+    known = sorted(cache.glob("*/boot/vmlinuz-*"))
     if known and all(module.exists() for module in modules(known[-1])):
         return known[-1]
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
@@ -112,7 +103,7 @@ def kernel() -> Path:
     found = re.search(r"Depends: (linux-image-6\.1\.\S+)", depends)
     if not found:
         raise Unavailable(f"apt knows no {PACKAGE} with kernel 6.1")
-    target = cache_directory() / found.group(1)
+    target = cache / found.group(1)
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         os.chmod(scratch, 0o755)
@@ -245,16 +236,16 @@ def site_packages() -> Path:
     return next((VENV / "lib").glob("python3*/site-packages"))
 
 
-def marked_files() -> Iterator[str]:
-    """The test files that have a test for the second kernel: importing the others takes the guest a minute."""
-    for path in sorted((TREE / "tests").rglob("test_*.py")):
-        if "mark.kernel" in path.read_text():
-            yield str(path.relative_to(TREE))
-
-
 def build_initramfs(target: Path, arguments: Sequence[str], image: Path) -> None:
     command = [str(VENV / "bin/python"), "-B", "-m", "pytest", "-m", "kernel", "-q", "-p", "no:cacheprovider"]
-    command += ["--junit-xml=/result.xml", "--color=no", "-o", "junit_suite_name=kernel", *arguments, *marked_files()]
+    command += [
+        "--junit-xml=/result.xml",
+        "--color=no",
+        "-o",
+        "junit_suite_name=kernel",
+        *arguments,
+        *machine.marked_files("kernel"),
+    ]
     with tempfile.TemporaryDirectory(prefix="ocirun-initramfs-") as scratch:
         fill(Stage(Path(scratch)), command, image)
         with open(target, "wb") as archive:
@@ -262,34 +253,6 @@ def build_initramfs(target: Path, arguments: Sequence[str], image: Path) -> None
             pack = ["cpio", "--quiet", "-0", "-o", "-H", "newc"]
             subprocess.run(pack, cwd=scratch, stdin=find.stdout, stdout=archive, check=True)
             find.wait()
-
-
-# The machine
-
-
-def boot(image: Path, initramfs: Path, disk: Path, results: Path) -> None:
-    """Run the machine to its end, its console on our standard output."""
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB)]
-    command += ["-kernel", str(image), "-initrd", str(initramfs), "-nodefaults", "-no-reboot", "-display", "none"]
-    command += ["-drive", f"file={disk},format=raw,if=virtio"]
-    command += ["-serial", "stdio", "-serial", f"file:{results}"]
-    command += ["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all rdinit=/init"]
-    try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        print(f"test-kernel: the machine did not end within {TIMEOUT_S} s", file=sys.stderr)
-
-
-def status_of(results: Path) -> int:
-    """pytest's exit status; writes the JUnit file. 1 when the machine did not get so far."""
-    text = results.read_text(errors="replace").replace("\r", "") if results.exists() else ""
-    found = re.match(r"status (\d+)\n", text)
-    if not found:
-        print("test-kernel: the machine returned no result", file=sys.stderr)
-        return 1
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text[found.end() :])
-    return int(found.group(1))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -303,8 +266,9 @@ def main(arguments: Sequence[str]) -> int:
         build_initramfs(initramfs, arguments, image)
         disk.touch()
         os.truncate(disk, 64 << 20)
-        boot(image, initramfs, disk, results)
-        return status_of(results)
+        command_line = "panic=-1 cgroup_no_v1=all rdinit=/init"
+        machine.boot(image, initramfs, command_line, results, TIMEOUT_S, [disk])
+        return machine.collect(results, RESULT)
 
 
 if __name__ == "__main__":

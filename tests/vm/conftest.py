@@ -1,4 +1,7 @@
-"""Tests for the machine of `make test-vm`: what they need of its kernel, and a reason to skip where that is missing."""
+"""What the tests of the whole Debian machine share. Those marked `vm` alone run on any host that has what they need."""
+
+import os
+from pathlib import Path
 
 import pytest
 
@@ -7,8 +10,42 @@ from tests.integration.conftest import busybox, runtime, runtime_program, token,
 
 __all__ = ["busybox", "runtime", "runtime_program", "token", "workplace"]
 
+LSM = os.environ.get("OCIRUN_LSM")
+"""apparmor or selinux inside the machine of `make test-vm`, which sets it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Of the integration tests, whose modules are imported here.
+    config.addinivalue_line("markers", "not_on(*names, reason): a peer is known to differ here")
+
 
 @pytest.fixture(autouse=True)
-def needs_busybox(needs_root: None, ocirun: object) -> None:
+def the_right_user(request: pytest.FixtureRequest) -> None:
+    """Root, or an ordinary user with a systemd of its own."""
+    if "user_session" in request.keywords:
+        if not LSM or os.geteuid() == 0:
+            pytest.skip("needs the user session of make test-vm")
+    elif os.geteuid() != 0:
+        pytest.skip("needs root")
     if not BUSYBOX.exists():
         pytest.skip(f"{BUSYBOX} is not installed")
+
+
+@pytest.fixture
+def in_machine() -> str:
+    """The name of the machine's security module."""
+    if not LSM:
+        pytest.skip("needs the machine of make test-vm")
+    return LSM
+
+
+@pytest.fixture
+def delegated(in_machine: str) -> Path:
+    """The cgroup that systemd gave to the service that runs these tests. It has no process itself, its children may."""
+    own = Path("/proc/self/cgroup").read_text().strip().removeprefix("0::")
+    if own.endswith("/tests"):
+        return Path(f"/sys/fs/cgroup{own}").parent
+    leaf = Path(f"/sys/fs/cgroup{own}/tests")
+    leaf.mkdir()
+    (leaf / "cgroup.procs").write_text(str(os.getpid()))
+    return leaf.parent

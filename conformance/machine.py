@@ -1,0 +1,81 @@
+"""What the virtual machines of `make test-kernel` and `make test-vm` share: qemu, and the way of results back.
+
+A machine's first serial port is its console, shown on our standard output. On the second it writes, for each run of
+pytest, a line "status N" and then the JUnit file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+TREE = Path(__file__).resolve().parent.parent
+VENV = TREE / ".venv"
+MEMORY_MB = 2048
+# Where the host's kernel offers kvm, it need not work: emulation does everywhere.
+QEMU = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB))
+NO_TESTS = 5
+"""pytest's exit status when its arguments select nothing."""
+
+
+class Unavailable(Exception):
+    """The machine cannot run; the message is the reason."""
+
+
+def cache_directory(name: str) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "ocirun" / name
+
+
+def require(*programs: str) -> None:
+    """Raise Unavailable where one of these, or qemu, or its processor is missing."""
+    if os.uname().machine != "x86_64":
+        raise Unavailable(f"needs x86-64, not {os.uname().machine}")
+    if missing := [name for name in (QEMU[0], *programs) if not shutil.which(name)]:
+        raise Unavailable(f"needs {' and '.join(missing)}")
+
+
+def marked_files(mark: str) -> Iterator[str]:
+    """The test files that have a test with this mark: importing the others takes the guest a minute."""
+    for path in sorted((TREE / "tests").rglob("test_*.py")):
+        if re.search(rf"mark\.{mark}\b", path.read_text()):
+            yield str(path.relative_to(TREE))
+
+
+def boot(
+    kernel: Path, initrd: Path, command_line: str, results: Path, timeout: float, disks: Sequence[Path] = ()
+) -> None:
+    """Run the machine to its end. It sees the disks as /dev/vda and so on; what it writes there is forgotten."""
+    command = [*QEMU, "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"console=ttyS0 quiet {command_line}"]
+    command += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-serial", f"file:{results}"]
+    for disk in disks:
+        command += ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe"]
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"the machine did not end within {timeout:.0f} s", file=sys.stderr)
+
+
+def collect(results: Path, report: Path, runs: int = 1) -> int:
+    """Make one JUnit file of all that the machine returned. The first bad exit status of pytest; 1 when a run is missing."""
+    text = results.read_text(errors="replace").replace("\r", "") if results.exists() else ""
+    pieces = re.split(r"^status (\d+)\n", text, flags=re.MULTILINE)[1:]
+    statuses = [int(status) for status in pieces[::2]]
+    suites = ElementTree.Element("testsuites")
+    for document in pieces[1::2]:
+        if document.strip():
+            suites.extend(ElementTree.fromstring(document.strip()))
+    report.parent.mkdir(exist_ok=True)
+    ElementTree.ElementTree(suites).write(report, encoding="utf-8", xml_declaration=True)
+    if len(statuses) != runs:
+        print(f"the machine returned {len(statuses)} results, not {runs}", file=sys.stderr)
+        return 1
+    if set(statuses) <= {0, NO_TESTS}:
+        return min(statuses)
+    return next(status for status in statuses if status not in (0, NO_TESTS))

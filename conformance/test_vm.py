@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""`make test-vm`: boot a whole Debian under qemu, with systemd and a security module, and run `pytest -m vm` in it.
+
+The disk is made once and kept (vm_image.py). A second one holds this tree's tests and its wheel, which the guest
+installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
+marked `user_session` as an ordinary user, in a service of the user's own systemd. The results become
+build/test-vm.xml. Where qemu or the means to make the disk are missing, the reason is said and nothing runs.
+
+Usage: test_vm.py [--lsm=apparmor|selinux] [PYTEST ARGUMENT...]
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import machine
+import vm_image
+from machine import TREE, VENV, Unavailable
+
+RESULT = TREE / "build/test-vm.xml"
+TIMEOUT_S = 840
+LSMS = ("apparmor", "selinux")
+DISK_MB = 64
+# What the guest needs of the tree. It stands elsewhere there: only the wheel's command may be what is tested.
+PARTS = ("oci_spec", "runtime", "csrc", "tests")
+IN_GUEST = "/srv/ocirun"
+RUNS = ("vm", "user_session")
+"""Marks; each is a run of pytest."""
+
+GUEST = """\
+#!/bin/sh
+# Run by ocirun-tests.service, whose cgroup is delegated: it may have no process itself when it gives controllers on.
+own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+mkdir "$own/tests" && echo $$ > "$own/tests/cgroup.procs"
+for module in overlay fuse tun; do modprobe $module; done
+cd {tree}
+{site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps wheel/*.whl || echo "no ocirun"
+uptime=$(cut -d. -f1 /proc/uptime)
+echo "kernel $(uname -r), $(systemctl --version | head -n 1), $(cat /sys/kernel/security/lsm); ocirun is installed after $uptime s"
+export OCIRUN_RUNTIME={site}/bin/ocirun OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
+{vm}
+root=$?
+chmod 1777 .
+session="XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"
+for i in $(seq 100); do [ -S /run/user/1000/bus ] && break; sleep 0.2; done
+runuser -u ada -- env $session systemd-run --user --quiet --collect --wait --pipe --same-dir -p Delegate=yes \\
+    -E OCIRUN_RUNTIME -E OCIRUN_LSM -E LANG -E HOME=/home/ada {user_session}
+user=$?
+[ -e /tmp/vm.xml ] && [ -e /tmp/user_session.xml ] || journalctl --no-pager -p warning | tail -n 40
+stty raw < /dev/ttyS1
+{{ echo "status $root"; cat /tmp/vm.xml; echo; echo "status $user"; cat /tmp/user_session.xml; }} > /dev/ttyS1
+"""
+
+
+def guest_script(lsm: str, arguments: Sequence[str]) -> str:
+    commands = {}
+    for mark in RUNS:
+        pytest = [
+            f"{vm_image.SITE}/bin/python",
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            mark,
+            "-p",
+            "no:cacheprovider",
+            "--color=no",
+        ]
+        pytest += [f"--junit-xml=/tmp/{mark}.xml", "-o", f"junit_suite_name={mark}"]
+        commands[mark] = shlex.join([*pytest, *arguments, *machine.marked_files(mark)])
+    return GUEST.format(tree=IN_GUEST, site=vm_image.SITE, lsm=lsm, **commands)
+
+
+def write_tree(disk: Path, lsm: str, arguments: Sequence[str]) -> None:
+    """The second disk: the guest's script, the wheel, and the tree as far as the tests need it."""
+    with tempfile.TemporaryDirectory(prefix="ocirun-vm-tree-") as scratch:
+        root = Path(scratch)
+        root.chmod(0o755)
+        for name in PARTS:
+            shutil.copytree(TREE / name, root / name, symlinks=True)
+        shutil.copy2(TREE / "pyproject.toml", root)
+        (root / "build").mkdir()
+        (root / "build/ocirun").symlink_to(f"{vm_image.SITE}/bin/ocirun")
+        build_wheel(root / "wheel")
+        (root / "guest").write_text(guest_script(lsm, arguments))
+        subprocess.run(["chown", "-R", "0:0", scratch], check=True)
+        vm_image.write_disk(root, disk, 256)
+
+
+def build_wheel(directory: Path) -> None:
+    pip = [str(VENV / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(TREE)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
+    subprocess.run([*pip, *wheel], env=environment, check=True)
+
+
+def command_line(lsm: str) -> str:
+    """Of the kernel. mitigations=off: nobody attacks this machine, and they cost twice under emulation."""
+    chosen = f"security={lsm} selinux={int(lsm == 'selinux')} apparmor={int(lsm == 'apparmor')}"
+    return f"root=/dev/vda rw panic=-1 mitigations=off fsck.mode=skip systemd.show_status=false {chosen}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    begin = time.monotonic()
+    lsm = next((one.removeprefix("--lsm=") for one in arguments if one.startswith("--lsm=")), "") or LSMS[0]
+    if lsm not in LSMS:
+        print(f"test-vm: no such security module: {lsm} (it can be {' or '.join(LSMS)})", file=sys.stderr)
+        return 2
+    try:
+        machine.require("mke2fs")
+        image = vm_image.image()
+    except Unavailable as reason:
+        print(f"test-vm: skipped: {reason}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="ocirun-vm-") as scratch:
+        tree, empty, results = (Path(scratch) / name for name in ("tree", "empty", "results"))
+        write_tree(tree, lsm, [one for one in arguments if not one.startswith("--lsm=")])
+        empty.touch()
+        os.truncate(empty, DISK_MB << 20)
+        print(f"test-vm: the disks are there after {time.monotonic() - begin:.0f} s; booting with {lsm}", flush=True)
+        disks = [image / "disk", tree, empty]
+        machine.boot(image / "vmlinuz", image / "initrd", command_line(lsm), results, TIMEOUT_S, disks)
+        print(f"test-vm: {time.monotonic() - begin:.0f} s in all", flush=True)
+        return machine.collect(results, RESULT, len(RUNS))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
