@@ -127,6 +127,9 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
     recursive = "rbind" in options.words
+    rec_set = options.rec_set
+    if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
+        rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
         plan.append(ops.open_tree(source, recursive, origin))
@@ -139,12 +142,21 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
             options.set,
             options.clear,
             options.propagation,
-            options.rec_set,
+            rec_set,
             options.rec_clear,
             origin,
         )
     )
     return plan
+
+
+def _holds_cgroups(source: str) -> bool:
+    """Whether the host's cgroups are mounted below ``source``, as below /sys.
+
+    A user to whom some are delegated could write to them through a tree of which only the top is read-only
+    (CVE-2023-25809).
+    """
+    return "/sys/fs/cgroup/".startswith(clean(source).rstrip("/") + "/")
 
 
 def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
@@ -222,7 +234,7 @@ def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str
 
     Managers ask for group 5 on every devpts, and a rootless container often has one group.
     """
-    mappings = facts["gid_map"] if facts["new_user_namespace"] else facts.get("own_gid_map")
+    mappings = facts["gid_map"] if facts["new_user_namespace"] else facts["own_gid_map"]
     if not mappings:  # joined by path: not known here
         return data
     kept = []
