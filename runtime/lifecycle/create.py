@@ -129,6 +129,8 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         return
     writes, device_filter = resources.writes(wanted, places)
     failures = apply.build(places, making.record["cgroups"], writes, device_filter, making.tolerant)
+    if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
+        failures = [one for one in failures if one.pointer != "/linux/resources/devices"]
     if failures and (wanted or making.spec["linux"].get("cgroupsPath")):
         more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
         making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
@@ -169,7 +171,7 @@ def listen_environment(options: "Options") -> "list[str]":
 
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
     making.facts["placement"] = tree.placement_files(making.record["cgroups"])
-    making.facts["cgroup_places"] = places
+    making.facts["cgroup_places"] = tree.visible(places, making.record["cgroups"])
     options = dict(making.options)
     options["id"] = making.id
     options["wait_start"] = wait_start

@@ -273,12 +273,16 @@ def _cgroup(
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    entries = mount_entries(facts.get("cgroup_places") or [], cgroup_namespace)
+    places = facts.get("cgroup_places") or []
+    entries = mount_entries(places, cgroup_namespace)
+    # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
+    foreign = [place for place in places if place[0] == place[1]]
+    callers = {path for path, _, _ in foreign} | {",".join(one["controllers"]) for _, _, one in foreign} - {""}
     for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
         # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
         shared = user and not cgroup_namespace and kind == "cgroup2"
-        attributes = options.set | (RDONLY if shared else 0)
+        attributes = options.set | (RDONLY if shared or callers & {source, data} else 0)
         if kind == "symlink":
             plan.append(ops.symlink(source, target, origin=origin))
         elif kind == "bind" or (shared and _opened_by_parent(facts)):
@@ -298,7 +302,7 @@ def _cgroup(
                     data.split(",") if data else [],
                     attributes,
                     options.propagation,
-                    flags=HOST_COPY if user else 0,
+                    flags=HOST_COPY if user and kind == "cgroup2" else 0,
                     origin=origin,
                 )
             )

@@ -79,7 +79,7 @@ def test_subordinate_ids(user: User) -> None:
     assert f"Groups:\t{SUBIDS + 49} " in status
     maps = ["0", str(UID), "1", "1", str(SUBIDS), str(SIZE)]
     assert user.output(id).split() == ["1000", "1000", "50", *maps, "allow"]
-    assert user.exec(id, "id -u; id -G", "--user", "1:1").ok().out.split() == ["1", "1"]
+    assert user.exec(id, "id -u; id -g", "--user", "1:1").ok().out.split() == ["1", "1"]
 
 
 def test_subordinate_ids_alone(user: User) -> None:
@@ -182,7 +182,7 @@ def test_everything_inside(user: User) -> None:
     script = (
         "echo x > /dev/null && stat -c '%t,%T' /dev/null /dev/zero /dev/tty; ls -d /dev/pts/ptmx /dev/shm /dev/mqueue;"
         " touch /dev/shm/x && echo shm; hostname; ls /dev/fd/ | head -1; ls -d /sys/class/net; ls /proc | grep -c '^[0-9]';"
-        " touch /sys/x 2>&1 | grep -o Read-only; wc -c < /proc/kcore; echo 1 2>&1 > /proc/sys/kernel/panic || echo closed"
+        " touch /sys/x 2>&1 | grep -o Read-only; wc -c < /proc/keys; (echo 1 > /proc/sys/kernel/panic) 2> /dev/null || echo closed"
     )
     out = user.run(user.shell(script)).ok().out.split()
     devices = ["1,3", "1,5", "5,0"]
@@ -259,18 +259,20 @@ def test_spec_runs(user: User) -> None:
     assert (done.out.split(), done.err) == (["0", "Read-only"], "")
 
 
-@pytest.mark.parametrize("peer", PEERS)
-def test_spec_is_as_the_peers(user: User, peer: str) -> None:
-    """The namespaces, maps and mounts are those of the peers' `spec --rootless`."""
-    if not shutil.which(peer):
-        pytest.skip(f"{peer} is not installed")
-    ours, theirs = spec_of(user), spec_of(user, peer)
+def test_spec_is_as_runcs(user: User) -> None:
+    """The namespaces, maps and mounts are those of runc's `spec --rootless`; but no cgroups where no namespace of them
+    is made, which would be the caller's. (crun's has no maps.)"""
+    if not shutil.which("runc"):
+        pytest.skip("runc is not installed")
+    ours, theirs = spec_of(user), spec_of(user, "runc")
 
     def shape(spec: dict[str, Any]) -> dict[str, Any]:
         linux = spec["linux"]
         maps = [{key: row[key] for key in ("containerID", "hostID", "size")} for row in linux["uidMappings"]]
         mounts = {mount["destination"]: (mount["type"], set(mount.get("options") or ())) for mount in spec["mounts"]}
         kinds = {entry["type"] for entry in linux["namespaces"]}
+        if "cgroup" not in kinds:
+            mounts.pop("/sys/fs/cgroup", None)
         return {"namespaces": kinds, "maps": maps, "mounts": mounts, "resources": linux.get("resources")}
 
     assert shape(ours) == shape(theirs)
@@ -394,7 +396,7 @@ def test_ids_of_somebody_else(user: User) -> None:
     """Ids beyond the user's ranges: the error names those that there are."""
     needs_tools()
     bundle = user.shell("true", MORE_IDS)
-    bundle.linux["uidMappings"][1]["hostID"] = 0
+    bundle.linux["uidMappings"][1]["hostID"] = SUBIDS - 1
     done = user.run(bundle.save()).failed(1)
     if user.name not in PEERS:
         assert f"ocirun-user may map {SUBIDS} to {SUBIDS + SIZE - 1} (/etc/subuid)" in done.err
