@@ -82,8 +82,9 @@ def read(spec: "Spec", bundle: str) -> "Facts":
     """What `runtime.plan.plan` takes. ``bundle`` is absolute.
 
     bundle, rootfs (absolute paths); privileged (CAP_SYS_ADMIN over the first user namespace); in_user_namespace (the
-    caller); capable (CAP_SYS_ADMIN over its own one); capabilities (bits that the container can be granted); new_user_namespace (the config makes or joins
-    one); uid_map, gid_map (its mappings); own_uid_map, own_gid_map (those of the caller's, where it is in one);
+    caller); capable (CAP_SYS_ADMIN over its own one); capabilities (bits that the container can be granted);
+    new_user_namespace (the config makes or joins one); uid_map, gid_map (its mappings); own_uid_map, own_gid_map (those
+    of the caller's, where it is in one);
     deny_setgroups (nobody in the container can call it); cgroup (`runtime.host.cgroups`).
     """
     status = read_file("/proc/self/status")

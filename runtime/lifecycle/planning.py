@@ -131,12 +131,11 @@ class Plan:
             return spec
 
     def check_rights(self, spec: "dict[str, Any]", facts: "dict[str, Any]") -> None:
-        """What only a caller without root cannot have is no reason to show no plan."""
+        """Who asks for the plan may not be who makes the container: what only root can have is a warning."""
         try:
             rootless.check(spec, facts)
         except InvalidConfig as error:
-            self.refuse(error)
-            self.add(error.pointer or "", "error", error.message)
+            self.add(error.pointer or "", "warning", error.message)
 
     def refuse(self, error: OcirunError) -> None:
         config.locate(error, self.data)

@@ -344,7 +344,7 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return found
     from . import rootless
 
-    return rootless.remedy(operation, step, error)
+    return rootless.remedy(operation, error)
 
 
 def program_failure(name: str, step: int, error: int) -> OcirunError:

@@ -49,7 +49,7 @@ def _check_known(mappings: "Any", own: "list[dict[str, int]]", kind: str) -> Non
             raise InvalidConfig(words, f"/linux/{kind}Mappings/{i}")
 
 
-def remedy(operation: "ops.Operation", step: int, error: int) -> str:
+def remedy(operation: "ops.Operation", error: int) -> str:
     """What a caller without rights can do about a refusal; "" where that is not known."""
     code, _, _, numbers, strings = operation
     if error not in (EPERM, EACCES):

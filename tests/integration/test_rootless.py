@@ -222,7 +222,9 @@ def test_inside_a_user_namespace(user: User) -> None:
     if user.name == "runc":
         pytest.skip("runc 1.1.5 asks for a user namespace in the config")
     user.inside = ["unshare", "--user", "--map-root-user", "--mount"]
-    bundle = user.shell("stat -c '%t,%T' /dev/null; ls -d /sys/class/net; cat /proc/self/uid_map; id -u; ls -d /dev/pts/ptmx")
+    bundle = user.shell(
+        "stat -c '%t,%T' /dev/null; ls -d /sys/class/net; cat /proc/self/uid_map; id -u; ls -d /dev/pts/ptmx"
+    )
     kept = [entry for entry in bundle.linux["namespaces"] if entry["type"] not in ("user", "cgroup")]
     bundle.linux.update(namespaces=kept, uidMappings=None, gidMappings=None)
     bundle.config["linux"] = {key: value for key, value in bundle.linux.items() if value is not None}
