@@ -61,10 +61,11 @@ def denies_setgroups(linux: "Spec", user: "dict[str, str] | None", effective: in
         return path.endswith("/ns/user") and setgroups_denied(path.removesuffix("/ns/user"))
     if inside and setgroups_denied("/proc/self"):
         return True  # a new user namespace has it from its parent
-    groups = linux.get("gidMappings") or ()
+    groups: list[dict[str, int]] = linux.get("gidMappings") or []
     if user is None or effective & CAP_SETGID or len(groups) != 1:
         return False
-    return bool(groups[0]["size"] == 1 and groups[0]["hostID"] == posix.getegid())
+    row = groups[0]
+    return bool(row["size"] == 1 and row["hostID"] == posix.getegid())
 
 
 def absolute(path: str, base: str) -> str:
