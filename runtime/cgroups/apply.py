@@ -32,25 +32,20 @@ def build(
     failed = tree.make(intent, tolerate)
     tree.seed_cpusets(places, intent, {file for _, file, _, _, _ in writes})
     enable(places, intent, writes)
-    if not tolerate:
-        write(intent, writes, failed)
-        if device_filter:
+    write(intent, [one for one in writes if one[0] not in failed or _asked(one)], failed)
+    if device_filter and device_filter[0] not in failed:
+        try:
             attach(str(intent[device_filter[0]][0]), device_filter)
-        return []
-    write(intent, [one for one in writes if not _for_devices(one) and (one[0] not in failed or one[4] != ())], failed)
-    try:
-        write(intent, [one for one in writes if _for_devices(one) and one[0] not in failed], failed)
-        if device_filter and device_filter[0] not in failed:
-            attach(str(intent[device_filter[0]][0]), device_filter)
-    except OcirunError as failure:
-        if failure.errno not in (errno.EPERM, errno.EACCES):
-            raise
-        return [*failed.values(), failure]
+        except OcirunError as failure:
+            if not (tolerate and failure.errno in (errno.EPERM, errno.EACCES)):
+                raise
+            return [*failed.values(), failure]
     return list(failed.values())
 
 
-def _for_devices(one: "Write") -> bool:
-    return one[1].startswith("devices.")
+def _asked(one: "Write") -> bool:
+    _, file, _, _, otherwise = one
+    return otherwise != () and not file.startswith("devices.")
 
 
 def write(intent: "Intent", writes: "list[Write]", failed: "dict[int, OcirunError]") -> None:
@@ -76,6 +71,8 @@ def write(intent: "Intent", writes: "list[Write]", failed: "dict[int, OcirunErro
                 posix.write(descriptor, value.encode())
             except OSError as error:
                 raise _explained(f"write {value!r} to {path}", error, pointer) from None
+            if file == "memory.kmem.limit_in_bytes":
+                _check_kernel_memory(path, value, pointer)
     finally:
         if descriptor >= 0:
             posix.close(descriptor)
@@ -89,6 +86,13 @@ def _open(path: str, pointer: str, otherwise: "tuple[()] | tuple[str, str] | Non
         if error.errno == errno.ENOENT and otherwise is not None:
             return -1
         raise _explained(f"open {path}", error, pointer) from None
+
+
+def _check_kernel_memory(path: str, value: str, pointer: str) -> None:
+    """Linux 5.16 and those after it refuse the limit; newer ones take it again and keep none."""
+    if value != "-1" and int(tree.read(path)) >= 1 << 62:
+        error = OSError(errno.EOPNOTSUPP, "the kernel keeps no limit of kernel memory")
+        raise _explained(f"write {value!r} to {path}", error, pointer)
 
 
 # What to do, by errno and a word of the tried file. The first that fits counts.

@@ -308,3 +308,26 @@ def test_exec_refuses_labels_too(runtime: Caller, flag: str) -> None:
         pytest.skip("the host has it")
     id = runtime.launch(runtime.sleeper())
     assert "is not enabled on this host" in runtime.exec(id, ["true"], flag, "box").failed(255).err
+
+
+RESCTRL = {
+    "closID": "one",
+    "schemata": ["L3:0=f"],
+    "l3CacheSchema": "L3:0=f",
+    "memBwSchema": "MB:0=70",
+    "enableMonitoring": True,
+}
+
+
+@ours
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.proves(f"/linux/intelRdt/{name}")) for name in RESCTRL]
+)
+def test_cache_and_bandwidth_are_refused_without_resctrl(runtime: Caller, name: str) -> None:
+    """No machine of the tests has resctrl: what is asked for of it is refused; the plan's goldens hold what it would do."""
+    from runtime.host import confinement
+
+    if confinement.resctrl_mount() is not None:
+        pytest.skip("the host has resctrl")
+    result = runtime.try_create(runtime.bundle({"linux": {"intelRdt": {name: RESCTRL[name]}}})).failed(1)
+    assert "/linux/intelRdt: cannot be applied: no resctrl file system is" in result.err

@@ -96,6 +96,11 @@ def test_denied_device(runtime: Caller, extra: tuple[int, int]) -> None:
     assert runtime.run(bundle).ok().out == "made\nnot permitted\n"
 
 
+@pytest.mark.proves("/linux/resources/devices/*/allow")
+@pytest.mark.proves("/linux/resources/devices/*/type")
+@pytest.mark.proves("/linux/resources/devices/*/major")
+@pytest.mark.proves("/linux/resources/devices/*/minor")
+@pytest.mark.proves("/linux/resources/devices/*/access")
 @pytest.mark.kernel
 def test_allowed_device(runtime: Caller, extra: tuple[int, int]) -> None:
     """A rule of the config opens a device, only with the access that it names."""
@@ -106,6 +111,7 @@ def test_allowed_device(runtime: Caller, extra: tuple[int, int]) -> None:
     assert runtime.run(bundle.save()).ok().out == "read\nnot permitted\n"
 
 
+@pytest.mark.proves("/linux/resources/devices")
 def test_rules_in_order(runtime: Caller, extra: tuple[int, int]) -> None:
     """A later rule overrides an earlier one."""
     bundle = runtime.shell("(exec 3</dev/x) 2>&1 | grep -o 'not permitted'")

@@ -278,3 +278,46 @@ def test_hook_that_ends_before_it_is_given_the_state(runtime: Caller) -> None:
     command = runtime.command("run", "--bundle", bundle.directory, runtime.new_id())
     result = subprocess.run([*slow, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"main\n", b"")
+
+
+def each_kind(*properties: str) -> list[Any]:
+    """A parameter for each kind of hook, whose test proves these properties of it."""
+    return [
+        pytest.param(kind, marks=[pytest.mark.proves(f"/hooks/{kind}/*/{name}") for name in properties])
+        for kind in KINDS
+    ]
+
+
+@pytest.mark.parametrize("kind", each_kind("path", "args", "env"))
+def test_what_a_hook_is_given(runtime: Caller, kind: str) -> None:
+    """The program of `path` runs with exactly the words of `args`, its name among them, and the variables of `env`."""
+    hooks = Hooks(runtime)
+    log = "/log" if kind == "startContainer" else str(hooks.log)
+    program = "/bin/given" if kind == "startContainer" else str(hooks.bundle.directory / "given")
+    script = f'#!/bin/sh\ncat > /dev/null\nprintf \'[%s]\' "$0" "$@" "$A" "$B" "${{CALLER-none}}" >> {log}\n'
+    if kind == "startContainer":
+        hooks.bundle.write(program, script, 0o755)
+    else:
+        Path(program).write_text(script)
+        Path(program).chmod(0o755)
+    hooks.add(kind, path=program, args=["name", "two words", "", "é"], env=["A=1", "B=x=y z", "PATH=/bin:/usr/bin"])
+    runtime.run(hooks.bundle.save(), env={"CALLER": "secret"}).ok()
+    assert hooks.log.read_text() == f"[{program}][two words][][é][1][x=y z][none]"  # of a script, $0 is its path
+
+
+@pytest.mark.parametrize("kind", each_kind("timeout"))
+def test_each_timeout(runtime: Caller, kind: str) -> None:
+    """A hook that outlives its timeout is killed; one of create or start has failed then, poststop only warns."""
+    hooks = Hooks(runtime, "sleep 20").shell(kind, "exec sleep 30", timeout=1)
+    began = time.monotonic()
+    result = runtime.try_create(hooks.bundle.save())
+    if kind in ("prestart", "createRuntime", "createContainer"):
+        result.failed(1)
+        assert runtime.known_ids() == []
+    else:
+        id = runtime.known_ids()[0]
+        started = runtime.call("start", id)
+        assert (started.code == 0) == (kind == "poststop")
+        deleted = runtime.call("delete", "--force", id).ok()
+        assert runtime.name != "ocirun" or kind != "poststop" or "/hooks/poststop/0" in deleted.err
+    assert 0.9 < time.monotonic() - began < 8

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.caller import Caller, wait_for
 
 SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
-BITS = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_SYS_RESOURCE": 24}
+BITS = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_SYS_RESOURCE": 24, "CAP_AUDIT_WRITE": 29}
 
 
 def status(runtime: Caller, *names: str, **process: object) -> dict[str, str]:
@@ -22,6 +22,9 @@ def status(runtime: Caller, *names: str, **process: object) -> dict[str, str]:
     return dict(line.split(":\t") for line in runtime.run(bundle).ok().out.splitlines())
 
 
+@pytest.mark.proves("/process/user/uid")
+@pytest.mark.proves("/process/user/gid")
+@pytest.mark.proves("/process/user/additionalGids")
 @pytest.mark.kernel
 def test_user_and_groups(runtime: Caller) -> None:
     """uid, gid and additionalGids are exactly those of the config."""
@@ -37,6 +40,7 @@ def test_no_groups_of_the_caller(runtime: Caller) -> None:
     assert status(runtime, "Groups", user={"uid": 0, "gid": 0})["Groups"].strip() in ("", "0")
 
 
+@pytest.mark.proves("/process/user/umask")
 @pytest.mark.parametrize("umask", [0o22, 0o77, 0])
 @pytest.mark.kernel
 def test_umask(runtime: Caller, umask: int) -> None:
@@ -76,6 +80,37 @@ def test_capability_sets(runtime: Caller) -> None:
     assert [int(seen[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [1 << BITS["CAP_KILL"]] * 4
 
 
+# What the process has after execve depends on its user; the waiting init has exactly the config's sets.
+INIT_SETS = {
+    "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_AUDIT_WRITE"],
+    "permitted": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+    "effective": ["CAP_CHOWN"],
+    "inheritable": ["CAP_KILL", "CAP_NET_BIND_SERVICE"],
+    "ambient": ["CAP_KILL"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        pytest.param(name, line, marks=pytest.mark.proves(f"/process/capabilities/{name}"), id=name)
+        for name, line in (
+            ("bounding", "CapBnd"),
+            ("permitted", "CapPrm"),
+            ("effective", "CapEff"),
+            ("inheritable", "CapInh"),
+            ("ambient", "CapAmb"),
+        )
+    ],
+)
+def test_capability_set_of_the_waiting_init(runtime: Caller, name: str, line: str) -> None:
+    """Each set is the config's, and no other set's: all five differ."""
+    id = runtime.create(runtime.bundle({"process": {"capabilities": INIT_SETS, "user": {"uid": 1000, "gid": 1000}}}))
+    text = Path(f"/proc/{runtime.pid(id)}/status").read_text()
+    seen = int(text.split(f"{line}:\t")[1].split()[0], 16)
+    assert seen == sum(1 << BITS[capability] for capability in INIT_SETS[name])
+
+
 def test_no_capabilities(runtime: Caller) -> None:
     """Empty sets are empty, also for root."""
     seen = status(runtime, "CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb", capabilities={name: [] for name in SETS})
@@ -106,6 +141,9 @@ def test_unknown_capability(runtime: Caller) -> None:
     assert runtime.name == "crun" or "CAP_NO_SUCH" in runtime.run(bundle).err
 
 
+@pytest.mark.proves("/process/rlimits/*/type")
+@pytest.mark.proves("/process/rlimits/*/soft")
+@pytest.mark.proves("/process/rlimits/*/hard")
 @pytest.mark.kernel
 def test_rlimits(runtime: Caller) -> None:
     """rlimits are the process's, soft and hard."""
@@ -134,6 +172,7 @@ def test_rlimit_that_cannot_be_raised(runtime: Caller) -> None:
         assert "operation not permitted" in err
 
 
+@pytest.mark.proves("/process/noNewPrivileges")
 @pytest.mark.kernel
 def test_no_new_privileges(runtime: Caller) -> None:
     """noNewPrivileges is the kernel's bit."""
@@ -141,6 +180,7 @@ def test_no_new_privileges(runtime: Caller) -> None:
     assert status(runtime, "NoNewPrivs", noNewPrivileges=False)["NoNewPrivs"] == "0"
 
 
+@pytest.mark.proves("/process/oomScoreAdj")
 def test_oom_score(runtime: Caller) -> None:
     """oomScoreAdj is the process's."""
     bundle = runtime.shell("cat /proc/self/oom_score_adj", {"process": {"oomScoreAdj": 321}})

@@ -27,6 +27,7 @@ def value(runtime: Caller, id: str, controller: str, v1: str, v2: str) -> str:
     return Path(f"/sys/fs/cgroup{path}/{v2}").read_text().strip()
 
 
+@pytest.mark.proves("/linux/resources/memory/limit")
 @pytest.mark.kernel
 def test_memory_limit_kills(runtime: Caller) -> None:
     """A process that takes more than the limit is killed; one below it is not."""
@@ -40,6 +41,7 @@ def test_memory_limit_kills(runtime: Caller) -> None:
     assert "200000000" not in out
 
 
+@pytest.mark.proves("/linux/resources/pids/limit")
 @pytest.mark.kernel
 def test_pids_limit(runtime: Caller) -> None:
     """No more processes than the limit can be made."""
@@ -49,6 +51,7 @@ def test_pids_limit(runtime: Caller) -> None:
     assert "can't fork" not in runtime.run(limited(runtime, "sleep 0 & sleep 0; wait", pids={"limit": 4})).err
 
 
+@pytest.mark.proves("/linux/resources/cpu/quota")
 @pytest.mark.kernel
 def test_cpu_quota(runtime: Caller) -> None:
     """A busy process gets the share of a processor that quota and period say."""

@@ -186,6 +186,7 @@ def test_time_namespace(runtime: Caller) -> None:
     assert lines[2].split() == ["boottime", "200000", "5"]
 
 
+@pytest.mark.proves("/hostname")
 @pytest.mark.kernel
 def test_hostname(runtime: Caller) -> None:
     """hostname is the container's, and the host keeps its own."""
@@ -194,6 +195,7 @@ def test_hostname(runtime: Caller) -> None:
     assert os.uname().nodename == before
 
 
+@pytest.mark.proves("/domainname")
 @pytest.mark.not_on("runc", "crun", reason="these versions know no domainname")
 def test_domainname(runtime: Caller) -> None:
     """domainname is the container's."""

@@ -153,6 +153,14 @@ def test_spec_refuses_to_overwrite(runtime: Caller) -> None:
     assert (bundle.directory / "config.json").read_text() == before
 
 
+@pytest.mark.proves("/process/args")
+def test_arguments(runtime: Caller) -> None:
+    """The program gets exactly the words of args, empty ones and those with spaces among them."""
+    args = ["printf", "[%s]", "two words", "", "é", "*", "$HOME"]
+    assert runtime.run(runtime.bundle({"process": {"args": args}})).ok().out == "[two words][][é][*][$HOME]"
+
+
+@pytest.mark.proves("/process/env")
 def test_environment(runtime: Caller) -> None:
     """The process has its config's environment, HOME from its own passwd, and nothing of the caller's."""
     env = ["PATH=/bin", "A=1", "B=two words"]
@@ -167,6 +175,7 @@ def test_home_in_config_wins(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out == "/elsewhere\n"
 
 
+@pytest.mark.proves("/process/cwd")
 def test_working_directory(runtime: Caller) -> None:
     """The process starts in cwd."""
     assert runtime.run(runtime.shell("pwd", {"process": {"cwd": "/home/ada"}})).ok().out == "/home/ada\n"

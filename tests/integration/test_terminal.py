@@ -113,6 +113,7 @@ def test_run_passes_much_output(runtime: Caller) -> None:
     assert text.split() == [*map(str, range(1, 20001)), "last"]
 
 
+@pytest.mark.proves("/process/terminal")
 def test_console_socket(runtime: Caller) -> None:
     """create sends the terminal: one message, a name that is not empty, exactly one descriptor."""
     bundle = on_terminal(runtime, "tty; read x; echo got $x")
@@ -127,6 +128,8 @@ def test_console_socket(runtime: Caller) -> None:
             runtime.wait_status(id)
 
 
+@pytest.mark.proves("/process/consoleSize/height")
+@pytest.mark.proves("/process/consoleSize/width")
 def test_console_size(runtime: Caller) -> None:
     """consoleSize is the window's size."""
     bundle = on_terminal(runtime, "stty size", consoleSize={"height": 41, "width": 97})
