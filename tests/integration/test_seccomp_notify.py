@@ -249,3 +249,15 @@ def test_killed_start_ends_init(runtime: Caller) -> None:
         start.wait()
         filler.close()
     assert runtime.finish(id) == ""
+
+
+@pytest.mark.not_on("runc", "crun", reason="makes no thread, or many")
+def test_no_room_for_the_thread(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
+    """Where the pids limit leaves no room for the second thread, start says so, and the program does not run."""
+    one = agent(no_space)
+    bundle = notified(runtime, "echo ran", one.path)
+    bundle.linux["resources"]["pids"] = {"limit": 1}
+    result = runtime.run(bundle.save()).failed()
+    assert "/linux/seccomp" in result.err
+    assert "the pids limit" in result.err
+    assert (result.out, one.states) == ("", [])
