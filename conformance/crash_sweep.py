@@ -163,7 +163,7 @@ class Sweep:
             calls = self.traced(None)["calls"]
             self.init_must_notice = len(calls["second"]) - calls["second"][::-1].index("recvmsg")
             # What it reads last is the end of the channel: init is no more, but the user's program.
-            del calls["start"][calls["start"].index("recvfrom") + 1 :]
+            del calls["start"][calls["start"].index("recvmsg") + 1 :]
             points = [
                 Point(verb, call, number + 1, who)
                 for who in INIT_TIMES

@@ -111,6 +111,8 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
             raise system_failure("read from the container's start.sock", error) from None
         if not data:
             return
+        if len(data) != REPORT.size:
+            raise OcirunError(f"read from the container's start.sock: a report of {len(data)} bytes")
         kind, index, number, step, detail, _ = REPORT.unpack(data)
         if kind not in (REPORT_WARNING, REPORT_FAILED, REPORT_LISTENER):
             continue

@@ -51,7 +51,7 @@ def test_init_is_struck_in_both_of_its_processes(runtime_program: str, workplace
     assert calls["second"][-1] == "execve"
     assert {"recvmsg", "sendmsg"} <= set(calls["create"])
     assert calls["start"][0] == "connect"
-    assert calls["start"][-1] == "recvfrom"
+    assert calls["start"][-1] == "recvmsg"
 
 
 def test_points_are_counted_as_strace_counts() -> None:
