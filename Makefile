@@ -35,6 +35,7 @@ SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c csrc/
 LAUNCHER_SOURCES := csrc/launcher.c
 INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
 
+C_FILES := $(wildcard csrc/*.[ch] conformance/fuzz/*.[ch])
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\#!/(usr/bin/env |bin/)(ba)?sh' -- 2>/dev/null | grep -v '\.py$$')
 
 BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
@@ -42,6 +43,7 @@ DEMO_PACKAGES := busybox-static libseccomp2
 TEST_PACKAGES := debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
+FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
 .PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell format bench \
@@ -73,7 +75,7 @@ packages-test:
 deps: packages-test $(VENV)/.stamp
 
 deps-managers:
-	@.ci/packages $(MANAGER_PACKAGES) $(KERNEL_PACKAGES)
+	@.ci/packages $(MANAGER_PACKAGES) $(KERNEL_PACKAGES) $(FUZZ_PACKAGES)
 
 # The stamp lies in the environment, so that removing one removes both.
 $(VENV)/.stamp: pyproject.toml
@@ -177,6 +179,7 @@ conformance: all
 	$(call script,conformance/conformance.sh,)
 
 fuzz: all
+	@.ci/packages $(FUZZ_PACKAGES)
 	$(call script,conformance/fuzz.sh,)
 
 crash-sweep: all
@@ -201,7 +204,7 @@ lint-c: $(VENV)/.stamp
 		$(CC) -c $(INIT_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
 	for source in $(SHIM_SOURCES); do \
 		$(CC) -c $(SHIM_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
-	$(VENV)/bin/clang-format --dry-run -Werror $(wildcard csrc/*.c csrc/*.h)
+	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
 lint-shell: $(VENV)/.stamp
 	$(VENV)/bin/shellcheck $(SHELL_SCRIPTS)
@@ -209,7 +212,7 @@ lint-shell: $(VENV)/.stamp
 format: $(VENV)/.stamp
 	$(VENV)/bin/ruff check --quiet --fix --select I
 	$(VENV)/bin/ruff format --quiet
-	$(VENV)/bin/clang-format -i $(wildcard csrc/*.c csrc/*.h)
+	$(VENV)/bin/clang-format -i $(C_FILES)
 
 clean:
 	rm -rf build dist runtime/init runtime/_shim.abi3.so runtime/_build.py runtime/modules.bin $(VENV)

@@ -137,20 +137,25 @@ static int run(struct context *ctx)
 	return -EINVAL;
 }
 
+/* Returns -errno, with what was tried in ctx->step: a plan that succeeds does not return. */
+int run_plan(struct context *ctx)
+{
+	*ctx = (struct context){.channel = FD_HANDSHAKE};
+	ctx->unified = ctx->tree = ctx->root = ctx->proc = ctx->null = ctx->mask = -1;
+	for (int i = 0; i < MAX_NAMESPACES; i++)
+		ctx->namespace[i] = -1;
+	int r = wire_load(ctx, FD_PLAN);
+	close(FD_PLAN);
+	return r < 0 ? r : run(ctx);
+}
+
 int main(void)
 {
 	static struct context ctx;
-	ctx.channel = FD_HANDSHAKE;
-	ctx.unified = ctx.tree = ctx.root = ctx.proc = ctx.null = ctx.mask = -1;
-	for (int i = 0; i < MAX_NAMESPACES; i++)
-		ctx.namespace[i] = -1;
 	prctl(PR_SET_NAME, "ocirun-init");
 	sys_close_range(FD_PLAN, ~0U, CLOSE_RANGE_CLOEXEC);
 	install_handlers();
-	int r = wire_load(&ctx, FD_PLAN);
-	close(FD_PLAN);
-	if (r == 0)
-		r = run(&ctx);
+	int r = run_plan(&ctx);
 	if (ctx.gate)
 		fail_at_gate(ctx.gate, -r);
 	report(&ctx, REPORT_FAILED, -r, -1);

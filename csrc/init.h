@@ -45,6 +45,7 @@ struct context {
 
 /* An operation returns 0 or -errno and says in ctx->step what it was trying. */
 typedef int (*operation)(struct context *ctx, const struct plan_op *op);
+int run_plan(struct context *ctx);
 int run_operation(struct context *ctx, const struct plan_op *op);
 
 /* wire.c */

@@ -230,7 +230,10 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 	if (tree < 0)
 		return tree;
 	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
-	int r = set_attributes(ctx, tree, true, op->number[0], clear, 0);
+	bool opened = !strcmp(type, "sysfs") && !(op->number[0] & MOUNT_ATTR_RDONLY);
+	int r = set_attributes(ctx, tree, true, op->number[0] | (opened ? MOUNT_ATTR_RDONLY : 0), clear, 0);
+	if (r == 0 && opened) /* a new one would have had no cgroups below it */
+		r = set_attributes(ctx, tree, false, 0, MOUNT_ATTR_RDONLY, 0);
 	if (r < 0)
 		close(tree);
 	return r < 0 ? r : tree;

@@ -175,6 +175,10 @@ static int place_kept(struct context *ctx, unsigned count)
 int op_exec(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
+	if (!ctx->program_path) { /* no `program` came before it */
+		errno = EINVAL;
+		return failed(ctx, STEP_PLAN);
+	}
 	execve(ctx->program_path, ctx->arguments, ctx->environment);
 	return failed(ctx, STEP_EXEC);
 }

@@ -27,7 +27,7 @@ def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace
     cgroup_namespace  whether the host has only cgroup v2, where a container gets a cgroup namespace of its own
     """
     spec = _privileged(cgroup_namespace)
-    return _rootless(spec, uid, gid) if rootless else spec
+    return _rootless(spec, uid, gid, cgroup_namespace) if rootless else spec
 
 
 def _privileged(cgroup_namespace: bool) -> "dict[str, Any]":
@@ -78,8 +78,10 @@ def _mounts() -> "list[dict[str, Any]]":
     ]
 
 
-def _rootless(spec: "dict[str, Any]", uid: int, gid: int) -> "dict[str, Any]":
+def _rootless(spec: "dict[str, Any]", uid: int, gid: int, cgroups: bool) -> "dict[str, Any]":
     """The config for a user without privileges: root inside is the caller outside, and nobody else is mapped.
+
+    ``cgroups``: there is a namespace that shows no more of them than the container's own.
 
     Such a user can make no network device and mount no sysfs of the host's network, so /sys is the host's, read-only, and
     the network namespace is the host's too; only one group is mapped, so devpts gets no gid.
@@ -89,7 +91,7 @@ def _rootless(spec: "dict[str, Any]", uid: int, gid: int) -> "dict[str, Any]":
     linux["uidMappings"] = [{"containerID": 0, "hostID": uid, "size": 1}]
     linux["gidMappings"] = [{"containerID": 0, "hostID": gid, "size": 1}]
     linux.pop("resources")
-    mounts = [mount for mount in spec["mounts"] if mount["destination"] != "/sys/fs/cgroup"]
+    mounts = [mount for mount in spec["mounts"] if cgroups or mount["destination"] != "/sys/fs/cgroup"]
     for index, mount in enumerate(mounts):
         if mount["destination"] == "/sys":
             mounts[index] = _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")

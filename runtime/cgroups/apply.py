@@ -32,20 +32,25 @@ def build(
     failed = tree.make(intent, tolerate)
     tree.seed_cpusets(places, intent, {file for _, file, _, _, _ in writes})
     enable(places, intent, writes)
-    write(intent, [one for one in writes if one[0] not in failed or _asked(one)], failed)
-    if device_filter and device_filter[0] not in failed:
-        try:
+    if not tolerate:
+        write(intent, writes, failed)
+        if device_filter:
             attach(str(intent[device_filter[0]][0]), device_filter)
-        except OcirunError as failure:
-            if not (tolerate and failure.errno in (errno.EPERM, errno.EACCES)):
-                raise
-            return [*failed.values(), failure]
+        return []
+    write(intent, [one for one in writes if not _for_devices(one) and (one[0] not in failed or one[4] != ())], failed)
+    try:
+        write(intent, [one for one in writes if _for_devices(one) and one[0] not in failed], failed)
+        if device_filter and device_filter[0] not in failed:
+            attach(str(intent[device_filter[0]][0]), device_filter)
+    except OcirunError as failure:
+        if failure.errno not in (errno.EPERM, errno.EACCES):
+            raise
+        return [*failed.values(), failure]
     return list(failed.values())
 
 
-def _asked(one: "Write") -> bool:
-    _, file, _, _, otherwise = one
-    return otherwise != () and not file.startswith("devices.")
+def _for_devices(one: "Write") -> bool:
+    return one[1].startswith("devices.")
 
 
 def write(intent: "Intent", writes: "list[Write]", failed: "dict[int, OcirunError]") -> None:

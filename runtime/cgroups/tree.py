@@ -270,6 +270,14 @@ def placement_files(intent: "Intent") -> list[str]:
     ]
 
 
+def visible(places: "list[Place]", intent: "Intent") -> "list[Place]":
+    """What a container sees as its cgroups: where it could be given none of its own, the caller's."""
+    return [
+        (base, base, hierarchy) if made == NOT_OURS else (path, base, hierarchy)
+        for (path, base, hierarchy), (_, made, _) in zip(places, intent, strict=True)
+    ]
+
+
 def unified_directory(intent: "Intent") -> str | None:
     """The container's directory in the v2 hierarchy (on a hybrid host beside the v1 ones), None where there is none."""
     for path, made, version in intent:

@@ -172,7 +172,9 @@ def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]"
     for pointer, number, runs in ids:
         if not any(first <= number < first + size for first, size in runs):
             what = "user" if pointer.endswith("/uid") else "group"
-            yield pointer, "error", f"{what} {number} is not mapped in the user namespace", None, "host:ids_mapped"
+            words = f"{what} {number} is not mapped in the user namespace"
+            hint = f"map it in linux.{what[0]}idMappings" if listed else "add a user namespace that maps it"
+            yield pointer, "error", words, hint, "host:ids_mapped"
 
 
 def _runs(spec: "Spec", kind: str, new: bool) -> "list[tuple[int, int]]":

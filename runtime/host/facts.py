@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Spec = dict[str, Any]
     Facts = dict[str, Any]
 
-CAP_SYS_ADMIN = 1 << 21
+CAP_SETGID, CAP_SYS_ADMIN = 1 << 6, 1 << 21
 WHOLE_MAP = [b"0", b"0", b"4294967295"]
 
 
@@ -37,10 +37,35 @@ def in_user_namespace() -> bool:
         return False  # a kernel without user namespaces
 
 
-def own_gid_map() -> "list[dict[str, int]]":
-    """The groups of the caller's user namespace, in the form of linux.gidMappings."""
-    rows = [list(map(int, line.split())) for line in read_file("/proc/self/gid_map").splitlines()]
+def own_map(kind: str) -> "list[dict[str, int]]":
+    """The ids ("uid" or "gid") of the caller's user namespace, in the form of linux.uidMappings."""
+    rows = [list(map(int, line.split())) for line in read_file(f"/proc/self/{kind}_map").splitlines()]
     return [{"containerID": first, "hostID": host, "size": size} for first, host, size in rows]
+
+
+def setgroups_denied(process: str) -> bool:
+    """Whether nobody in the user namespace of ``process`` (a directory of /proc) may call setgroups(2)."""
+    try:
+        return read_file(f"{process}/setgroups").startswith(b"deny")
+    except OSError:
+        return False
+
+
+def denies_setgroups(linux: "Spec", user: "dict[str, str] | None", effective: int, inside: bool) -> bool:
+    """Whether the container's processes cannot call setgroups(2) (user_namespaces(7), "/proc/pid/setgroups").
+
+    ``user`` is the config's user namespace. To map its own group alone, a caller without CAP_SETGID has to deny it.
+    """
+    path = (user or {}).get("path")
+    if path:
+        return path.endswith("/ns/user") and setgroups_denied(path.removesuffix("/ns/user"))
+    if inside and setgroups_denied("/proc/self"):
+        return True  # a new user namespace has it from its parent
+    groups: list[dict[str, int]] = linux.get("gidMappings") or []
+    if user is None or effective & CAP_SETGID or len(groups) != 1:
+        return False
+    row = groups[0]
+    return bool(row["size"] == 1 and row["hostID"] == posix.getegid())
 
 
 def absolute(path: str, base: str) -> str:
@@ -58,14 +83,16 @@ def read(spec: "Spec", bundle: str) -> "Facts":
     """What `runtime.plan.plan` takes. ``bundle`` is absolute.
 
     bundle, rootfs (absolute paths); privileged (CAP_SYS_ADMIN over the first user namespace); in_user_namespace (the
-    caller); capabilities (bits that the container can be granted); new_user_namespace (the config makes or joins
-    one); uid_map, gid_map (its mappings); own_gid_map (of the caller's user namespace, where the container stays in one);
-    deny_setgroups; cgroup (`runtime.host.cgroups`).
+    caller); capable (CAP_SYS_ADMIN over its own one); capabilities (bits that the container can be granted);
+    new_user_namespace (the config makes or joins one); uid_map, gid_map (its mappings); own_uid_map, own_gid_map (those
+    of the caller's, where it is in one);
+    deny_setgroups (nobody in the container can call it); cgroup (`runtime.host.cgroups`).
     """
     status = read_file("/proc/self/status")
     inside = in_user_namespace()
     linux = spec.get("linux") or {}
-    user = any(entry["type"] == "user" for entry in linux.get("namespaces") or ())
+    listed = [entry for entry in linux.get("namespaces") or () if entry["type"] == "user"]
+    user = bool(listed)
     effective = status_mask(status, b"CapEff:\t")
     privileged = bool(effective & CAP_SYS_ADMIN) and not inside
     return {
@@ -73,11 +100,13 @@ def read(spec: "Spec", bundle: str) -> "Facts":
         "rootfs": absolute(spec["root"]["path"], bundle),
         "privileged": privileged,
         "in_user_namespace": inside,
+        "capable": bool(effective & CAP_SYS_ADMIN),
         "capabilities": ~0 if user else status_mask(status, b"CapBnd:\t") & status_mask(status, b"CapPrm:\t"),
         "new_user_namespace": user,
         "uid_map": linux.get("uidMappings") or [],
         "gid_map": linux.get("gidMappings") or [],
-        "own_gid_map": own_gid_map() if inside and not user else [],
-        "deny_setgroups": user and not effective & CAP_SYS_ADMIN and len(linux.get("gidMappings") or ()) <= 1,
+        "own_uid_map": own_map("uid") if inside else [],
+        "own_gid_map": own_map("gid") if inside else [],
+        "deny_setgroups": denies_setgroups(linux, listed[0] if user else None, effective, inside),
         "cgroup": cgroups.read(),
     }

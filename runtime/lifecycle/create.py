@@ -59,6 +59,12 @@ class Making:
         self.warn(str(locate(OcirunError(message, pointer), self.data)))
 
     @property
+    def tolerant(self) -> bool:
+        """Whether a cgroup that may not be written is done without (--rootless)."""
+        chosen = self.options.get("rootless", "auto")
+        return chosen == "true" or (chosen == "auto" and not self.facts["privileged"])
+
+    @property
     def process(self) -> "dict[str, Any]":
         process: dict[str, Any] = self.spec["process"]
         return process
@@ -122,8 +128,12 @@ def place(making: Making, places: "list[layout.Place]") -> None:
             making.warn(f"no limit is set, since cgroups are disabled: {', '.join(limits)}")
         return
     writes, device_filter = resources.writes(wanted, places)
-    for warning in apply.build(places, making.record["cgroups"], writes, device_filter, not making.facts["privileged"]):
-        making.warn(str(warning))
+    failures = apply.build(places, making.record["cgroups"], writes, device_filter, making.tolerant)
+    if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
+        failures = [one for one in failures if one.pointer != "/linux/resources/devices"]
+    if failures and (wanted or making.spec["linux"].get("cgroupsPath")):
+        more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
+        making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
 
 
 def place_resctrl(making: Making) -> None:
@@ -161,7 +171,7 @@ def listen_environment(options: "Options") -> "list[str]":
 
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
     making.facts["placement"] = tree.placement_files(making.record["cgroups"])
-    making.facts["cgroup_places"] = places
+    making.facts["cgroup_places"] = tree.visible(places, making.record["cgroups"])
     options = dict(making.options)
     options["id"] = making.id
     options["wait_start"] = wait_start
@@ -254,6 +264,10 @@ def tail(operations: "list[ops.Operation]") -> "list[Any]":
 def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
     """Make everything up to the state "created" on disk; init still waits to be let go. Undoes all on failure."""
     try:
+        if not making.facts["privileged"]:
+            from runtime.plan import rootless
+
+            rootless.check(making.spec, making.facts)
         places = []
         if making.options.get("cgroup_manager") != "disabled":
             places = layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
@@ -267,12 +281,11 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         store.write_state(making.handle, making.record)
         if making.spec["linux"].get("intelRdt"):
             place_resctrl(making)
-        rootless = not making.facts["privileged"]
-        if rootless:  # which cgroups there can be is known only when they are made
+        if making.tolerant:  # which cgroups there can be is known only when they are made
             place(making, places)
         planned(making, places, wait_start)
         launch(making, wait_start, stdio)
-        if not rootless:
+        if not making.tolerant:
             place(making, places)  # while init makes its namespaces
         store.write_file(making.handle, store.CONFIG, making.data)
         follow(making)

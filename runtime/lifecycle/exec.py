@@ -44,6 +44,14 @@ def namespaces(pid: int) -> int:
     return flags
 
 
+def closed(status: str, pid: int, error: OSError) -> OcirunError:
+    """The error for a first process that shows us nothing. Init does so until it has become the program."""
+    failure = system_failure(f"look at the namespaces of process {pid}", error)
+    remedy = "without root, start the container first" if status == state.CREATED else "it is another user's"
+    failure.message += f"; {remedy}"
+    return failure
+
+
 def number(text: str, option: str) -> int:
     """An id, strictly decimal: what is not one must not become 0 (CVE-2026-30892)."""
     if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_ID:
@@ -164,7 +172,12 @@ class Joining:
 
     def plan(self) -> None:
         facts = host.read(self.spec, self.record["bundle"])
-        facts["join"] = namespaces(self.record["pid"])
+        pid = self.record["pid"]
+        try:
+            facts["join"] = namespaces(pid)
+        except PermissionError as error:
+            raise closed(self.status, pid, error) from None
+        facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
         facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}

@@ -11,7 +11,7 @@ from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
 from runtime.host import facts as host
 from runtime.lifecycle import config
-from runtime.plan import explain, ops, plan
+from runtime.plan import explain, ops, plan, rootless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class Plan:
         spec = self.read()
         self.positions = read_positions(self.data)[1]
         facts = host.read(spec, self.bundle)
+        if not facts["privileged"]:
+            self.check_rights(spec, facts)
         places = layout.places(spec["linux"].get("cgroupsPath"), ID, facts["cgroup"])
         facts["cgroup_places"] = places
         facts["placement"] = placement(places)
@@ -127,6 +129,13 @@ class Plan:
             rows = [row for row in checks.rows(spec, self.bundle) if row[1] == "error"]
             self.problems += located(self.data, rows)
             return spec
+
+    def check_rights(self, spec: "dict[str, Any]", facts: "dict[str, Any]") -> None:
+        """Who asks for the plan may not be who makes the container: what only root can have is a warning."""
+        try:
+            rootless.check(spec, facts)
+        except InvalidConfig as error:
+            self.add(error.pointer or "", "warning", error.message)
 
     def refuse(self, error: OcirunError) -> None:
         config.locate(error, self.data)

@@ -139,7 +139,10 @@ def _make_root(root: str) -> None:
     except FileExistsError:
         pass  # another create was faster
     except OSError as error:
-        raise system_failure(f"make {root}", error) from None
+        failure = system_failure(f"make {root}", error)
+        if posix.geteuid() and not posix.environ.get(b"XDG_RUNTIME_DIR"):
+            failure.message += "; set XDG_RUNTIME_DIR or give --root"
+        raise failure from None
 
 
 def _open(path: str) -> int:

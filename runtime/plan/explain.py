@@ -340,7 +340,11 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; the pids limit or RLIMIT_NPROC leaves no room for the thread that hands over the listener"
     if code == ops.OP_SECCOMP_NOTIFY and error == EBUSY:
         return "; the runtime itself runs under a filter with a listener, and the kernel allows one"
-    return explain_attributes.remedy(code, operation[3], operation[4], error)
+    if found := explain_attributes.remedy(code, operation[3], operation[4], error):
+        return found
+    from . import rootless
+
+    return rootless.remedy(operation, error)
 
 
 def program_failure(name: str, step: int, error: int) -> OcirunError:

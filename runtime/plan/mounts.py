@@ -127,6 +127,9 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
     recursive = "rbind" in options.words
+    rec_set = options.rec_set
+    if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
+        rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
         plan.append(ops.open_tree(source, recursive, origin))
@@ -139,12 +142,21 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
             options.set,
             options.clear,
             options.propagation,
-            options.rec_set,
+            rec_set,
             options.rec_clear,
             origin,
         )
     )
     return plan
+
+
+def _holds_cgroups(source: str) -> bool:
+    """Whether the host's cgroups are mounted below ``source``, as below /sys.
+
+    A user to whom some are delegated could write to them through a tree of which only the top is read-only
+    (CVE-2023-25809).
+    """
+    return "/sys/fs/cgroup/".startswith(clean(source).rstrip("/") + "/")
 
 
 def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
@@ -222,7 +234,7 @@ def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str
 
     Managers ask for group 5 on every devpts, and a rootless container often has one group.
     """
-    mappings = facts["gid_map"] if facts["new_user_namespace"] else facts.get("own_gid_map")
+    mappings = facts["gid_map"] if facts["new_user_namespace"] else facts["own_gid_map"]
     if not mappings:  # joined by path: not known here
         return data
     kept = []
@@ -261,12 +273,16 @@ def _cgroup(
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    entries = mount_entries(facts.get("cgroup_places") or [], cgroup_namespace)
+    places = facts.get("cgroup_places") or []
+    entries = mount_entries(places, cgroup_namespace)
+    # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
+    foreign = [place for place in places if place[0] == place[1]]
+    callers = {path for path, _, _ in foreign} | {",".join(one["controllers"]) for _, _, one in foreign} - {""}
     for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
         # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
         shared = user and not cgroup_namespace and kind == "cgroup2"
-        attributes = options.set | (RDONLY if shared else 0)
+        attributes = options.set | (RDONLY if shared or callers & {source, data} else 0)
         if kind == "symlink":
             plan.append(ops.symlink(source, target, origin=origin))
         elif kind == "bind" or (shared and _opened_by_parent(facts)):
@@ -286,7 +302,7 @@ def _cgroup(
                     data.split(",") if data else [],
                     attributes,
                     options.propagation,
-                    flags=HOST_COPY if user else 0,
+                    flags=HOST_COPY if user and kind == "cgroup2" else 0,
                     origin=origin,
                 )
             )

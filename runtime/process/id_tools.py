@@ -5,7 +5,9 @@ import posix
 from runtime.errors import OcirunError
 
 TOOLS = {"uid_map": "newuidmap", "gid_map": "newgidmap"}
+FILES = {"uid_map": "/etc/subuid", "gid_map": "/etc/subgid"}
 SEARCH = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
+SAID = 4096  # bytes of a tool's words
 
 
 def find(tool: str) -> str | None:
@@ -22,10 +24,68 @@ def write_map(pid: int, name: str, text: str) -> None:
     pointer = "/linux/uidMappings" if name == "uid_map" else "/linux/gidMappings"
     path = find(tool)
     if path is None:
-        raise OcirunError(f"{tool} is not installed, and without it only the caller's own id can be mapped", pointer)
-    child = posix.posix_spawn(path, [tool, str(pid), *text.split()], posix.environ)
-    status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
+        own = posix.geteuid() if name == "uid_map" else posix.getegid()
+        words = f"{tool} is not installed, and without it only the caller's own id, {own}, can be mapped"
+        raise OcirunError(f"{words}: install uidmap (shadow-utils elsewhere), or map {own} alone, with size 1", pointer)
+    status, said = run(path, [tool, str(pid), *text.split()])
     if status:
-        raise OcirunError(
-            f"{tool} {' '.join(text.split())}: exit status {status}; see /etc/subuid and /etc/subgid", pointer
-        )
+        words = f"{tool} {' '.join(text.split())}: {said or f'exit status {status}'}"
+        raise OcirunError(f"{words}; {allowance(name)}", pointer)
+
+
+def run(path: str, words: "list[str]") -> "tuple[int, str]":
+    """The exit status of a program, and what it said on standard error, on one line."""
+    ours, theirs = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        actions = [(posix.POSIX_SPAWN_DUP2, theirs, 2)]
+        child = posix.posix_spawn(path, words, posix.environ, file_actions=actions)
+        posix.close(theirs)
+        theirs = -1
+        said = b""
+        while piece := posix.read(ours, SAID):
+            said = (said + piece)[:SAID]
+        status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
+    finally:
+        posix.close(ours)
+        if theirs >= 0:
+            posix.close(theirs)
+    text = " ".join(said.decode(errors="replace").split())
+    return status, text.removeprefix(f"{words[0]}: ")
+
+
+def allowance(name: str) -> str:
+    """What the caller may map besides the own id, and what to do when that is nothing."""
+    file = FILES[name]
+    user = user_name()
+    ranges = allowed(file, user)
+    if ranges:
+        return f"besides the own id {user} may map {', '.join(ranges)} ({file})"
+    option = "--add-subuids" if name == "uid_map" else "--add-subgids"
+    return f"{file} has no range for {user}: as root, usermod {option} 100000-165535 {user}"
+
+
+def user_name() -> str:
+    """The caller's name in /etc/passwd, else the uid."""
+    uid = str(posix.geteuid())
+    return next((row[0] for row in rows("/etc/passwd") if len(row) > 2 and row[2] == uid), uid)
+
+
+def allowed(file: str, user: str) -> "list[str]":
+    """The ranges that ``file`` (subuid(5)) gives to the caller, by name or by uid."""
+    names = (user, str(posix.geteuid()))
+    found = [row for row in rows(file) if len(row) == 3 and row[0] in names and row[1].isdigit() and row[2].isdigit()]
+    return [f"{row[1]} to {int(row[1]) + int(row[2]) - 1}" for row in found]
+
+
+def rows(file: str) -> "list[list[str]]":
+    try:
+        descriptor = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return []
+    data = b""
+    try:
+        while piece := posix.read(descriptor, 1 << 16):
+            data += piece
+    finally:
+        posix.close(descriptor)
+    return [line.split(":") for line in data.decode(errors="replace").splitlines()]

@@ -39,9 +39,23 @@ def test_the_callers_own_groups_in_its_user_namespace():
 
 
 def test_a_config_with_a_user_namespace_has_its_own_groups():
-    """Then the caller's do not matter."""
+    """Then the caller's do not matter to what is mounted."""
     found = inside(machines.spec_with(namespaces=[{"type": "user"}], gidMappings=WHOLE))
-    assert (found["own_gid_map"], found["gid_map"]) == ([], WHOLE)
+    assert found["gid_map"] == WHOLE
+    (operation,) = mounts.operations({"mounts": [PTS], "linux": {}}, found, [])
+    assert "gid=5" in operation[4][3]
+
+
+def test_who_cannot_call_setgroups():
+    """Nobody below a namespace that denies it, and nobody where the caller's own group is mapped without privilege."""
+    assert inside(machines.spec_with())["deny_setgroups"]
+    user, own = {"type": "user"}, {"hostID": os.getegid(), "size": 1}
+    assert facts.denies_setgroups({"gidMappings": [own]}, user, 0, False)
+    assert not facts.denies_setgroups({"gidMappings": [own]}, user, facts.CAP_SETGID, False)
+    assert not facts.denies_setgroups({"gidMappings": [own, own]}, user, 0, False)
+    assert not facts.denies_setgroups({"gidMappings": [{**own, "size": 2}]}, user, 0, False)
+    assert not facts.denies_setgroups({"gidMappings": [{**own, "hostID": own["hostID"] + 1}]}, user, 0, False)
+    assert not facts.denies_setgroups({}, {**user, "path": f"/proc/{os.getpid()}/ns/user"}, 0, False)
 
 
 def test_the_first_user_namespace_maps_everything():

@@ -1,0 +1,86 @@
+"""A caller who is not root of the machine: what a config asks for that such a one cannot have, and what to do. Pure.
+
+Loaded for such a caller, and to word a failure. uid 0 says nothing here: rootless managers call from inside a user
+namespace, as its root. Such a caller is `capable`, but only over what belongs to that namespace.
+"""
+
+from runtime.errors import InvalidConfig
+
+from . import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Spec = dict[str, Any]
+    Facts = dict[str, Any]
+
+EPERM, EACCES = 1, 13
+CLONE_NEWUSER = 0x10000000
+SPEC = "`ocirun spec --rootless` writes a config that has it"
+# What the kernel lets the root of a user namespace mount (FS_USERNS_MOUNT).
+USER_TYPES = ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "ramfs", "binder", "bpf")
+
+
+def check(spec: "Spec", facts: "Facts") -> None:
+    """InvalidConfig, with the place and the remedy, for what the kernel would refuse in the middle of things."""
+    namespaces = spec["linux"].get("namespaces") or ()
+    user = next(((i, entry) for i, entry in enumerate(namespaces) if entry["type"] == "user"), None)
+    if user is None:
+        if not facts["capable"]:
+            words = "without root a container needs a user namespace of its own, with the caller's ids mapped"
+            raise InvalidConfig(f"{words}: {SPEC}", "/linux/namespaces")
+    elif not user[1].get("path") and facts["in_user_namespace"] and facts["capable"]:
+        for kind in ("uid", "gid"):
+            _check_known(spec["linux"].get(f"{kind}Mappings") or (), facts[f"own_{kind}_map"], kind)
+    if facts["deny_setgroups"] and (spec["process"]["user"].get("additionalGids")):
+        words = "the user namespace denies setgroups, since only the caller's own group is mapped"
+        remedy = "map more groups (newgidmap, /etc/subgid), or leave additionalGids out"
+        raise InvalidConfig(f"{words}: {remedy}", "/process/user/additionalGids")
+
+
+def _check_known(mappings: "Any", own: "list[dict[str, int]]", kind: str) -> None:
+    """The host's side of a map is what the caller's user namespace has (user_namespaces(7)): one range of it each."""
+    for i, row in enumerate(mappings):
+        first, last = row["hostID"], row["hostID"] + row["size"]
+        if not any(o["containerID"] <= first and last <= o["containerID"] + o["size"] for o in own):
+            has = ", ".join(f"{o['containerID']} to {o['containerID'] + o['size'] - 1}" for o in own) or "none"
+            words = f"{kind}s {first} to {last - 1} are not all in the caller's own user namespace, which has {has}"
+            raise InvalidConfig(words, f"/linux/{kind}Mappings/{i}")
+
+
+def remedy(operation: "ops.Operation", error: int) -> str:
+    """What a caller without rights can do about a refusal; "" where that is not known."""
+    code, _, _, numbers, strings = operation
+    if error not in (EPERM, EACCES):
+        return ""
+    if code == ops.OP_UNSHARE:
+        return _namespace_remedy(numbers[0])
+    if code == ops.OP_MOUNT and error == EPERM and strings[1] not in USER_TYPES and "fuse" not in str(strings[1]):
+        return "; a user namespace can mount this file system only by a bind of where the host has it"
+    return REMEDIES.get(code, "")
+
+
+def _namespace_remedy(flags: int) -> str:
+    if flags & CLONE_NEWUSER:
+        return (
+            "; user namespaces are closed to this caller: see the sysctls user.max_user_namespaces, "
+            "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns; a chroot has none either"
+        )
+    return f"; it takes CAP_SYS_ADMIN, or a user namespace in the config: {SPEC}"
+
+
+_SEARCH = "; each directory of the path must be open to the caller, whose own ids the config's mappings should have"
+REMEDIES = {
+    ops.OP_OPEN_NAMESPACE: "; the process is another user's",
+    ops.OP_JOIN_NAMESPACE: "; it belongs to another user namespace: join that one too, by its path",
+    ops.OP_JOIN_PROCESS: "; the container is another user's",
+    ops.OP_OPEN_CGROUP: "; the cgroup is not delegated to the caller",
+    ops.OP_ENTER_CGROUPS: (
+        "; moving a process takes write permission for the common parent's cgroup.procs too: start ocirun inside the "
+        "delegated cgroup, as with `systemd-run --user --scope -p Delegate=yes`"
+    ),
+    ops.OP_ROOT: _SEARCH,
+    ops.OP_BIND: _SEARCH,
+    ops.OP_USER: "; the user namespace lacks these ids, or denies setgroups",
+}
