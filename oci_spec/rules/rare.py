@@ -135,7 +135,7 @@ def net_devices_namespace(spec: "Spec") -> "Iterator[Finding]":
     """config-linux.md#network-devices: interfaces are moved into the container's network namespace, so there must be one."""
     if _linux(spec, "netDevices") and "network" not in namespaces(spec):
         message = "the interfaces cannot be moved, the container has no network namespace"
-        yield "/linux/netDevices", "error", message, 'add {"type": "network"} to /linux/namespaces'
+        yield "/linux/netDevices", "warning", message, 'add {"type": "network"} to /linux/namespaces'
 
 
 def _interface_name(name: str) -> bool:

@@ -51,7 +51,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     if spec["linux"].get("netDevices"):
         from . import net_devices
 
-        operations += net_devices.operations(spec["linux"]["netDevices"])
+        operations += net_devices.operations(spec["linux"]["netDevices"], "network" in listed)
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
         operations += in_root(spec, facts, warnings)

@@ -1,5 +1,7 @@
 """linux.netDevices → operations (config-linux.md#network-devices). Pure. Imported only for a config that has some."""
 
+from runtime.errors import InvalidConfig
+
 from . import rare_ops
 from .rootfs import escape
 
@@ -10,8 +12,15 @@ if TYPE_CHECKING:
     from .ops import Operation
 
 
-def operations(devices: "dict[str, dict[str, Any]]") -> "list[Operation]":
-    """Each device as soon as the network namespace is there, so that hooks and sysctls find it."""
+def operations(devices: "dict[str, dict[str, Any]]", namespace: bool) -> "list[Operation]":
+    """Each device as soon as the network namespace is there, so that hooks and sysctls find it.
+
+    InvalidConfig without a network ``namespace`` of the container's own. The rule net_devices_namespace only warns of
+    it, since the specification's own examples have such a config.
+    """
+    if not namespace:
+        words = 'the interfaces cannot be moved, the container has no network namespace; add {"type": "network"} to /linux/namespaces'
+        raise InvalidConfig(words, "/linux/netDevices")
     return [
         rare_ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
         for device, wanted in devices.items()

@@ -224,8 +224,7 @@ def test_features(ocirun: Path) -> None:
     assert [problem for problem in check(result.stdout.encode(), "features") if problem.severity == "error"] == []
     document = json.loads(result.stdout)
     assert document["ociVersionMax"] == "1.3.0"
-    assert "idmap" not in document["mountOptions"]
-    assert {"ro", "rbind", "tmpcopyup", "rnosuid"} <= set(document["mountOptions"])
+    assert {"ro", "rbind", "tmpcopyup", "rnosuid", "idmap"} <= set(document["mountOptions"])
     assert len(document["linux"]["namespaces"]) == 8
     assert [document["linux"][name]["enabled"] for name in ("apparmor", "selinux", "intelRdt")] == [True] * 3
     assert "MPOL_WEIGHTED_INTERLEAVE" in document["linux"]["memoryPolicy"]["modes"]
