@@ -41,7 +41,7 @@ STDLIB_LEFT_OUT = (
     "__pycache__",
     "dist-packages",
 )
-DISK = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci")
+DISK = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci")
 MODULES = (
     *(f"drivers/virtio/{name}" for name in DISK),
     "drivers/block/virtio_blk",
