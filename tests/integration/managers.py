@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration import terminal
+from tests.integration.bundle import copy_rootfs
+from tests.integration.ordinary import View
 
 TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_name("managers.toml").read_text())
 
@@ -48,13 +51,26 @@ class Manager:
         self.directory = directory
         self.table: dict[str, Any] = TABLE["manager"][name]
         self.daemon: subprocess.Popen[bytes] | None = None
-        self.words = {"dir": str(directory), "runtime": runtime, "token": token, "image": self.table["image"]}
         directory.mkdir(parents=True)
-        write_archives(rootfs, directory)
+        self.prefix: list[str] = []
+        self.home = directory
+        if "ordinary_user" in self.table:
+            self.home = self.become_ordinary(rootfs)
+        self.words = {"dir": str(self.home), "runtime": runtime, "token": token, "image": self.table["image"]}
+        write_archives(rootfs, self.home)
         self.start_daemon(runtime)
         for command in self.table["load"]:
             outcome = self.call(command)
             assert outcome.code == 0, f"{name} {command}: {outcome.err}"
+
+    def become_ordinary(self, rootfs: Path) -> Path:
+        """Call the manager as an ordinary user from now on; the user's home, in which there is a root file system."""
+        # Podman takes no more than 50 characters for its run root.
+        view = View(self.directory.parents[1] / f"u{secrets.token_hex(3)}", **self.table["ordinary_user"])
+        copy_rootfs(rootfs, view.home / "rootfs")
+        view.give(view.home)
+        self.prefix = view.command
+        return view.home
 
     def start_daemon(self, runtime: str) -> None:
         if self.name == "containerd":
@@ -73,6 +89,8 @@ class Manager:
             time.sleep(0.05)
 
     def close(self) -> None:
+        for command in self.table.get("unload", []):
+            self.call(command)
         if self.daemon:
             self.daemon.terminate()
             try:
@@ -90,15 +108,21 @@ class Manager:
         return text
 
     def call(self, command: str, words: Mapping[str, str] | None = None, on_terminal: bool = False) -> Outcome:
-        arguments = shlex.split(self.fill(f"{self.table['command']} {command}", words or {}))
+        arguments = self.prefix + shlex.split(self.fill(f"{self.table['command']} {command}", words or {}))
         began = time.monotonic()
         if on_terminal:
-            code, out = terminal.run(arguments, rows=33, columns=101, timeout=60)
+            code, out = terminal.run(arguments, rows=33, columns=101, timeout=60, cwd=self.home)
             return Outcome(code, out, "", time.monotonic() - began)
         out_file, err_file = self.directory / "call.out", self.directory / "call.err"
         with open(out_file, "wb") as out_stream, open(err_file, "wb") as err_stream:
             done = subprocess.run(
-                arguments, stdin=subprocess.DEVNULL, stdout=out_stream, stderr=err_stream, timeout=60, check=False
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=out_stream,
+                stderr=err_stream,
+                timeout=60,
+                check=False,
+                cwd=self.home,
             )
         seconds = time.monotonic() - began
         return Outcome(done.returncode, out_file.read_text(), err_file.read_text(errors="replace"), seconds)

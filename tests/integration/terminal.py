@@ -7,6 +7,7 @@ import pty
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.integration.console import Terminal
 
@@ -14,7 +15,7 @@ from tests.integration.console import Terminal
 class Session:
     """A program with a terminal as its controlling terminal and its three standard streams."""
 
-    def __init__(self, command: Sequence[str], rows: int, columns: int) -> None:
+    def __init__(self, command: Sequence[str], rows: int, columns: int, cwd: Path | None = None) -> None:
         master, slave = pty.openpty()
         self.terminal = Terminal(master)
         self.terminal.resize(rows, columns)
@@ -25,6 +26,7 @@ class Session:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            cwd=cwd,
             preexec_fn=_take_terminal,
         )
         os.close(slave)
@@ -50,5 +52,5 @@ def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def run(command: Sequence[str], rows: int, columns: int, timeout: float) -> tuple[int, str]:
-    return Session(command, rows, columns).finish(timeout)
+def run(command: Sequence[str], rows: int, columns: int, timeout: float, cwd: Path | None = None) -> tuple[int, str]:
+    return Session(command, rows, columns, cwd).finish(timeout)
