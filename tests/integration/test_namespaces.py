@@ -180,6 +180,7 @@ def test_time_namespace(runtime: Caller) -> None:
     out = runtime.exec(id, ["cut", "-d.", "-f1", "/proc/uptime"]).ok().out
     host = float(Path("/proc/uptime").read_text().split()[0])
     assert abs(int(out) - 200000 - host) < 30
+    wait_for(lambda: runtime.output(id).count("\n") >= 3, "three lines of output")
     lines = runtime.output(id).splitlines()
     assert abs(int(lines[0]) - 200000 - host) < 30
     assert lines[1].split() == ["monotonic", "100000", "7"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration import snapshot, terminal
 from tests.integration.bundle import Bundle, merge
-from tests.integration.caller import TREE
+from tests.integration.caller import TREE, wait_for
 from tests.integration.console import ConsoleSocket
 from tests.integration.ordinary import GID, MORE_IDS, SIZE, SUBIDS, UID, User
 
@@ -55,6 +55,11 @@ def needs_tools() -> None:
         pytest.skip("newuidmap (uidmap) is not installed")
 
 
+def printed(user: User, id: str, lines: int) -> None:
+    """Wait for the output of a container that runs on."""
+    wait_for(lambda: user.output(id).count("\n") >= lines, f"{lines} lines of output")
+
+
 # Ids
 
 
@@ -65,6 +70,7 @@ def test_own_id_alone(as_user: Callable[..., User]) -> None:
     id = user.launch(user.shell(script))
     status = Path(f"/proc/{user.pid(id)}/status").read_text()
     assert f"Uid:\t{UID}\t{UID}" in status
+    printed(user, id, 5)
     assert user.output(id).split() == ["0", "0", "0", str(UID), "1", "0", str(GID), "1", "deny"]
 
 
@@ -75,6 +81,7 @@ def test_subordinate_ids(user: User) -> None:
     change = merge(MORE_IDS, {"process": {"user": {"uid": 1000, "gid": 1000, "additionalGids": [50]}}})
     script = "id -u; id -G; cat /proc/self/uid_map /proc/self/setgroups; exec sleep 60"
     id = user.launch(user.shell(script, change))
+    printed(user, id, 5)
     status = Path(f"/proc/{user.pid(id)}/status").read_text()
     assert f"Uid:\t{SUBIDS + 999}\t" in status
     assert f"Groups:\t{SUBIDS + 49} " in status
