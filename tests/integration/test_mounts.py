@@ -363,3 +363,26 @@ def test_relative_destination(runtime: Caller) -> None:
     result = runtime.run(with_mounts(runtime, "grep -c ' /x/y ' /proc/self/mountinfo", mount("x/y"))).ok()
     assert result.out == "1\n"
     assert "/mounts/7/destination" in result.err
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+@pytest.mark.parametrize("propagation", ["", "shared"])
+@pytest.mark.parametrize("user", [False, True])
+def test_nothing_reaches_a_host_with_shared_mounts(runtime: Caller, user: bool, propagation: str) -> None:
+    """Where `/` is shared, as systemd makes it, what the container mounts is not mounted on the host too."""
+    bundle = runtime.shell("grep -c . /proc/self/mountinfo")
+    if user:
+        ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+        bundle.linux.update(uidMappings=ids, gidMappings=ids)
+        bundle.linux["namespaces"].append({"type": "user"})
+    if propagation:
+        bundle.linux["rootfsPropagation"] = propagation
+    command = runtime.command("run", "--bundle", bundle.save().directory, runtime.new_id())
+    script = '"$@" || exit 2; grep / /proc/self/mountinfo >"$0"'
+    after = runtime.directory / "after"
+    shared = ["unshare", "--mount", "--propagation", "shared", "sh", "-c", script, str(after), *command]
+    done = subprocess.run(shared, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 5
+    assert [line for line in after.read_text().splitlines() if runtime.token in line] == []
