@@ -11,7 +11,7 @@ import pytest
 from tests.integration.caller import Caller
 from tests.integration.snapshot import cgroup_mounts
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.vm]
 
 
 def own_cgroups(text: str) -> dict[str, str]:

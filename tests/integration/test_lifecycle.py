@@ -16,6 +16,7 @@ STATE_KEYS = {"ociVersion", "id", "pid", "status", "bundle", "rootfs", "created"
 
 
 @pytest.mark.kernel
+@pytest.mark.vm
 def test_the_whole_cycle(runtime: Caller) -> None:
     """created, running, stopped, gone: each verb in turn moves the container on."""
     id = runtime.create(runtime.sleeper())

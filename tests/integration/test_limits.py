@@ -43,6 +43,7 @@ def test_memory_limit_kills(runtime: Caller) -> None:
 
 @pytest.mark.proves("/linux/resources/pids/limit")
 @pytest.mark.kernel
+@pytest.mark.vm
 def test_pids_limit(runtime: Caller) -> None:
     """No more processes than the limit can be made."""
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done 2>&1; wait"

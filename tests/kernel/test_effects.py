@@ -10,7 +10,7 @@ from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
 from tests.integration.test_limits import value
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.vm]
 
 # A character device that no driver has: where it may be opened the answer is "No such device", otherwise EPERM.
 DRIVERLESS = {"type": "c", "major": 1, "minor": 2}
