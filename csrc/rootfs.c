@@ -78,7 +78,8 @@ int op_root(struct context *ctx, const struct plan_op *op)
 	ctx->tree = -1;
 	if (ctx->root < 0)
 		ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	/* The parent's copy may be a peer of the host's mount: what is mounted in the container must not reach the host. */
+	/* The parent's copy may be a peer of the host's mount: what is mounted in the container must not reach the
+	 * host. */
 	else if (set_propagation(ctx->root, "", AT_EMPTY_PATH | AT_RECURSIVE, MS_SLAVE) < 0)
 		return failed(ctx, STEP_MOUNT_SETATTR);
 	if (ctx->root < 0)
