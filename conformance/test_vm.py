@@ -42,9 +42,10 @@ own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
 mkdir "$own/tests" && echo $$ > "$own/tests/cgroup.procs"
 for module in overlay fuse tun; do modprobe $module; done
 cd {tree}
-{site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps wheel/*.whl || echo "no ocirun"
+booted=$(cut -d. -f1 /proc/uptime)
+{site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps --no-compile wheel/*.whl || echo "no ocirun"
 uptime=$(cut -d. -f1 /proc/uptime)
-echo "kernel $(uname -r), $(systemctl --version | head -n 1), $(cat /sys/kernel/security/lsm); ocirun is installed after $uptime s"
+echo "kernel $(uname -r), $(systemctl --version | head -n 1), $(cat /sys/kernel/security/lsm); up after $booted s, installed after $uptime s"
 export OCIRUN_RUNTIME={site}/bin/ocirun OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
 {vm}
 root=$?

@@ -33,6 +33,15 @@ FILES = {
     "etc/hosts": "127.0.0.1 localhost test-vm\n",
     # Permissive: what is labelled and what would be denied can be seen, and Debian's own services need no care.
     "etc/selinux/config": "SELINUX=permissive\nSELINUXTYPE=default\n",
+    # The labels that tests/vm/test_selinux.py gives; Debian's policy has none for containers.
+    "usr/share/selinux/ocirun_box.cil": """\
+(type ocirun_box_t)
+(roletype system_r ocirun_box_t)
+(typeattributeset domain (ocirun_box_t))
+(type ocirun_box_file_t)
+(roletype object_r ocirun_box_file_t)
+(typeattributeset file_type (ocirun_box_file_t))
+""",
     "etc/systemd/system/ocirun-tests.service": """\
 [Unit]
 Description=the tests of make test-vm
@@ -77,6 +86,7 @@ useradd --create-home --shell /bin/bash --uid 1000 ada
 echo root: | chpasswd -e
 python3 -m venv --without-pip {SITE}
 python3 -m compileall -q {SITE} || true
+semodule --noreload --install=/usr/share/selinux/ocirun_box.cil
 setfiles -m /etc/selinux/default/contexts/files/file_contexts / >/dev/null
 """
 

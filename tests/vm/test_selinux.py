@@ -65,6 +65,8 @@ POLICY = """
 (allow base_t self (process (transition)))
 """
 LABEL, FILES = "base_u:base_r:box_t:s0:c1,c2", "base_u:object_r:box_file_t:s0:c1,c2"
+if confinement.has_selinux():  # Debian's policy, to which the machine of `make test-vm` adds these
+    LABEL, FILES = "system_u:system_r:ocirun_box_t:s0:c1,c2", "system_u:object_r:ocirun_box_file_t:s0:c1,c2"
 # Under noNewPrivileges a policy has to allow the change of label by a permission of its own, nnp_transition.
 PROCESS = {"selinuxLabel": LABEL, "noNewPrivileges": False}
 
