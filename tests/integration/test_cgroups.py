@@ -11,7 +11,7 @@ import pytest
 from tests.integration.caller import Caller
 from tests.integration.snapshot import cgroup_mounts
 
-pytestmark = [pytest.mark.kernel, pytest.mark.vm]
+pytestmark = pytest.mark.kernel
 
 
 def own_cgroups(text: str) -> dict[str, str]:
@@ -36,6 +36,7 @@ def has(controller: str) -> bool:
     return v2 or (v1 and any(controller in mount.name.split(",") for mount in cgroup_mounts()))
 
 
+@pytest.mark.vm
 @pytest.mark.proves("/linux/cgroupsPath")
 def test_the_process_is_in_its_cgroup_everywhere(runtime: Caller) -> None:
     """create puts the process below the mount's root in every hierarchy; exec joins it; delete removes all."""
@@ -89,6 +90,7 @@ def test_a_limit_that_the_kernel_refuses_names_its_place(runtime: Caller) -> Non
     assert "cpuset.cpus" in result.err
 
 
+@pytest.mark.vm
 @pytest.mark.proves("/mounts/*/type")
 def test_the_cgroup_mount_shows_the_containers_own(runtime: Caller) -> None:
     """The limits that the host wrote read the same inside, and nothing there can be written."""

@@ -10,12 +10,13 @@ from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
 from tests.integration.test_limits import value
 
-pytestmark = [pytest.mark.kernel, pytest.mark.vm]
+pytestmark = pytest.mark.kernel
 
 # A character device that no driver has: where it may be opened the answer is "No such device", otherwise EPERM.
 DRIVERLESS = {"type": "c", "major": 1, "minor": 2}
 
 
+@pytest.mark.vm
 def test_the_quota_throttles(runtime: Caller) -> None:
     """A busy process with a tenth of a processor is throttled, by the kernel's own count."""
     quota = {"linux": {"resources": {"cpu": {"quota": 10000, "period": 100000}}}}
@@ -29,6 +30,7 @@ def test_the_quota_throttles(runtime: Caller) -> None:
     wait_for(lambda: throttled() > first, "more throttling", 20)
 
 
+@pytest.mark.vm
 @pytest.mark.parametrize("allowed", [False, True], ids=["denied", "allowed"])
 def test_the_device_filter(runtime: Caller, real: Callable[[str, str], Bundle], allowed: bool) -> None:
     """A device that no rule names cannot be opened; the defaults can; a rule of the config opens one, for reading."""
@@ -64,6 +66,7 @@ def test_joined_namespaces(runtime: Caller) -> None:
     runtime.remove(id)
 
 
+@pytest.mark.vm
 def test_clocks_and_cgroup_root(runtime: Caller) -> None:
     """6.1 enters a time namespace at a fork alone; the cgroup namespace begins at the container's cgroup."""
     bundle = runtime.shell("cut -d. -f1 /proc/uptime; cut -d: -f3 /proc/self/cgroup | sort -u")
