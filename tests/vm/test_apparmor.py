@@ -71,7 +71,6 @@ def test_create_waits_unconfined(runtime: Caller, profile: str) -> None:
     assert runtime.exec(other, SCRIPT, "--apparmor", "none").failed(255).out == ""
 
 
-@pytest.mark.skip(reason="open: in the machine of test-vm pivot_root is refused in a user namespace (invalid argument)")
 def test_in_a_user_namespace(runtime: Caller, profile: str) -> None:
     """The private procfs serves init there as well."""
     mapping = [{"containerID": 0, "hostID": 100000, "size": 1000}]
