@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Every property of the schema, the tests that prove it in a real container, and what ocirun, runc and crun make of them.
 
-Runs the tests marked `proves` with each runtime that is installed, prints the table and writes docs/coverage.md. What
-only a virtual machine can run is taken from build/test-kernel.xml and build/test-vm.xml where they are. Arguments are
-names of runtimes; none means all. Exits 1 when a property has no proof, or a proof fails with ocirun.
+Runs the tests marked `proves` with each runtime that is installed, prints the table and writes docs/coverage.md.
+Arguments are names of runtimes; none means all. Exits 1 when a property has no proof, or a proof fails with ocirun.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
 
 TREE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TREE))
@@ -24,7 +22,6 @@ from tests import proofs  # noqa: E402 - the tree is no installed package
 
 PAGE = TREE / "docs/coverage.md"
 RESULTS = TREE / "build/conformance"
-MACHINES = {"kernel": TREE / "build/test-kernel.xml", "vm": TREE / "build/test-vm.xml"}
 PEERS = ("runc", "crun")
 Results = dict[str, dict[str, proofs.Row]]
 
@@ -37,7 +34,7 @@ property has no test.
 - **passes**, **fails**: the test does.
 - **differs**: the test is about something that this runtime is known to do in another way; the reason is below.
 - **n/a**: it cannot run with this runtime or on this machine; the reason is below.
-- **kernel**, **vm**: it needs another kernel or cgroup version, and passes in `make test-kernel` or `make test-vm`.
+- **kernel**, **vm**: this machine cannot run it; `make test-kernel` or `make test-vm` does.
 """
 
 
@@ -61,20 +58,6 @@ def run(name: str) -> dict[str, proofs.Row]:
         )
     rows: list[proofs.Row] = json.loads(file.read_text())
     return {row["id"]: row for row in rows}
-
-
-def machine_results() -> dict[str, dict[str, str]]:
-    """Machine -> {test: passed, failed or skipped}, of the last run in each virtual machine."""
-    found: dict[str, dict[str, str]] = {}
-    for machine, file in MACHINES.items():
-        found[machine] = {}
-        if file.exists():
-            for case in ElementTree.parse(file).iter("testcase"):
-                bad = case.find("failure") is not None or case.find("error") is not None
-                outcome = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
-                name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-                found[machine][name] = outcome
-    return found
 
 
 def versions(names: list[str]) -> list[str]:
@@ -107,7 +90,7 @@ def one_line(reason: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def outcome(row: proofs.Row, machines: dict[str, dict[str, str]], name: str) -> tuple[str, str]:
+def outcome(row: proofs.Row, name: str) -> tuple[str, str]:
     """(word, reason) of one test with one runtime."""
     if row["outcome"] == "passed":
         return "passes", ""
@@ -115,10 +98,8 @@ def outcome(row: proofs.Row, machines: dict[str, dict[str, str]], name: str) -> 
         return "fails", one_line(row["reason"])
     if row["reason"].startswith(f"{name}: "):
         return "differs", one_line(row["reason"].removeprefix(f"{name}: "))
-    if name == "ocirun":
-        for machine in row["marks"]:
-            if machines[machine].get(row["id"]) == "passed":
-                return machine, one_line(row["reason"])
+    if row["marks"]:
+        return str(row["marks"][-1]), one_line(row["reason"])
     return "n/a", one_line(row["reason"])
 
 
@@ -130,13 +111,13 @@ def function(row: proofs.Row) -> str:
 WORST = ("fails", "differs", "n/a", "kernel", "vm", "passes")
 
 
-def cells(rows: list[proofs.Row], results: Results, machines: dict[str, dict[str, str]]) -> list[tuple[str, list[str]]]:
+def cells(rows: list[proofs.Row], results: Results) -> list[tuple[str, list[str]]]:
     """(test, word of each runtime) of each test function among the rows; of its parameters the worst word counts."""
     grouped: dict[str, dict[str, set[str]]] = {}
     for row in rows:
         words = grouped.setdefault(function(row), {name: set() for name in results})
         for name, run_rows in results.items():
-            words[name].add(outcome(run_rows[row["id"]], machines, name)[0] if row["id"] in run_rows else "n/a")
+            words[name].add(outcome(run_rows[row["id"]], name)[0] if row["id"] in run_rows else "n/a")
     return [
         (test, [next(word for word in WORST if word in words[name]) for name in results])
         for test, words in sorted(grouped.items())
@@ -144,7 +125,6 @@ def cells(rows: list[proofs.Row], results: Results, machines: dict[str, dict[str
 
 
 def table(proved: dict[str, list[proofs.Row]], results: Results) -> list[str]:
-    machines = machine_results()
     lines = [f"| property | proved by | {' | '.join(results)} |", "|---|---|" + "---|" * len(results)]
     paths = proofs.schema_paths()
     for path in paths:
@@ -152,7 +132,7 @@ def table(proved: dict[str, list[proofs.Row]], results: Results) -> list[str]:
             where = "what is below" if path in proofs.sections(paths) else "**nothing**"
             lines.append(f"| `{path}` | {where} |" + " |" * len(results))
             continue
-        found = cells(proved[path], results, machines)
+        found = cells(proved[path], results)
         columns = ["<br>".join(f"`{test}`" for test, _ in found)]
         columns += ["<br>".join(words[index] for _, words in found) for index in range(len(results))]
         lines.append(f"| `{path}` | {' | '.join(columns)} |")
@@ -161,11 +141,10 @@ def table(proved: dict[str, list[proofs.Row]], results: Results) -> list[str]:
 
 def reasons(results: Results) -> list[str]:
     """Why a test does not pass, by test and runtime."""
-    machines = machine_results()
     found: dict[tuple[str, str, str, str], None] = {}
     for name, rows in results.items():
         for row in rows.values():
-            word, why = outcome(row, machines, name)
+            word, why = outcome(row, name)
             if word != "passes" and row["container"]:
                 found[function(row), name, word, why] = None
     lines = ["| test | runtime | | why |", "|---|---|---|---|"]

@@ -76,8 +76,6 @@ def write(intent: "Intent", writes: "list[Write]", failed: "dict[int, OcirunErro
                 posix.write(descriptor, value.encode())
             except OSError as error:
                 raise _explained(f"write {value!r} to {path}", error, pointer) from None
-            if file == "memory.kmem.limit_in_bytes":
-                _check_kernel_memory(path, value, pointer)
     finally:
         if descriptor >= 0:
             posix.close(descriptor)
@@ -91,13 +89,6 @@ def _open(path: str, pointer: str, otherwise: "tuple[()] | tuple[str, str] | Non
         if error.errno == errno.ENOENT and otherwise is not None:
             return -1
         raise _explained(f"open {path}", error, pointer) from None
-
-
-def _check_kernel_memory(path: str, value: str, pointer: str) -> None:
-    """Linux 5.16 and those after it refuse the limit; newer ones take it again and keep none."""
-    if value != "-1" and int(tree.read(path)) >= 1 << 62:
-        error = OSError(errno.EOPNOTSUPP, "the kernel keeps no limit of kernel memory")
-        raise _explained(f"write {value!r} to {path}", error, pointer)
 
 
 # What to do, by errno and a word of the tried file. The first that fits counts.
