@@ -119,6 +119,13 @@ ALONE = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
 HIDING = "[ -e /sys/fs/cgroup/unified/cgroup.controllers ] && umount -l /sys/fs/cgroup/unified; "
 
 
+def without_checks(text: str, verdict: Verdict) -> None:
+    """Some programs print no line for a check: those only explain what is wrong, if anything is."""
+    explained = re.findall(r'"error": "((?:[^"\\]|\\.)+)"', text)
+    verdict.failed = [words.partition("\\n")[0] for words in explained]
+    verdict.passed = 0 if explained else 1
+
+
 def remove_cgroups() -> None:
     """Those that the judge names in its configs, which runtimes leave when they were there before; only empty ones go."""
     for hierarchy in Path("/sys/fs/cgroup").iterdir():
@@ -160,6 +167,8 @@ def judge(name: str, runtime: str, log: Path) -> Verdict:
                 subprocess.run([program, "delete", "--force", entry.name], stderr=subprocess.DEVNULL, check=False)
         remove_cgroups()
     verdict = parse(text)
+    if code == 0 and not (verdict.passed or verdict.failed or verdict.skipped):
+        without_checks(text, verdict)
     if code != 0 and not verdict.failed:
         last = [line for line in text.splitlines() if line.strip()][-1:]
         verdict.failed.append(f"the program ends with {code}: {' '.join(last)}")

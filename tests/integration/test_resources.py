@@ -242,6 +242,7 @@ def test_throttle(runtime: Caller, name: str, rate: int, words: str) -> None:
     assert ended - began > 0.8
 
 
+@pytest.mark.not_on("crun", reason="leaves the cgroups of a container that it could not make")
 @pytest.mark.proves("/linux/resources/blockIO/weight")
 def test_weight(runtime: Caller) -> None:
     """The share of the disks is the kernel's where its scheduler BFQ is there, and refused by name where it is not."""
