@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -311,22 +308,6 @@ def test_hugepages(runtime: Caller) -> None:
     assert found == str(4 * MEGABYTE)
 
 
-@contextmanager
-def network_controllers() -> Iterator[bool]:
-    """Whether net_cls and net_prio are there; in the machine of `make test-kernel` they are mounted for the while."""
-    mounted = all(on_v1(name) for name in ("net_cls", "net_prio"))
-    if mounted or os.uname().nodename != "kernel-test":
-        yield mounted
-        return
-    place = Path("/run/net_cls")
-    place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "cgroup", "-o", "net_cls,net_prio", "cgroup", place], check=True)
-    try:
-        yield True
-    finally:
-        subprocess.run(["umount", place], check=True)
-
-
 @pytest.mark.not_on("crun", reason="leaves the cgroups of a container that it could not make")
 @pytest.mark.kernel
 @pytest.mark.proves("/linux/resources/network/classID")
@@ -335,19 +316,17 @@ def network_controllers() -> Iterator[bool]:
 def test_network(runtime: Caller) -> None:
     """The class and the priorities of packets are the kernel's; without the v1 controllers each is refused by name."""
     network: dict[str, Any] = {"classID": 0x100001, "priorities": [{"name": "lo", "priority": 3}]}
-    with network_controllers() as there:
-        if not there:
-            for key, given in network.items():
-                result = runtime.try_create(limited(runtime, "true", network={key: given})).failed(1)
-                assert runtime.name != "ocirun" or f"/linux/resources/network/{key}" in result.err
-            return
-        id = runtime.create(limited(runtime, "true", network=network))
-        lines = Path(f"/proc/{runtime.pid(id)}/cgroup").read_text().splitlines()
-        path = next(line.split(":", 2)[2] for line in lines if "net_cls" in line)
-        mounts = [mount for mount in snapshot.cgroup_mounts() if (mount / f"{path[1:]}/net_cls.classid").exists()]
-        assert (mounts[0] / path[1:] / "net_cls.classid").read_text().strip() == str(0x100001)
-        assert "lo 3" in (mounts[0] / path[1:] / "net_prio.ifpriomap").read_text().splitlines()
-        runtime.remove(id)
+    if not all(on_v1(name) for name in ("net_cls", "net_prio")):
+        for key, given in network.items():
+            result = runtime.try_create(limited(runtime, "true", network={key: given})).failed(1)
+            assert runtime.name != "ocirun" or f"/linux/resources/network/{key}" in result.err
+        return
+    id = runtime.create(limited(runtime, "true", network=network))
+    lines = Path(f"/proc/{runtime.pid(id)}/cgroup").read_text().splitlines()
+    path = next(line.split(":", 2)[2] for line in lines if "net_cls" in line)
+    mounts = [mount for mount in snapshot.cgroup_mounts() if (mount / f"{path[1:]}/net_cls.classid").exists()]
+    assert (mounts[0] / path[1:] / "net_cls.classid").read_text().strip() == str(0x100001)
+    assert "lo 3" in (mounts[0] / path[1:] / "net_prio.ifpriomap").read_text().splitlines()
 
 
 @pytest.mark.not_on("crun", reason="leaves the limit out without a word")
