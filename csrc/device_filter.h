@@ -8,3 +8,9 @@
  * and its ancestors. The program lives as long as the cgroup does. Returns 0 or -errno.
  */
 int device_filter_attach(int cgroup, const char *code, uint32_t count);
+
+/*
+ * As device_filter_attach, in place of the program that it attached before, in one step; where there is none, beside
+ * the others. `count` 0: takes that program away and attaches none. Returns 0 or -errno.
+ */
+int device_filter_replace(int cgroup, const char *code, uint32_t count);

@@ -184,12 +184,16 @@ class Container:
         return pid if detach else _collect(pid)
 
     def pause(self) -> None:
-        """Not built yet: `OcirunError`."""
-        raise OcirunError("pause is not supported yet")
+        """Suspend all processes. `WrongState` unless the container is created or running."""
+        from runtime.lifecycle.pause import pause
+
+        pause(self._root, self._id)
 
     def resume(self) -> None:
-        """Not built yet: `OcirunError`."""
-        raise OcirunError("resume is not supported yet")
+        """Let the processes of a paused container go on. `WrongState` when it is not paused."""
+        from runtime.lifecycle.pause import resume
+
+        resume(self._root, self._id)
 
     def wait(self) -> int:
         """Wait until init has ended, and collect it: the exit status of the container's program, 128 + N for a signal.

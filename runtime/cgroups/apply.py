@@ -75,7 +75,7 @@ def write(intent: "Intent", writes: "list[Write]", failed: "dict[int, OcirunErro
             try:
                 posix.write(descriptor, value.encode())
             except OSError as error:
-                raise _explained(f"write {value!r} to {path}", error, pointer) from None
+                raise explained(f"write {value!r} to {path}", error, pointer) from None
     finally:
         if descriptor >= 0:
             posix.close(descriptor)
@@ -88,7 +88,7 @@ def _open(path: str, pointer: str, otherwise: "tuple[()] | tuple[str, str] | Non
     except OSError as error:
         if error.errno == errno.ENOENT and otherwise is not None:
             return -1
-        raise _explained(f"open {path}", error, pointer) from None
+        raise explained(f"open {path}", error, pointer) from None
 
 
 # What to do, by errno and a word of the tried file. The first that fits counts.
@@ -115,7 +115,7 @@ REMEDIES = (
 )
 
 
-def _explained(tried: str, error: OSError, pointer: str) -> OcirunError:
+def explained(tried: str, error: OSError, pointer: str) -> OcirunError:
     failure = system_failure(tried, error, pointer)
     for number, word, remedy in REMEDIES:
         if error.errno == number and word in tried:
@@ -187,17 +187,21 @@ def _enable_below(parent: str, names: set[str]) -> str:
     return refusal
 
 
-def attach(path: str, device_filter: "Filter") -> None:
-    """Attach the program to the v2 cgroup, beside those that ancestors have: a device must pass every one (bpf(2))."""
+def attach(path: str, device_filter: "Filter", replace: bool = False) -> None:
+    """Attach the program to the v2 cgroup, beside those that ancestors have: a device must pass every one (bpf(2)).
+
+    ``replace``: in place of the one attached before; an empty program takes that away.
+    """
     from runtime.cgroups.device_program import INSTRUCTION_SIZE
     from runtime.shim import lib
 
     _, program, pointer = device_filter
     directory = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    call = lib.device_filter_replace if replace else lib.device_filter_attach
     try:
-        result = lib.device_filter_attach(directory, program, len(program) // INSTRUCTION_SIZE)
+        result = call(directory, program, len(program) // INSTRUCTION_SIZE)
     finally:
         posix.close(directory)
     if result < 0:
         error = OSError(-result, posix.strerror(-result))
-        raise _explained(f"attach the device filter to {path}", error, pointer)
+        raise explained(f"attach the device filter to {path}", error, pointer)

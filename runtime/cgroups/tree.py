@@ -314,6 +314,22 @@ def kill_all(intent: "Intent") -> None:
             except ProcessLookupError:
                 pass
         killed |= fresh
+    for path, made, version in intent if killed else ():
+        if version == 1 and made != NOT_OURS and "freezer" in str(path):
+            _thaw_below(str(path))
+
+
+def _thaw_below(path: str) -> None:
+    """v1 ends a suspended process only when it goes on; also one that the container itself has suspended."""
+    trail = [path]
+    while trail:
+        current = trail.pop()
+        if read(f"{current}/freezer.state").strip() in (b"FROZEN", b"FREEZING"):
+            try:
+                write(f"{current}/freezer.state", b"THAWED")
+            except OSError:
+                pass  # gone, or suspended by a parent, whose turn was before
+        trail += [f"{current}/{child}" for child in _children(current)]
 
 
 def _pids_below(path: str) -> list[int]:

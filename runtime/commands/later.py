@@ -21,7 +21,6 @@ def _values(names: str, metavar: str = "VALUE") -> "tuple[Option, ...]":
 
 
 _BUNDLE: "Option" = (("--bundle", "-b"), "DIR", "bundle", "directory with config.json and the root file system")
-_FORMAT: "Option" = (("--format", "-f"), "FORMAT", "format", '"table" (default) or "json"')
 _BOTH_WAYS = (
     *_values("image-path work-path", "DIR"),
     *_switches("tcp-established ext-unix-sk shell-job file-locks auto-dedup lazy-pages"),
@@ -30,20 +29,6 @@ _BOTH_WAYS = (
 )
 
 OPTIONS: "dict[str, tuple[Option, ...]]" = {
-    "ps": (_FORMAT,),
-    "pause": (),
-    "resume": (),
-    "update": (
-        (("--resources", "-r"), "FILE", "resources", "the limits as a JSON file; - is standard input"),
-        *_values("blkio-weight cpu-period cpu-quota cpu-burst cpu-share cpu-rt-period cpu-rt-runtime cpu-idle"),
-        *_values("cpuset-cpus cpuset-mems", "LIST"),
-        *_values("memory memory-reservation memory-swap kernel-memory kernel-memory-tcp", "BYTES"),
-        *_values("pids-limit l3-cache-schema mem-bw-schema"),
-    ),
-    "events": (
-        (("--stats",), None, "stats", "print the statistics once"),
-        (("--interval",), "DURATION", "interval", "time between two statistics (default 5s)"),
-    ),
     "checkpoint": (
         *_BOTH_WAYS,
         *_values("parent-path", "DIR"),
@@ -60,7 +45,7 @@ OPTIONS: "dict[str, tuple[Option, ...]]" = {
         *_values("lsm-profile lsm-mount-context", "LABEL"),
     ),
 }
-OPERANDS: "dict[str, Operands]" = dict.fromkeys(OPTIONS, _ID) | {"ps": (1, None, "CONTAINER [ARGUMENT OF ps ...]")}
+OPERANDS: "dict[str, Operands]" = dict.fromkeys(OPTIONS, _ID)
 
 
 def main(call: "Call") -> int:

@@ -66,3 +66,11 @@ def locate(error: OcirunError, data: bytes) -> OcirunError:
 
         error.line = read_positions(data)[1].find(error.pointer)[0]
     return error
+
+
+def resources(data: bytes) -> "dict[str, Any]":
+    """/linux/resources of a configuration that was checked before; {} where it has none."""
+    from oci_spec import load
+
+    found: dict[str, Any] = (load(data).get("linux") or {}).get("resources") or {}
+    return found

@@ -147,7 +147,9 @@ class Joining:
         handle = store.open_unlocked(root, id)
         try:
             self.record, self.status = state.read(handle, id)
-            if self.status not in (state.CREATED, state.RUNNING):
+            if self.status == state.PAUSED and not options.get("ignore_paused"):
+                raise WrongState("cannot exec in a paused container: resume it first, or give --ignore-paused")
+            if not state.can_kill(self.status):
                 raise WrongState(f"cannot exec in a {self.status} container: container not running")
             self.spec: dict[str, Any] = load(store.read_file(handle, store.CONFIG))
         finally:

@@ -3,6 +3,7 @@
 import posix
 import select
 
+from runtime.cgroups import freezer
 from runtime.errors import OcirunError, WrongState, system_failure
 from runtime.lifecycle import state, store
 
@@ -46,7 +47,7 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
 
     WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error:
     its cgroups may hold processes that outlived init, where it shares a pid namespace. Takes no lock, so that it
-    works beside a start that hangs.
+    works beside a start that hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
     """
     number = parse_signal(signal)
     handle = store.open_unlocked(root, id)
@@ -56,8 +57,12 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         posix.close(handle)
     if all and status != state.CREATING:
         _signal_all(record, number)
-    elif not state.can_kill(status) or not _signal_init(record, number):
+        return
+    if not state.can_kill(status) or not _signal_init(record, number):
         raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
+    if number == _signal.SIGKILL and status == state.PAUSED:
+        freezer.thaw(record["cgroups"])  # v1 ends a suspended process only when it goes on
+
 
 
 def _signal_init(record: "Record", number: int) -> bool:
@@ -104,6 +109,8 @@ def end_init(record: "Record", wait: float = 10.0) -> None:
         return
     try:
         _signal.pidfd_send_signal(process, _signal.SIGKILL)
+        if freezer.frozen(record["cgroups"]):
+            freezer.thaw(record["cgroups"])
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):

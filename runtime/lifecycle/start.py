@@ -79,6 +79,8 @@ def _wrong_state(status: str) -> WrongState:
         return WrongState("cannot start a container that has stopped")
     if status == state.RUNNING:
         return WrongState("cannot start an already running container")
+    if status == state.PAUSED:
+        return WrongState("cannot start a paused container: resume it first")
     return WrongState(f"cannot start a container in the {status} state")
 
 

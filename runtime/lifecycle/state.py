@@ -7,6 +7,7 @@ start time. Hot: imports only builtins.
 
 import posix
 
+from runtime.cgroups.freezer import frozen
 from runtime.errors import system_failure
 from runtime.lifecycle import store
 
@@ -91,6 +92,8 @@ def status_of(handle: int, record: "Record", locked: bool) -> str:
         return CREATING if not locked and store.is_locked(handle) else STOPPED
     if not is_alive(record):
         return STOPPED
+    if record["cgroups"] and frozen(record["cgroups"]):
+        return PAUSED
     return CREATED if store.exists(handle, store.START_SOCKET) else RUNNING
 
 

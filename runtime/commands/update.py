@@ -1,0 +1,93 @@
+"""``ocirun update ID``: change the limits of a container that is there already."""
+
+from runtime.cli import UsageError
+from runtime.errors import OcirunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from runtime.cli import Call
+    from runtime.commands import Option
+
+UNITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
+
+# option -> (what its value is, section of /linux/resources, property, help)
+FLAGS = {
+    "blkio-weight": ("N", "blockIO", "weight", "weight of the disks' bandwidth, 10 to 1000"),
+    "cpu-period": ("USEC", "cpu", "period", "period of --cpu-quota in microseconds"),
+    "cpu-quota": ("USEC", "cpu", "quota", "time on the cpus in each period, in microseconds; -1 is no limit"),
+    "cpu-burst": ("USEC", "cpu", "burst", "unused time that may be added to a quota, in microseconds"),
+    "cpu-share": ("N", "cpu", "shares", "weight against other cgroups"),
+    "cpu-rt-period": ("USEC", "cpu", "realtimePeriod", "period of --cpu-rt-runtime in microseconds"),
+    "cpu-rt-runtime": ("USEC", "cpu", "realtimeRuntime", "time of realtime processes in each period, in microseconds"),
+    "cpu-idle": ("N", "cpu", "idle", "1: only where nobody else wants the cpus; 0: not so"),
+    "cpuset-cpus": ("LIST", "cpu", "cpus", "cpus to run on, such as 0-3,7"),
+    "cpuset-mems": ("LIST", "cpu", "mems", "memory nodes to use, such as 0-1"),
+    "memory": ("BYTES", "memory", "limit", "memory, with k, m, g or t for larger units; -1 is no limit"),
+    "memory-reservation": ("BYTES", "memory", "reservation", "memory that is kept as long as possible"),
+    "memory-swap": ("BYTES", "memory", "swap", "memory and swap together; -1 is no limit"),
+    "kernel-memory": ("BYTES", "memory", "kernel", "memory of the kernel (older kernels)"),
+    "kernel-memory-tcp": ("BYTES", "memory", "kernelTCP", "memory of TCP buffers"),
+    "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
+}
+OPTIONS: "tuple[Option, ...]" = (
+    (("--resources", "-r"), "FILE", "resources", "the limits as JSON (linux.resources of config.json); - is standard input"),
+    *(((f"--{name}",), metavar if metavar != "N" else "NUMBER", name, text) for name, (metavar, _, _, text) in FLAGS.items()),
+    (("--l3-cache-schema",), "SCHEMA", "l3-cache-schema", "L3 cache, as resctrl writes it"),
+    (("--mem-bw-schema",), "SCHEMA", "mem-bw-schema", "memory bandwidth, as resctrl writes it"),
+)
+OPERANDS = (1, 1, "CONTAINER")
+
+
+def main(call: "Call") -> int:
+    from runtime.lifecycle.document import dumps
+    from runtime.lifecycle.update import update
+
+    for option in ("l3-cache-schema", "mem-bw-schema"):
+        if option in call.options:
+            raise OcirunError(f"--{option} is not supported yet")
+    if "resources" in call.options:
+        others = [f"--{name}" for name in FLAGS if name in call.options]
+        if others:
+            raise UsageError(f"--resources says everything: {others[0]} cannot be given beside it")
+        data = _read(call.options["resources"])
+    else:
+        data = dumps(resources(call.options)).encode()
+        if data == b"{}":
+            raise UsageError("update needs a limit to change")
+    update(call.root, call.operands[0], data, call.warn)
+    return 0
+
+
+def resources(options: "dict[str, Any]") -> "dict[str, Any]":
+    """The options as /linux/resources."""
+    found: dict[str, Any] = {}
+    for name, (kind, section, key, _) in FLAGS.items():
+        if name in options:
+            text = options[name]
+            found.setdefault(section, {})[key] = text if kind == "LIST" else number(text, f"--{name}", kind == "BYTES")
+    return found
+
+
+def number(text: str, option: str, units: bool) -> int:
+    """A whole number, with ``units`` also one such as 512m or 1.5G (of 1024; a b, ib or B behind it is understood)."""
+    word = text.strip().lower()
+    shift = 0
+    if units:
+        word = word.removesuffix("b").removesuffix("i")
+        if word[-1:] in UNITS:
+            word, shift = word[:-1].rstrip(), UNITS[word[-1]]
+    digits = word.removeprefix("-")
+    whole, _, part = digits.partition(".")
+    if not whole.isascii() or not whole.isdigit() or (part and not (shift and part.isascii() and part.isdigit())):
+        example = ", with k, m, g or t behind it for larger units" if units else ""
+        raise UsageError(f"{option} {text!r}: a whole number is needed{example}")
+    value = (int(whole + part) << shift) // 10 ** len(part)
+    return -value if word.startswith("-") else value
+
+
+def _read(path: str) -> bytes:
+    from runtime.lifecycle import config
+
+    return config.read("/dev/stdin" if path == "-" else path)

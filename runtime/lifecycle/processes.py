@@ -1,0 +1,41 @@
+"""The processes of a container, as the host sees them."""
+
+import posix
+
+from runtime.cgroups import tree
+from runtime.errors import OcirunError
+from runtime.lifecycle import state, store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.lifecycle.store import Record
+
+
+def processes(root: str, id: str) -> list[int]:
+    """The pids of all processes in the container's cgroups, sorted; [] when it is stopped and nothing outlived it.
+
+    A container without cgroups (--cgroup-manager disabled, or rootless) is known by its pid namespace.
+    """
+    handle = store.open_unlocked(root, id)
+    try:
+        record, status = state.read(handle, id)
+    finally:
+        posix.close(handle)
+    if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
+        return tree.processes(record["cgroups"])
+    return [] if status in (state.STOPPED, state.CREATING) else _in_namespace(record)
+
+
+def _in_namespace(record: "Record") -> list[int]:
+    pid: int = record["pid"]
+    namespace = _namespace(str(pid))
+    if namespace == _namespace("self"):
+        raise OcirunError("the container has neither a cgroup nor a pid namespace by which its processes could be known")
+    return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
+
+
+def _namespace(process: str) -> str:
+    try:
+        return posix.readlink(f"/proc/{process}/ns/pid")
+    except OSError:  # it has ended, or is another user's
+        return ""
