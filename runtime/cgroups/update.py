@@ -51,7 +51,7 @@ def change(places: "list[Place]", intent: "Intent", writes: "list[Write]") -> "l
     Returns what would undo it: (path, value), last first.
     """
     apply.enable(places, intent, writes)
-    pending = [one for one in map(lambda each: _present(intent, each), writes) if one]
+    pending = [one for one in (_present(intent, each) for each in writes) if one]
     undo: list[tuple[str, str]] = []
     while pending:
         again: list[tuple[Write, OcirunError]] = []

@@ -32,7 +32,7 @@ def _host(arguments: "Sequence[str]") -> str:
     import subprocess
 
     try:
-        done = subprocess.run(["ps", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(["ps", *arguments], capture_output=True, check=False)
     except OSError as error:
         raise OcirunError(f"run ps: {(error.strerror or '').lower()}; it comes with the package procps") from None
     if done.returncode != 0:

@@ -32,8 +32,16 @@ FLAGS = {
     "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
 }
 OPTIONS: "tuple[Option, ...]" = (
-    (("--resources", "-r"), "FILE", "resources", "the limits as JSON (linux.resources of config.json); - is standard input"),
-    *(((f"--{name}",), metavar if metavar != "N" else "NUMBER", name, text) for name, (metavar, _, _, text) in FLAGS.items()),
+    (
+        ("--resources", "-r"),
+        "FILE",
+        "resources",
+        "the limits as JSON (linux.resources of config.json); - is standard input",
+    ),
+    *(
+        ((f"--{name}",), metavar if metavar != "N" else "NUMBER", name, text)
+        for name, (metavar, _, _, text) in FLAGS.items()
+    ),
     (("--l3-cache-schema",), "SCHEMA", "l3-cache-schema", "L3 cache, as resctrl writes it"),
     (("--mem-bw-schema",), "SCHEMA", "mem-bw-schema", "memory bandwidth, as resctrl writes it"),
 )
@@ -83,7 +91,7 @@ def number(text: str, option: str, units: bool) -> int:
     if not whole.isascii() or not whole.isdigit() or (part and not (shift and part.isascii() and part.isdigit())):
         example = ", with k, m, g or t behind it for larger units" if units else ""
         raise UsageError(f"{option} {text!r}: a whole number is needed{example}")
-    value = (int(whole + part) << shift) // 10 ** len(part)
+    value: int = (int(whole + part) << shift) // 10 ** len(part)
     return -value if word.startswith("-") else value
 
 

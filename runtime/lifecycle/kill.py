@@ -64,7 +64,6 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         freezer.thaw(record["cgroups"])  # v1 ends a suspended process only when it goes on
 
 
-
 def _signal_init(record: "Record", number: int) -> bool:
     """False when init has ended."""
     process = state.open_process(record)

@@ -30,7 +30,9 @@ def _in_namespace(record: "Record") -> list[int]:
     pid: int = record["pid"]
     namespace = _namespace(str(pid))
     if namespace == _namespace("self"):
-        raise OcirunError("the container has neither a cgroup nor a pid namespace by which its processes could be known")
+        raise OcirunError(
+            "the container has neither a cgroup nor a pid namespace by which its processes could be known"
+        )
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
 
 
