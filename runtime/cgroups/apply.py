@@ -107,6 +107,8 @@ REMEDIES = (
     (errno.ENODEV, "", "there is no such block device, or its scheduler does not take this"),
     (errno.ENXIO, "", "there is no such block device"),
     (errno.EBUSY, "memory", "the cgroup uses more than that already"),
+    (errno.EINVAL, "memory.limit", "it is above the limit of memory and swap together: change memory.swap with it"),
+    (errno.EINVAL, "memory.memsw", "it is below the memory limit"),
     (errno.EINVAL, "cpu.rt", "the parent cgroup needs as much realtime runtime"),
     (errno.EINVAL, "cpu.cfs_quota", "a parent cgroup has a lower quota, or it is below 1000 microseconds"),
     (errno.EINVAL, "cpuset", "not a list of cpus or memory nodes that are online"),

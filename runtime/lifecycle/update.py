@@ -29,7 +29,9 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
     """The resources of a JSON text of the form of /linux/resources. InvalidConfig for the first thing that is wrong."""
     spec, problems = load_checked(_BEFORE + data.strip() + _AFTER)
     for problem in problems:
-        words = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
+        if not problem.pointer.startswith(_POINTER) and problem.rule != "json":
+            continue  # of the rest of a config, which is not there
+        words = ": ".join(("resources", *filter(None, (problem.pointer.removeprefix(_POINTER), config.words(problem)))))
         if problem.severity == "error":
             raise InvalidConfig(words)
         warn(words)
