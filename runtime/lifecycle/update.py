@@ -3,7 +3,7 @@
 import errno
 import posix
 
-from oci_spec import load_checked
+from oci_spec import BadDocument, check, load, load_checked
 from runtime.cgroups import apply, resources, tree
 from runtime.cgroups import update as limits
 from runtime.errors import InvalidConfig, OcirunError, WrongState
@@ -27,11 +27,16 @@ _USAGE = ("memory.current", "memory.usage_in_bytes")
 
 def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
     """The resources of a JSON text of the form of /linux/resources. InvalidConfig for the first thing that is wrong."""
+    try:
+        load(data)
+    except BadDocument:
+        problem = next(problem for problem in check(data) if problem.severity == "error")
+        raise InvalidConfig(f"resources: line {problem.line}: {config.words(problem)}") from None
     spec, problems = load_checked(_BEFORE + data.strip() + _AFTER)
     for problem in problems:
-        if not problem.pointer.startswith(_POINTER) and problem.rule != "json":
+        if not problem.pointer.startswith(_POINTER):
             continue  # of the rest of a config, which is not there
-        words = ": ".join(("resources", *filter(None, (problem.pointer.removeprefix(_POINTER), config.words(problem)))))
+        words = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
         if problem.severity == "error":
             raise InvalidConfig(words)
         warn(words)

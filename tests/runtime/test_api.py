@@ -182,11 +182,20 @@ def test_not_found(tmp_path: Path) -> None:
     Container("nobody", str(tmp_path), 0).delete(force=True)
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_not_built(verb: str) -> None:
-    """pause and resume say that they are not built."""
-    with pytest.raises(OcirunError, match=f"{verb} is not supported yet"):
-        getattr(Container("nobody", "/nowhere", 0), verb)()
+@on_real_containers
+def test_pause_and_resume(place: Place) -> None:
+    """The status says it; each is refused in the wrong state."""
+    container = place.create()
+    container.start()
+    with pytest.raises(WrongState, match="not paused"):
+        container.resume()
+    container.pause()
+    assert container.state()["status"] == "paused"
+    with pytest.raises(WrongState):
+        container.pause()
+    container.resume()
+    assert container.state()["status"] == "running"
+    container.delete(force=True)
 
 
 # Options of create

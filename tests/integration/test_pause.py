@@ -1,0 +1,107 @@
+"""pause and resume: what stops, what the status says, and how a paused container ends."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.integration.caller import Caller, wait_for
+
+COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /count; done"
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_nothing_runs_while_paused(runtime: Caller) -> None:
+    """A busy process stands still between pause and resume, and goes on after."""
+    bundle = runtime.shell(COUNTER)
+    id = runtime.launch(bundle)
+    file = bundle.rootfs / "count"
+    wait_for(lambda: file.exists() and file.read_text(), "the first count")
+    runtime.call("pause", id).ok()
+    assert runtime.status(id) == "paused"
+    before = file.read_text()
+    time.sleep(0.3)
+    assert file.read_text() == before
+    runtime.call("resume", id).ok()
+    assert runtime.status(id) == "running"
+    wait_for(lambda: file.read_text() not in ("", before), "a further count")
+
+
+@pytest.mark.vm
+def test_list_and_state_of_a_paused_container(runtime: Caller) -> None:
+    """list shows what state does."""
+    id = runtime.launch(runtime.sleeper())
+    runtime.call("pause", id).ok()
+    listed = json.loads(runtime.call("list", "--format", "json").ok().out)
+    assert [(item["id"], item["status"]) for item in listed] == [(id, "paused")]
+
+
+def test_a_created_container(runtime: Caller) -> None:
+    """It can be paused too, is not started then, and is "created" again after resume."""
+    id = runtime.create(runtime.sleeper())
+    runtime.call("pause", id).ok()
+    assert runtime.status(id) == "paused"
+    runtime.call("start", id).failed(1)
+    runtime.call("resume", id).ok()
+    assert runtime.status(id) == "created"
+    runtime.start(id)
+
+
+def test_wrong_states(runtime: Caller) -> None:
+    """Neither verb does anything in another state."""
+    id = runtime.launch(runtime.sleeper())
+    assert "not paused" in runtime.call("resume", id).failed(1).err
+    runtime.call("pause", id).ok()
+    runtime.call("pause", id).failed(1)
+    assert runtime.status(id) == "paused"
+    runtime.kill(id)
+    runtime.wait_status(id)
+    for verb in ("pause", "resume"):
+        runtime.call(verb, id).failed(1)
+        assert "does not exist" in runtime.call(verb, "nobody").failed(1).err
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
+    """At once; another signal waits for resume."""
+    id = runtime.launch(runtime.shell("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
+    runtime.call("pause", id).ok()
+    runtime.kill(id, "TERM")
+    time.sleep(0.2)
+    assert runtime.status(id) == "paused"
+    runtime.kill(id, "KILL")
+    runtime.wait_status(id, "stopped", 3)
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_delete_force_of_a_paused_container(runtime: Caller) -> None:
+    """Everything goes, without a wait."""
+    id = runtime.launch(runtime.shell("sleep 100 & sleep 100"))
+    runtime.call("pause", id).ok()
+    began = time.monotonic()
+    runtime.call("delete", "--force", id).ok()
+    assert time.monotonic() - began < 5
+    assert runtime.known_ids() == []
+
+
+def test_kill_all_of_a_paused_container(runtime: Caller) -> None:
+    """SIGKILL reaches every process."""
+    id = runtime.launch(runtime.shell("sleep 100 & sleep 100"))
+    runtime.call("pause", id).ok()
+    runtime.call("kill", "--all", id, "KILL").ok()
+    runtime.wait_status(id, "stopped", 3)
+
+
+@pytest.mark.not_on("crun", reason="runs it")
+def test_exec_in_a_paused_container(runtime: Caller) -> None:
+    """Refused; with --ignore-paused the program runs when the container goes on."""
+    id = runtime.launch(runtime.sleeper())
+    runtime.call("pause", id).ok()
+    assert "paused" in runtime.exec(id, ["true"]).failed(255).err
+    runtime.call("resume", id).ok()
+    assert runtime.exec(id, ["echo", "on"], "--ignore-paused").ok().out == "on\n"

@@ -1,0 +1,128 @@
+"""update: limits of a running container, by what they do, and what is left of a refused one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.caller import Caller, wait_for
+from tests.integration.test_limits import value
+
+FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
+ALLOCATE = "head -c 60000000 /dev/zero | tail -c 60000000 | wc -c"
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_pids(runtime: Caller) -> None:
+    """Forks that went before are refused, and go again when the limit is taken away."""
+    id = runtime.launch(runtime.sleeper())
+    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+    runtime.call("update", "--pids-limit", "4", id).ok()
+    assert "can't fork" in runtime.exec(id, ["sh", "-c", FORKS]).out
+    runtime.call("update", "--pids-limit=-1", id).ok()
+    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_memory(runtime: Caller) -> None:
+    """A process that fitted is killed under the new limit, and fits again under a higher one: both ways, memory with swap."""
+    limit = {"memory": {"limit": 200 << 20, "swap": 200 << 20}}
+    id = runtime.launch(runtime.sleeper({"linux": {"resources": limit}}))
+    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out == "60000000\n"
+    runtime.call("update", "--memory", "24m", "--memory-swap", "24M", id).ok()
+    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out != "60000000\n"
+    runtime.call("update", "--memory", "0.5g", "--memory-swap", "512m", id).ok()
+    assert value(runtime, id, "memory", "memory.limit_in_bytes", "memory.max") == str(512 << 20)
+    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out == "60000000\n"
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+def test_a_document(runtime: Caller, tmp_path: Path) -> None:
+    """A file, or standard input, of the form of /linux/resources; period and quota are taken together."""
+    id = runtime.launch(runtime.sleeper())
+    file = tmp_path / "resources.json"
+    file.write_text(json.dumps({"cpu": {"quota": 20000, "period": 50000, "shares": 512}}))
+    runtime.call("update", "--resources", file, id).ok()
+    cpu = value(runtime, id, "cpu", "cpu.cfs_quota_us", "cpu.max")
+    assert cpu in ("20000", "20000 50000")
+    runtime.call("update", "-r", "-", id, stdin=json.dumps({"cpu": {"quota": 10000}})).ok()
+    assert value(runtime, id, "cpu", "cpu.cfs_quota_us", "cpu.max") in ("10000", "10000 50000")
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+@pytest.mark.not_on("runc", "crun", reason="what was written before the refusal stays")
+def test_a_refusal_changes_nothing(runtime: Caller) -> None:
+    """When one limit is refused, those before it are as they were."""
+    id = runtime.launch(runtime.sleeper({"linux": {"resources": {"cpu": {"shares": 700}, "pids": {"limit": 50}}}}))
+    before = value(runtime, id, "cpu", "cpu.shares", "cpu.weight")
+    error = runtime.call("update", "--cpu-share", "900", "--cpuset-cpus", "4000", "--pids-limit", "9", id).failed(1).err
+    assert "/cpu/cpus" in error
+    assert value(runtime, id, "cpu", "cpu.shares", "cpu.weight") == before
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
+
+
+@pytest.mark.kernel
+@pytest.mark.vm
+@pytest.mark.not_on("runc", reason="does not change device rules")
+def test_devices(runtime: Caller) -> None:
+    """A device that was denied (kmsg, which anybody may write to) can be opened after an update that allows it, and not after one that does not name it."""
+    device = {"path": "/dev/target", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}
+    id = runtime.launch(runtime.sleeper({"linux": {"devices": [device]}}))
+    look = ["sh", "-c", "(: >/dev/target) 2>/dev/null && echo opened; echo ok > /dev/null && echo null"]
+    assert runtime.exec(id, look).out == "null\n"
+    deny = {"allow": False, "access": "rwm"}
+    allow = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "w"}
+    runtime.call("update", "-r", "-", id, stdin=json.dumps({"devices": [deny, allow]})).ok()
+    assert runtime.exec(id, look).out == "opened\nnull\n"
+    runtime.call("update", "-r", "-", id, stdin=json.dumps({"devices": [deny]})).ok()
+    assert runtime.exec(id, look).out == "null\n"
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_check_before_update(runtime: Caller) -> None:
+    """A limit below what is used is refused when the document says so."""
+    id = runtime.launch(runtime.shell("dd if=/dev/zero of=/dev/shm/f bs=1M count=8 2>/dev/null; echo up; sleep 100"))
+    wait_for(lambda: "up" in runtime.output(id), "the file in memory")
+    document = {"memory": {"limit": 4 << 20, "checkBeforeUpdate": True}}
+    assert "more than 4194304" in runtime.call("update", "-r", "-", id, stdin=json.dumps(document)).failed(1).err
+
+
+@pytest.mark.parametrize(
+    ("words", "document", "said"),
+    [
+        (["--memory", "12x"], "", "--memory '12x'"),
+        (["--cpu-share", "1k"], "", "--cpu-share '1k'"),
+        ([], "", "needs a limit"),
+        (["-r", "-"], "{", "line 1: "),
+        (["-r", "-"], '{}}, "process": {}', "line 1: "),
+        (["-r", "-"], "7", "resources: "),
+        (["-r", "-"], '{"memory": {"limit": "much"}}', "/memory/limit"),
+        (["-r", "-", "--memory", "1g"], "{}", "beside it"),
+        (["-r", "/absent"], "", "no such file"),
+    ],
+)
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_wrong_words(runtime: Caller, words: list[str], document: str, said: str) -> None:
+    """Each is told, before anything is changed."""
+    id = runtime.launch(runtime.sleeper())
+    assert said in runtime.call("update", *words, id, stdin=document).failed(1).err
+
+
+def test_wrong_states(runtime: Caller) -> None:
+    """A stopped container has no limits to change, but a paused or created one has."""
+    id = runtime.create(runtime.sleeper())
+    runtime.call("update", "--pids-limit", "30", id).ok()
+    runtime.start(id)
+    runtime.call("pause", id).ok()
+    runtime.call("update", "--pids-limit", "40", id).ok()
+    runtime.call("resume", id).ok()
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "40"
+    runtime.kill(id)
+    runtime.wait_status(id)
+    runtime.call("update", "--pids-limit", "50", id).failed(1)
