@@ -49,6 +49,7 @@ OPERANDS = (1, 1, "CONTAINER")
 
 
 def main(call: "Call") -> int:
+    from runtime.lifecycle import config
     from runtime.lifecycle.document import dumps
     from runtime.lifecycle.update import update
 
@@ -59,7 +60,7 @@ def main(call: "Call") -> int:
         others = [f"--{name}" for name in FLAGS if name in call.options]
         if others:
             raise UsageError(f"--resources says everything: {others[0]} cannot be given beside it")
-        data = _read(call.options["resources"])
+        data = config.read(call.options["resources"])
     else:
         data = dumps(resources(call.options)).encode()
         if data == b"{}":
@@ -93,9 +94,3 @@ def number(text: str, option: str, units: bool) -> int:
         raise UsageError(f"{option} {text!r}: a whole number is needed{example}")
     value: int = (int(whole + part) << shift) // 10 ** len(part)
     return -value if word.startswith("-") else value
-
-
-def _read(path: str) -> bytes:
-    from runtime.lifecycle import config
-
-    return config.read("/dev/stdin" if path == "-" else path)

@@ -17,9 +17,9 @@ MAX_SIZE = 64 << 20  # bytes
 
 
 def read(path: str) -> bytes:
-    """The file's content. Raises OcirunError."""
+    """The file's content; "-" is standard input. Raises OcirunError."""
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        descriptor = posix.dup(0) if path == "-" else posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             size = posix.fstat(descriptor).st_size
             data = b""

@@ -97,7 +97,7 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -
 
 def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
     """--process: checked as a config's process is."""
-    data = config.read("/dev/stdin" if path == "-" else path)
+    data = config.read(path)
     process, problems = load_checked(data, "process")
     for problem in problems:
         place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
