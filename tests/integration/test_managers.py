@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,7 +58,10 @@ def test_row(manager: Callable[[str], managers.Manager], row: dict[str, Any], ru
             break
     said = f"stdout: {outcome.out}\nstderr: {outcome.err}"
     assert outcome.code == row["exit"], said
-    assert outcome.out == one.fill(row["stdout"], words), said
+    if "pattern" in row:
+        assert re.fullmatch(one.fill(row["pattern"], words), outcome.out), said
+    else:
+        assert outcome.out == one.fill(row["stdout"], words), said
     assert row.get("stderr", "") in outcome.err, said
     assert outcome.seconds <= row.get("within", 60), f"took {outcome.seconds:.2f} s"
 
