@@ -49,6 +49,7 @@ class Target:
     def __init__(self, caller: Caller, name: str) -> None:
         self.caller = caller
         self.name = name
+        self.racing = False
 
     @property
     def ours(self) -> bool:
@@ -60,14 +61,17 @@ class Target:
         return RACE if self.ours else PATIENCE
 
     def judge(self, came_through: Any, evidence: Any = "") -> None:
-        """Fails the test when ocirun let the attack through, or a peer did not."""
+        """Fails the test when ocirun let the attack through, or a peer did not; skips it where a peer's race was lost."""
         if self.ours:
             assert not came_through, f"the attack came through: {evidence or came_through}"
+        elif self.racing and not came_through:
+            pytest.skip(f"the race against {self.name} was not won within {self.patience:g} s")
         else:
             assert came_through, f"{self.name} withstands this attack now: take it out of bites ({evidence})"
 
     def rounds(self) -> Iterator[int]:
         """Counts rounds of a race until its time is over; 3 at least."""
+        self.racing = True
         end = time.monotonic() + self.patience
         count = 0
         while count < 3 or time.monotonic() < end:
