@@ -69,7 +69,7 @@ def test_throttling(runtime: Caller) -> None:
 def test_a_stream(runtime: Caller) -> None:
     """Statistics at each interval, a line for a kill by the memory limit, and an end with the container."""
     limits = {"memory": {"limit": 24 << 20, "swap": 24 << 20}}
-    id = runtime.launch(runtime.sleeper({"linux": {"resources": limits}}))
+    id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limits}}))
     command = runtime.command("events", "--interval", "200ms", id)
     stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert stream.stdout is not None
