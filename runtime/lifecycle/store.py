@@ -126,23 +126,29 @@ def _make_directory(root: str, path: str) -> bool:
 
 def _make_root(root: str) -> None:
     """Make ``root`` and its parents. The sticky bit keeps systemd from clearing a user's runtime directory of it."""
-    parent = root.rstrip("/").rpartition("/")[0]
     try:
-        if parent:
-            try:
-                posix.stat(parent)
-            except FileNotFoundError:
-                _make_root(parent)
-        posix.mkdir(root, 0o700)
-        if posix.environ.get(b"XDG_RUNTIME_DIR") == parent.encode(errors="surrogateescape"):
+        _make_with_parents(root)
+        if posix.environ.get(b"XDG_RUNTIME_DIR") == _parent(root).encode(errors="surrogateescape"):
             posix.chmod(root, 0o1700)
-    except FileExistsError:
-        pass  # another create was faster
     except OSError as error:
         failure = system_failure(f"make {root}", error)
         if posix.geteuid() and not posix.environ.get(b"XDG_RUNTIME_DIR"):
             failure.message += "; set XDG_RUNTIME_DIR or give --root"
         raise failure from None
+
+
+def _make_with_parents(path: str) -> None:
+    parent = _parent(path)
+    if parent and not posix.access(parent, posix.F_OK):
+        _make_with_parents(parent)
+    try:
+        posix.mkdir(path, 0o700)
+    except FileExistsError:
+        pass  # another create was faster
+
+
+def _parent(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[0]
 
 
 def _open(path: str) -> int:

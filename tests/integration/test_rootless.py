@@ -452,7 +452,7 @@ def test_no_place_for_the_state(user: User) -> None:
     """Without XDG_RUNTIME_DIR and without /run/user the error says what to set."""
     user.inside = ["env", "-u", "XDG_RUNTIME_DIR"]
     done = user.run(user.shell("true")).failed(1)
-    assert f"/run/user/{UID}" in done.err
+    assert f"make /run/user/{UID}/{user.name}: " in done.err
     assert "set XDG_RUNTIME_DIR or give --root" in done.err
 
 

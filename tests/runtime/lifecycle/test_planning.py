@@ -19,9 +19,9 @@ from runtime.lifecycle.planning import ID, Plan, report
 from runtime.plan import ops
 from tests.integration import adapt
 from tests.integration.bundle import BUSYBOX, Bundle, build_busybox_rootfs, default_config, merge
+from tests.integration.ordinary import View
 
 HEADER = (Path(__file__).parents[3] / "csrc" / "plan.h").read_text()
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -157,12 +157,12 @@ def test_a_section_that_create_needs(bundle: Bundle, section: str) -> None:
     assert (caught.value.pointer or "").startswith(f"/{section}")
 
 
-def test_without_root_and_without_a_trace(bundle: Bundle, ocirun: Path, needs_root: None) -> None:
+def test_without_root_and_without_a_trace(bundle: Bundle, ocirun: Path, needs_root: None, tmp_path: Path) -> None:
     """Anybody may ask, and nothing is made: no state directory, no cgroup, no seccomp cache."""
     change(bundle, linux={"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}})
     state = bundle.directory / "state"
-    command = [ocirun, "--root", state, "plan", "--format", "json", bundle.directory]
-    done = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True)
+    command = [*View(tmp_path / "user").command, ocirun, "--root", state, "plan", "--format", "json", bundle.directory]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads(done.stdout)["operations"]
     assert rows[-1]["op"] == "exec"
