@@ -2,15 +2,19 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "init.h"
 #include "kernel.h"
+
+#define LONGEST (INT64_C(1) << 32) /* seconds */
 
 /* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
 static void become_hook(struct context *ctx, const struct plan_op *op, int input)
@@ -21,7 +25,8 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (!arguments || !environment || dup2(input, 0) < 0)
 		_exit(126);
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	/* In the container's root it may be anything: a fifo that nobody reads must not stop us. */
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	for (int fd = 1; fd < 3; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
@@ -29,25 +34,48 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	_exit(127);
 }
 
-/* The document is smaller than a pipe's buffer or the hook reads it; one that does not read must not block us. */
-static void feed(int pipe, const char *document)
+/* Writes what the pipe takes of the rest of the document, and closes it after the last byte. */
+static void feed(int *pipe, const char **rest)
 {
-	if (fcntl(pipe, F_SETFL, O_NONBLOCK) == 0 && document)
-		write_all(pipe, document, strlen(document));
-	close(pipe);
+	ssize_t n = write(*pipe, *rest, strlen(*rest));
+	if (n > 0)
+		*rest += n;
+	if (**rest == '\0' || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		close(*pipe);
+		*pipe = -1;
+	}
 }
 
-static int await_hook(struct context *ctx, pid_t pid, uint64_t seconds)
+static int64_t milliseconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Until the hook ends, which may be before it has read all: it is free to. False when its time is over. */
+static bool attend(int pidfd, uint64_t seconds, int *pipe, const char *rest)
+{
+	int64_t end = milliseconds() + (int64_t)(seconds < LONGEST ? seconds : LONGEST) * 1000;
+	for (;;) {
+		struct pollfd wait[] = {{.fd = pidfd, .events = POLLIN}, {.fd = *pipe, .events = POLLOUT}};
+		int64_t left = seconds ? end - milliseconds() : -1;
+		if (seconds && left <= 0)
+			return false;
+		int ready = poll(wait, 2, left > INT_MAX ? INT_MAX : (int)left);
+		if ((ready < 0 && errno != EINTR) || (ready > 0 && wait[0].revents))
+			return true;
+		if (ready > 0 && wait[1].revents)
+			feed(pipe, &rest);
+	}
+}
+
+static int await_hook(struct context *ctx, pid_t pid, uint64_t seconds, int *pipe, const char *document)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd wait = {.fd = pidfd, .events = POLLIN};
-	int ready = 1;
-	while (seconds && pidfd >= 0) {
-		ready = poll(&wait, 1, seconds > 2000000 ? -1 : (int)seconds * 1000);
-		if (ready >= 0 || errno != EINTR)
-			break;
-	}
-	if (ready == 0)
+	int error = pidfd < 0 ? errno : 0;
+	bool in_time = pidfd >= 0 && attend(pidfd, seconds, pipe, document);
+	if (!in_time)
 		kill(pid, SIGKILL);
 	if (pidfd >= 0)
 		close(pidfd);
@@ -55,9 +83,9 @@ static int await_hook(struct context *ctx, pid_t pid, uint64_t seconds)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return failed(ctx, STEP_HOOK_SPAWN);
-	if (ready == 0) {
-		errno = ETIMEDOUT;
-		return failed(ctx, STEP_HOOK_TIMEOUT);
+	if (!in_time) {
+		errno = error ? error : ETIMEDOUT;
+		return failed(ctx, error ? STEP_HOOK_SPAWN : STEP_HOOK_TIMEOUT);
 	}
 	if (status == 0)
 		return 0;
@@ -69,15 +97,18 @@ static int await_hook(struct context *ctx, pid_t pid, uint64_t seconds)
 int op_run_hook(struct context *ctx, const struct plan_op *op)
 {
 	int ends[2];
+	const char *document = ctx->state[op->number[1] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return failed(ctx, STEP_HOOK_SPAWN);
-	fcntl(ends[1], F_SETPIPE_SZ, 1 << 20); /* a state with many annotations */
 	pid_t pid = fork();
 	if (pid == 0)
 		become_hook(ctx, op, ends[0]);
-	/* The reading end is ours too until all is written: a hook that has ended already must not make it a SIGPIPE.
-	 */
-	feed(ends[1], ctx->state[op->number[1] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING]);
+	/* The reading end stays ours too: a hook that has ended already must not make the writing a SIGPIPE. */
+	int r = pid < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0 ? failed(ctx, STEP_HOOK_SPAWN) : 0;
+	if (pid > 0)
+		r = await_hook(ctx, pid, op->number[0], &ends[1], document ? document : "");
+	if (ends[1] >= 0)
+		close(ends[1]);
 	close(ends[0]);
-	return pid < 0 ? failed(ctx, STEP_HOOK_SPAWN) : await_hook(ctx, pid, op->number[0]);
+	return r;
 }

@@ -38,8 +38,13 @@ static int set_groups(struct context *ctx, const struct plan_op *op)
 {
 	static gid_t groups[MAX_GROUPS];
 	size_t count = 0;
-	for (const char *s = next_text(ctx, op, 0, NULL); s && count < MAX_GROUPS; s = next_text(ctx, op, 0, s))
+	for (const char *s = next_text(ctx, op, 0, NULL); s; s = next_text(ctx, op, 0, s)) {
+		if (count == MAX_GROUPS) { /* one that is left out may be one that is there to deny */
+			errno = EINVAL;
+			return failed(ctx, STEP_SETGROUPS);
+		}
 		groups[count++] = (gid_t)strtoul(s, NULL, 10);
+	}
 	return setgroups(count, groups) < 0 ? failed(ctx, STEP_SETGROUPS) : 0;
 }
 

@@ -338,7 +338,9 @@ int write_all(int fd, const char *data, size_t length)
 {
 	while (length) {
 		ssize_t n = write(fd, data, length);
-		if (n < 0 && errno != EINTR)
+		if (n == 0)
+			errno = EIO; /* again and again, else */
+		if (n == 0 || (n < 0 && errno != EINTR))
 			return -errno;
 		if (n > 0) {
 			data += n;

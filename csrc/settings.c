@@ -29,9 +29,15 @@ int op_sysctl(struct context *ctx, const struct plan_op *op)
 		errno = -fd;
 		return failed(ctx, STEP_OPEN);
 	}
-	int r = write_all(fd, text(ctx, op, 1), op->string[1].length);
+	/* In one write, which is one setting: what the kernel leaves of it is no value, and would be taken for another.
+	 */
+	ssize_t n = write(fd, text(ctx, op, 1), op->string[1].length);
+	if (n >= 0 && (size_t)n != op->string[1].length) {
+		n = -1;
+		errno = EINVAL;
+	}
 	close(fd);
-	return r < 0 ? failed(ctx, STEP_WRITE) : 0;
+	return n < 0 ? failed(ctx, STEP_WRITE) : 0;
 }
 
 int op_rlimit(struct context *ctx, const struct plan_op *op)

@@ -102,12 +102,14 @@ def load_checked(data: bytes, kind: str = "config", more: "More | None" = None) 
     if not verify(spec, kind):
         return spec, check(data, kind, more)
     rows = rule_rows(spec, kind)
-    if more is not None:
-        rows += more(spec)
+    nul: list[Row] = []
     if b"\\u0000" in data:
         from oci_spec.rules.text import nul_in_string
 
-        rows += [(*finding, "nul_in_string") for finding in nul_in_string(spec)]
+        nul = [(*finding, "nul_in_string") for finding in nul_in_string(spec)]
+    if more is not None and not nul:  # no system call takes such a path
+        rows += more(spec)
+    rows += nul
     if not rows:
         return spec, []
     from oci_spec.problem import located

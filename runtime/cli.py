@@ -42,6 +42,7 @@ CHOICES = {
     "cgroup_manager": ("cgroupfs", "systemd", "disabled"),
     "rootless": ("true", "false", "auto"),
 }
+LONGEST = 8192  # characters of a message
 INTERRUPTED = 130  # as a shell says it for SIGINT
 
 
@@ -76,6 +77,7 @@ class Call:
 
         It is in the log only with --debug: managers take what they find there for the error.
         """
+        message = shown(message)
         write(2, f"ocirun: warning: {message}\n")
         if self.settings.get("debug"):
             from runtime.commands.log import append
@@ -86,6 +88,17 @@ class Call:
 def absolute(path: str) -> str:
     """``path`` from the root directory; links and ``..`` in it stay, since only the kernel knows where they lead."""
     return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+
+
+def shown(message: str) -> str:
+    """``message`` without what a terminal or a reader of lines would act on, and of a length that a log can take: it may
+    quote a config, which is anybody's.
+    """
+    if message.isprintable() and len(message) <= LONGEST:
+        return message
+    from runtime.commands.log import printable
+
+    return printable(message if len(message) <= LONGEST else f"{message[:LONGEST]}…")
 
 
 def write(descriptor: int, text: str) -> None:
@@ -294,7 +307,9 @@ def _fail(call: Call, error: BaseException, message: str) -> None:
     if call.settings.get("debug"):
         import traceback
 
-        write(2, "".join(traceback.format_exception(error)))
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        write(2, "".join(f"{shown(line)}\n" for line in lines))
+    message = shown(message)
     write(2, f"ocirun: {message}\n")
     try:
         append(call.settings, "error", message)

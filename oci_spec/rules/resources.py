@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from oci_spec.rules import Finding, Rule, Spec
 
 _THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice")
+# Files of a v2 cgroup that do something to processes.
+_NO_LIMITS = ("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze")
 
 
 def device_rule_type(spec: "Spec") -> "Iterator[Finding]":
@@ -114,11 +116,15 @@ def rdma_limits(spec: "Spec") -> "Iterator[Finding]":
 
 
 def unified_file_names(spec: "Spec") -> "Iterator[Finding]":
-    """config-linux.md#unified: a key is the name of one file in the cgroup, so it can lead nowhere else."""
+    """config-linux.md#unified: a key is the name of one file in the cgroup, so it can lead nowhere else; of a limit: by
+    some files any process of the host could be moved here, or the container's killed or stopped while it is made.
+    """
     for name in spec["linux"]["resources"].get("unified", {}):
+        pointer = f"/linux/resources/unified/{escape(name)}"
         if "/" in name or name in ("", ".", ".."):
-            pointer = f"/linux/resources/unified/{escape(name)}"
             yield pointer, "error", f"{name!r} is not the name of a file in the cgroup", None
+        elif name in _NO_LIMITS:
+            yield pointer, "error", f"{name} acts on processes, it is no limit", "leave it out"
 
 
 RULES: "tuple[Rule, ...]" = (

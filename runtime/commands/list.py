@@ -1,6 +1,6 @@
 """``ocirun list``: the containers of this root directory."""
 
-from runtime.cli import UsageError, write
+from runtime.cli import UsageError, shown, write
 from runtime.lifecycle.listing import listing
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def main(call: "Call") -> int:
 
 
 def _table(containers: "list[dict[str, Any]]") -> str:
-    rows = [COLUMNS] + [tuple(str(item[column.lower()]) for column in COLUMNS) for item in containers]
+    rows = [COLUMNS] + [tuple(shown(str(item[column.lower()])) for column in COLUMNS) for item in containers]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(line + "\n" for line in lines)

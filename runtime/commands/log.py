@@ -28,6 +28,20 @@ def append(settings: "dict[str, Any]", level: str, message: str) -> None:
         posix.close(descriptor)
 
 
+def printable(text: str) -> str:
+    """``text`` with escapes (``\\n``, ``\\x1b``, ``\\u202e``) for every character that is no visible one: those that end
+    a line, drive a terminal or turn the direction of writing, and bytes that are no UTF-8.
+    """
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: a byte
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 

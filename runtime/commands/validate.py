@@ -4,6 +4,7 @@ import json
 import posix
 
 from runtime.cli import UsageError, absolute, write
+from runtime.commands.log import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _text(file: str, data: bytes, problems: "list[Problem]") -> str:
     errors = sum(problem.severity == "error" for problem in problems)
     counts = [_count(errors, "error"), _count(len(problems) - errors, "warning")]
     found = ", ".join(count for count in counts if count)
-    return "\n".join([*parts, f"{_printable(file)}: {found or 'no problems'}\n"])
+    return "\n".join([*parts, f"{printable(file)}: {found or 'no problems'}\n"])
 
 
 def _count(number: int, what: str) -> str:
@@ -94,13 +95,13 @@ def _count(number: int, what: str) -> str:
 def _one(file: str, lines: list[str], width: int, problem: "Problem") -> str:
     place = f"{problem.pointer}: " if problem.pointer else ""
     head = f"{file}:{problem.line}:{problem.column}: {problem.severity}: {place}{problem.message}"
-    parts = [f"{_printable(head)} [{problem.rule}]"]
+    parts = [f"{printable(head)} [{problem.rule}]"]
     line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
     if line.strip():
         excerpt, caret = _excerpt(line, problem.column - 1)
         parts += [f"  {problem.line:>{width}} | {excerpt}", f"  {'':>{width}} | {' ' * caret}^"]
     if problem.hint:
-        parts.append(f"  {'':>{width}} = {_printable(problem.hint)}")
+        parts.append(f"  {'':>{width}} = {printable(problem.hint)}")
     return "\n".join(parts) + "\n"
 
 
@@ -110,8 +111,3 @@ def _excerpt(line: str, column: int) -> tuple[str, int]:
     shown = "".join(c if c.isprintable() else " " for c in line[start : start + WINDOW])
     left, right = "…" * (start > 0), "…" * (start + WINDOW < len(line))
     return left + shown + right, len(left) + column - start
-
-
-def _printable(text: str) -> str:
-    """Without characters that a terminal would act on."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -14,16 +14,24 @@ if TYPE_CHECKING:
     from oci_spec import Problem
 
 MAX_SIZE = 64 << 20  # bytes
+S_IFMT, S_IFREG = 0o170000, 0o100000
 
 
-def read(path: str) -> bytes:
-    """The file's content; "-" is standard input. Raises OcirunError."""
+def read(path: str, ordinary: bool = False) -> bytes:
+    """The file's content; "-" is standard input. Raises OcirunError.
+
+    ``ordinary``: it must be a regular file. A bundle's config.json that is a fifo or a device could hold us up for ever.
+    """
     try:
-        descriptor = posix.dup(0) if path == "-" else posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY | (posix.O_NONBLOCK if ordinary else 0)
+        descriptor = posix.dup(0) if path == "-" else posix.open(path, flags)
         try:
-            size = posix.fstat(descriptor).st_size
+            status = posix.fstat(descriptor)
+            if ordinary and status.st_mode & S_IFMT != S_IFREG:
+                raise InvalidConfig(f"{path} is not a regular file")
+            size = status.st_size
             data = b""
-            # The size may be wrong: config.json of a bundle can be a link to /dev/zero.
+            # The size may be wrong: --config can be /dev/zero.
             while max(size, len(data)) <= MAX_SIZE and (
                 piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 8 << 20)
             ):
@@ -35,6 +43,11 @@ def read(path: str) -> bytes:
             posix.close(descriptor)
     except OSError as error:
         raise system_failure(f"open {path}", error) from None
+
+
+def of_bundle(bundle: str, file: str | None) -> bytes:
+    """The text of a bundle's config.json, or of ``file`` in its place."""
+    return read(file) if file else read(f"{bundle}/config.json", ordinary=True)
 
 
 def words(problem: "Problem") -> str:

@@ -43,7 +43,7 @@ class Making:
         self.warn = warn
         self.bundle: str = options["bundle"]
         self.kept = kept_descriptors(options)
-        self.data = options.get("config_data") or config.read(options.get("config") or f"{self.bundle}/config.json")
+        self.data = options.get("config_data") or config.of_bundle(self.bundle, options.get("config"))
         self.spec = config.checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
         self.record: dict[str, Any] = {}

@@ -53,6 +53,8 @@ def loads(data: bytes) -> "Any":
     text = data.decode()
     try:
         value, end = _json.make_scanner(_Context)(text, 0)  # type: ignore[arg-type]
+    except RecursionError:
+        raise ValueError("not JSON that we wrote: it nests too deep") from None
     except StopIteration as stop:
         raise ValueError(f"not JSON: unexpected end or character at {stop.value}") from None
     except SystemError:  # how the scanner fails where json.decoder, which has its exception, is not imported

@@ -87,7 +87,7 @@ class Plan:
         file = f"{self.bundle}/config.json"
         if is_file(self.bundle):
             file, self.bundle = self.bundle, self.bundle.rpartition("/")[0] or "/"
-        self.data = config.read(file)
+        self.data = config.read(file, ordinary=True)
         self.problems: list[Problem] = []
         self.refusal: OcirunError | None = None
         spec = self.read()

@@ -45,6 +45,7 @@ FILES = (START_SOCKET, CONFIG, "state.json.new", STATE)
 LOCK_WAIT = 10.0  # seconds; longer than a create without hooks takes on a loaded machine
 MAX_FILE = 64 << 20  # bytes; the configuration copy is bounded before it comes here
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_OTHERS_WRITE, _STICKY = 0o022, 0o1000
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 
 
@@ -95,6 +96,10 @@ def reserve(root: str, id: str) -> int:
             handle = _open(path)
         except FileNotFoundError:
             continue
+        except OcirunError:
+            if made:
+                posix.rmdir(path)
+            raise
         # One that we made may be adopted by another create before we lock it; then it is theirs.
         if not _lock(handle, 1.0 if made else 0.0) or exists(handle, STATE):
             posix.close(handle)
@@ -153,19 +158,25 @@ def _parent(path: str) -> str:
 
 def _open(path: str) -> int:
     """A descriptor of a container's directory, which must be the caller's own: the record names processes to kill,
-    cgroups to remove and hooks to run. FileNotFoundError as it is, other errors worded.
+    cgroups to remove and hooks to run. In the directory that it is in nobody else may exchange it for another one that is
+    the caller's. FileNotFoundError as it is, other errors worded.
     """
     try:
+        above = posix.stat(path.rpartition("/")[0])
         handle: int = posix.open(path, _DIRECTORY)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise system_failure(f"open {path}", error) from None
-    status = posix.fstat(handle)
-    if status.st_uid == posix.geteuid() and not status.st_mode & 0o022:
+    own, status = posix.geteuid(), posix.fstat(handle)
+    if status.st_uid != own or status.st_mode & _OTHERS_WRITE:
+        reason = f"{path} is not trusted: user {status.st_uid} made it, or others may write to it"
+    elif above.st_uid not in (own, 0) or (above.st_mode & _OTHERS_WRITE and not above.st_mode & _STICKY):
+        reason = f"{path} is not trusted: the directory above it is user {above.st_uid}'s, or others may write to it"
+    else:
         return handle
     posix.close(handle)
-    raise OcirunError(f"{path} is not trusted: user {status.st_uid} made it, or others may write to it")
+    raise OcirunError(f"{reason}; give --root a directory of your own")
 
 
 def open_unlocked(root: str, id: str) -> int:

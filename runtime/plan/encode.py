@@ -15,6 +15,7 @@ TRACE = 1
 HEADER = _struct.Struct("<IHHII")
 RECORD = _struct.Struct("<HHI6Q8I")
 MAX_SIZE = 16 << 20
+MAX_OPERATIONS = 1 << 14
 NO_NUMBERS = (0, 0, 0, 0, 0, 0)
 UNSIGNED = (1 << 64) - 1
 
@@ -31,7 +32,11 @@ def string_bytes(value: "String") -> bytes:
 
 
 def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
-    """The plan as bytes. Raises ValueError when it is over MAX_SIZE."""
+    """The plan as bytes. Raises ValueError when it is over MAX_SIZE or MAX_OPERATIONS."""
+    if len(operations) > MAX_OPERATIONS:
+        raise ValueError(
+            f"the plan has {len(operations)} operations, {MAX_OPERATIONS} at most: ask for fewer mounts, devices or paths"
+        )
     strings: list[bytes] = []
     records: list[bytes] = []
     offset = HEADER.size + RECORD.size * len(operations)

@@ -149,6 +149,13 @@ CASES = [
     ("throttle_rate", "/linux/resources/blockIO/throttleReadBpsDevice", [THROTTLE], ERROR, "/linux/resources/blockIO/throttleReadBpsDevice/0/rate"),
     ("rdma_limits", "/linux/resources/rdma", {"a/b": {}}, ERROR, "/linux/resources/rdma/a~1b/hcaHandles"),
     ("unified_file_names", "/linux/resources/unified", {"../x": "1"}, ERROR, "/linux/resources/unified/..~1x"),
+    (
+        "unified_file_names",
+        "/linux/resources/unified",
+        {"cgroup.procs": "1"},
+        ERROR,
+        "/linux/resources/unified/cgroup.procs",
+    ),
     ("seccomp_errno_used", "/linux/seccomp/syscalls/0/errnoRet", 1, ERROR, None),
     ("seccomp_errno_used", "/linux/seccomp/defaultAction", "SCMP_ACT_KILL", ERROR, "/linux/seccomp/defaultErrnoRet"),
     ("seccomp_argument_index", "/linux/seccomp/syscalls/0/args/0/index", 6, ERROR, None),
