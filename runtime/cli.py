@@ -25,12 +25,12 @@ GLOBAL_OPTIONS: "tuple[Option, ...]" = (
     (("--log-format",), "FORMAT", "log_format", '"text" (default) or "json"'),
     (("--log-level",), "LEVEL", "log_level", "error, warning, info or debug; debug is the same as --debug"),
     (("--debug",), None, "debug", "tell more: warnings in the log, tracebacks on standard error"),
-    (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups (not built yet: refused)"),
+    (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups, as --cgroup-manager systemd"),
     (
         ("--cgroup-manager",),
         "NAME",
         "cgroup_manager",
-        '"cgroupfs" (default), "disabled", or "systemd" (not built yet: refused)',
+        'who makes the cgroups of create and run: "cgroupfs" (default), "systemd", or "disabled": nobody',
     ),
     (("--rootless",), "WHEN", "rootless", 'go on without permission for cgroups: "true", "false" or "auto" (default)'),
     (("--version", "-v"), None, "version", "print the versions of this build"),
@@ -279,9 +279,8 @@ def _check_settings(settings: "dict[str, Any]") -> None:
             raise UsageError(f'--{key.replace("_", "-")} "{value}": one of {", ".join(allowed)} is needed')
     if settings.get("log_level") == "debug":
         settings["debug"] = True
-    if settings.get("systemd_cgroup") or settings.get("cgroup_manager") == "systemd":
-        name = "--systemd-cgroup" if settings.get("systemd_cgroup") else "--cgroup-manager systemd"
-        raise OcirunError(f"{name} is not supported yet: use the cgroupfs manager")
+    if settings.get("systemd_cgroup") and settings.setdefault("cgroup_manager", "systemd") == "cgroupfs":
+        raise UsageError("--systemd-cgroup and --cgroup-manager cgroupfs: one of them is meant")
 
 
 def _check_operands(call: Call, operands: "Operands") -> None:

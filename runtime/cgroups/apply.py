@@ -29,7 +29,18 @@ def build(
     Returns what to warn about, [] as a rule. `tolerate` (rootless): a hierarchy that may not be written is left out,
     unless a limit was asked for there; device rules then count as not asked for, since such a caller cannot make nodes.
     """
-    failed = tree.make(intent, tolerate)
+    return fill(places, intent, writes, device_filter, tree.make(intent, tolerate), tolerate)
+
+
+def fill(
+    places: "list[Place]",
+    intent: "Intent",
+    writes: "list[Write]",
+    device_filter: "Filter | None",
+    failed: "dict[int, OcirunError]",
+    tolerate: bool = False,
+) -> list[OcirunError]:
+    """`build` for cgroups that are there, but for those that ``failed``."""
     tree.seed_cpusets(places, intent, {file for _, file, _, _, _ in writes})
     enable(places, intent, writes)
     if not tolerate:

@@ -127,9 +127,9 @@ def computed(start: bool, rest: "list[Rule]") -> list[tuple[str, str, str]]:
             _take_back(exceptions, key, access, pointer)
     first, then = ("devices.allow", "devices.deny") if start else ("devices.deny", "devices.allow")
     result = [(first, "a", POINTER)]
-    for (kind, major, minor), (access, pointer) in _joined(exceptions).items():
+    for (kind, major, minor), (access, pointer) in joined(exceptions).items():
         numbers = f"{'*' if major is None else major}:{'*' if minor is None else minor}"
-        result.append((then, f"{kind} {numbers} {_letters(access)}", pointer))
+        result.append((then, f"{kind} {numbers} {letters(access)}", pointer))
     return result
 
 
@@ -137,7 +137,7 @@ def _take_back(exceptions: "dict[Key, tuple[int, str]]", key: "Key", access: int
     for other, (bits, place) in list(exceptions.items()):
         if not bits & access or not _overlap(key, other):
             continue
-        if _covers(key, other):
+        if covers(key, other):
             exceptions[other] = (bits & ~access, place)
             if not bits & ~access:
                 del exceptions[other]
@@ -148,7 +148,7 @@ def _take_back(exceptions: "dict[Key, tuple[int, str]]", key: "Key", access: int
             )
 
 
-def _joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, str]]":
+def joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, str]]":
     """The exceptions without those that a wider one holds, each with the bits of the wider ones.
 
     The kernel wants one exception that has all bits of a request: `*:* r` and `1:3 w` do not make 1:3 readable and
@@ -157,7 +157,7 @@ def _joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, s
     result = {}
     wide = [key for key in exceptions if None in key]
     for key, (bits, place) in exceptions.items():
-        wider = [other for other in wide if other != key and _covers(other, key)]
+        wider = [other for other in wide if other != key and covers(other, key)]
         if not any(bits & ~exceptions[other][0] == 0 for other in wider):
             for other in wider:
                 bits |= exceptions[other][0]
@@ -165,7 +165,8 @@ def _joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, s
     return result
 
 
-def _covers(one: "Key", other: "Key") -> bool:
+def covers(one: "Key", other: "Key") -> bool:
+    """Whether every device of the other is one of the first."""
     return one[0] == other[0] and one[1] in (None, other[1]) and one[2] in (None, other[2])
 
 
@@ -175,5 +176,6 @@ def _overlap(one: "Key", other: "Key") -> bool:
     )
 
 
-def _letters(access: int) -> str:
+def letters(access: int) -> str:
+    """Access bits as the controller writes them."""
     return "".join(letter for letter, bit in (("r", READ), ("w", WRITE), ("m", MKNOD)) if access & bit)

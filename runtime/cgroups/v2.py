@@ -38,14 +38,14 @@ def memory(section: "Section") -> "list[Setting]":
         if value := int(section.get(key) or 0):
             settings.append((file, _bytes(value), f"{pointer}/{key}", () if value < 0 else None))
     place = f"{pointer}/swap" if section.get("swap") else f"{pointer}/limit"
-    swap = _swap(int(section.get("limit") or 0), int(section.get("swap") or 0), place)
+    swap = swap_alone(int(section.get("limit") or 0), int(section.get("swap") or 0), place)
     if swap is not None:
         # Without swap accounting there is no file, and "max" and none at all are what the container gets.
         settings.insert(1, ("memory.swap.max", _bytes(swap), place, () if swap <= 0 else None))
     return settings
 
 
-def _swap(limit: int, swap: int, pointer: str) -> int | None:
+def swap_alone(limit: int, swap: int, pointer: str) -> int | None:
     """v1's memory and swap together as v2's swap alone; None: not set."""
     if swap < 0 or (limit < 0 and swap == 0):
         return UNLIMITED
@@ -64,14 +64,18 @@ def cpu(section: "Section") -> "list[Setting]":
     _refuse(section, pointer, "realtimeRuntime", "realtimePeriod")
     settings: list[Setting] = []
     if shares := int(section.get("shares") or 0):
-        weight = 1 + (min(max(shares, 2), 262144) - 2) * 9999 // 262142
-        settings.append(("cpu.weight", str(weight), f"{pointer}/shares", None))
+        settings.append(("cpu.weight", str(weight_of(shares)), f"{pointer}/shares", None))
     quota, period = int(section.get("quota") or 0), int(section.get("period") or 0)
     if quota or period:
         value = f"{quota if quota > 0 else 'max'} {period or DEFAULT_PERIOD}"
         key = "quota" if quota else "period"
         settings.append(("cpu.max", value, f"{pointer}/{key}", None if quota > 0 or period else ()))
     return settings + number(section, "burst", "cpu.max.burst", pointer) + idle(section)
+
+
+def weight_of(shares: int) -> int:
+    """v1's cpu shares as v2's weight."""
+    return 1 + (min(max(shares, 2), 262144) - 2) * 9999 // 262142
 
 
 THROTTLES = (
@@ -88,13 +92,13 @@ def block_io(section: "Section") -> "list[Setting]":
     _refuse(section, pointer, "leafWeight")
     settings: list[Setting] = []
     if weight := int(section.get("weight") or 0):
-        otherwise = ("io.weight", _io_weight(weight))
+        otherwise = ("io.weight", str(io_weight(weight)))
         settings.append(("io.bfq.weight", str(weight), f"{pointer}/weight", otherwise))
     for device, place in each(section, "weightDevice", pointer):
         _refuse(device, place, "leafWeight")
         for file, value, where, _ in device_number(device, "weight", "io.bfq.weight", place):
             name = value.split(" ")[0]
-            settings.append((file, value, where, ("io.weight", f"{name} {_io_weight(int(device['weight']))}")))
+            settings.append((file, value, where, ("io.weight", f"{name} {io_weight(int(device['weight']))}")))
     for key, word in THROTTLES:
         for device, place in each(section, key, pointer):
             if rate := int(device.get("rate") or 0):
@@ -103,8 +107,9 @@ def block_io(section: "Section") -> "list[Setting]":
     return settings
 
 
-def _io_weight(weight: int) -> str:
-    return str(1 + (min(max(weight, 10), 1000) - 10) * 9999 // 990)
+def io_weight(weight: int) -> int:
+    """The spec's weight of a disk as v2's."""
+    return 1 + (min(max(weight, 10), 1000) - 10) * 9999 // 990
 
 
 def hugepages(section: "list[Section]") -> "list[Setting]":

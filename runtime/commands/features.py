@@ -47,7 +47,7 @@ def document() -> "dict[str, Any]":
         "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
     }
 
 
@@ -58,7 +58,7 @@ def linux() -> "dict[str, Any]":
     return {
         "namespaces": sorted(namespaces.CLONE_FLAGS),
         "capabilities": list(capabilities.NAMES),
-        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": {
             "enabled": True,
             "actions": sorted(seccomp.ACTIONS),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oci_spec import Problem
+    from runtime.cgroups.systemd import Unit
     from runtime.plan.identity import Filter
 
     Options = dict[str, Any]
@@ -50,6 +51,7 @@ class Making:
         self.handle = -1
         self.handshake: Handshake | None = None
         self.operations: list[ops.Operation] = []
+        self.unit: Unit | None = None  # of the systemd cgroup manager
 
     def warn_of(self, problem: "Problem") -> None:
         self.warn(f"config.json:{problem.line}: {problem.pointer}: {config.words(problem)}")
@@ -104,6 +106,7 @@ def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
     now = time.time_ns()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
     hooks = making.spec.get("hooks") or {}
+    unit = {"systemd": making.unit.note} if making.unit else {}
     return {
         "ociVersion": state.VERSION,
         "id": making.id,
@@ -115,6 +118,7 @@ def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
         "created": f"{seconds}.{now % 1_000_000_000:09d}Z",
         "annotations": making.spec.get("annotations") or {},
         "cgroups": tree.survey(places),
+        **unit,
         "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
     }
 
@@ -128,26 +132,18 @@ def place(making: Making, places: "list[layout.Place]") -> None:
             making.warn(f"no limit is set, since cgroups are disabled: {', '.join(limits)}")
         return
     writes, device_filter = resources.writes(wanted, places)
-    failures = apply.build(places, making.record["cgroups"], writes, device_filter, making.tolerant)
+    intent = making.record["cgroups"]
+    if making.unit:
+        assert making.handshake is not None
+        making.unit.start(making.handshake.pid, intent)
+        failures = apply.fill(places, intent, writes, device_filter, {}, making.tolerant)
+    else:
+        failures = apply.build(places, intent, writes, device_filter, making.tolerant)
     if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
         failures = [one for one in failures if one.pointer != "/linux/resources/devices"]
     if failures and (wanted or making.spec["linux"].get("cgroupsPath")):
         more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
         making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
-
-
-def place_resctrl(making: Making) -> None:
-    """Make the container's resctrl group, once the record says what may have to be removed."""
-    from runtime.cgroups import resctrl
-    from runtime.host.confinement import resctrl_mount
-
-    wanted, mount = making.spec["linux"]["intelRdt"], resctrl_mount()
-    if mount is None:  # unmounted since it was checked
-        raise OcirunError("no resctrl file system is mounted", resctrl.POINTER)
-    making.record["resctrl"] = resctrl.survey(wanted, making.id, mount)
-    making.facts["resctrl"] = making.record["resctrl"]["tasks"]
-    store.write_state(making.handle, making.record)
-    resctrl.make(wanted, making.id, mount)
 
 
 def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "Filter | None":
@@ -207,17 +203,13 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
     making.handshake = Handshake(pid, socket, making.operations)
 
 
-def memory_pointer(spec: "dict[str, Any]") -> str | None:
-    """Where to look when init was killed: the limit that it may not have fitted in."""
-    memory = (spec["linux"].get("resources") or {}).get("memory") or {}
-    return "/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None
-
-
 def follow(making: Making) -> None:
     """Do the host's side until everything is in place."""
     assert making.handshake is not None
     if not making.handshake.follow(lambda handshake, operation: host_step(making, operation)):
-        raise making.handshake.died(memory_pointer(making.spec))
+        # Where to look when init was killed: the limit that it may not have fitted in.
+        memory = (making.spec["linux"].get("resources") or {}).get("memory") or {}
+        raise making.handshake.died("/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None)
 
 
 def note_pid(making: Making) -> None:
@@ -255,10 +247,17 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
         host_side.perform(making.handshake, operation)
 
 
-def tail(operations: "list[ops.Operation]") -> "list[Any]":
-    """The operations after the wait for start, and the index of the first: what `start` words a failure from."""
-    first = next((i for i, op in enumerate(operations) if op[0] == ops.OP_WAIT_START), len(operations))
-    return [first, [[*op[:4], [s if isinstance(s, str) else "" for s in op[4]]] for op in operations[first:]]]
+def places_of(making: Making) -> "list[layout.Place]":
+    """Where the cgroups will be. With the systemd manager, after a talk with systemd; `making.unit` is there then."""
+    manager = making.options.get("cgroup_manager")
+    if manager == "systemd":
+        from runtime.cgroups.systemd import Unit
+
+        making.unit = Unit(making.spec, making.id, making.facts)
+        return making.unit.places
+    if manager == "disabled":
+        return []
+    return layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
 
 
 def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
@@ -268,10 +267,8 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
             from runtime.plan import rootless
 
             rootless.check(making.spec, making.facts)
-        places = []
-        if making.options.get("cgroup_manager") != "disabled":
-            places = layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
         making.handle = store.reserve(making.root, making.id)
+        places = places_of(making)
         making.record = record_of(making, places)
         target = activation(making.options, b"NOTIFY_SOCKET")
         if target:
@@ -280,18 +277,21 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
             notify.note(making, target)
         store.write_state(making.handle, making.record)
         if making.spec["linux"].get("intelRdt"):
-            place_resctrl(making)
-        if making.tolerant:  # which cgroups there can be is known only when they are made
+            from runtime.lifecycle import resctrl
+
+            resctrl.place(making)
+        early = making.tolerant and not making.unit  # which cgroups there can be is known only when they are made
+        if early:
             place(making, places)
         planned(making, places, wait_start)
         launch(making, wait_start, stdio)
-        if not making.tolerant:
+        if not early:
             place(making, places)  # while init makes its namespaces
         store.write_file(making.handle, store.CONFIG, making.data)
         follow(making)
         note_pid(making)
         making.record["status"] = state.CREATED
-        making.record["tail"] = tail(making.operations) if wait_start else [0, []]
+        making.record["tail"] = encode.tail(making.operations) if wait_start else [0, []]
         store.write_state(making.handle, making.record)
     except BaseException as error:
         undo(making)

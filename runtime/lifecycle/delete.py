@@ -80,6 +80,10 @@ def destroy(
     """
     if kill:
         _end_processes(record)
+    if record.get("systemd"):
+        from runtime.cgroups import systemd
+
+        systemd.remove(record["systemd"], record["cgroups"], warn)
     if record["cgroups"]:
         from runtime.cgroups import tree
 

@@ -225,6 +225,10 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
             posix.close(descriptor)
     handshake = Handshake(started, socket, joining.operations)
     try:
+        if joining.record.get("systemd"):
+            from runtime.cgroups import systemd
+
+            systemd.admit(joining.record["systemd"], handshake.pid)
         if not handshake.follow(host_side.perform):
             raise handshake.died()
         creating.publish(joining.options, handshake)

@@ -103,12 +103,24 @@ def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]"
     # Without device rules `writes` would give the default ones.
     writes = [one for one in resources.writes(wanted, places)[0] if not one[3].startswith(f"{_POINTER}/devices")]
     undo = limits.change(places, intent, writes)
-    if devices is not None:
-        try:
+    unit = None
+    try:
+        if record.get("systemd"):
+            from runtime.cgroups import systemd
+
+            unit = systemd.Change(record["systemd"], intent, places)
+            unit.make(wanted if devices is None else {**wanted, "devices": devices})
+            limits.change(places, intent, writes)  # systemd has written what it made of them
+        if devices is not None:
             _change_devices(places, devices)
-        except BaseException:
-            limits.restore(undo)
-            raise
+    except BaseException:
+        if unit:
+            unit.undo()
+        limits.restore(undo)
+        raise
+    finally:
+        if unit:
+            unit.close()
 
 
 def _change_devices(places: "list[Place]", rules: "list[dict[str, Any]]") -> None:

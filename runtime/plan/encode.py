@@ -2,11 +2,12 @@
 
 import _struct
 
-from .ops import TABLE
+from .ops import OP_WAIT_START, TABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from .ops import Operation, String
 
@@ -56,6 +57,12 @@ def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
     if offset > MAX_SIZE:
         raise ValueError(f"the plan takes {offset} bytes, {MAX_SIZE} at most")
     return HEADER.pack(MAGIC, VERSION, flags, len(operations), offset) + b"".join(records) + b"".join(strings)
+
+
+def tail(operations: "Sequence[Operation]") -> "list[Any]":
+    """The operations after the wait for start, and the index of the first: what `start` words a failure from."""
+    first = next((i for i, op in enumerate(operations) if op[0] == OP_WAIT_START), len(operations))
+    return [first, [[*op[:4], [s if isinstance(s, str) else "" for s in op[4]]] for op in operations[first:]]]
 
 
 def decode(data: bytes) -> "list[Operation]":

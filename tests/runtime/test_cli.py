@@ -155,6 +155,7 @@ def test_two_dashes_end_the_options() -> None:
         (["exec", "-p", "f", "x", "sh"], "cannot both be given"),
         (["--log-format", "xml", "state", "x"], "one of text, json"),
         (["--cgroup-manager", "other", "state", "x"], "one of cgroupfs, systemd, disabled"),
+        (["--systemd-cgroup", "--cgroup-manager", "cgroupfs", "state", "x"], "one of them is meant"),
         (["nope"], 'there is no command "nope"'),
         (["--nope"], "unknown option --nope"),
         (["help", "nope"], 'there is no command "nope"'),
@@ -167,14 +168,6 @@ def test_wrong_usage(run: Run, words: list[str], message: str) -> None:
     assert result.stdout == ""
     assert message in result.stderr
     assert re.fullmatch(r"ocirun: [^\n]*; see 'ocirun [^\n]*--help'\n", result.stderr)
-
-
-@pytest.mark.parametrize("words", [["--systemd-cgroup", "state", "x"], ["--cgroup-manager=systemd", "state", "x"]])
-def test_flags_of_later_work_are_refused(run: Run, words: list[str]) -> None:
-    """By name."""
-    result = run(*words)
-    assert result.returncode == 1
-    assert f"{words[0].replace('=', ' ')} is not supported yet" in result.stderr
 
 
 @pytest.mark.parametrize("command", [name for name, (module, _) in COMMANDS.items() if module == "later"])

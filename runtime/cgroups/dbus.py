@@ -1,0 +1,303 @@
+"""A D-Bus connection to systemd, with a limit on every wait. Cold: loaded for the systemd cgroup manager alone.
+
+jeepney has the wire format; addresses, the login and the waiting are here, since its own wait for ever in places.
+"""
+
+import os
+import socket
+import time
+
+from runtime.errors import OcirunError, system_words
+
+try:
+    from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
+except ModuleNotFoundError:
+    # A distribution's package lies where only site looks.
+    import site
+
+    site.main()
+    from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from jeepney import Message
+
+LIMIT = 10.0  # seconds for a login, and for a reply
+LONGEST_LINE = 1 << 14  # bytes; of the login
+SYSTEMD, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
+MANAGER, PROPERTIES = f"{SYSTEMD}.Manager", "org.freedesktop.DBus.Properties"
+NAME = "org.freedesktop.DBus"
+
+
+class Unreachable(OcirunError):
+    """The bus does not answer, or not as a bus does. ``absent``: nobody listens there."""
+
+    absent = False
+
+
+class Refused(OcirunError):
+    """An error reply. ``name`` is D-Bus's word for it, ``text`` what the peer said."""
+
+    def __init__(self, tried: str, name: str, text: str) -> None:
+        super().__init__(f"{tried}: {text or name}")
+        self.name = name
+        self.text = text
+
+
+def sockets(address: str) -> list[str]:
+    """The socket names of a D-Bus address (dbus specification, "Server Addresses"); a leading NUL byte is an abstract one.
+
+    Transports other than unix sockets are left out.
+    """
+    found = []
+    for one in address.split(";"):
+        transport, _, rest = one.partition(":")
+        keys = dict(pair.partition("=")[::2] for pair in rest.split(","))
+        if transport == "unix" and keys.get("path"):
+            found.append(_unescaped(keys["path"]))
+        elif transport == "unix" and keys.get("abstract"):
+            found.append("\0" + _unescaped(keys["abstract"]))
+    return found
+
+
+def _unescaped(text: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
+def addresses(user: bool) -> list[tuple[str, bool]]:
+    """(address, whether it is systemd's own socket, behind which is no bus) to try in turn; what the environment gives is alone.
+
+    ``user``: of the caller's own systemd.
+    """
+    given = os.environ.get("DBUS_SESSION_BUS_ADDRESS" if user else "DBUS_SYSTEM_BUS_ADDRESS")
+    if given:
+        return [(given, False)]
+    if user:
+        directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        return [(f"unix:path={directory}/bus", False), (f"unix:path={directory}/systemd/private", True)]
+    return [("unix:path=/run/dbus/system_bus_socket", False), ("unix:path=/run/systemd/private", True)]
+
+
+def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":
+    """A connection to the system's systemd, or to the caller's own (``user``). Unreachable says what was tried.
+
+    ``kept``: the address that served before, to be tried first; the environment of a later call may be another.
+    """
+    tried = []
+    candidates = [(kept, kept.endswith("/systemd/private"))] if kept else []
+    for address, direct in candidates + [one for one in addresses(user) if one[0] != kept]:
+        try:
+            return Connection(address, direct, limit)
+        except Unreachable as error:
+            if not error.absent:
+                raise
+            tried.append(error.message)
+    booted = os.path.isdir("/run/systemd/system")
+    remedy = "the host does not run systemd: use --cgroup-manager cgroupfs"
+    if booted and user:
+        remedy = (
+            "log in to a session with a systemd of its own (loginctl enable-linger), or set DBUS_SESSION_BUS_ADDRESS"
+        )
+    elif booted:
+        remedy = "start dbus, or use --cgroup-manager cgroupfs"
+    raise Unreachable(f"{'; '.join(tried)}; {remedy}")
+
+
+class Connection:
+    """One logged-in connection. ``limit``: seconds that a login or a reply may take."""
+
+    def __init__(self, address: str, direct: bool = False, limit: float = LIMIT) -> None:
+        self.address = address
+        self.limit = limit
+        self.direct = direct
+        self.signals: list[Message] = []
+        self._parser = Parser()
+        self._serial = 0
+        self._end = time.monotonic() + limit
+        self._socket = self._connected()
+        try:
+            self._log_in()
+            if not direct:
+                self.call("log in", "Hello", interface=NAME, path="/org/freedesktop/DBus", destination=NAME)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __del__(self) -> None:
+        """One that a failure has left without an owner."""
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
+    def _broken(self, words: str, absent: bool = False) -> Unreachable:
+        error = Unreachable(f"reach systemd through {self.address}: {words}")
+        error.absent = absent
+        return error
+
+    def _connected(self) -> socket.socket:
+        names = sockets(self.address)
+        if not names:
+            raise self._broken("not the address of a unix socket")
+        failure = OSError()
+        for name in names:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            try:
+                self._join(made, name)
+                return made
+            except OSError as error:
+                made.close()
+                failure = error
+            except Unreachable:
+                made.close()
+                raise
+        raise self._broken(system_words(failure.errno or 0), absent=True)
+
+    def _join(self, made: socket.socket, name: str) -> None:
+        """connect(2), which does not wait where the listener's queue is full: that ends when the listener lives."""
+        made.settimeout(self.limit)
+        while True:
+            try:
+                made.connect(name)
+                return
+            except BlockingIOError:
+                if time.monotonic() > self._end:
+                    raise self._late() from None
+                time.sleep(0.02)
+
+    def _late(self) -> Unreachable:
+        return self._broken(f"no answer within {self.limit:g} seconds: it is stopped or overloaded")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.settimeout(max(0.001, self._end - time.monotonic()))
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise self._late() from None
+        except OSError as error:
+            raise self._broken(system_words(error.errno or 0)) from None
+
+    def _receive(self) -> bytes:
+        try:
+            self._socket.settimeout(max(0.001, self._end - time.monotonic()))
+            data = self._socket.recv(1 << 16)
+        except TimeoutError:
+            raise self._late() from None
+        except OSError as error:
+            raise self._broken(system_words(error.errno or 0)) from None
+        if not data:
+            raise self._broken("the connection was closed")
+        return data
+
+    def _log_in(self) -> None:
+        """EXTERNAL without a name: the socket says who we are, also from a user namespace, whose ids mean nothing there."""
+        self._send(b"\0AUTH EXTERNAL\r\n")
+        if not self._line().startswith(b"DATA"):
+            raise self._broken("it does not take the login EXTERNAL")
+        self._send(b"DATA\r\n")
+        answer = self._line()
+        if not answer.startswith(b"OK"):
+            raise self._broken(f"it refuses this user ({answer[:64].decode(errors='replace')})")
+        self._send(b"BEGIN\r\n")
+
+    def _line(self) -> bytes:
+        data = b""
+        while not data.endswith(b"\r\n"):
+            if len(data) > LONGEST_LINE:
+                raise self._broken("it does not speak D-Bus")
+            data += self._receive()
+        return data[:-2]
+
+    def _messages(self) -> "list[Message]":
+        """What has come, at least one message, before the end of the present wait."""
+        while True:
+            if time.monotonic() > self._end:  # also where signals come in one after another
+                raise self._late()
+            try:
+                found: list[Message] = self._parser.feed(self._receive())
+            except (ValueError, KeyError, IndexError, AssertionError, TypeError, ArithmeticError) as error:
+                raise self._broken(f"it does not speak D-Bus ({type(error).__name__})") from None
+            except OcirunError:
+                raise
+            except Exception as error:  # struct.error, whose module has no other use here
+                raise self._broken(f"it does not speak D-Bus ({type(error).__name__})") from None
+            if found:
+                return found
+
+    def call(
+        self,
+        tried: str,
+        member: str,
+        signature: str = "",
+        body: "tuple[Any, ...]" = (),
+        *,
+        path: str = PATH,
+        interface: str = MANAGER,
+        destination: str = SYSTEMD,
+    ) -> "tuple[Any, ...]":
+        """The body of the reply. Refused when that is an error; ``tried`` words it. Unreachable when there is none in time."""
+        self._serial += 1
+        self._end = time.monotonic() + self.limit
+        message = new_method_call(DBusAddress(path, destination, interface), member, signature or None, body)
+        if self.direct:
+            del message.header.fields[HeaderFields.destination]
+        self._send(message.serialise(serial=self._serial))
+        while True:
+            answer = None
+            for one in self._messages():
+                if one.header.message_type is MessageType.signal:
+                    self.signals.append(one)
+                elif one.header.fields.get(HeaderFields.reply_serial) == self._serial:
+                    answer = one
+            if answer is None:
+                continue
+            if answer.header.message_type is MessageType.error:
+                words = answer.body[0] if answer.body and isinstance(answer.body[0], str) else ""
+                raise Refused(tried, answer.header.fields.get(HeaderFields.error_name, ""), words.rstrip("."))
+            found: tuple[Any, ...] = answer.body
+            return found
+
+    def get(self, path: str, interface: str, name: str) -> "Any":
+        """A property's value."""
+        words = f"ask systemd for {name}"
+        return self.call(words, "Get", "ss", (interface, name), path=path, interface=PROPERTIES)[0][1]
+
+    def get_all(self, path: str, interface: str) -> "dict[str, tuple[str, Any]]":
+        """All properties of an interface: name -> (signature, value)."""
+        found: dict[str, tuple[str, Any]] = self.call(
+            f"ask systemd for {interface}", "GetAll", "s", (interface,), path=path, interface=PROPERTIES
+        )[0]
+        return found
+
+    def subscribe(self, member: str) -> None:
+        """Let the manager's signals of this name come."""
+        if not self.direct:
+            rule = f"type='signal',sender='{SYSTEMD}',interface='{MANAGER}',member='{member}'"
+            bus = {"interface": NAME, "path": "/org/freedesktop/DBus", "destination": NAME}
+            self.call("listen to systemd", "AddMatch", "s", (rule,), **bus)
+        self.call("listen to systemd", "Subscribe")
+
+    def signal(
+        self, member: str, wanted: "Callable[[tuple[Any, ...]], bool]", limit: float
+    ) -> "tuple[Any, ...] | None":
+        """The body of the first signal that is wanted, also one that has come before; None after ``limit`` seconds."""
+        self._end = time.monotonic() + limit
+        while True:
+            for one in self.signals:
+                if one.header.fields.get(HeaderFields.member) == member and wanted(one.body):
+                    found: tuple[Any, ...] = one.body
+                    return found
+            self.signals.clear()
+            try:
+                messages = self._messages()
+            except Unreachable:
+                if time.monotonic() > self._end:
+                    return None
+                raise
+            self.signals += [one for one in messages if one.header.message_type is MessageType.signal]

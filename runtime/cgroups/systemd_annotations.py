@@ -1,0 +1,51 @@
+"""`org.systemd.property.NAME` annotations: any property of the unit, as runc and crun have them. Pure."""
+
+from runtime.cgroups.systemd_properties import INFINITY, SECOND
+from runtime.cgroups.variant_text import BITS, parse
+from runtime.errors import InvalidConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.cgroups.systemd_properties import Property
+
+PREFIX = "org.systemd.property."
+# Which processes are in the unit, and where it is, is what the runtime's own record says.
+OURS = ("PIDs", "Slice")
+
+
+def pointer(name: str) -> str:
+    """The place of an annotation."""
+    return "/annotations/" + (PREFIX + name).replace("~", "~0").replace("/", "~1")
+
+
+def properties(annotations: "dict[str, str]") -> "list[Property]":
+    """The properties in the order given. InvalidConfig with the pointer for a wrong name or value.
+
+    `...Sec`, in seconds, is systemd's `...USec`, in microseconds.
+    """
+    found: list[Property] = []
+    for key, text in annotations.items():
+        if not key.startswith(PREFIX):
+            continue
+        name = key.removeprefix(PREFIX)
+        if not (name.isascii() and name.isalpha()):
+            raise InvalidConfig("no property of systemd has such a name", pointer(name))
+        if name in OURS:
+            raise InvalidConfig(f"the runtime sets {name} itself", pointer(name))
+        try:
+            signature, value = parse(text)
+            if name.endswith("Sec") and not name.endswith("USec"):
+                name, signature, value = f"{name[:-3]}USec", "t", _microseconds(signature, value)
+        except ValueError as error:
+            words = f"{text[:64]!r} is no value in GVariant text: {error}"
+            raise InvalidConfig(words, pointer(key.removeprefix(PREFIX))) from None
+        found.append((name, (signature, value)))
+    return found
+
+
+def _microseconds(signature: str, value: object) -> int:
+    if not isinstance(value, int | float) or (signature not in BITS and signature != "d"):
+        raise ValueError("a number of seconds is needed")
+    if not 0 <= value * SECOND <= INFINITY:
+        raise ValueError("it is out of range")
+    return int(value * SECOND)

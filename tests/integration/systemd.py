@@ -1,0 +1,58 @@
+"""The systemd cgroup manager for tests: a caller that always asks for it, and what systemd says of units."""
+
+import subprocess
+from pathlib import Path
+
+from tests.integration.bundle import Bundle, Config, merge
+from tests.integration.caller import Caller
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def running() -> bool:
+    """Whether systemd is this host's process 1 (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+class SystemdCaller(Caller):
+    """A runtime that is called with --systemd-cgroup. Its bundles are `ocirun-test-TOKEN-N.scope` in `slice`."""
+
+    slice = "system.slice"
+
+    def command(self, *args: str | Path) -> list[str]:
+        return super().command("--systemd-cgroup", *args)
+
+    def bundle(
+        self, change: Config | None = None, *, config: Config | None = None, rootfs: Path | None = None
+    ) -> Bundle:
+        made = super().bundle(change, config=config, rootfs=rootfs)
+        if config is None and not ((change or {}).get("linux") or {}).get("cgroupsPath"):
+            made.config = merge(
+                made.config, {"linux": {"cgroupsPath": f"{self.slice}:{made.directory.name}:{self.token}"}}
+            )
+        return made.save()
+
+
+def unit_of(bundle: Bundle) -> str:
+    """The unit that a bundle's cgroupsPath asks for."""
+    _, prefix, name = bundle.linux["cgroupsPath"].split(":")
+    return name if name.endswith(".slice") else f"{prefix}-{name}.scope"
+
+
+def show(unit: str, *properties: str, user: bool = False) -> dict[str, str]:
+    """What `systemctl show` says."""
+    command = ["systemctl", *(["--user"] if user else []), "show", unit, *[f"--property={one}" for one in properties]]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return dict(line.partition("=")[::2] for line in said.splitlines())
+
+
+def units(word: str, user: bool = False) -> list[str]:
+    """Every unit, also a failed one, that has the word in its name."""
+    command = ["systemctl", *(["--user"] if user else []), "list-units", "--all", "--plain", "--no-legend", f"*{word}*"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [line.split()[0] for line in said.splitlines()]
+
+
+def cgroup(unit: str, user: bool = False) -> Path:
+    """The directory of a unit's cgroup, on pure v2."""
+    return Path(f"{ROOT}{show(unit, 'ControlGroup', user=user)['ControlGroup']}")
