@@ -133,11 +133,15 @@ class Unit:
             raise OcirunError(f"{words}: {result or f'not within {JOB_LIMIT:g} seconds'}; {remedy}", self.pointer)
 
     def _worded(self, error: "dbus.Refused") -> OcirunError:
-        """With the annotation's place, where systemd names its property."""
-        for name, _ in self.annotated:
-            if name in error.text.replace(",", " ").split():
-                return OcirunError(error.message, systemd_annotations.pointer(name))
-        return OcirunError(error.message, self.pointer)
+        """With the place of the property that systemd names. It does not name one whose type is wrong."""
+        names = [name for name, _ in self.annotated]
+        named = [name for name in names if name in error.text.replace(",", " ").split()]
+        if not named and error.name.startswith(("System.Error.", "org.freedesktop.DBus.Error.InvalidArgs")):
+            named = names
+        if not named:
+            return OcirunError(error.message, self.pointer)
+        place = systemd_annotations.pointer(named[0]) if len(named) == 1 else "/annotations"
+        return OcirunError(f"{error.message}; a property's type may be another: see org.freedesktop.systemd1(5)", place)
 
     def close(self) -> None:
         self.bus.close()

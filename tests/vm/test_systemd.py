@@ -133,25 +133,22 @@ def test_pids_hold_after_a_reload(scopes: SystemdCaller) -> None:
 @pytest.mark.proves("/linux/resources/devices/*/allow")
 def test_devices_hold_after_a_reload(scopes: SystemdCaller) -> None:
     """A device that no rule allows stays closed, one that a rule allows stays open."""
-    bundle = limited(
-        scopes,
-        devices=[
-            {"allow": False, "access": "rwm"},
-            {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"},
-        ],
-    )
-    bundle.linux["devices"] = [
-        {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11},
-        {"path": "/dev/port", "type": "c", "major": 1, "minor": 4},
-    ]
-    id, unit = scopes.launch(bundle.save()), unit_of(bundle)
-    assert show(unit, "DevicePolicy") == {"DevicePolicy": "strict"}
-    assert "/dev/char/1:11 r" in show(unit, "DeviceAllow")["DeviceAllow"]
-    for _ in range(2):
-        assert scopes.exec(id, "exec 3</dev/kmsg && echo open").ok().out == "open\n"
-        assert "not permitted" in scopes.exec(id, "exec 3</dev/port").failed().err
-        assert scopes.exec(id, "echo > /dev/null").ok().out == ""
-        reload()
+    fuse = {"type": "c", "major": 10, "minor": 229}
+    for allow, listed, script in (
+        (True, "/dev/char/10:229 rw", "exec 3<>/dev/fuse && echo open"),
+        (False, "/dev/char/5:0 rwm", "exec 3<>/dev/fuse || echo closed"),
+    ):
+        rules = [{"allow": False, "access": "rwm"}, {"allow": allow, **fuse, "access": "rw"}]
+        bundle = limited(scopes, devices=rules)
+        bundle.linux["devices"] = [{"path": "/dev/fuse", **fuse}]
+        id, unit = scopes.launch(bundle.save()), unit_of(bundle)
+        assert show(unit, "DevicePolicy") == {"DevicePolicy": "strict"}
+        assert listed in show(unit, "DeviceAllow")["DeviceAllow"]
+        for _ in range(2):
+            done = scopes.exec(id, script)
+            assert (done.out == "open\n") if allow else ("not permitted" in done.err), (done.out, done.err)
+            assert scopes.exec(id, "echo > /dev/null").ok().out == ""
+            reload()
 
 
 def test_update_changes_both(scopes: SystemdCaller) -> None:
