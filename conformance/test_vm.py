@@ -40,7 +40,7 @@ GUEST = """\
 # Run by ocirun-tests.service, whose cgroup is delegated: it may have no process itself when it gives controllers on.
 own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
 mkdir "$own/tests" && echo $$ > "$own/tests/cgroup.procs"
-for module in overlay fuse tun; do modprobe $module; done
+for module in overlay fuse tun loop bfq veth; do modprobe $module; done
 cd {tree}
 booted=$(cut -d. -f1 /proc/uptime)
 {site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps --no-compile wheel/*.whl || echo "no ocirun"

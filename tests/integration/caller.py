@@ -37,19 +37,29 @@ class Result:
 
 
 class Caller:
-    """One runtime with a state root of its own. Containers and output files live in `directory`."""
+    """One runtime with a state root of its own. Containers and output files live in `directory`.
 
-    def __init__(self, program: str, directory: Path, token: str, rootfs: Path) -> None:
+    `driver`: who makes the cgroups, the runtime itself ("cgroupfs") or systemd, which it asks ("systemd").
+    """
+
+    def __init__(self, program: str, directory: Path, token: str, rootfs: Path, driver: str = "cgroupfs") -> None:
         self.program = program
         self.name = os.path.basename(program)
         self.directory = directory
         self.token = token
         self.root = directory / "state"
         self.template = rootfs
+        self.driver = driver
         self._numbers = itertools.count(1)
         self._outputs: dict[str, Path] = {}
 
     # Bundles
+
+    def cgroups_path(self, name: str, parent: str = "") -> str:
+        """A cgroupsPath for the driver: `name` below the root (or systemd's system.slice), or below a new `parent`."""
+        if self.driver == "systemd":
+            return f"{f'ocirun_{parent}' if parent else 'system'}.slice:ocirun:{name}"
+        return f"/{parent}/{name}" if parent else f"/{name}"
 
     def new_id(self) -> str:
         return f"{self.token}-{next(self._numbers)}"
@@ -62,7 +72,9 @@ class Caller:
         directory.mkdir()
         copy_rootfs(rootfs or self.template, directory / "rootfs")
         if config is None:
-            config = merge(default_config(), {"linux": {"cgroupsPath": f"/{directory.name}-{self.token}"}})
+            config = merge(
+                default_config(), {"linux": {"cgroupsPath": self.cgroups_path(f"{directory.name}-{self.token}")}}
+            )
         return Bundle(directory, merge(config, change or {})).save()
 
     def shell(self, script: str, change: Config | None = None) -> Bundle:
@@ -76,7 +88,8 @@ class Caller:
     # Calls
 
     def command(self, *args: str | Path) -> list[str]:
-        return [self.program, "--root", str(self.root), *map(str, args)]
+        manager = ["--systemd-cgroup"] if self.driver == "systemd" else []
+        return [self.program, "--root", str(self.root), *manager, *map(str, args)]
 
     def call(
         self,

@@ -28,8 +28,17 @@ def chosen_runtime() -> str:
     return shutil.which(name) or name
 
 
+DRIVERS = ("cgroupfs", "systemd")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "not_on(*names, reason): a peer is known to differ here")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of the list of docs/cgroups.md runs with each driver."""
+    if metafunc.definition.get_closest_marker("cgroups"):
+        metafunc.parametrize("driver", DRIVERS, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,12 +100,29 @@ def token() -> str:
     return f"t{secrets.token_hex(4)}"
 
 
+def cgroup_version() -> str:
+    """ "v1", "hybrid" or "v2": what this machine has."""
+    kinds = {kind for _, kind in snapshot.cgroup_hierarchies()}
+    return "hybrid" if len(kinds) == 2 else {"cgroup": "v1", "cgroup2": "v2"}.get("".join(kinds), "none")
+
+
 @pytest.fixture
-def runtime(runtime_program: str, workplace: Path, busybox: Path, token: str) -> Iterator[Caller]:
+def driver(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> str:
+    """Who makes the cgroups. It and the cgroups' version stand in the test's report, for docs/cgroups.md."""
+    chosen = str(getattr(request, "param", DRIVERS[0]))
+    record_property("driver", chosen)
+    record_property("cgroups", cgroup_version())
+    if chosen == "systemd" and not os.path.isdir("/run/systemd/system"):
+        pytest.skip("systemd does not run here")
+    return chosen
+
+
+@pytest.fixture
+def runtime(runtime_program: str, workplace: Path, busybox: Path, token: str, driver: str) -> Iterator[Caller]:
     """The runtime under test. At the end its containers are deleted by force, and nothing may be left."""
     directory = workplace / token
     directory.mkdir()
-    caller = Caller(runtime_program, directory, token, busybox)
+    caller = Caller(runtime_program, directory, token, busybox, driver)
     caller.root.mkdir()
     before = snapshot.take(token, caller.root)
     yield caller

@@ -77,15 +77,20 @@ def reap_orphans(known: frozenset[int] | set[int] = frozenset()) -> None:
                 pass
 
 
-def cgroup_mounts() -> list[Path]:
-    """The mount point of each cgroup hierarchy, v1 and v2."""
+def cgroup_hierarchies() -> list[tuple[Path, str]]:
+    """Mount point and type (cgroup, cgroup2) of each mounted hierarchy."""
     found = []
     with open("/proc/self/mountinfo") as file:
         for line in file:
             left, _, right = line.partition(" - ")
-            if right.split()[0] in ("cgroup", "cgroup2"):
-                found.append(Path(left.split()[4]))
+            if (kind := right.split()[0]) in ("cgroup", "cgroup2"):
+                found.append((Path(left.split()[4]), kind))
     return found
+
+
+def cgroup_mounts() -> list[Path]:
+    """The mount point of each cgroup hierarchy, v1 and v2."""
+    return [path for path, _ in cgroup_hierarchies()]
 
 
 def cgroups(token: str) -> set[str]:

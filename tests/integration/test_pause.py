@@ -14,8 +14,9 @@ COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /count; done"
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_nothing_runs_while_paused(runtime: Caller) -> None:
-    """A busy process stands still between pause and resume, and goes on after."""
+    """pause: a busy process stands still, and goes on after resume."""
     bundle = runtime.shell(COUNTER)
     id = runtime.launch(bundle)
     file = bundle.rootfs / "count"
@@ -31,8 +32,9 @@ def test_nothing_runs_while_paused(runtime: Caller) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_list_and_state_of_a_paused_container(runtime: Caller) -> None:
-    """list shows what state does."""
+    """pause: state and list say that the container is paused."""
     id = runtime.launch(runtime.sleeper())
     runtime.call("pause", id).ok()
     listed = json.loads(runtime.call("list", "--format", "json").ok().out)
@@ -66,8 +68,9 @@ def test_wrong_states(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
-    """At once; another signal waits for resume."""
+    """kill of a paused container: SIGKILL ends it at once, another signal waits for resume."""
     id = runtime.launch(runtime.shell("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
     runtime.call("pause", id).ok()
     runtime.kill(id, "TERM")
@@ -79,8 +82,9 @@ def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_delete_force_of_a_paused_container(runtime: Caller) -> None:
-    """Everything goes, without a wait."""
+    """delete --force of a paused container: everything goes, without a wait."""
     id = runtime.launch(runtime.shell("sleep 100 & sleep 100"))
     runtime.call("pause", id).ok()
     began = time.monotonic()

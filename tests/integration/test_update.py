@@ -16,8 +16,9 @@ ALLOCATE = "head -c 60000000 /dev/zero | tail -c 60000000 | wc -c"
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_pids(runtime: Caller) -> None:
-    """Forks that went before are refused, and go again when the limit is taken away."""
+    """update --pids-limit: forks that went before are refused, and go again when the limit is taken away."""
     id = runtime.launch(runtime.sleeper())
     assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit", "4", id).ok()
@@ -28,8 +29,9 @@ def test_pids(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_memory(runtime: Caller) -> None:
-    """A process that fitted is killed under the new limit, and fits again under a higher one: both ways, memory with swap."""
+    """update --memory --memory-swap: a process that fitted is killed under the new limit, and fits again under a higher one."""
     limit = {"memory": {"limit": 200 << 20, "swap": 200 << 20}}
     # Not a shell's loop: its next fork may fail while the memory is full.
     id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limit}}))
@@ -43,8 +45,9 @@ def test_memory(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 def test_a_document(runtime: Caller, tmp_path: Path) -> None:
-    """A file, or standard input, of the form of /linux/resources; period and quota are taken together."""
+    """update --resources: a file, or standard input, of the form of /linux/resources; period and quota are taken together."""
     id = runtime.launch(runtime.sleeper())
     file = tmp_path / "resources.json"
     file.write_text(json.dumps({"cpu": {"quota": 20000, "period": 50000, "shares": 512}}))
@@ -57,9 +60,10 @@ def test_a_document(runtime: Caller, tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 @pytest.mark.not_on("runc", "crun", reason="what was written before the refusal stays")
 def test_a_refusal_changes_nothing(runtime: Caller) -> None:
-    """When one limit is refused, those before it are as they were."""
+    """update: when one limit is refused, those before it are as they were."""
     id = runtime.launch(runtime.sleeper({"linux": {"resources": {"cpu": {"shares": 700}, "pids": {"limit": 50}}}}))
     before = value(runtime, id, "cpu", "cpu.shares", "cpu.weight")
     error = runtime.call("update", "--cpu-share", "900", "--cpuset-cpus", "4000", "--pids-limit", "9", id).failed(1).err
@@ -70,9 +74,10 @@ def test_a_refusal_changes_nothing(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.vm
+@pytest.mark.cgroups
 @pytest.mark.not_on("runc", reason="does not change device rules")
 def test_devices(runtime: Caller) -> None:
-    """kmsg, which anybody may write to, can be opened after an update that allows it, not before and not after another."""
+    """update of devices: kmsg can be opened after an update that allows it, not before and not after one that does not."""
     device = {"path": "/dev/target", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}
     id = runtime.launch(runtime.sleeper({"linux": {"devices": [device]}}))
     look = ["sh", "-c", "(: >/dev/target) 2>/dev/null && echo opened; echo ok > /dev/null && echo null"]

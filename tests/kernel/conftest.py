@@ -7,10 +7,10 @@ import pytest
 from tests.integration import adapt
 from tests.integration.bundle import BUSYBOX, Bundle
 from tests.integration.caller import Caller
-from tests.integration.conftest import busybox, runtime, runtime_program, token, workplace
+from tests.integration.conftest import busybox, driver, runtime, runtime_program, token, workplace
 from tests.integration.test_configs import finish_rootfs
 
-__all__ = ["busybox", "runtime", "runtime_program", "token", "workplace"]
+__all__ = ["busybox", "driver", "runtime", "runtime_program", "token", "workplace"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.bundle import BUSYBOX
-from tests.integration.conftest import busybox, runtime, runtime_program, token, workplace
+from tests.integration.conftest import busybox, driver, runtime, runtime_program, token, workplace
 
-__all__ = ["busybox", "runtime", "runtime_program", "token", "workplace"]
+__all__ = ["busybox", "driver", "runtime", "runtime_program", "token", "workplace"]
 
 LSM = os.environ.get("OCIRUN_LSM")
 """apparmor or selinux inside the machine of `make test-vm`, which sets it."""
