@@ -47,7 +47,7 @@ FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
 .PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell format bench \
-	conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
+	cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/ocirun
 
@@ -61,6 +61,7 @@ help:
 	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
 	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
 	@echo 'make test-vm       the tests on a whole Debian with systemd, under qemu (LSM=selinux: with SELinux)'
+	@echo 'make cgroups       the tests of docs/cgroups.md here and under qemu, and the page'
 	@echo 'make deps          what build and test need; make deps-managers: podman, containerd, docker'
 	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
 
@@ -174,6 +175,11 @@ test-vm: all
 
 bench: all
 	$(call script,conformance/bench.py,$(VENV)/bin/python)
+
+cgroups: all
+	@$(VENV)/bin/python -m pytest -q -m cgroups --junit-xml=build/test-cgroups.xml tests/integration
+	@$(VENV)/bin/python conformance/test_vm.py -m 'vm and cgroups'
+	@$(VENV)/bin/python conformance/cgroups.py build/test-cgroups.xml build/test-vm.xml
 
 conformance: all
 	$(call script,conformance/conformance.sh,)

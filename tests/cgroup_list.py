@@ -28,11 +28,14 @@ def files() -> list[Path]:
 def marked(path: Path) -> Iterator[tuple[str, str]]:
     module = ast.parse(path.read_text())
     all_of_them = any(
-        isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark" and MARK in ast.unparse(node.value)
+        isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "pytestmark"
+        and MARK in ast.unparse(node.value)
         for node in module.body
     )
     for node in module.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            if all_of_them or any(ast.unparse(decorator) == MARK for decorator in node.decorator_list):
-                text = ast.get_docstring(node) or ""
-                yield node.name, " ".join(text.partition("\n\n")[0].split())
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        if all_of_them or any(ast.unparse(decorator) == MARK for decorator in node.decorator_list):
+            text = ast.get_docstring(node) or ""
+            yield node.name, " ".join(text.partition("\n\n")[0].split())

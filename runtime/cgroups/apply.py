@@ -137,6 +137,10 @@ def explained(tried: str, error: OSError, pointer: str) -> OcirunError:
     return failure
 
 
+# The type of a cgroup below one whose members are threads.
+_UNUSABLE = b"domain invalid\n"
+
+
 def enable(places: "list[Place]", intent: "Intent", writes: "list[Write]") -> None:
     """Enable the controllers on the way to the container's v2 cgroup.
 
@@ -148,6 +152,10 @@ def enable(places: "list[Place]", intent: "Intent", writes: "list[Write]") -> No
     for index, (path, _, hierarchy) in enumerate(places):
         if hierarchy["version"] == 2 and intent[index][1] != tree.NOT_OURS:
             pointers = needed(writes, places)
+            if path.rpartition("/")[0] != hierarchy["mountpoint"] and tree.read(f"{path}/cgroup.type") == _UNUSABLE:
+                from runtime.cgroups import threaded
+
+                threaded.join(path, hierarchy["mountpoint"], pointers)
             wanted = set(pointers) if len(places) > 1 else set(hierarchy["controllers"])
             refusal = _enable_on_the_way(path, hierarchy["mountpoint"], wanted) if wanted else ""
             lacking = sorted(set(pointers) - _controllers(path)) if wanted else []

@@ -19,8 +19,10 @@ def places(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") ->
     """One place in each mounted hierarchy, v2 first (config-linux.md#cgroups-path).
 
     A leading "/" counts from the mount's root, anything else from the caller's own cgroup; none (or "", as Go
-    writes none) is `<caller's own cgroup>/<id>`. Raises OcirunError for a path that leaves its place or names
-    the place itself: the container would share its limits, and its end, with the caller.
+    writes none) is `<caller's own cgroup>/<id>`. On pure v2 both count from the parent of that, where the caller may
+    write there, as with runc: it has processes, at least the caller, and so can give no controller to a cgroup below.
+    Raises OcirunError for a path that leaves its place or names the place itself: the container would share its
+    limits, and its end, with the caller.
     """
     absolute = bool(cgroups_path) and str(cgroups_path).startswith("/")
     below = _below(cgroups_path or container_id, cgroups_path)
@@ -28,7 +30,8 @@ def places(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") ->
     for hierarchy in facts["hierarchies"]:
         base = hierarchy["mountpoint"].rstrip("/")
         if not absolute:
-            base += _own_below_mount(hierarchy)
+            own = _own_below_mount(hierarchy)
+            base += own.rpartition("/")[0] if hierarchy.get("beside") else own
         result.append((base + below, base, hierarchy))
     return result
 

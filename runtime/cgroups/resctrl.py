@@ -113,15 +113,53 @@ def reason(mount: str) -> str:
 def write_schemata(wanted: "Section", group: str, mount: str) -> None:
     for line, pointer in lines(wanted, ("l3CacheSchema", "memBwSchema")):
         try:
-            descriptor = posix.open(f"{group}/schemata", posix.O_WRONLY | posix.O_CLOEXEC)
-            try:
-                posix.write(descriptor, f"{line}\n".encode())
-            finally:
-                posix.close(descriptor)
+            write_line(line, group)
         except OSError as error:
             failure = system_failure(f"write {line!r} to {group}/schemata", error, pointer)
             failure.message += reason(mount)
             raise failure from None
+
+
+def write_line(line: str, group: str) -> None:
+    descriptor = posix.open(f"{group}/schemata", posix.O_WRONLY | posix.O_CLOEXEC)
+    try:
+        posix.write(descriptor, f"{line}\n".encode())
+    finally:
+        posix.close(descriptor)
+
+
+def change(schemas: "Section", group: str, mount: str) -> "list[str]":
+    """Write l3CacheSchema and memBwSchema of a group that is in use; returns the lines that would undo it.
+
+    OcirunError for the first that is refused; then the group is as before.
+    """
+    try:
+        there = parse_lines(read(f"{group}/schemata"))
+    except OSError as error:
+        raise system_failure(f"read {group}/schemata", error, POINTER) from None
+    named = [line.partition(":")[0].strip() for line, _ in lines(schemas, ("l3CacheSchema", "memBwSchema"))]
+    undo = [there[name] for name in named if name in there]
+    try:
+        write_schemata(schemas, group, mount)
+    except OcirunError:
+        restore(undo, group)
+        raise
+    return undo
+
+
+def parse_lines(text: str) -> "dict[str, str]":
+    """`schemata` as resource → its line, as it can be written back."""
+    stripped = [line.strip() for line in text.splitlines()]
+    return {line.partition(":")[0].strip(): line for line in stripped if ":" in line}
+
+
+def restore(undo: "list[str]", group: str) -> None:
+    """Undo what `change` did, as far as the kernel lets it."""
+    for line in undo:
+        try:
+            write_line(line, group)
+        except OSError:
+            continue
 
 
 def make_directory(path: str, mount: str, pointer: str) -> None:

@@ -337,10 +337,19 @@ def _pids_below(path: str) -> list[int]:
     trail = [path]
     while trail:
         current = trail.pop()
-        # A process of a foreign pid namespace reads 0. A threaded cgroup has no list: its domain's has its processes.
-        found += [int(word) for word in read(f"{current}/cgroup.procs").split() if word != b"0"]
+        found += _listed(current)
         trail += [f"{current}/{child}" for child in _children(current)]
     return found
+
+
+def _listed(path: str) -> list[int]:
+    """A process of a foreign pid namespace reads 0, and is left out."""
+    words = read(f"{path}/cgroup.procs").split()
+    if not words and (threads := read(f"{path}/cgroup.threads").split()):
+        from runtime.cgroups import threaded
+
+        return threaded.processes(threads)  # a threaded cgroup says nothing else
+    return [int(word) for word in words if word != b"0"]
 
 
 def _children(path: str) -> list[str]:

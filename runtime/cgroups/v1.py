@@ -20,11 +20,15 @@ def number(section: "Section", key: str, file: str, pointer: str) -> "list[Setti
 
 
 def memory(section: "Section") -> "list[Setting]":
-    """Bytes; `swap` is memory and swap together, and the kernel wants it no lower than the limit, so it comes second."""
+    """Bytes; `swap` is memory and swap together, and the kernel wants it no lower than the limit, so it comes second.
+
+    Unlimited memory makes both unlimited, as with runc: an update could not say it otherwise.
+    """
     pointer = "/linux/resources/memory"
+    swap = section if section.get("swap") or section.get("limit") != -1 else {"swap": -1}
     settings = (
         number(section, "limit", "memory.limit_in_bytes", pointer)
-        + number(section, "swap", "memory.memsw.limit_in_bytes", pointer)
+        + number(swap, "swap", "memory.memsw.limit_in_bytes", pointer)
         + number(section, "reservation", "memory.soft_limit_in_bytes", pointer)
         + number(section, "kernel", "memory.kmem.limit_in_bytes", pointer)
         + number(section, "kernelTCP", "memory.kmem.tcp.limit_in_bytes", pointer)

@@ -1,7 +1,6 @@
 """``ocirun update ID``: change the limits of a container that is there already."""
 
 from runtime.cli import UsageError
-from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ FLAGS = {
     "kernel-memory-tcp": ("BYTES", "memory", "kernelTCP", "memory of TCP buffers"),
     "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
 }
+# option -> property of /linux/intelRdt
+SCHEMAS = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
 OPTIONS: "tuple[Option, ...]" = (
     (
         ("--resources", "-r"),
@@ -42,8 +43,8 @@ OPTIONS: "tuple[Option, ...]" = (
         ((f"--{name}",), metavar if metavar != "N" else "NUMBER", name, text)
         for name, (metavar, _, _, text) in FLAGS.items()
     ),
-    (("--l3-cache-schema",), "SCHEMA", "l3-cache-schema", "L3 cache, as resctrl writes it"),
-    (("--mem-bw-schema",), "SCHEMA", "mem-bw-schema", "memory bandwidth, as resctrl writes it"),
+    (("--l3-cache-schema",), "SCHEMA", "l3-cache-schema", "share of the L3 cache, as a line of resctrl's schemata"),
+    (("--mem-bw-schema",), "SCHEMA", "mem-bw-schema", "share of the memory bandwidth, likewise"),
 )
 OPERANDS = (1, 1, "CONTAINER")
 
@@ -53,9 +54,7 @@ def main(call: "Call") -> int:
     from runtime.lifecycle.document import dumps
     from runtime.lifecycle.update import update
 
-    for option in ("l3-cache-schema", "mem-bw-schema"):
-        if option in call.options:
-            raise OcirunError(f"--{option} is not supported yet")
+    schemas = {key: call.options[option] for option, key in SCHEMAS.items() if option in call.options}
     if "resources" in call.options:
         others = [f"--{name}" for name in FLAGS if name in call.options]
         if others:
@@ -63,9 +62,9 @@ def main(call: "Call") -> int:
         data = config.read(call.options["resources"])
     else:
         data = dumps(resources(call.options)).encode()
-        if data == b"{}":
+        if data == b"{}" and not schemas:
             raise UsageError("update needs a limit to change")
-    update(call.root, call.operands[0], data, call.warn)
+    update(call.root, call.operands[0], data, call.warn, schemas)
     return 0
 
 

@@ -8,16 +8,20 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     class Hierarchy(TypedDict):
-        """One mounted hierarchy. Paths are absolute; `own` is relative to the hierarchy's root ("/a/b")."""
+        """One mounted hierarchy. Paths are absolute; `own` is relative to the hierarchy's root ("/a/b").
+
+        `beside`: on pure v2, whether the caller may make cgroups beside its own, and not only below.
+        """
 
         version: int
         controllers: tuple[str, ...]
         mountpoint: str
         root: str
         own: str
+        beside: NotRequired[bool]
 
     class CgroupFacts(TypedDict):
         """`mode`: "none", "v1", "hybrid" (v1 with a v2 mount beside it) or "v2"."""
@@ -34,7 +38,12 @@ def read() -> "CgroupFacts":
         if " - cgroup2 " in line:
             unified = _read(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers", missing_ok=True)
             break
-    return parse(mounts, _read("/proc/self/cgroup"), unified)
+    facts = parse(mounts, _read("/proc/self/cgroup"), unified)
+    if facts["mode"] == "v2":
+        one = facts["hierarchies"][0]
+        if one["root"] == "/" and one["own"] != "/":
+            one["beside"] = posix.access(one["mountpoint"] + one["own"].rpartition("/")[0], posix.W_OK)
+    return facts
 
 
 def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupFacts":

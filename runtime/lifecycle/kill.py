@@ -83,6 +83,9 @@ def _signal_init(record: "Record", number: int) -> bool:
 def _signal_all(record: "Record", number: int) -> None:
     from runtime.cgroups import tree
 
+    if all(made == tree.NOT_OURS for _, made, _ in record["cgroups"]):
+        _signal_without_cgroups(record, number)
+        return
     if number == _signal.SIGKILL:
         tree.kill_all(record["cgroups"])
         _signal_init(record, number)  # it may be in none of them (--cgroup-manager disabled)
@@ -97,6 +100,27 @@ def _signal_all(record: "Record", number: int) -> None:
             raise system_failure(f"send signal {number} to process {pid}", error) from None
     if record["pid"] not in pids:
         _signal_init(record, number)
+
+
+def _signal_without_cgroups(record: "Record", number: int) -> None:
+    """By the pid namespace, whose other processes end with its first. OcirunError where it is another's too.
+
+    Then the first process alone has got the signal.
+    """
+    from runtime.lifecycle.processes import in_namespace
+
+    try:
+        others = [pid for pid in in_namespace(record) if pid != record["pid"]]
+    except OcirunError as error:
+        if _signal_init(record, number):
+            raise OcirunError(f"only the first process has got the signal: {error.message}") from None
+        return
+    for pid in others if number != _signal.SIGKILL else ():
+        try:
+            posix.kill(pid, number)
+        except ProcessLookupError:
+            pass  # ended meanwhile
+    _signal_init(record, number)
 
 
 def end_init(record: "Record", wait: float = 10.0) -> None:

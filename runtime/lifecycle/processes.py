@@ -23,15 +23,17 @@ def processes(root: str, id: str) -> list[int]:
         posix.close(handle)
     if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
         return tree.processes(record["cgroups"])
-    return [] if status in (state.STOPPED, state.CREATING) else _in_namespace(record)
+    return [] if status in (state.STOPPED, state.CREATING) else in_namespace(record)
 
 
-def _in_namespace(record: "Record") -> list[int]:
+def in_namespace(record: "Record") -> list[int]:
+    """The pids of the processes in the container's own pid namespace. OcirunError where it is in another's."""
     pid: int = record["pid"]
     namespace = _namespace(str(pid))
-    if namespace == _namespace("self"):
+    numbers = [line.split() for line in tree.read(f"/proc/{pid}/status").split(b"\n") if line.startswith(b"NSpid:")]
+    if namespace == _namespace("self") or (numbers and numbers[0][-1] != b"1"):
         raise OcirunError(
-            "the container has neither a cgroup nor a pid namespace by which its processes could be known"
+            "the container has neither a cgroup nor a pid namespace of its own by which its processes could be known"
         )
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
 

@@ -44,11 +44,13 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
     return given
 
 
-def update(root: str, id: str, data: bytes, warn: "Callable[[str], None]") -> None:
+def update(
+    root: str, id: str, data: bytes, warn: "Callable[[str], None]", schemas: "dict[str, str] | None" = None
+) -> None:
     """Change the limits that ``data`` names (JSON of the form of /linux/resources), and leave the others.
 
-    WrongState unless created, running or paused. OcirunError when one is refused; then all limits are as before.
-    Device rules, where given, replace all earlier ones.
+    ``schemas``: l3CacheSchema and memBwSchema, new shares of the container's resctrl group. WrongState unless created, running or
+    paused. OcirunError when one is refused; then all limits are as before. Device rules, where given, replace all earlier ones.
     """
     given = checked(data, warn)
     handle = store.open_locked(root, id)
@@ -57,12 +59,14 @@ def update(root: str, id: str, data: bytes, warn: "Callable[[str], None]") -> No
         status = state.status_of(handle, record, locked=True)
         if not state.can_kill(status):
             raise WrongState(f'cannot update container "{id}": container not running: it is {status}')
-        current = record.get("resources")
-        if current is None:
-            current = config.resources(store.read_file(handle, store.CONFIG))
-        _change(record, given, current)
-        record["resources"] = merged(current, given)
-        store.write_state(handle, record)
+        undo = _change_shares(record, schemas) if schemas else None
+        try:
+            if given:
+                _change_limits(handle, record, given)
+        except BaseException:
+            if undo:
+                undo()
+            raise
     except OcirunError as error:
         if error.pointer:
             words = f"resources: {error.pointer.removeprefix(_POINTER)}: {error.message}"
@@ -70,6 +74,27 @@ def update(root: str, id: str, data: bytes, warn: "Callable[[str], None]") -> No
         raise
     finally:
         posix.close(handle)
+
+
+def _change_limits(handle: int, record: "Record", given: "dict[str, Any]") -> None:
+    current = record.get("resources")
+    if current is None:
+        current = config.resources(store.read_file(handle, store.CONFIG))
+    _change(record, given, current)
+    record["resources"] = merged(current, given)
+    store.write_state(handle, record)
+
+
+def _change_shares(record: "Record", schemas: "dict[str, str]") -> "Callable[[], None]":
+    """The container's shares of cache and memory bandwidth. Returns what undoes it."""
+    from runtime.cgroups import resctrl
+    from runtime.host.confinement import resctrl_mount
+
+    if not record.get("resctrl"):
+        raise OcirunError("the container is in no resctrl group, since its config has no linux.intelRdt")
+    group = record["resctrl"]["tasks"][0].rpartition("/")[0]
+    undo = resctrl.change(schemas, group, resctrl_mount() or group)
+    return lambda: resctrl.restore(undo, group)
 
 
 def merged(current: "dict[str, Any]", given: "dict[str, Any]") -> "dict[str, Any]":

@@ -97,7 +97,7 @@ class Caller:
         stdin: str | int | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout: float = 30,
+        timeout: float = 60,
         pass_fds: Sequence[int] = (),
         output: Path | None = None,
         preexec_fn: Callable[[], Any] | None = None,

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.integration.caller import Caller
+from tests.integration.resources.readings import TAKE
 
 
 def stats(runtime: Caller, id: str) -> dict:
@@ -29,8 +30,8 @@ def test_a_stream(runtime: Caller) -> None:
     assert stream.stdout is not None
     first = json.loads(stream.stdout.readline())
     assert first["type"] == "stats"
-    runtime.exec(id, ["sh", "-c", "head -c 200000000 /dev/zero | tail -c 200000000 | wc -c"])
-    end = time.monotonic() + 10
+    runtime.exec(id, TAKE.format(60000000))
+    end = time.monotonic() + 30
     while json.loads(stream.stdout.readline()) != {"type": "oom", "id": id}:
         assert time.monotonic() < end, "no event of the kill"
     runtime.kill(id)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.caller import Caller, wait_for
+from tests.integration.resources.readings import TAKE, Counters, on_v1
 from tests.integration.test_limits import value
 
 FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
-ALLOCATE = "head -c 60000000 /dev/zero | tail -c 60000000 | wc -c"
 
 
 @pytest.mark.kernel
@@ -35,12 +35,12 @@ def test_memory(runtime: Caller) -> None:
     limit = {"memory": {"limit": 200 << 20, "swap": 200 << 20}}
     # Not a shell's loop: its next fork may fail while the memory is full.
     id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limit}}))
-    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out == "60000000\n"
+    assert runtime.exec(id, TAKE.format(60000000)).out == "60000000\n"
     runtime.call("update", "--memory", "24m", "--memory-swap", "24M", id).ok()
-    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out != "60000000\n"
+    assert runtime.exec(id, TAKE.format(60000000)).out != "60000000\n"
     runtime.call("update", "--memory", "0.5g", "--memory-swap", "512m", id).ok()
     assert value(runtime, id, "memory", "memory.limit_in_bytes", "memory.max") == str(512 << 20)
-    assert runtime.exec(id, ["sh", "-c", ALLOCATE]).out == "60000000\n"
+    assert runtime.exec(id, TAKE.format(60000000)).out == "60000000\n"
 
 
 @pytest.mark.kernel
@@ -118,6 +118,66 @@ def test_wrong_words(runtime: Caller, words: list[str], document: str, said: str
     """Each is told, before anything is changed."""
     id = runtime.launch(runtime.sleeper())
     assert said in runtime.call("update", *words, id, stdin=document).failed(1).err
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+@pytest.mark.parametrize("option", ["--l3-cache-schema", "--mem-bw-schema"])
+def test_shares_of_the_cache(runtime: Caller, option: str) -> None:
+    """Refused where the container has no resctrl group, and the limits given beside it are as they were."""
+    id = runtime.launch(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
+    assert "no resctrl group" in runtime.call("update", option, "L3:0=f", "--pids-limit", "9", id).failed(1).err
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
+
+
+# option, value -> controller, v1 file and its text after, v2 file and its text after
+OPTIONS = [
+    ("--cpu-share", "512", "cpu", "cpu.shares", "512", "cpu.weight", "20"),
+    ("--cpu-quota", "30000", "cpu", "cpu.cfs_quota_us", "30000", "cpu.max", "30000 100000"),
+    ("--cpu-period", "50000", "cpu", "cpu.cfs_period_us", "50000", "cpu.max", "max 50000"),
+    ("--cpu-burst", "0", "cpu", "cpu.cfs_burst_us", "0", "cpu.max.burst", "0"),
+    ("--cpu-idle", "1", "cpu", "cpu.idle", "1", "cpu.idle", "1"),
+    ("--cpuset-cpus", "0", "cpuset", "cpuset.cpus", "0", "cpuset.cpus", "0"),
+    ("--cpuset-mems", "0", "cpuset", "cpuset.mems", "0", "cpuset.mems", "0"),
+    ("--memory", "64M", "memory", "memory.limit_in_bytes", str(64 << 20), "memory.max", str(64 << 20)),
+    ("--memory-reservation", "1.5m", "memory", "memory.soft_limit_in_bytes", "1572864", "memory.low", "1572864"),
+    ("--pids-limit", "33", "pids", "pids.max", "33", "pids.max", "33"),
+]
+
+
+@pytest.mark.vm
+@pytest.mark.cgroups
+def test_each_option(runtime: Caller) -> None:
+    """update: each option sets the limit that it names (their effects are the config's, above)."""
+    id = runtime.create(runtime.sleeper())
+    counters = Counters(runtime, id)
+    for option, given, controller, v1, after_v1, v2, after_v2 in OPTIONS:
+        runtime.call("update", option, given, id).ok()
+        assert counters.text(controller, v1, v2) == (after_v1 if on_v1(controller) else after_v2), option
+
+
+@pytest.mark.vm
+@pytest.mark.cgroups
+def test_unlimited_again(runtime: Caller) -> None:
+    """update --memory=-1 --cpu-quota=-1 --pids-limit=-1: the limits are gone, that of memory and swap together too."""
+    limits = {"memory": {"limit": 64 << 20, "swap": 64 << 20}, "cpu": {"quota": 10000}, "pids": {"limit": 4}}
+    id = runtime.launch(runtime.sleeper({"linux": {"resources": limits}}))
+    runtime.call("update", "--memory=-1", "--cpu-quota=-1", "--pids-limit=-1", id).ok()
+    counters = Counters(runtime, id)
+    assert counters.text("pids", "pids.max", "pids.max") == "max"
+    assert counters.text("cpu", "cpu.cfs_quota_us", "cpu.max") in ("-1", "max 100000")
+    for v1, v2 in (("memory.limit_in_bytes", "memory.max"), ("memory.memsw.limit_in_bytes", "memory.swap.max")):
+        found = counters.text("memory", v1, v2)
+        assert found == "max" or int(found) > 1 << 60
+
+
+@pytest.mark.vm
+@pytest.mark.cgroups
+def test_unified(runtime: Caller) -> None:
+    """update --resources with unified: the file of cgroup v2 is written as it is."""
+    id = runtime.create(runtime.sleeper())
+    document = json.dumps({"unified": {"cgroup.max.descendants": "7"}})
+    runtime.call("update", "--resources", "-", id, stdin=document).ok()
+    assert (Counters(runtime, id).unified() / "cgroup.max.descendants").read_text() == "7\n"
 
 
 def test_wrong_states(runtime: Caller) -> None:

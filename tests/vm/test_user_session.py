@@ -55,6 +55,19 @@ def test_a_limit_holds(runtime: Caller, delegated: Path) -> None:
     assert "can't fork" in done.out + done.err
 
 
+def test_a_limit_without_a_path(runtime: Caller, delegated: Path) -> None:
+    """Without cgroupsPath the container is beside the caller, whose own cgroup has processes and can give no controller on."""
+    bundle = rootless(
+        runtime, "cat /proc/self/cgroup; for i in 1 2 3 4 5 6 7 8; do sleep 1 & done 2>&1; wait", delegated
+    )
+    del bundle.linux["cgroupsPath"]
+    bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "cgroup"]
+    bundle.linux["resources"] = {"pids": {"limit": 4}, "memory": {"limit": 64 << 20}}
+    done = runtime.run(bundle.save())
+    assert f"0::/{delegated.relative_to('/sys/fs/cgroup')}/{runtime.token}" in done.out
+    assert "can't fork" in done.out + done.err
+
+
 def test_state_is_in_the_users_directory(runtime: Caller, delegated: Path) -> None:
     """Without --root it is below XDG_RUNTIME_DIR."""
     bundle = rootless(runtime, "sleep 100", delegated)

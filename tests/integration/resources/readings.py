@@ -21,6 +21,8 @@ MEGABYTE = 1 << 20
 BUSY = "while :; do :; done"
 FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
 REFUSED = "can't fork"
+# Takes so many bytes of memory in one system call, and says so when it was let.
+TAKE = "dd if=/dev/zero of=/dev/null bs={0} count=1 2>/dev/null && echo {0}"
 
 
 def limited(runtime: Caller, script: str, **resources: Any) -> Bundle:

@@ -59,11 +59,13 @@ def pids_of(runtime: Caller, id: str) -> list[int]:
 def test_kill_all_of_what_outlived_the_first_process(runtime: Caller) -> None:
     """kill --all KILL of a stopped container without a pid namespace of its own: what outlived its first process ends too."""
     bundle = runtime.shell(
-        "(setsid sleep 100 &); (setsid sleep 100 &); echo up; sleep 0.5", {"linux": {"namespaces": SHARED}}
+        "(setsid sleep 100 &); (setsid sleep 100 &); echo up; read x < /go", {"linux": {"namespaces": SHARED}}
     )
+    os.mkfifo(bundle.rootfs / "go")
     id = runtime.launch(bundle)
     wait_for(lambda: "up" in runtime.output(id), "processes", 20)
     pids = pids_of(runtime, id)
+    (bundle.rootfs / "go").write_text("go\n")
     runtime.wait_status(id)
     assert alive(pids)
     runtime.call("kill", "--all", id, "KILL").ok()

@@ -117,7 +117,7 @@ def test_network(runtime: Caller) -> None:
     """network: where v1's controllers are mounted the class and the priority are the kernel's; elsewhere they are refused by name."""
     cases = {
         "net_cls": ("classID", {"classID": 0x100001}, "net_cls.classid", str(0x100001)),
-        "net_prio": ("priorities/0", {"priorities": [{"name": "lo", "priority": 5}]}, "net_prio.ifpriomap", "lo 5"),
+        "net_prio": ("priorities", {"priorities": [{"name": "lo", "priority": 5}]}, "net_prio.ifpriomap", "lo 5"),
     }
     for controller, (pointer, section, file, expected) in cases.items():
         bundle = limited(runtime, "true", network=section)

@@ -51,6 +51,24 @@ def test_the_callers_own_cgroup_is_found_below_a_bound_mount(own: str, root: str
     assert paths(None, facts) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("own", "beside", "expected"),
+    [
+        ("/user/me", True, "/sys/fs/cgroup/user/box"),
+        ("/user/me", False, "/sys/fs/cgroup/user/me/box"),
+        ("/me", True, "/sys/fs/cgroup/box"),
+        ("/../outside", True, "/sys/fs/cgroup/box"),
+        ("/", False, "/sys/fs/cgroup/box"),
+    ],
+)
+def test_on_pure_v2_a_path_counts_from_beside_the_caller(own: str, beside: bool, expected: str):
+    """The caller's own cgroup has processes and can give no controller on: where it may, the container goes beside it."""
+    facts = hosts.v2(own=own)
+    facts["hierarchies"][0]["beside"] = beside
+    assert paths(None, facts) == [expected]
+    assert paths("/a/b", facts) == ["/sys/fs/cgroup/a/b"]
+
+
 def test_every_hierarchy_gets_a_directory():
     """Hybrid: the v2 hierarchy too, with the base that is certainly there."""
     places = layout.places("/a/b", "box", hosts.hybrid())

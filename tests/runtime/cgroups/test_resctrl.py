@@ -141,6 +141,23 @@ def test_a_line_that_is_refused(mount: Path) -> None:
     assert caught.value.pointer == "/linux/intelRdt/schemata/0"
 
 
+def test_a_change_and_back(mount: Path) -> None:
+    """update writes both lines, and knows what undoes it: the group's lines as they were."""
+    file = mount / "class/schemata"
+    undo = resctrl.change({"l3CacheSchema": "L3:0=3;1=3"}, str(mount / "class"), str(mount))
+    assert file.read_text().startswith("L3:0=3;1=3\n")
+    assert undo == ["L3:0=fffff;1=00ff0"]
+    resctrl.restore(undo, str(mount / "class"))
+    assert file.read_text().startswith("L3:0=fffff;1=00ff0\n")
+    assert resctrl.change({"memBwSchema": "MB:0=10"}, str(mount / "class"), str(mount)) == ["MB:0= 100;1=  50"]
+
+
+def test_a_change_that_is_refused(mount: Path) -> None:
+    """Here since there is no group any more; the error names the file."""
+    with pytest.raises(OcirunError, match=r"gone/schemata: no such file"):
+        resctrl.change({"l3CacheSchema": "L3:0=3"}, str(mount / "gone"), str(mount))
+
+
 def test_monitoring(mount: Path) -> None:
     """A directory of the container's below mon_groups of the group, which is made and removed."""
     groups = resctrl.survey({"closID": "class", "enableMonitoring": True}, "one", str(mount))
