@@ -141,7 +141,6 @@ ZEROES = {
 }
 
 
-@pytest.mark.parametrize("facts", [hosts.v1(), hosts.v2(), hosts.v1("devices"), {"mode": "none", "hierarchies": ()}])
 def test_unlimited_memory_is_unlimited_with_swap():
     """-1 takes away v1's limit of both together, below which the kernel would not let it; a given swap stays what it is."""
     both = ["memory/box/memory.limit_in_bytes", "memory/box/memory.memsw.limit_in_bytes"]
@@ -149,6 +148,7 @@ def test_unlimited_memory_is_unlimited_with_swap():
     assert values({"memory": {"limit": -1, "swap": 5}}, hosts.v1()) == {both[0]: "-1", both[1]: "5"}
 
 
+@pytest.mark.parametrize("facts", [hosts.v1(), hosts.v2(), hosts.v1("devices"), {"mode": "none", "hierarchies": ()}])
 def test_zero_is_not_set(facts: dict[str, Any]):
     """Docker sends zeroes: nothing is written, and no controller is needed for them."""
     assert writes(ZEROES, facts) == []
