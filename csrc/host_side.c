@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -117,6 +118,16 @@ int shim_new_mount(const char *type, const char *source, char **options)
 	}
 	close(fs);
 	return r;
+}
+
+int shim_pin(const char *source, const char *target)
+{
+	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+int shim_unpin(const char *target)
+{
+	return umount2(target, MNT_DETACH) < 0 ? -errno : 0;
 }
 
 struct netlink_arguments {

@@ -10,5 +10,8 @@ int shim_mapped_namespace(const char *uid_map, const char *gid_map);
 int shim_idmap(int tree, int maps, int recursive);
 /* A detached mount of a new file system; `options` are "key" or "key=value", ended by NULL. */
 int shim_new_mount(const char *type, const char *source, char **options);
+/* Binds `source` on `target`, and undoes it; a namespace lives for as long as it is bound. */
+int shim_pin(const char *source, const char *target);
+int shim_unpin(const char *target);
 /* A NETLINK_ROUTE socket in the network namespace `network`; -1 is the caller's. */
 int shim_netlink(int network);

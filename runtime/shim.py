@@ -140,6 +140,16 @@ def new_mount(type: str, source: str, options: "Sequence[str]") -> int:
     )
 
 
+def pin(source: str, target: str) -> None:
+    """Bind a file on another."""
+    _checked(lib.shim_pin(source.encode(), target.encode()))
+
+
+def unpin(target: str) -> None:
+    """Take away what is mounted there."""
+    _checked(lib.shim_unpin(target.encode()))
+
+
 def netlink(network: int = -1) -> int:
     """A NETLINK_ROUTE socket in the network namespace of that descriptor, or in ours."""
     return _checked(lib.shim_netlink(network))

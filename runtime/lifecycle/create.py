@@ -73,9 +73,7 @@ class Making:
 
 
 def activation(options: "Options", variable: bytes) -> bytes:
-    """A variable by which a service manager hands something to us, to pass on (unless ``options["activation"]`` is
-    False: then it is meant for the caller itself). Empty when it is not set.
-    """
+    """A service manager's variable, to pass on. Empty when not set, or for the caller (``options["activation"]`` False)."""
     value: bytes = posix.environ.get(variable, b"") if options.get("activation", True) else b""
     return value
 
@@ -243,6 +241,10 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
         from runtime.lifecycle.seccomp_listener import send
 
         send(operation, making.record, state.CREATED, making.handshake.pid, making.handshake.take_listener())
+    elif operation[0] == ops.OP_NET_DEVICE:
+        from runtime.lifecycle.net_devices import take
+
+        take(making, operation)
     else:
         host_side.perform(making.handshake, operation)
 
@@ -307,10 +309,10 @@ def undo(making: Making) -> None:
     if making.handle < 0:
         return
     if making.handshake:
-        if making.handshake.moved:
-            from runtime.process.net_devices import give_back
+        if making.record.get("net_devices"):
+            from runtime.lifecycle.net_devices import give_back
 
-            give_back(making.handshake, making.warn)
+            give_back(making.record, making.handle, making.warn)
         making.handshake.end()
         making.handshake.close()
         making.record["pid"] = 0
@@ -369,6 +371,14 @@ def publish(options: "Options", handshake: Handshake) -> None:
         send_pidfd(options["pidfd_socket"], handshake.pid)
 
 
+def settle(making: Making) -> None:
+    """The container is made: what was moved into it is its own."""
+    if making.record.get("net_devices"):
+        from runtime.lifecycle.net_devices import settle
+
+        settle(making)
+
+
 def check_terminal(making: Making, detached: bool) -> None:
     terminal, console_socket = making.process.get("terminal"), making.options.get("console_socket")
     if bool(terminal) == bool(console_socket) or (terminal and not detached):
@@ -392,6 +402,7 @@ def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[i
         write_trace(making)
         publish(options, making.handshake)
         making.handshake.release()
+        settle(making)
     except BaseException:
         undo(making)
         raise

@@ -66,6 +66,10 @@ def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str],
             raise
         if not isinstance(error, NotFound):
             warn(str(error))
+        if store.exists(handle, store.NETWORK):
+            from runtime.lifecycle.net_devices import unpin
+
+            unpin(handle)
         store.remove(root, id, handle)
         return None
 
@@ -80,6 +84,10 @@ def destroy(
     """
     if kill:
         _end_processes(record)
+    if "net_devices" in record:
+        from runtime.lifecycle.net_devices import give_back
+
+        give_back(record, handle, warn)
     if record.get("systemd"):
         from runtime.cgroups import systemd
 

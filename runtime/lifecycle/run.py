@@ -39,6 +39,7 @@ def begin(making: "Making") -> "Notification | None":
             from runtime.lifecycle.hooks import run as run_hooks
 
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
+        creating.settle(making)
     except BaseException as error:
         creating.undo(making)
         if isinstance(error, OcirunError):

@@ -7,6 +7,7 @@ it. In the directory:
     state.json    the record, see RECORD below; written first with status "creating" and pid 0, before anything is made
     config.json   the configuration as it was at create, byte for byte
     start.sock    init's start channel; it exists from "created" until ``start`` has connected
+    netns         the container's network namespace, bound here while devices are moved into it (linux.netDevices)
     notify/       with the container's own NOTIFY_SOCKET, where the caller had one (runtime.lifecycle.notify)
 
 A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is no
@@ -16,7 +17,7 @@ builtins.
 RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
 "creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (runtime.cgroups.tree's own list);
 hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; notify (the caller's NOTIFY_SOCKET),
-where there is one; tail [index, [operation, ...]], the
+where there is one; net_devices, the devices that are to be brought back (runtime.lifecycle.net_devices); tail [index, [operation, ...]], the
 plan's operations from the wait for start on, which `start` words failures with.
 """
 
@@ -37,6 +38,7 @@ MEMBERS = ("id", "bundle", "rootfs", "created", "status", "pid", "start_time", "
 STATE = "state.json"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
+NETWORK = "netns"
 NOTIFY = "notify"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
 # All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.

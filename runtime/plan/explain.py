@@ -347,13 +347,18 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
     return rootless.remedy(operation, error)
 
 
-def program_failure(name: str, step: int, error: int) -> OcirunError:
-    """In the words that managers match: Docker's exit codes 127 and 126 depend on them."""
+def program_failure(name: str, step: int, error: int, origin: "str | None") -> OcirunError:
+    """In the words that managers match: Docker's exit codes 127 and 126 depend on them.
+
+    ``origin``: of the label that the execve was to change to, else /process/args.
+    """
     pointer = "/process/args"
     if step == STEP_LOOKUP and error == ENOENT and "/" not in name:
         return OcirunError(f'exec: "{name}": executable file not found in $PATH', f"{pointer}/0", None, error)
     tried = f"stat {name}: " if step == STEP_LOOKUP and error == ENOENT else ""
-    return OcirunError(f'exec: "{name}": {tried}{system_words(error)}', f"{pointer}/0", None, error)
+    hint = explain_attributes.transition_remedy(origin, error) if step != STEP_LOOKUP else ""
+    place = origin if hint else f"{pointer}/0"
+    return OcirunError(f'exec: "{name}": {tried}{system_words(error)}{hint}', place, None, error)
 
 
 def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> OcirunError:
@@ -378,7 +383,7 @@ def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> O
     code, _, origin, _, strings = operation
     if code in (ops.OP_PROGRAM, ops.OP_EXEC):
         first: Any = strings[0]
-        return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error)
+        return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error, origin)
     if code == ops.OP_RUN_HOOK:
         return hook_failure(operation, error, step, detail)
     if step == STEP_VERIFY and (finding := found(operation, error)):

@@ -88,6 +88,26 @@ def scheduler_remedy(policy: str, error: int) -> str:
     return "; this kernel has no utilisation clamping" if error == EOPNOTSUPP else ""
 
 
+def transition_remedy(origin: "str | None", error: int) -> str:
+    """For an execve that was to change to the label of ``origin``: the kernel says no more than these two numbers.
+
+    Under no_new_privs SELinux asks for a permission that the policies of many systems do not give (EPERM).
+    """
+    if origin == "/process/selinuxLabel" and error == EPERM:
+        return (
+            "; under noNewPrivileges the SELinux policy has to allow the change to this label by nnp_transition"
+            " (class process2, policy capability nnp_nosuid_transition), or bound it: else noNewPrivileges must be false"
+        )
+    if origin == "/process/selinuxLabel" and error == EACCES:
+        return (
+            "; if the program is executable: the SELinux policy has to allow transition to this label, with the program's"
+            " file as an entrypoint; see `ausearch -m avc`"
+        )
+    if origin == "/process/apparmorProfile" and error == EPERM:
+        return "; under noNewPrivileges AppArmor changes from the caller's profile only to one that allows no more"
+    return ""
+
+
 def remedy(code: int, numbers: "Any", strings: "Any", error: int) -> str:
     """What to do about a failure, where that is known; "" where it is not."""
     if code == ops.OP_SCHEDULER:

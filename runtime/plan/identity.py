@@ -120,5 +120,6 @@ def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operat
         code, flags, path, metadata = options["seccomp"]
         notify = flags & ops.NEW_LISTENER
         plan.append(ops.seccomp_notify(code, flags, path, metadata) if notify else ops.seccomp(code, flags))
-    plan.append(ops.exec_program(process["args"][0]))
+    label = next((name for name in ("selinuxLabel", "apparmorProfile") if process.get(name)), "args")
+    plan.append(ops.exec_program(process["args"][0], f"/process/{label}"))
     return plan

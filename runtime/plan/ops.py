@@ -369,9 +369,11 @@ def seccomp_notify(program: bytes, flags: int, path: str, metadata: str) -> "Ope
     return OP_SECCOMP_NOTIFY, CONTAINER, "/linux/seccomp", (flags,), (program, path, metadata)
 
 
-def exec_program(name: str) -> "Operation":
-    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure."""
-    return OP_EXEC, CONTAINER, "/process/args", (), (name,)
+def exec_program(name: str, origin: str = "/process/args") -> "Operation":
+    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure. ``origin``: of a label
+    that comes by the execve, where there is one.
+    """
+    return OP_EXEC, CONTAINER, origin, (), (name,)
 
 
 # --- mounts, devices and paths; a path is the container's, a source the host's

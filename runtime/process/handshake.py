@@ -24,7 +24,6 @@ from runtime.plan import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
@@ -35,10 +34,10 @@ CONTINUE, TREE, STATE = range(1, 4)
 class Handshake:
     """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1.
 
-    ``network``: the container's network namespace, open once a device was moved there, or -1; ``moved``: those devices.
+    ``network``: the container's network namespace, open once a device was moved there, or -1.
     """
 
-    __slots__ = ("console", "done", "listener", "moved", "network", "operations", "pid", "socket", "trace")
+    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "trace")
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
@@ -46,7 +45,6 @@ class Handshake:
         self.operations = operations
         self.done = 0
         self.console = self.listener = self.network = -1
-        self.moved: list[Any] = []  # of `runtime.process.net_devices.Moved`
         self.trace: list[shim.Report] = []
 
     def follow(self, perform: "Perform") -> bool:

@@ -63,12 +63,6 @@ def idmap_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
     send_tree(handshake, operation)
 
 
-def net_device(handshake: "Handshake", operation: "ops.Operation") -> None:
-    from .net_devices import take
-
-    take(handshake, operation)
-
-
 def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
     resource, soft, hard = operation[3]
     try:
@@ -94,7 +88,6 @@ PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
     ops.OP_ID_MAPS: id_maps,
     ops.OP_OPEN_TREE: open_tree,
     ops.OP_IDMAP_TREE: idmap_tree,
-    ops.OP_NET_DEVICE: net_device,
     ops.OP_RLIMIT: rlimit,
 }
 

@@ -2,7 +2,8 @@
 
 The kernel keeps what belongs to the device (hardware address, MTU, queues) and drops what belongs to the namespace: the
 IP addresses, which are read before and set again, and whether it is up. Routes are not kept. Once the container is made
-nobody moves a device back; a container that cannot be made gives its devices back. Imported only for a config with some.
+nobody moves a device back; a container that cannot be made gives its devices back (runtime.lifecycle.net_devices says
+when). Imported only for a config with some.
 """
 
 import posix
@@ -17,12 +18,14 @@ from .netlink import ADDRESS, LINK, Netlink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from runtime.plan.ops import Operation
 
     from .handshake import Handshake
 
     Address = tuple[int, int, int, int, netlink.Attributes]  # family, prefix length, flags, scope, IFA_*
+    Entry = dict[str, Any]  # see entry()
 
 IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO = 1, 2, 3, 4, 6
 IFA_FLAGS, IFA_RT_PRIORITY, IFA_PROTO = 8, 9, 11
@@ -95,21 +98,8 @@ def set_up(network: Netlink, index: int) -> None:
     network.request(netlink.RTM_SETLINK, 0, LINK.pack(0, index, netlink.IFF_UP, netlink.IFF_UP))
 
 
-class Moved:
-    """One device on its way: enough to bring it back."""
-
-    __slots__ = ("addresses", "device", "flags", "index", "name")
-
-    def __init__(self, device: str, flags: int, found: "list[Address]", index: int, name: str) -> None:
-        self.device = device
-        self.flags = flags
-        self.addresses = found
-        self.index = index
-        self.name = name
-
-
-def take(handshake: "Handshake", operation: "Operation") -> None:
-    """Move one device, give it its addresses and set it up. Raises OcirunError."""
+def take(handshake: "Handshake", operation: "Operation", note: "Callable[[Entry], None]") -> None:
+    """Move one device, give it its addresses and set it up; ``note`` hears of it before. Raises OcirunError."""
     device, name = map(str, operation[4])
     origin = operation[2]
     if handshake.network < 0:
@@ -123,14 +113,14 @@ def take(handshake: "Handshake", operation: "Operation") -> None:
         found = addresses(host, index)
         refuse_taken(container, name, origin)
         tried = "move"
-        moved = Moved(device, flags, found, *move(host, container, handshake.network, index, name))
-        handshake.moved.append(moved)
+        note(entry(device, index, flags, name, list(links(container)), found))
+        index, name = move(host, container, handshake.network, index, name)
         tried = "set an address of"
         for address in found:
             if address[2] & IFA_F_PERMANENT and address[3] == RT_SCOPE_UNIVERSE:
-                add_address(container, moved.index, address, (device, moved.name))
+                add_address(container, index, address, (device, name))
         tried = "set up"
-        set_up(container, moved.index)
+        set_up(container, index)
     except OSError as error:
         raise failure(tried, device, error, origin) from None
     finally:
@@ -174,28 +164,61 @@ def failure(tried: str, device: str, error: OSError, origin: "str | None") -> Oc
     )
 
 
-def give_back(handshake: "Handshake", warn: "Callable[[str], None]") -> None:
-    """Bring the devices home from a container that could not be made, as they were. What fails is told by ``warn``."""
+def entry(device: str, index: int, flags: int, name: str, before: "list[int]", found: "list[Address]") -> "Entry":
+    """What a record keeps of a device before it is moved. ``before``: the indices of the devices that are there already."""
+    kept = [[*address[:4], [[kind, value.hex()] for kind, value in address[4].items()]] for address in found]
+    return {"device": device, "index": index, "flags": flags, "name": name, "before": before, "addresses": kept}
+
+
+def give_back(entries: "list[Entry]", network: int, warn: "Callable[[str], None]") -> None:
+    """Bring devices home from the namespace ``network``, as they were; the last one first, so that of what has come since
+    each was noted nothing but that one is there. Without the namespace (-1) see what the kernel did with them. What fails
+    is told by ``warn``.
+    """
     own = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
-    host, container = Netlink(), Netlink(handshake.network)
+    host = Netlink()
+    container = Netlink(network) if network >= 0 else None
     try:
-        while handshake.moved:
-            moved = handshake.moved.pop()
+        for one in reversed(entries):
             try:
-                index, name = move(container, host, own, moved.index, moved.device)
-                restore(host, moved, index, name)
+                if links(host).get(one["index"]) != one["device"]:  # else it has not been moved
+                    bring(one, own, host, container)
             except OSError as error:
-                warn(f"bring the network device {moved.device} back: {error.strerror}")
+                warn(f"bring the network device {one['device']} back: {(error.strerror or '').lower()}")
     finally:
         posix.close(own)
         host.close()
-        container.close()
+        if container:
+            container.close()
 
 
-def restore(host: Netlink, moved: Moved, index: int, name: str) -> None:
+def bring(one: "Entry", own: int, host: Netlink, container: "Netlink | None") -> None:
+    """One device. Raises OSError."""
+    device = one["device"]
+    if container:
+        there = {number: name for number, name in links(container).items() if number not in one["before"]}
+        number = next((n for n, name in there.items() if name == one["name"] or one["name"].endswith(PATTERN)), 0)
+        if not number:
+            raise OSError(ENODEV, "it is not in the container's network namespace any more")
+        index = move(container, host, own, number, device)[0]
+    else:
+        # With its last process a namespace ends: what is hardware the kernel brings to the first namespace, as it is called.
+        index = one["index"]
+        if index not in links(host):
+            raise OSError(
+                ENODEV, "it was in a network namespace that is no more: see `ip link` in the host's first one"
+            )
+        wanted = netlink.packed({netlink.IFLA_IFNAME: device.encode() + b"\0"})
+        host.request(netlink.RTM_SETLINK, 0, LINK.pack(0, index, 0, 0) + wanted)
+    restore(host, one, index)
+
+
+def restore(host: Netlink, one: "Entry", index: int) -> None:
     """Addresses and whether it was up. A link-local address the kernel makes by itself again."""
-    for address in moved.addresses:
-        if address[3] == RT_SCOPE_UNIVERSE:
-            add_address(host, index, address, (moved.device, name))
-    if moved.flags & netlink.IFF_UP:
+    device = one["device"]
+    for family, length, flags, scope, values in one["addresses"]:
+        if scope == RT_SCOPE_UNIVERSE:
+            kept = {kind: bytes.fromhex(value) for kind, value in values}
+            add_address(host, index, (family, length, flags, scope, kept), (device, device))
+    if one["flags"] & netlink.IFF_UP:
         set_up(host, index)

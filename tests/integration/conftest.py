@@ -31,10 +31,6 @@ def chosen_runtime() -> str:
 DRIVERS = ("cgroupfs", "systemd")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "not_on(*names, reason): a peer is known to differ here")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test of the list of docs/cgroups.md runs with each driver."""
     if metafunc.definition.get_closest_marker("cgroups"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.bundle import Bundle
-from tests.integration.caller import Caller
+from tests.integration.caller import Caller, wait_for
 
 pytestmark = pytest.mark.not_on("runc", "crun", reason="these versions do not know it")
 
@@ -210,3 +211,86 @@ def test_no_network_namespace(runtime: Caller, pair: tuple[str, str]) -> None:
     bundle.linux["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})
     assert "the runtime's own" in runtime.try_create(bundle.save()).failed(1).err
     assert exists(pair[0])
+
+
+def shown(name: str) -> list[Any]:
+    """What is told of a device, without its index, which the kernel may change."""
+    [row] = ip("addr", "show", name)
+    return [row["mtu"], row["address"], "UP" in row["flags"], sorted(one["local"] for one in row["addr_info"])]
+
+
+def calls_of(runtime: Caller, bundle: Bundle, *names: str) -> dict[str, int]:
+    """How often `create` makes these system calls."""
+    trace, id = runtime.directory / "trace", runtime.new_id()
+    words = runtime.command("create", "--bundle", bundle.directory, id)
+    command = ["strace", "-qq", "-e", f"trace={','.join(names)}", "-o", str(trace), *words]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    runtime.remove(id)
+    return {name: trace.read_text().count(f"{name}(") for name in names}
+
+
+def add_pair(pair: tuple[str, str]) -> list[list[Any]]:
+    if not exists(pair[0]):
+        subprocess.run(["ip", "link", "add", pair[0], "type", "veth", "peer", "name", pair[1]], check=True)
+    for number, name in enumerate(pair):
+        ip("link", "set", name, "mtu", "1400", "address", f"02:00:00:00:00:0{number}")
+        ip("addr", "replace", f"192.0.2.{number + 1}/24", "dev", name)
+        ip("-6", "addr", "replace", f"2001:db8::{number + 1}/64", "dev", name, "nodad")
+        ip("link", "set", name, "up")
+    return [shown(name) for name in pair]
+
+
+@pytest.mark.slow
+def test_killed_while_devices_move(runtime: Caller, pair: tuple[str, str]) -> None:
+    """SIGKILL at each thing that create asks of netlink, mounts and renames: `delete --force` brings both devices home as
+    they were, also from a network namespace that would have ended with its only process."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    add_pair(pair)
+    # The second takes the name that the first had: what has moved is not told by names.
+    bundle = with_devices(runtime, "exec sleep 60", **{pair[0]: {"name": "eth%d"}, pair[1]: {"name": pair[0]}})
+    counts = calls_of(runtime, bundle, "sendto", "mount", "rename", "umount2")
+    assert counts["sendto"] > 12
+    assert (counts["mount"], counts["umount2"]) == (1, 1)
+    for call, count in counts.items():
+        for number in range(1, count + 1):
+            before = add_pair(pair)
+            id = runtime.new_id()
+            strike = ["strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={number}"]
+            words = runtime.command("create", "--bundle", bundle.directory, id)
+            subprocess.run([*strike, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+            told = runtime.call("delete", "--force", id).ok().err
+            assert told == "", (call, number)
+            if call == "umount2":  # the container was made, and the devices its own
+                assert not exists(pair[0])
+            else:
+                assert [shown(name) for name in pair] == before, (call, number)
+
+
+def test_killed_where_nothing_can_be_bound(runtime: Caller, pair: tuple[str, str]) -> None:
+    """Without its binding the namespace is gone, and a veth with it: `delete --force` says so and ends."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    bundle = with_devices(runtime, "exec sleep 60", **{pair[0]: {}})
+    counts = calls_of(runtime, bundle, "sendto")
+    add_pair(pair)
+    id = runtime.new_id()
+    inject = ["-e", "inject=mount:error=EPERM", "-e", f"inject=sendto:signal=KILL:when={counts['sendto']}"]
+    words = runtime.command("create", "--bundle", bundle.directory, id)
+    subprocess.run(["strace", "-qq", "-o", "/dev/null", *inject, *words], stdin=subprocess.DEVNULL, check=False)
+    wait_for(lambda: not exists(pair[1]), "end of the namespace")
+    told = runtime.call("delete", "--force", id).ok().err
+    assert f"bring the network device {pair[0]} back: it was in a network namespace that is no more" in told
+    assert runtime.known_ids() == []
+
+
+def test_a_failure_after_the_making_gives_the_devices_back(runtime: Caller, pair: tuple[str, str]) -> None:
+    """A pid file that cannot be written is one; for `run` a filter under which the program cannot start is another."""
+    before = add_pair(pair)
+    bundle = with_devices(runtime, "true", **{pair[0]: {"name": "eth0"}})
+    runtime.try_create(bundle, "--pid-file", "/none/pid").failed(1)
+    assert [shown(name) for name in pair] == before
+    poststart = {"path": "/bin/false"}
+    bundle.config["hooks"] = {"poststart": [poststart]}
+    runtime.run(bundle.save()).failed(1)
+    assert [shown(name) for name in pair] == before

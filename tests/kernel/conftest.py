@@ -13,11 +13,6 @@ from tests.integration.test_configs import finish_rootfs
 __all__ = ["busybox", "driver", "runtime", "runtime_program", "token", "workplace"]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Of the integration tests, whose modules are imported here.
-    config.addinivalue_line("markers", "not_on(*names, reason): a peer is known to differ here")
-
-
 @pytest.fixture(autouse=True)
 def needs_busybox(needs_root: None, ocirun: object) -> None:
     if not BUSYBOX.exists():

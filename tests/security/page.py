@@ -27,14 +27,21 @@ other runtimes: what `exec` starts there has the host's privileges until it has 
 """
 
 
+def attacks() -> Iterator[tuple[str, dict[str, Any]]]:
+    """(test, what `attack` was given) of each; those below tests/vm run in the machine of `make test-vm`."""
+    for directory in (HERE, HERE.parent / "vm"):
+        for file in sorted(directory.glob("test_*.py")):
+            module = importlib.import_module(f"tests.{directory.name}.{file.stem}")
+            for name, test in vars(module).items():
+                if name.startswith("test_") and test.__module__ == module.__name__:
+                    for mark in getattr(test, "pytestmark", ()):
+                        if mark.name == "attack":
+                            yield f"{'' if directory == HERE else 'vm/'}{file.stem}::{name}", mark.kwargs
+
+
 def rows() -> Iterator[str]:
-    for file in sorted(HERE.glob("test_*.py")):
-        module = importlib.import_module(f"tests.security.{file.stem}")
-        for name, test in vars(module).items():
-            if name.startswith("test_") and test.__module__ == module.__name__:
-                for mark in getattr(test, "pytestmark", ()):
-                    if mark.name == "attack":
-                        yield row(f"{file.stem}::{name}", mark.kwargs)
+    for test, kwargs in attacks():
+        yield row(test, kwargs)
 
 
 def row(test: str, kwargs: dict[str, Any]) -> str:

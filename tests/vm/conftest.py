@@ -14,11 +14,6 @@ LSM = os.environ.get("OCIRUN_LSM")
 """apparmor or selinux inside the machine of `make test-vm`, which sets it."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Of the integration tests, whose modules are imported here.
-    config.addinivalue_line("markers", "not_on(*names, reason): a peer is known to differ here")
-
-
 @pytest.fixture(autouse=True)
 def the_right_user(request: pytest.FixtureRequest) -> None:
     """Root, or an ordinary user with a systemd of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +89,50 @@ def test_a_profile_that_is_not_loaded(runtime: Caller, token: str) -> None:
     assert words in runtime.try_create(bundle).failed(1).err
     assert words in runtime.call("validate", bundle.directory).failed(1).out
     assert runtime.known_ids() == []
+
+
+REDIRECT = """
+mount -t tmpfs fake /proc && for place in self thread-self; do
+  mkdir -p /proc/$place/attr/apparmor && echo fake > /proc/$place/attr/exec && echo fake > /proc/$place/attr/apparmor/exec
+done
+echo ready > /tmp/ready
+trap 'exit 0' TERM; while :; do sleep 0.1; done
+"""
+ADMIN = {"capabilities": {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}}
+
+
+@pytest.mark.attack(
+    hole="CVE-2019-16884, CVE-2025-52881",
+    what="the container, or a volume of its image, covers /proc with files that take the write of a security label: the"
+    " program runs without its profile",
+    stops="labels are written through a procfs of init's own, also by exec; each file is seen to be procfs",
+    bites=(),
+)
+def test_redirected_label(runtime: Caller, profile: str) -> None:
+    """`create` with a volume over /proc, and `exec` into a container that has covered its /proc: the profile holds, and
+    the false files stay as they were. (The shell that covers them has to be unconfined.)"""
+    bundle = runtime.shell("touch /tmp/forbidden || echo refused", {"process": {"apparmorProfile": profile}})
+    volume = bundle.directory / "volume"
+    for place in ("self", "thread-self"):
+        directory = volume / place / "attr/apparmor"
+        directory.mkdir(parents=True)
+        (directory / "exec").write_text("fake\n")
+        (directory.parent / "exec").write_text("fake\n")
+    mounts = bundle.config["mounts"]
+    mounts[0] = {"destination": "/proc", "type": "bind", "source": str(volume), "options": ["rbind"]}
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    result = runtime.run(bundle.save())
+    assert "refused" in result.out.split() or result.code != 0
+    assert not (bundle.rootfs / "tmp/forbidden").exists()
+    assert {file.read_text() for file in volume.rglob("exec")} == {"fake\n"}
+    hostile = runtime.shell(REDIRECT, {"process": ADMIN})
+    hostile.linux["maskedPaths"] = hostile.linux["readonlyPaths"] = []
+    id = runtime.launch(hostile.save())
+    for _ in range(200):
+        if (hostile.rootfs / "tmp/ready").exists():
+            break
+        time.sleep(0.1)
+    told = runtime.exec(id, "touch /tmp/forbidden && echo written; cat /proc/self/attr/exec", "--apparmor", profile)
+    assert told.out == "fake\n", (told.out, told.err)
+    assert not (hostile.rootfs / "tmp/forbidden").exists()
+    assert runtime.exec(id, "touch /tmp/forbidden && echo written").ok().out == "written\n"

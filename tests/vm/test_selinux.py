@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,23 @@ def test_a_label_that_the_policy_does_not_have(runtime: Caller) -> None:
     assert "/process/selinuxLabel" in err
     assert "invalid argument; does the policy know this label" in err
     assert runtime.known_ids() == []
+
+
+@pytest.fixture
+def enforcing() -> Iterator[None]:
+    """A policy that refuses what it does not allow. Skips where it would refuse the test itself."""
+    mode = SELINUX / "enforce"
+    if mode.read_text() == "0":
+        mode.write_text("1")
+        yield
+        mode.write_text("0")
+    else:
+        yield
+
+
+def test_no_new_privileges(runtime: Caller, enforcing: None) -> None:
+    """Where the policy does not allow the change of label under noNewPrivileges, the execve's EPERM has the remedy."""
+    bundle = runtime.bundle({"process": {"selinuxLabel": LABEL, "noNewPrivileges": True, "args": ["true"]}})
+    err = runtime.run(bundle).failed(1).err
+    assert '/process/selinuxLabel: exec: "true": operation not permitted; under noNewPrivileges' in err
+    assert "nnp_transition" in err
