@@ -81,6 +81,17 @@ def locate(error: OcirunError, data: bytes) -> OcirunError:
     return error
 
 
+def check_terminal(process: "dict[str, Any]", options: "dict[str, Any]", detached: bool, data: bytes) -> None:
+    """A terminal and a way to give it away go together, but for `run` in the foreground."""
+    terminal, console_socket = process.get("terminal"), options.get("console_socket")
+    if bool(terminal) == bool(console_socket) or (terminal and not detached):
+        return
+    words = "a terminal needs --console-socket to be sent to; without one it must be false"
+    if console_socket:
+        words = "--console-socket is given, but the process has no terminal"
+    raise locate(InvalidConfig(words, "/process/terminal"), data)
+
+
 def resources(data: bytes) -> "dict[str, Any]":
     """/linux/resources of a configuration that was checked before; {} where it has none."""
     from oci_spec import load

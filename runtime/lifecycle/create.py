@@ -9,7 +9,7 @@ import posix
 import time
 
 from runtime.cgroups import apply, layout, resources, tree
-from runtime.errors import InvalidConfig, OcirunError, system_failure
+from runtime.errors import OcirunError, system_failure
 from runtime.host import facts as host
 from runtime.lifecycle import config, state, store
 from runtime.lifecycle.config import locate
@@ -149,12 +149,9 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
-    from runtime.process.seccomp import program
+    from runtime.process.seccomp import load
 
-    code, flags, warnings = program(profile, root)
-    for warning in warnings:
-        warn("/linux/seccomp", warning)
-    return code, flags, profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
+    return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
 
 
 def listen_environment(options: "Options") -> "list[str]":
@@ -379,23 +376,13 @@ def settle(making: Making) -> None:
         settle(making)
 
 
-def check_terminal(making: Making, detached: bool) -> None:
-    terminal, console_socket = making.process.get("terminal"), making.options.get("console_socket")
-    if bool(terminal) == bool(console_socket) or (terminal and not detached):
-        return
-    words = "a terminal needs --console-socket to be sent to; without one it must be false"
-    if console_socket:
-        words = "--console-socket is given, but the process has no terminal"
-    raise locate(InvalidConfig(words, "/process/terminal"), making.data)
-
-
 def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:
     """Make a container from ``options["bundle"]`` (absolute); the pid of its init, which waits for `start`.
 
     Raises OcirunError; then nothing is left. Runtime-spec, runtime.md "Create".
     """
     making = Making(root, id, options, warn)
-    check_terminal(making, detached=True)
+    config.check_terminal(making.process, options, True, making.data)
     build(making, wait_start=True, stdio=stdio)
     assert making.handshake is not None
     try:

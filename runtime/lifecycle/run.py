@@ -57,7 +57,7 @@ def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
     """
     making = creating.Making(root, id, options, warn)
     detach = bool(options.get("detach"))
-    creating.check_terminal(making, detach)
+    config.check_terminal(making.process, options, detach, making.data)
     foreground = None
     if not detach:
         from runtime.process.foreground import Foreground

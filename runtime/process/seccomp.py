@@ -24,8 +24,10 @@ from errno import E2BIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from runtime.plan.identity import Filter
     from runtime.plan.seccomp import Profile
 
 # Of what turns a profile into a program: this file, runtime/plan/seccomp.py and csrc/seccomp.c. Raise it with them.
@@ -61,6 +63,14 @@ def program(profile: "dict[str, Any]", root: str) -> "tuple[bytes, int, list[str
         _store(root, key, _encode(key, code, flags, library, warnings))
         return code, flags, warnings
     return entry
+
+
+def load(profile: "dict[str, Any]", root: str, warn: "Callable[[str], None]") -> "Filter":
+    """The same for the plan."""
+    code, flags, warnings = program(profile, root)
+    for warning in warnings:
+        warn(warning)
+    return code, flags, profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
 
 
 def _key(profile: "dict[str, Any]") -> bytes:
