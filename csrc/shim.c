@@ -226,6 +226,22 @@ int shim_connect(const char *path)
 	return connect_to(path, SOCK_SEQPACKET);
 }
 
+/* Hands out the descriptor of a message that has one, and closes them all where it has more: how many. */
+static int take_descriptors(const struct cmsghdr *header, int *fd)
+{
+	int count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	for (int i = 0; i < count; i++) {
+		int one;
+		memcpy(&one, CMSG_DATA(header) + (size_t)i * sizeof one, sizeof one);
+		if (count == 1)
+			*fd = one;
+		else
+			close(one);
+	}
+	return count;
+}
+
+/* The kernel itself closes the descriptors that `control` has no room for. */
 int shim_receive(int socket, struct report *report, int *pid, int *fd)
 {
 	union {
@@ -235,19 +251,27 @@ int shim_receive(int socket, struct report *report, int *pid, int *fd)
 	struct iovec part = {.iov_base = report, .iov_len = sizeof *report};
 	struct msghdr message = {
 		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-	ssize_t n;
 	*pid = 0;
 	*fd = -1;
-	n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	if (n <= 0)
-		return n < 0 && errno != ECONNRESET ? -errno : 0;
+	ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return errno != ECONNRESET ? -errno : 0;
+	int count = 0;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
 		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-			memcpy(fd, CMSG_DATA(h), sizeof *fd);
+			count += take_descriptors(h, fd);
 		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS)
 			*pid = ((struct ucred *)CMSG_DATA(h))->pid;
 	}
-	return n == (ssize_t)sizeof *report ? 1 : -EPROTO;
+	/* An empty message is none of init's, but it has credentials, which the end of the file has not. */
+	if (n == 0 && *pid == 0 && count == 0)
+		return 0;
+	if (n == (ssize_t)sizeof *report && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && count <= 1)
+		return 1;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return -EPROTO;
 }
 
 static int send_with_descriptor(int socket, const void *data, size_t size, int fd)

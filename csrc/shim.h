@@ -24,9 +24,8 @@ int shim_program(const char *path, const char *directory);
 int shim_socketpair(int ends[2]);
 int shim_listen(const char *path);
 int shim_connect(const char *path);
-/* Receives one report: 0 is end of file, 1 a report, -EINTR a signal that Python looks at. `pid` is the sender's, `fd`
- * a descriptor that came with it or -1.
- */
+/* Receives one report: 0 is end of file, 1 a report, -EINTR a signal that Python looks at, -EPROTO a message that is no
+ * report, of which nothing stays open. `pid` is the sender's or 0, `fd` the descriptor that came with it or -1. */
 int shim_receive(int socket, struct report *report, int *pid, int *fd);
 int shim_reply(int socket, int kind, uint32_t length, int fd);
 /* Sends `name` and one descriptor to the AF_UNIX stream socket at `path`. */

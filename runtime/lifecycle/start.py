@@ -5,7 +5,18 @@ that it, or a startContainer hook before it, failed. Nobody else is there to tel
 """
 
 import posix
-from _socket import AF_UNIX, CMSG_SPACE, MSG_CMSG_CLOEXEC, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+from _socket import (
+    AF_UNIX,
+    CMSG_SPACE,
+    MSG_CMSG_CLOEXEC,
+    MSG_CTRUNC,
+    MSG_TRUNC,
+    SCM_RIGHTS,
+    SOCK_CLOEXEC,
+    SOCK_SEQPACKET,
+    SOL_SOCKET,
+    socket,
+)
 from _struct import Struct
 from sys import byteorder
 
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
 
 # struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
 REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
-REPORT_FAILED, REPORT_WARNING, REPORT_LISTENER, REPLY_CONTINUE = 2, 6, 7, 1
+REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPLY_CONTINUE = 2, 5, 6, 7, 1
 
 
 def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
@@ -102,27 +113,47 @@ def _connect(handle: int, record: "Record") -> socket:
     return channel
 
 
+def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
+    """The fields of the next report and the descriptor that came with it, or -1; None at the end.
+
+    OcirunError for a message that is no report; no descriptor of that one stays open.
+    """
+    try:
+        data, ancillary, flags, _ = channel.recvmsg(REPORT.size, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:  # init was killed before it had accepted
+        raise OcirunError("the container was killed before its program ran") from None
+    except OSError as error:
+        raise system_failure("read from the container's start.sock", error) from None
+    given = [
+        int.from_bytes(packed[at : at + 4], byteorder)
+        for level, kind, packed in ancillary
+        if level == SOL_SOCKET and kind == SCM_RIGHTS
+        for at in range(0, len(packed) - 3, 4)
+    ]
+    if not data and not given:
+        return None
+    whole = len(data) == REPORT.size and not flags & (MSG_TRUNC | MSG_CTRUNC)
+    if whole and len(given) == (REPORT.unpack(data)[0] == REPORT_LISTENER):
+        return REPORT.unpack(data), given[0] if given else -1
+    for descriptor in given:
+        posix.close(descriptor)
+    words = f"{len(data)} bytes with {len(given)} descriptors are no report"
+    raise OcirunError(f"read from the container's start.sock: {words}")
+
+
 def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
     """Read reports until the end of file. Raises what a REPORT_FAILED says."""
-    while True:
-        try:
-            data, ancillary, _, _ = channel.recvmsg(REPORT.size, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:  # init was killed before it had accepted
-            raise OcirunError("the container was killed before its program ran") from None
-        except OSError as error:
-            raise system_failure("read from the container's start.sock", error) from None
-        if not data:
-            return
-        if len(data) != REPORT.size:
-            raise OcirunError(f"read from the container's start.sock: a report of {len(data)} bytes")
-        kind, index, number, step, detail, _ = REPORT.unpack(data)
-        if kind not in (REPORT_WARNING, REPORT_FAILED, REPORT_LISTENER):
+    while (received := _receive(channel)) is not None:
+        (kind, index, number, step, detail, _), listener = received
+        if kind == REPORT_TRACE:
             continue
         first, operations = record["tail"]
         operation = operations[index - first] if first <= index < first + len(operations) else None
         if kind == REPORT_LISTENER:
-            _give_listener(channel, handle, record, operation, ancillary)
+            _give_listener(channel, handle, record, operation, listener)
             continue
+        if kind not in (REPORT_WARNING, REPORT_FAILED):
+            raise OcirunError(f"read from the container's start.sock: report {kind}, which cannot be")
         failure = _worded(operation, number, step, detail)
         _locate(failure, handle)
         if kind == REPORT_WARNING:
@@ -133,21 +164,22 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
 
 
 def _give_listener(
-    channel: socket,
-    handle: int,
-    record: "Record",
-    operation: "Operation | None",
-    ancillary: "list[tuple[int, int, bytes]]",
+    channel: socket, handle: int, record: "Record", operation: "Operation | None", listener: int
 ) -> None:
     """Send the filter's listener where the config says, and let init go on. Ends init when that fails."""
     from runtime.lifecycle.kill import end_init
     from runtime.lifecycle.seccomp_listener import send
+    from runtime.plan.ops import OP_SECCOMP_NOTIFY
 
-    assert operation is not None
-    listener = int.from_bytes(ancillary[0][2], byteorder) if ancillary else -1
     try:
+        if operation is None or operation[0] != OP_SECCOMP_NOTIFY:
+            posix.close(listener)
+            raise OcirunError("read from the container's start.sock: a listener that no operation made")
         send(operation, record, state.CREATED, record["pid"], listener)
         channel.send(REPLY.pack(REPLY_CONTINUE, 0))
+    except OSError as error:
+        end_init(record)
+        raise system_failure("answer on the container's start.sock", error) from None
     except BaseException as error:
         end_init(record)
         if isinstance(error, OcirunError):

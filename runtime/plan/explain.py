@@ -368,7 +368,10 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> 
     if step == STEP_HOOK_TIMEOUT:
         return OcirunError(f"hook {path}: not finished after its timeout of {operation[3][0]} s, killed", operation[2])
     if step == STEP_HOOK_EXIT:
-        code = posix.waitstatus_to_exitcode(detail)
+        try:
+            code = posix.waitstatus_to_exitcode(detail)
+        except (ValueError, OverflowError):  # no status of a process that has ended
+            return OcirunError(f"hook {path}: wait status {detail}", operation[2])
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         hint = "; it could not be executed in the container" if code == 127 else ""
         return OcirunError(f"hook {path}: {how}{hint}", operation[2])

@@ -18,7 +18,7 @@ import posix
 from _signal import SIGKILL
 
 from runtime import shim
-from runtime.errors import OcirunError
+from runtime.errors import OcirunError, system_failure
 from runtime.plan import ops
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ class Handshake:
 
         Raises OcirunError when an operation failed on either side.
         """
-        while (report := shim.receive(self.socket)) is not None:
+        while (report := self._receive()) is not None:
             if report.kind == REACHED:
                 if self._catch_up(report.index, perform):
                     return True
@@ -60,6 +60,7 @@ class Handshake:
             elif report.kind == FORKED:
                 posix.waitpid(self.pid, 0)
                 self.pid = report.pid
+                self.done = report.index + 1
                 self.reply(CONTINUE)
             elif report.kind == CONSOLE:
                 self.console = report.fd
@@ -72,6 +73,36 @@ class Handshake:
             else:
                 raise self._failure(report)
         return False
+
+    def _receive(self) -> "shim.Report | None":
+        """The next report; None at the end. OcirunError for what init cannot have sent here: nothing of it stays open."""
+        try:
+            report = shim.receive(self.socket)
+        except OSError as error:
+            raise system_failure("read from the init program", error) from None
+        if report is None or self._can_be(report):
+            return report
+        if report.fd >= 0:
+            posix.close(report.fd)
+        raise OcirunError(f"the init program sent report {report.kind} about operation {report.index}, which cannot be")
+
+    def _can_be(self, report: shim.Report) -> bool:
+        """Believing the rest would be to wait for, and to kill, a process that is not ours: FORKED without credentials is pid 0."""
+        kind, index, given = report.kind, report.index, report.fd >= 0
+        if kind == FAILED:  # also before the plan is read
+            return not given
+        if index >= len(self.operations):
+            return False
+        code, side = self.operations[index][:2]
+        if kind == REACHED:
+            return side == ops.HOST and index >= self.done and not given
+        if kind == FORKED:
+            return code == ops.OP_FORK and index >= self.done and 0 < report.pid != self.pid and not given
+        if kind == CONSOLE:
+            return code == ops.OP_CONSOLE and self.console < 0 and given
+        if kind == LISTENER:
+            return code == ops.OP_SECCOMP_NOTIFY and self.listener < 0 and given
+        return kind == TRACE and not given
 
     def _failure(self, report: shim.Report) -> OcirunError:
         from runtime.plan.explain import failure

@@ -11,14 +11,16 @@ from typing import Any
 
 from runtime.lifecycle import state, store
 
-# Accepts on descriptor 0, sends what it was told to, and then ends, or goes on as the user's program would.
+# Accepts on descriptor 0, sends what it was told to ("hex:descriptors"), and then ends, or goes on as the user's program
+# would.
 INIT = """
 import os, socket, sys
 listener = socket.socket(fileno=0)
 channel, _ = listener.accept()
 listener.close()
 for message in sys.argv[2:]:
-    channel.send(bytes.fromhex(message))
+    data, _, count = message.partition(":")
+    socket.send_fds(channel, [bytes.fromhex(data)], [2] * int(count))
 channel.close()
 if sys.argv[1] == "run":
     os.execv("/bin/sleep", ["sleep", "60"])
@@ -44,15 +46,18 @@ def record(id: str, **changes: Any) -> dict[str, Any]:
 
 
 class StandIn:
-    """A created container of this root; ``end()`` must be called."""
+    """A created container of this root; ``end()`` must be called. A message may have a number of descriptors with it."""
 
-    def __init__(self, root: Path, id: str, then: str = "run", *messages: bytes, **changes: Any) -> None:
+    def __init__(
+        self, root: Path, id: str, then: str = "run", *messages: bytes | tuple[bytes, int], **changes: Any
+    ) -> None:
         self.root, self.id, self.path = str(root), id, root / id
         handle = store.reserve(self.root, id)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(f"/proc/self/fd/{handle}/start.sock")
         listener.listen(1)
-        words = [message.hex() for message in messages]
+        pairs = [(one, 0) if isinstance(one, bytes) else one for one in messages]
+        words = [f"{data.hex()}:{count}" for data, count in pairs]
         command = [sys.executable, "-I", "-S", "-c", INIT, then, *words]
         self.process = subprocess.Popen(command, stdin=listener)
         listener.close()

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from runtime.errors import OcirunError, WrongState
 from runtime.lifecycle import start as module
-from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_WARNING, start
+from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_LISTENER, REPORT_TRACE, REPORT_WARNING, start
 from runtime.plan import ops
 from tests.runtime.lifecycle.stand_in import StandIn
 
@@ -41,6 +43,7 @@ TAIL = [
         operation(ops.OP_WAIT_START),
         operation(ops.OP_RUN_HOOK, "/bin/hook", ["hook"], [], origin="/hooks/startContainer/0"),
         operation(ops.OP_EXEC, "/bin/prog", origin="/process/args"),
+        operation(ops.OP_SECCOMP_NOTIFY, "", "/no/such/agent", "", origin="/linux/seccomp"),
     ],
 ]
 
@@ -59,7 +62,9 @@ def test_report_is_plan_hs() -> None:
     assert "=" + "".join(sizes[word] for word in re.findall(r"^\t(\w+) ", fields[1], re.M)) == REPORT.format
     names = re.findall(r"REPORT_\w+", kinds[1])
     assert names.index("REPORT_FAILED") + 1 == REPORT_FAILED
+    assert names.index("REPORT_TRACE") + 1 == REPORT_TRACE
     assert names.index("REPORT_WARNING") + 1 == REPORT_WARNING
+    assert names.index("REPORT_LISTENER") + 1 == REPORT_LISTENER
 
 
 def test_the_program_runs(made: Callable[..., StandIn], warnings: list[str]) -> None:
@@ -181,3 +186,72 @@ def test_start_waits_for_the_lock(
     assert time.monotonic() - began >= 0.2
     os.close(holder)
     start(one.root, "one", warnings.append)
+
+
+def open_descriptors() -> set[str]:
+    """Of this process, with what they are open on; not that of the listing itself."""
+    names = {name: f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")}
+    return {f"{name} {os.readlink(path)}" for name, path in names.items() if os.path.lexists(path)}
+
+
+WARNING = report(REPORT_WARNING, 41, 13, "STEP_OPEN")
+
+
+@pytest.mark.parametrize(
+    ("data", "count"),
+    [
+        pytest.param(b"", 1, id="nothing but a descriptor"),
+        pytest.param(WARNING[:-1], 0, id="too short"),
+        pytest.param(WARNING + b"x", 0, id="too long"),
+        pytest.param(WARNING, 1, id="a descriptor that nobody takes"),
+        pytest.param(report(REPORT_LISTENER, 43), 0, id="a listener without a descriptor"),
+        pytest.param(report(REPORT_LISTENER, 43), 2, id="two listeners"),
+        pytest.param(report(REPORT_LISTENER, 43), 1, id="a listener with nobody to take it"),
+        pytest.param(report(REPORT_LISTENER, 42), 1, id="a listener of another operation"),
+        pytest.param(report(REPORT_LISTENER, 7), 1, id="a listener of no operation"),
+        pytest.param(report(4, 41), 0, id="a terminal"),
+        pytest.param(report(99, 41), 0, id="unknown kind"),
+    ],
+)
+def test_what_init_cannot_send(made: Callable[..., StandIn], warnings: list[str], data: bytes, count: int) -> None:
+    """It is an error of one line, and no descriptor of it stays open."""
+    one = made("one", "end", (data, count), tail=TAIL)
+    before = open_descriptors()
+    with pytest.raises(OcirunError) as caught:
+        start(one.root, "one", warnings.append)
+    assert open_descriptors() == before
+    assert "\n" not in str(caught.value)
+    assert warnings == []
+
+
+REPORTS = st.builds(
+    lambda kind, index, error, step, detail: REPORT.pack(kind, index, error, step, detail, 0),
+    st.one_of(st.integers(1, 7), st.integers(0, 2**32 - 1)),
+    st.one_of(st.integers(38, 46), st.integers(0, 2**32 - 1)),
+    st.integers(-(2**31), 2**31 - 1),
+    st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1)),
+    st.one_of(st.integers(0, 2**16), st.integers(-(2**63), 2**63 - 1)),
+)
+MESSAGES = st.lists(
+    st.tuples(st.one_of(REPORTS, REPORTS, st.binary(max_size=100)), st.sampled_from([0, 0, 0, 1, 1, 2, 3])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MESSAGES)
+@example([(report(REPORT_FAILED, 41, 0, "STEP_HOOK_EXIT", -1), 0)])
+def test_any_messages(root: Path, warnings: list[str], messages: list[tuple[bytes, int]]) -> None:
+    """Bytes and descriptors of any kind end in words or in a start, never in a trace of Python or an open descriptor."""
+    one = StandIn(root, f"c{time.monotonic_ns()}", "end", *messages, tail=TAIL)
+    before = open_descriptors()
+    said = ""
+    try:
+        start(one.root, one.id, warnings.append)
+    except OcirunError as error:
+        said = str(error)
+    finally:
+        one.end()
+    assert "\n" not in said
+    assert open_descriptors() == before

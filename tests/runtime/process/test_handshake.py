@@ -1,0 +1,244 @@
+"""What comes over the handshake: whatever it is, it is a report that init can have sent, or an error of one line.
+
+The other end is this very process, over a real pair of sockets with real descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime import shim
+from runtime.errors import OcirunError
+from runtime.lifecycle.start import REPORT
+from runtime.plan import ops, rare_ops
+from runtime.process import host_side
+from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, REACHED, TRACE, Handshake
+
+PLAN = [
+    ops.id_maps("0 0 1\n", "0 0 1\n", False, None),
+    ops.fork(),
+    ops.console(80, 24, True, 0),
+    ops.hooks("prestart", 1),
+    ops.run_hook("/bin/hook", ["hook"], [], 0, 0, "/hooks/createContainer/0"),
+    ops.program(["true"], [], "/bin", 0, False),
+    ops.created(),
+    ops.seccomp_notify(b"", ops.NEW_LISTENER, "/run/agent", ""),
+    ops.exec_program("true"),
+]
+INDEX = {operation[0]: index for index, operation in enumerate(PLAN)}
+
+
+class Harmless(Handshake):
+    """Its pid may be ours."""
+
+    __slots__ = ()
+
+    def end(self) -> int:
+        return 0
+
+
+def report(kind: int, index: int, error: int = 0, step: int = 0, detail: int = 0) -> bytes:
+    return REPORT.pack(kind, index, error, step, detail, 0)
+
+
+def descriptors() -> set[tuple[str, str]]:
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+        except OSError:  # of listdir itself
+            pass
+    return found
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """Nothing here may take long; shim.receive lets go for a signal."""
+
+    def end(number: int, frame: object) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def send(channel: socket.socket, data: bytes, count: int = 0) -> None:
+    """``data`` with ``count`` descriptors."""
+    given = [os.open("/dev/null", os.O_RDONLY) for _ in range(count)]
+    try:
+        socket.send_fds(channel, [data], given) if given else channel.send(data)
+    finally:
+        for descriptor in given:
+            os.close(descriptor)
+
+
+def follow(
+    messages: list[tuple[bytes, int]],
+    credentials: bool = True,
+    plan: list[ops.Operation] = PLAN,
+    does: Callable[[Handshake, ops.Operation], None] | None = None,
+) -> tuple[str | bool, list[int]]:
+    """(the error's words, or whether `created` was reached; codes of what was performed) after these messages.
+
+    ``does`` performs an operation. No descriptor is open afterwards that was not before.
+    """
+    before = descriptors()
+    if credentials:
+        ours, theirs = (socket.socket(fileno=end) for end in shim.socketpair())
+    else:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    first = subprocess.Popen(["/bin/true"])  # the process that `fork` leaves behind
+    handshake = Harmless(first.pid, ours.detach(), plan)
+    performed: list[int] = []
+
+    def perform(one: Handshake, operation: ops.Operation) -> None:
+        performed.append(operation[0])
+        if does:
+            does(one, operation)
+        if operation[0] == ops.OP_SECCOMP_NOTIFY:
+            os.close(one.take_listener())
+
+    with theirs:
+        for data, count in messages:
+            send(theirs, data, count)
+        theirs.shutdown(socket.SHUT_WR)
+        try:
+            outcome: str | bool = handshake.follow(perform)
+        except OcirunError as error:
+            outcome = str(error)
+        handshake.close()
+    first.wait()
+    assert descriptors() == before
+    return outcome, performed
+
+
+def test_what_init_sends() -> None:
+    """The reports of a whole plan, each with what belongs to it."""
+    messages = [
+        (report(REACHED, INDEX[ops.OP_ID_MAPS]), 0),
+        (report(TRACE, INDEX[ops.OP_ID_MAPS]), 0),
+        (report(FORKED, INDEX[ops.OP_FORK]), 0),
+        (report(CONSOLE, INDEX[ops.OP_CONSOLE]), 1),
+        (report(REACHED, INDEX[ops.OP_HOOKS]), 0),
+    ]
+    assert follow(messages) == (False, [ops.OP_ID_MAPS, ops.OP_HOOKS])
+    created = (report(REACHED, INDEX[ops.OP_CREATED]), 0)
+    assert follow([*messages, created]) == (True, [ops.OP_ID_MAPS, ops.OP_HOOKS])
+    listener = (report(LISTENER, INDEX[ops.OP_SECCOMP_NOTIFY]), 1)
+    assert follow([listener]) == (False, [ops.OP_SECCOMP_NOTIFY])
+    failed = (report(FAILED, INDEX[ops.OP_PROGRAM], errno.ENOENT, 39), 0)
+    assert "executable file not found" in str(follow([failed])[0])
+
+
+@pytest.mark.proves_operation("resctrl")
+def test_the_place_in_resctrl(tmp_path: Path) -> None:
+    """Init's pid is written to both files, the group's first. (They are ordinary ones: few machines have resctrl.)"""
+    files = [tmp_path / "tasks", tmp_path / "monitored"]
+    for file in files:
+        file.touch()
+    plan = [rare_ops.resctrl([str(file) for file in files])]
+    outcome, _ = follow([(report(REACHED, 0), 0)], plan=plan, does=host_side.perform)
+    assert outcome is False
+    pids = {file.read_text() for file in files}
+    assert len(pids) == 1
+    assert pids.pop().isdigit()
+
+
+def test_a_fork_without_credentials() -> None:
+    """Without its sender's pid there is nobody to go on with: pid 0 would be waited for, and killed, as our own group."""
+    forked = (report(FORKED, INDEX[ops.OP_FORK]), 0)
+    assert follow([forked]) == (False, [])
+    assert "cannot be" in str(follow([forked], credentials=False)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "index", "count"),
+    [
+        pytest.param(REACHED, len(PLAN), 0, id="no such operation"),
+        pytest.param(REACHED, 2**32 - 1, 0, id="far from any operation"),
+        pytest.param(REACHED, INDEX[ops.OP_FORK], 0, id="reached is init's own"),
+        pytest.param(REACHED, INDEX[ops.OP_HOOKS], 1, id="a descriptor that nobody takes"),
+        pytest.param(FORKED, INDEX[ops.OP_CONSOLE], 0, id="forked by another operation"),
+        pytest.param(CONSOLE, INDEX[ops.OP_CONSOLE], 0, id="console without a descriptor"),
+        pytest.param(CONSOLE, INDEX[ops.OP_FORK], 1, id="console by another operation"),
+        pytest.param(LISTENER, INDEX[ops.OP_SECCOMP_NOTIFY], 0, id="listener without a descriptor"),
+        pytest.param(LISTENER, 99, 1, id="listener of no operation"),
+        pytest.param(LISTENER, INDEX[ops.OP_EXEC], 1, id="listener of another operation"),
+        pytest.param(6, INDEX[ops.OP_EXEC], 0, id="a warning comes on another channel"),
+        pytest.param(0, 0, 0, id="no kind"),
+        pytest.param(99, 0, 1, id="unknown kind"),
+    ],
+)
+def test_what_init_cannot_send(kind: int, index: int, count: int) -> None:
+    """Each is refused, and nothing is done for it."""
+    outcome, performed = follow([(report(kind, index), count)])
+    assert "cannot be" in str(outcome)
+    assert performed == []
+
+
+def test_the_same_twice() -> None:
+    """An operation that was reached, a fork or a terminal does not come again."""
+    for message in (
+        (report(REACHED, INDEX[ops.OP_ID_MAPS]), 0),
+        (report(FORKED, INDEX[ops.OP_FORK]), 0),
+        (report(CONSOLE, INDEX[ops.OP_CONSOLE]), 1),
+    ):
+        assert "cannot be" in str(follow([message, message])[0])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(report(CONSOLE, 2)[:-1], id="too short"),
+        pytest.param(report(CONSOLE, 2) + b"\0", id="too long"),
+        pytest.param(report(CONSOLE, 2), id="a report"),
+    ],
+)
+def test_messages_of_another_size(data: bytes, count: int) -> None:
+    """What is no report, or has more than one descriptor, is refused, and the descriptors are closed."""
+    outcome, _ = follow([(data, count)])
+    if data == report(CONSOLE, 2) and count == 1:
+        assert outcome is False
+    else:
+        assert "cannot be" in str(outcome) or "protocol error" in str(outcome)
+
+
+NUMBERS = st.one_of(st.integers(0, len(PLAN) + 1), st.sampled_from([2**31, 2**32 - 1]))
+REPORTS = st.builds(
+    report,
+    st.one_of(st.integers(1, 7), st.integers(0, 2**32 - 1)),
+    NUMBERS,
+    st.integers(-(2**31), 2**31 - 1),
+    st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1)),
+    st.one_of(st.integers(0, 2**16), st.integers(-(2**63), 2**63 - 1)),
+)
+# Init waits for an answer after most of its reports; nobody reads the answers here, of which the socket holds ten.
+MESSAGES = st.lists(
+    st.tuples(st.one_of(REPORTS, REPORTS, st.binary(max_size=100)), st.sampled_from([0, 0, 0, 1, 1, 2, 3])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(MESSAGES, st.booleans())
+def test_any_messages(messages: list[tuple[bytes, int]], credentials: bool) -> None:
+    """Bytes and descriptors of any kind end in words, never in a trace of Python, a hang or an open descriptor."""
+    outcome, performed = follow(messages, credentials)
+    assert outcome in (True, False) or (isinstance(outcome, str) and "\n" not in outcome)
+    assert len(performed) <= len(PLAN) + len(messages)
