@@ -55,7 +55,23 @@ def _problems(path: str, no_host: bool) -> "tuple[str, bytes, list[Problem]]":
         return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
     bundle = absolute(file).rpartition("/")[0] or "/"
     more = None if no_host else lambda spec: checks.rows(spec, bundle)
-    return file, data, oci_spec.check(data, "config", more)
+    problems = oci_spec.check(data, "config", more)
+    if not no_host and not any(one.severity == "error" and not one.rule.startswith("host:") for one in problems):
+        problems = sorted([*problems, *_planned(file, data, problems)], key=oci_spec.Problem.order)
+    return file, data, problems
+
+
+def _planned(file: str, data: bytes, known: "list[Problem]") -> "list[Problem]":
+    """What the plan adds to the known problems; it may say again what a check has said of the same place."""
+    from runtime.lifecycle.planning import findings
+
+    errors = {problem.pointer for problem in known if problem.severity == "error"}
+    places = {problem.pointer for problem in known}
+    return [
+        problem
+        for problem in findings(file, data)
+        if problem.pointer not in (errors if problem.severity == "error" else places)
+    ]
 
 
 def _content(file: str) -> bytes:

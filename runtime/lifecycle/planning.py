@@ -2,7 +2,7 @@
 
 import posix
 
-from oci_spec import load_checked, located
+from oci_spec import load, load_checked, located
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
 from runtime.cgroups import layout, resources
@@ -79,16 +79,16 @@ class Plan:
     """The operations for one bundle, or for a config file in the place of a bundle's, with what is needed to tell of them.
 
     ``refusal`` is why `create` would refuse the bundle for what this host lacks: a plan there is all the same. Raises
-    InvalidConfig for a config that is wrong anywhere, or asks for what is not built.
+    InvalidConfig for a config that is wrong anywhere, or asks for what is not built; ``problems`` has then what was found before.
     """
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: str, problems: "list[Problem] | None" = None) -> None:
         self.bundle = host.absolute(bundle, posix.getcwd())
         file = f"{self.bundle}/config.json"
         if is_file(self.bundle):
             file, self.bundle = self.bundle, self.bundle.rpartition("/")[0] or "/"
         self.data = config.read(file, ordinary=True)
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = [] if problems is None else problems
         self.refusal: OcirunError | None = None
         spec = self.read()
         self.positions = read_positions(self.data)[1]
@@ -202,6 +202,22 @@ def limits(plan: Plan) -> "list[str]":
     if plan.cgroups.get("device_filter"):
         lines.append(f"a device filter ({plan.cgroups['device_filter']} instructions)")
     return lines
+
+
+def findings(file: str, data: bytes) -> "list[Problem]":
+    """What only the plan says of a config whose schema and rules are in order: the rule is "plan".
+
+    Nothing of one that `create` would refuse for a whole section that it lacks, which is no fault of the config.
+    """
+    if not all(load(data).get(section) for section in ("process", "linux", "root")):
+        return []
+    problems: list[Problem] = []
+    try:
+        Plan(file, problems)
+    except OcirunError as error:
+        line, column = read_positions(data)[1].find(error.pointer or "")
+        problems.append(Problem(error.pointer or "", line, column, "error", error.message, None, "plan"))
+    return [problem for problem in problems if problem.rule == "plan"]
 
 
 def report(bundle: str, form: str) -> "tuple[str, OcirunError | None]":

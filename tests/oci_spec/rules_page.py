@@ -51,6 +51,7 @@ advice, and refuse a config with an error before anything is made. Made from the
 | `json` | error | the text is no JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, nested too deep, too large |
 | `json` | warning | a key is repeated in one object, where only the last one counts |
 | `host:config` | error | the bundle's config.json cannot be read |
+| `plan` | error or warning | what only the plan finds, where schema and rules have no error: its first refusal, or what it leaves out |
 """
 
 

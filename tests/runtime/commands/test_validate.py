@@ -5,9 +5,14 @@ import os
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from oci_spec.default import default
 from runtime.commands.validate import validate
+from runtime.errors import OcirunError
+from runtime.lifecycle import planning
+from tests.runtime.plan import schema_configs
 
 
 @pytest.fixture
@@ -95,6 +100,53 @@ def test_host_checks_beside_schema_errors(bundle):
     assert {"schema:type", "host:rootfs"} <= {p["rule"] for p in report(bundle)[0]}
 
 
+MOUNTS = '"mounts": ['
+TMPCOPYUP = '{"destination": "/x", "type": "ramfs", "source": "x", "options": ["tmpcopyup"]}'
+
+
+def test_what_only_the_plan_refuses(bundle, ocirun):
+    """A refusal that schema and rules do not have is shown with the pointer that `create` names, once, unless --no-host."""
+    edit(bundle, MOUNTS, f"{MOUNTS}{TMPCOPYUP}, ")
+    edit(bundle, '"terminal": true', '"terminal": false')
+    problems, status = report(bundle)
+    assert [(one["pointer"], one["severity"], one["rule"]) for one in problems] == [
+        ("/mounts/0/options", "error", "plan")
+    ]
+    assert status == 1
+    place = problems[0]["line"], problems[0]["column"]
+    lines = (bundle / "config.json").read_text().splitlines()
+    assert lines[place[0] - 1][place[1] - 1 :].startswith('["tmpcopyup"]')
+    create = subprocess.run(
+        [ocirun, "--root", bundle / "state", "create", "-b", bundle, "x"], capture_output=True, text=True
+    )
+    assert f"config.json:{place[0]}: /mounts/0/options: {problems[0]['message']}" in create.stderr
+    assert report(bundle, no_host=True) == ([], 0)
+
+
+def test_the_plan_is_asked_beside_what_the_host_lacks(bundle):
+    """Also where the rootfs is missing; not where schema or rules have found an error, whose plan would be a guess."""
+    edit(bundle, MOUNTS, f"{MOUNTS}{TMPCOPYUP}, ")
+    edit(bundle, '"path": "rootfs"', '"path": "none"')
+    assert {one["rule"] for one in report(bundle)[0]} >= {"host:rootfs", "plan"}
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    assert "plan" not in {one["rule"] for one in report(bundle)[0]}
+
+
+def test_a_warning_of_the_plan(bundle):
+    """What the plan leaves out is told too; what a rule has told already is not told again."""
+    edit(bundle, '"cwd": "/"', '"cwd": "/", "commandLine": "x"')
+    pointers = [one["pointer"] for one in report(bundle)[0]]
+    assert pointers == ["/process/commandLine"]
+
+
+@pytest.mark.parametrize("section", ["process", "linux", "root"])
+def test_no_plan_without_a_section(bundle, section):
+    """A config without one of these is a good document, which `create` refuses."""
+    config = {key: value for key, value in default().items() if key != section}
+    (bundle / "config.json").write_text(json.dumps(config))
+    assert "plan" not in {one["rule"] for one in report(bundle)[0]}
+
+
 @pytest.mark.parametrize("name", ["missing", "fifo", "empty"])
 def test_unreadable_config_is_one_problem(tmp_path, name):
     """Without a config to read the report has one error, and never hangs."""
@@ -144,3 +196,25 @@ def test_create_refuses_at_the_same_place(bundle, ocirun, tmp_path, old, new):
     place = f"config.json:{first['line']}: " + (f"{first['pointer']}: " if first["pointer"] else "")
     assert place + first["message"] in done.stderr.decode()
     assert not (tmp_path / "state" / "box").exists()
+
+
+@settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+@given(schema_configs.configs(), st.booleans())
+def test_the_verdict_is_the_plans(bundle, config, good):
+    """Of any config that the schema allows: an error here where there is no plan, the same place, and none told twice."""
+    config = schema_configs.repaired(config) if good else config
+    assume(config is not None)
+    (bundle / "config.json").write_text(json.dumps(config))
+    problems, _ = report(bundle)
+    assert len({(one["pointer"], one["message"]) for one in problems}) == len(problems)
+    errors = [one["pointer"] for one in problems if one["severity"] == "error"]
+    try:
+        _, refusal = planning.report(str(bundle), "json")
+    except OcirunError as error:
+        refusal = error
+    assert bool(refusal) == bool(errors)
+    assert refusal is None or refusal.pointer in errors
