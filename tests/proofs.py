@@ -1,15 +1,17 @@
-"""Which test proves which property: a pytest plugin for the marks `proves`, and the schema to compare them with.
+"""Which test proves which property or operation: a pytest plugin for these marks, and the schema to compare them with.
 
     python -m pytest -p tests.proofs --proofs FILE [--proofs-only] [--collect-only] ...
 
-writes FILE: `[{"id", "paths", "container", "marks", "outcome", "reason"}]`, a test that has the mark a row. `container`
-says whether the test runs the runtime under test; `outcome` is passed, failed or skipped, or null where it was only
-collected. With --proofs-only the other tests are left out.
+writes FILE: `[{"id", "paths", "operations", "container", "marks", "outcome", "reason", "seconds"}]`, a test that has a
+mark a row: `paths` are those of `proves`, `operations` those of `proves_operation`. `container` says whether the test
+runs the runtime under test; `outcome` is passed, failed or skipped, or null where it was only collected. With
+--proofs-only the tests that prove no property are left out.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from runtime.plan import ops
+from runtime.plan.properties_table import TABLE
 from tests.runtime.plan import properties_page
 
 TREE = Path(__file__).resolve().parent.parent
@@ -31,8 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--proofs-only", action="store_true", help="leave out tests that prove no property")
 
 
+def arguments(item: pytest.Item, mark: str) -> list[str]:
+    return sorted({argument for one in item.iter_markers(mark) for argument in one.args})
+
+
 def paths_of(item: pytest.Item) -> list[str]:
-    return sorted({path for mark in item.iter_markers("proves") for path in mark.args})
+    return arguments(item, "proves")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,18 +64,23 @@ class Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
-            if paths := paths_of(item):
+            paths, operations = paths_of(item), arguments(item, "proves_operation")
+            if paths or operations:
                 self.rows[item.nodeid] = {
                     "id": item.nodeid,
                     "paths": paths,
+                    "operations": operations,
                     "container": "runtime" in getattr(item, "fixturenames", ()),
                     "marks": sorted({mark.name for mark in item.iter_markers() if mark.name in ELSEWHERE}),
                     "outcome": None,
                     "reason": "",
+                    "seconds": 0.0,
                 }
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         row = self.rows.get(report.nodeid)
+        if row is not None:
+            row["seconds"] += report.duration
         if row is None or row["outcome"] in ("failed", "skipped"):
             return
         row["outcome"] = report.outcome
@@ -135,3 +148,33 @@ def unproven(rows: list[Row]) -> list[str]:
     paths = schema_paths()
     proved = proofs(rows)
     return [path for path in paths if path not in proved and path not in sections(paths)]
+
+
+def operation_paths() -> dict[str, set[str]]:
+    """Operation -> the properties that it is there for, by the table of properties."""
+    found: dict[str, set[str]] = {name: set() for name, _, _ in ops.TABLE}
+    for path, (_, becomes) in TABLE.items():
+        for word in re.findall(r"`(\w+)`", becomes):
+            if word in found:
+                found[word].add(path)
+    return found
+
+
+def operation_proofs(rows: list[Row]) -> dict[str, list[Row]]:
+    """Operation -> the tests that should fail without it, those that are marked with its name first."""
+    found: dict[str, list[Row]] = {}
+    for name, properties in operation_paths().items():
+        marked = [row for row in rows if name in row["operations"]]
+        others = [
+            row
+            for row in rows
+            if row not in marked and row["container"] and any(_is_below(path, properties) for path in row["paths"])
+        ]
+        found[name] = marked + sorted(others, key=lambda row: float(row["seconds"]))
+    return found
+
+
+def _is_below(path: str, properties: set[str]) -> bool:
+    """The path is one of these, or below one."""
+    parts = path.split("/")
+    return any("/".join(parts[:end]) in properties for end in range(2, len(parts) + 1))

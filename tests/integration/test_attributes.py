@@ -125,6 +125,7 @@ def attributes_of(pid: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(buffer.raw[at : at + 8], "little") for at in (24, 32, 40))
 
 
+@pytest.mark.proves_operation("scheduler")
 @ours
 @pytest.mark.parametrize("wanted", [{"policy": "SCHED_BATCH", "nice": -5}, {"policy": "SCHED_OTHER", "nice": -1}])
 def test_scheduler_in_a_user_namespace(runtime: Caller, wanted: dict[str, Any]) -> None:
@@ -144,6 +145,7 @@ def test_scheduler_that_is_refused_to_a_user_namespace(runtime: Caller) -> None:
         assert "invalid argument; Linux reserves the name and has no such policy" in err
 
 
+@pytest.mark.proves_operation("io_priority")
 @ours
 @pytest.mark.proves("/process/ioPriority")
 @pytest.mark.proves("/process/ioPriority/class")

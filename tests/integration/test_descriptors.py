@@ -51,6 +51,7 @@ def activated(runtime: Caller, count: int) -> Caller:
     return runtime
 
 
+@pytest.mark.proves_operation("place_descriptors")
 def test_preserve_fds(runtime: Caller, files: list[int]) -> None:
     """--preserve-fds 2 passes 3 and 4; 5 is closed."""
     bundle = runtime.shell("cat <&3; cat <&4; ls /proc/$$/fd; true")
@@ -58,6 +59,7 @@ def test_preserve_fds(runtime: Caller, files: list[int]) -> None:
     assert out == ["content0", "content1", "0", "1", "2", "3", "4"]
 
 
+@pytest.mark.proves_operation("keep_descriptors")
 def test_nothing_without_a_flag(runtime: Caller, files: list[int]) -> None:
     """Descriptors that were not asked for are closed."""
     assert run(runtime, runtime.shell("ls /proc/$$/fd; true"), files).ok().out.split() == ["0", "1", "2"]
@@ -150,6 +152,7 @@ def test_pidfd_socket(runtime: Caller) -> None:
     assert int(fields["Pid"]) == runtime.pid(id)
 
 
+@pytest.mark.proves_operation("keep_descriptors")
 def test_init_holds_nothing_while_it_waits(runtime: Caller) -> None:
     """A created container's init has no descriptor of a host directory or of the caller's files."""
     id = runtime.create(runtime.bundle())

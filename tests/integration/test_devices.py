@@ -21,6 +21,7 @@ def test_default_devices(runtime: Caller) -> None:
     assert runtime.run(runtime.shell(script)).ok().out.split() == ["00", "00", "00", "00", "full"]
 
 
+@pytest.mark.proves_operation("symlink")
 def test_symlinks(runtime: Caller) -> None:
     """/dev/fd, stdin, stdout, stderr, ptmx and core lead where they should."""
     out = runtime.run(runtime.shell("cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done")).ok().out

@@ -27,6 +27,7 @@ def process_file(runtime: Caller, **change: Any) -> Path:
     return file
 
 
+@pytest.mark.proves_operation("enter_root")
 @pytest.mark.kernel
 def test_output_and_exit_code(runtime: Caller, running: str) -> None:
     """Streams and the exit code are the process's own."""
@@ -160,6 +161,7 @@ def test_no_new_privs(runtime: Caller) -> None:
     assert runtime.exec(id, look, "--no-new-privs").ok().out.split()[1] == "1"
 
 
+@pytest.mark.proves_operation("join_process")
 def test_shares_the_containers_namespaces(runtime: Caller, running: str) -> None:
     """The process stands in each of init's namespaces."""
     look = "for n in mnt pid net ipc uts; do readlink /proc/self/ns/$n; done"
@@ -245,6 +247,7 @@ def test_preserve_fds(runtime: Caller, running: str) -> None:
     assert result.out.split() == ["0", "1", "2", "3"]
 
 
+@pytest.mark.proves_operation("keep_descriptors")
 @pytest.mark.not_on("runc", "crun", reason="leaves other descriptors or sees them differently")
 def test_no_descriptor_leaks(runtime: Caller, running: str) -> None:
     """The process has its three standard descriptors."""

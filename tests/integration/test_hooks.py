@@ -92,6 +92,9 @@ def test_namespaces(runtime: Caller) -> None:
     assert seen == {kind: host if kind in HOST_KINDS else container for kind in KINDS}
 
 
+@pytest.mark.proves_operation("state_document")
+@pytest.mark.proves_operation("run_hook")
+@pytest.mark.proves_operation("hooks")
 def test_state_on_stdin(runtime: Caller) -> None:
     """Each hook reads the state, with the status of its moment and the host's pid."""
     hooks = Hooks(runtime, "sleep 0.3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -159,6 +160,21 @@ def test_rlimits(runtime: Caller) -> None:
     assert lines["Max processes"] == ["300", "400"]
 
 
+@pytest.mark.proves_operation("rlimit")
+def test_rlimits_in_a_user_namespace(runtime: Caller) -> None:
+    """Root there may not raise a limit; the runtime sets the config's from outside, for run and for exec."""
+    limits = [{"type": "RLIMIT_NOFILE", "soft": 101, "hard": 201}]
+    ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+    bundle = runtime.sleeper({"process": {"rlimits": limits}, "linux": {"uidMappings": ids, "gidMappings": ids}})
+    bundle.linux["namespaces"].append({"type": "user"})
+    id = runtime.launch(bundle.save())
+    process = runtime.directory / "process.json"
+    look = ["sh", "-c", "ulimit -Sn; ulimit -Hn"]
+    process.write_text(json.dumps({**bundle.process, "args": look}))
+    assert resource.prlimit(runtime.pid(id), resource.RLIMIT_NOFILE) == (101, 201)
+    assert runtime.call("exec", "--process", process, id).ok().out.split() == ["101", "201"]
+
+
 def test_rlimit_that_cannot_be_raised(runtime: Caller) -> None:
     """Raising a hard limit without CAP_SYS_RESOURCE is an error that names the limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -195,6 +211,7 @@ def test_negative_oom_score(runtime: Caller) -> None:
     assert (result.out == "-500\n") if capable else result.failed(1)
 
 
+@pytest.mark.proves_operation("keyring")
 def test_session_keyring(runtime: Caller) -> None:
     """The container has a session keyring of its own; --no-new-keyring leaves the caller's."""
     bundle = runtime.shell("cat /proc/keys")
@@ -225,6 +242,7 @@ def test_signal_dispositions(runtime: Caller) -> None:
             assert [seen[name] for name in ("SigIgn", "SigBlk", "SigCgt")] == ["0" * 16] * 3
 
 
+@pytest.mark.proves_operation("stdio")
 def test_standard_streams_open_for_the_user(runtime: Caller) -> None:
     """/dev/stdout and /dev/stderr open for a user who is not root: they are given to the user."""
     bundle = runtime.shell(
@@ -261,6 +279,7 @@ def test_executable_is_not_the_hosts(runtime: Caller) -> None:
         assert "memfd:" in target or "(deleted)" in target
 
 
+@pytest.mark.proves_operation("setsid")
 def test_personality_and_session(runtime: Caller) -> None:
     """The process leads a session of its own."""
     id = runtime.launch(runtime.sleeper())

@@ -29,6 +29,7 @@ def test_the_whole_cycle(runtime: Caller) -> None:
     assert "does not exist" in runtime.call("state", id).failed(1).err
 
 
+@pytest.mark.proves_operation("wait_start")
 def test_create_does_not_run_the_process(runtime: Caller) -> None:
     """Nothing of the user's process happens before start."""
     bundle = runtime.shell("touch /ran")

@@ -212,6 +212,23 @@ def test_read_only_root(runtime: Caller) -> None:
 
 
 @pytest.mark.proves("/root")
+@pytest.mark.proves_operation("pivot")
+@pytest.mark.kernel
+def test_the_root_is_the_bundles(runtime: Caller) -> None:
+    """`/` is the root file system and has its own ``..``; no mount of the host is in the container's table."""
+    bundle = runtime.shell("ls /; cat /mine /../mine; cut -d' ' -f5 /proc/self/mountinfo")
+    bundle.write("/mine", "here\n")
+    out = runtime.run(bundle).ok().out.split()
+    names = sorted(os.listdir(bundle.rootfs))
+    assert out[: len(names) + 2] == [*names, "here", "here"]
+    own = ("/", "/proc", "/dev", "/sys")
+    assert [
+        path
+        for path in out[len(names) + 2 :]
+        if path not in own and not path.startswith(tuple(f"{p}/" for p in own[1:]))
+    ] == []
+
+
 @pytest.mark.proves("/root/path")
 def test_root_path_absolute(runtime: Caller) -> None:
     """root.path may be absolute."""
@@ -365,6 +382,7 @@ def test_relative_destination(runtime: Caller) -> None:
     assert "/mounts/7/destination" in result.err
 
 
+@pytest.mark.proves_operation("propagation")
 @pytest.mark.kernel
 @pytest.mark.vm
 @pytest.mark.parametrize("propagation", ["", "shared"])

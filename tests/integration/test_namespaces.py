@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from runtime.plan.capabilities import NAMES
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
 
+PR_CAPBSET_DROP = 24
 FILES = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup", "time": "time"}
 IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
@@ -123,6 +127,43 @@ def test_pod(runtime: Caller, user: bool) -> None:
     assert inode(runtime.pid(second), "mount") != inode(pid, "mount")
 
 
+def drop_ptrace() -> None:
+    """For the child: CAP_SYS_PTRACE is in none of its sets after the next execve."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, NAMES.index("CAP_SYS_PTRACE"), 0, 0, 0)
+
+
+@pytest.mark.proves_operation("dumpable")
+@pytest.mark.not_on("runc", "crun", reason="makes its container in another order")
+def test_entering_init_is_closed_to_its_neighbours(runtime: Caller) -> None:
+    """In a joined pid namespace a process with the same ids and capabilities as init cannot look into it (CVE-2016-9962).
+
+    A hook holds init up before it drops anything; the program that it becomes is open, so that the look is known to work.
+    """
+    able = int(Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split()[0], 16)
+    names = [name for bit, name in enumerate(NAMES) if able >> bit & 1 and name != "CAP_SYS_PTRACE"]
+    change = {"process": {"capabilities": dict.fromkeys(("bounding", "effective", "permitted"), names)}}
+    first = runtime.launch(runtime.sleeper(change))
+    bundle = add(runtime.sleeper(change), "pid", f"/proc/{runtime.pid(first)}/ns/pid")
+    go, state = runtime.directory / "go", runtime.directory / "seen"
+    wait = f"cat > {state}.new; mv {state}.new {state}; while ! test -e {go}; do sleep 0.05; done"
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", wait], "timeout": 20}]}
+    id = runtime.new_id()
+    words = runtime.command("create", "--bundle", bundle.save().directory, id)
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    create = subprocess.Popen(words, preexec_fn=drop_ptrace, **silent)
+    try:
+        wait_for(state.exists, "hook")
+        pid = json.loads(state.read_text())["pid"]
+        inside = Path(f"/proc/{pid}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1]
+        look = f"cat /proc/{inside}/comm; readlink /proc/{inside}/root"
+        assert runtime.exec(first, look).failed().out == "ocirun-init\n"
+    finally:
+        go.touch()
+        create.wait(20)
+    runtime.start(id)
+    wait_for(lambda: runtime.exec(first, look).out == "sh\n/\n", "program that is open to its neighbours")
+
+
 def test_joined_pid_namespace_is_seen(runtime: Caller) -> None:
     """A process in a joined pid namespace is not pid 1 and sees the other container's processes."""
     first = runtime.launch(runtime.sleeper())
@@ -211,6 +252,7 @@ def test_hostname_needs_a_namespace(runtime: Caller) -> None:
     assert os.uname().nodename == before
 
 
+@pytest.mark.proves_operation("proc_handle")
 @pytest.mark.proves("/linux/sysctl")
 def test_sysctl(runtime: Caller) -> None:
     """Namespaced sysctl values are set, with either separator."""
@@ -266,6 +308,7 @@ def test_network_sysctl_needs_a_namespace(runtime: Caller) -> None:
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == before
 
 
+@pytest.mark.proves_operation("unshare")
 @pytest.mark.kernel
 def test_loopback(runtime: Caller) -> None:
     """In a new network namespace the loopback is up."""
@@ -281,6 +324,7 @@ def mapped(runtime: Caller, script: str, change: dict[str, Any] | None = None) -
     return bundle.save()
 
 
+@pytest.mark.proves_operation("become")
 @pytest.mark.proves("/linux/uidMappings")
 @pytest.mark.proves("/linux/uidMappings/*/containerID")
 @pytest.mark.proves("/linux/uidMappings/*/hostID")
@@ -308,6 +352,7 @@ def test_user_namespace(runtime: Caller) -> None:
     assert runtime.output(id).split() == ["74", "92", *rows.split()]
 
 
+@pytest.mark.proves_operation("device_bind")
 def test_user_namespace_has_everything(runtime: Caller) -> None:
     """With mapped ids there are the mounts, devices and terminals of any container."""
     script = (
@@ -330,6 +375,7 @@ def test_user_namespace_shows_the_hosts_cgroups_read_only(runtime: Caller) -> No
     assert refusal.endswith(("Read-only file system", "Permission denied"))
 
 
+@pytest.mark.proves_operation("open_tree")
 def test_user_namespace_with_binds(runtime: Caller) -> None:
     """A bind source that only the host's root may reach is there all the same."""
     closed = runtime.directory / "closed"
@@ -345,6 +391,7 @@ def test_user_namespace_with_binds(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out == "reached\n"
 
 
+@pytest.mark.proves_operation("become")
 def test_user_namespace_exec(runtime: Caller) -> None:
     """exec enters the user namespace as its root, or as a mapped user."""
     id = runtime.launch(mapped(runtime, "exec sleep 60"))
