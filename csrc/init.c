@@ -33,7 +33,6 @@ static const operation OPERATIONS[OP_COUNT] = {
 	ENTRY(OP_ENTER_CGROUPS, enter_cgroups),
 	ENTRY(OP_SETSID, setsid),
 	ENTRY(OP_PROPAGATION, propagation),
-	ENTRY(OP_OPEN_TREE, open_tree),
 	ENTRY(OP_ROOT, root),
 	ENTRY(OP_PROC_HANDLE, proc_handle),
 	ENTRY(OP_MOUNT, mount),

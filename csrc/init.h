@@ -97,7 +97,6 @@ OPERATION(enter_cgroups);
 OPERATION(setsid);
 /* rootfs.c */
 OPERATION(propagation);
-OPERATION(open_tree);
 OPERATION(root);
 OPERATION(proc_handle);
 OPERATION(pivot);

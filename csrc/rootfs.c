@@ -23,14 +23,6 @@ int op_propagation(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* On the container's side: the tree is of init's own mount namespace. */
-int op_open_tree(struct context *ctx, const struct plan_op *op)
-{
-	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->number[0] ? AT_RECURSIVE : 0);
-	ctx->tree = sys_open_tree(AT_FDCWD, text(ctx, op, 0), flags);
-	return ctx->tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
-}
-
 /* pivot_root refuses a shared parent mount. Only a mount's root can be changed: climb to it. */
 static int make_parent_private(struct context *ctx, const char *path)
 {

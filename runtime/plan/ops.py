@@ -231,9 +231,9 @@ def propagation(flags: int, origin: str | None) -> "Operation":
     return OP_PROPAGATION, CONTAINER, origin, (flags,), ()
 
 
-def open_tree(source: str, recursive: bool, origin: str, side: int = HOST) -> "Operation":
-    """Clone the mount at ``source`` for the next operation; the host's side where init could not reach the path."""
-    return OP_OPEN_TREE, side, origin, (int(recursive),), (source,)
+def open_tree(source: str, recursive: bool, origin: str) -> "Operation":
+    """Clone the mount at ``source``, which init could not reach, for the next operation."""
+    return OP_OPEN_TREE, HOST, origin, (int(recursive),), (source,)
 
 
 def root(path: str, attach: bool, private_parent: bool) -> "Operation":
