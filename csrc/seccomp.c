@@ -294,6 +294,13 @@ int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result
 	return error;
 }
 
+int shim_seccomp_number(uint32_t token, const char *name)
+{
+	struct library library;
+
+	return open_library(&library) ? -1 : library.resolve_arch(token, name);
+}
+
 int shim_seccomp_version(struct seccomp_result *result)
 {
 	struct library library;

@@ -65,5 +65,7 @@ struct seccomp_result {
 
 /* Returns 0 or -errno. `unknown` has one byte a name: set to 1 where libseccomp does not know it. */
 int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result *result, char *unknown);
+/* The number of a system call in the table `token`; negative where it has none of its own there. */
+int shim_seccomp_number(uint32_t token, const char *name);
 /* Fills version, api and library of the result only: 0, or -ENOENT without libseccomp. */
 int shim_seccomp_version(struct seccomp_result *result);

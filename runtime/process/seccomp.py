@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from runtime.plan.identity import Filter
     from runtime.plan.seccomp import Profile
 
-# Of what turns a profile into a program: this file, runtime/plan/seccomp.py and csrc/seccomp.c. Raise it with them.
-VERSION = 2
+# Of what turns a profile into a program: this file, runtime/plan/seccomp*.py and csrc/seccomp.c. Raise it with them.
+VERSION = 3
 MAX_FILES = 64
 MAX_INSTRUCTIONS = 4096
 INSTRUCTION_SIZE = 8
@@ -221,8 +221,11 @@ def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]
     if not _loaded_library:
         _loaded_library.append(_identity(ffi.string(result.library)))
     code = bytes(ffi.buffer(result.program, result.instructions * INSTRUCTION_SIZE))
+    tables = [(table.token, table.highest) for table in result.table[0 : result.tables]]
+    if len(set(names)) < len(names):
+        code = _decided(normalised, [token for token, _ in tables]) + code
     if normalised[1]:
-        code = enosys_stub([(table.token, table.highest) for table in result.table[0 : result.tables]]) + code
+        code = enosys_stub(tables) + code
     if len(code) > MAX_INSTRUCTIONS * INSTRUCTION_SIZE:
         _fail(profile, normalised, names, lib.SECCOMP_STEP_EXPORT, 0, E2BIG, version)
     skipped = dict.fromkeys(name for name, mark in zip(names, unknown, strict=True) if mark)
@@ -231,6 +234,24 @@ def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]
         listed = ", ".join(skipped)
         warnings.append(f"/linux/seccomp: system calls that libseccomp {version} does not know are skipped: {listed}")
     return code, _loaded_library[0], warnings
+
+
+def _decided(profile: "Profile", tokens: "list[int]") -> bytes:
+    """What stands in front of libseccomp's program: nothing, or all on names whose rules it may merge wrongly. (A call that
+    comes through a multiplexer, as `socket` does on x86, stays its own: there are no arguments to look at.)
+    """
+    default, _, _, groups = profile
+    from runtime.plan.seccomp_rules import contested, program
+    from runtime.shim import lib
+
+    rules = contested(groups, default)
+    tables = []
+    for token in tokens:
+        numbers = [lib.shim_seccomp_number(token, name.encode("utf-8", "surrogatepass")) for name in rules]
+        calls = [(number, found) for number, found in zip(numbers, rules.values(), strict=True) if number >= 0]
+        if calls:
+            tables.append((token, calls))
+    return program(tables, default) if tables else b""
 
 
 def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":

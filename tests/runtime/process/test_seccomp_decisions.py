@@ -171,7 +171,6 @@ def test_default_action_decides_as_runc(
 CALLS = ("read", "personality", "mkdir", "kcmp", "ptrace", "clone3", "openat2", "mount_setattr", "no_such_call")
 VALUES = st.one_of(st.sampled_from([0, 1, 8, (1 << 32) - 1, 1 << 32, (1 << 64) - 1]), st.integers(0, (1 << 64) - 1))
 OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
-ORDERED = ("SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_GE", "SCMP_CMP_GT")
 
 
 @st.composite
@@ -205,22 +204,7 @@ def small_profiles(draw: st.DrawFn) -> profiles.Profile:
     return {"defaultAction": default, **errno(default, "defaultErrnoRet"), **listed, "syscalls": syscalls}
 
 
-def libseccomp_merges(profile: profiles.Profile) -> bool:
-    """Whether a name has several rules and one of them orders an argument: libseccomp 2.5.4 gets some of these wrong.
-
-    It loses one of `read(<0)` and `read(<1 << 32)`, for example, and so it does for every runtime.
-    """
-    rules: dict[str, list[list[dict[str, Any]]]] = {}
-    for syscall in profile["syscalls"]:
-        for name in syscall["names"]:
-            rules.setdefault(name, []).extend(profiles.alternatives(syscall))
-    return any(
-        len(conditions) > 1 and any(condition["op"] in ORDERED for rule in conditions for condition in rule)
-        for conditions in rules.values()
-    )
-
-
-@given(small_profiles().filter(lambda profile: not libseccomp_merges(profile)))
+@given(small_profiles())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_any_profile_decides_as_written(profile: profiles.Profile) -> None:
     """A compiled program and the profile agree on the named calls, their neighbours and boundary arguments."""
