@@ -23,9 +23,18 @@ CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 Decide = Callable[[int], "int | None"]
 
 
+def _document(data: bytes) -> dict[str, Any] | None:
+    """The state, once it is whole."""
+    try:
+        state: dict[str, Any] = json.loads(data)
+    except ValueError:
+        return None
+    return state
+
+
 class Agent:
     """A context: serves until it is left. ``states`` are the documents that came, ``calls`` (pid, number) of the
-    notifications, ``faults`` what was wrong with a message.
+    notifications, ``faults`` what was wrong with a message; ``ended`` counts the streams that the sender has ended.
     """
 
     def __init__(self, path: Path, decide: Decide) -> None:
@@ -34,6 +43,7 @@ class Agent:
         self.states: list[dict[str, Any]] = []
         self.calls: list[tuple[int, int]] = []
         self.faults: list[str] = []
+        self.ended = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._threads: list[threading.Thread] = []
         self._leaving = False
@@ -67,28 +77,37 @@ class Agent:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            self._receive(connection)
+            self._start(self._receive, connection)
 
     def _receive(self, connection: socket.socket) -> None:
-        """One state a connection, with its descriptors in the first message, then the end of the stream."""
+        """One state a connection, with its descriptors in the first message. A runtime that ends the stream only when it
+        ends itself (runc, crun) must be answered before.
+        """
         connection.settimeout(10)
         descriptors = array.array("i")
         space = socket.CMSG_SPACE(8 * descriptors.itemsize)
         data, ancillary, _, _ = connection.recvmsg(65536, space, socket.MSG_CMSG_CLOEXEC)
         for _, _, content in ancillary:
             descriptors.frombytes(content)
-        while more := connection.recvmsg(65536, space):
+        while (state := _document(data)) is None:
+            more = connection.recvmsg(65536, space)
             if more[1]:
                 self.faults.append("descriptors came after the first message")
             if not more[0]:
-                break
+                self.faults.append(f"the stream ended within the state, after {len(data)} bytes")
+                return
             data += more[0]
-        connection.close()
-        state = json.loads(data)
         if state.get("fds") != ["seccompFd"] or len(descriptors) != 1:
             self.faults.append(f"{len(descriptors)} descriptors for {state.get('fds')}")
         self._start(self._serve, descriptors[0])
         self.states.append(state)
+        try:
+            if connection.recv(1):
+                self.faults.append("something comes after the state")
+            self.ended += 1
+        except TimeoutError:
+            pass
+        connection.close()
 
     def _serve(self, listener: int) -> None:
         poll = select.poll()

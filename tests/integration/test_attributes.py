@@ -163,6 +163,7 @@ def test_io_priority(runtime: Caller, name: str, number: int, level: int, change
 @pytest.mark.proves("/linux/personality")
 @pytest.mark.proves("/linux/personality/domain")
 @pytest.mark.parametrize(("domain", "machine"), [("LINUX32", "i686"), ("LINUX", "x86_64")])
+@pytest.mark.not_on("runc", reason="this version does not know it")
 def test_personality(runtime: Caller, domain: str, machine: str) -> None:
     """LINUX32 makes the kernel tell of a 32-bit machine, to the first program and to those of exec; LINUX does not."""
     other = LINUX if domain == "LINUX32" else LINUX32

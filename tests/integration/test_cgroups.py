@@ -38,6 +38,7 @@ def has(controller: str) -> bool:
 
 @pytest.mark.vm
 @pytest.mark.proves("/linux/cgroupsPath")
+@pytest.mark.not_on("crun", reason="it does not go into the v2 hierarchy of a hybrid host")
 def test_the_process_is_in_its_cgroup_everywhere(runtime: Caller) -> None:
     """create puts the process below the mount's root in every hierarchy; exec joins it; delete removes all."""
     bundle = runtime.sleeper({"linux": {"cgroupsPath": f"/{runtime.token}-a"}})
