@@ -6,7 +6,7 @@ installs; a third is empty, to be limited. Tests marked `vm` run as root in a se
 marked `user_session` as an ordinary user, in a service of the user's own systemd. The results become
 build/test-vm.xml. Where qemu or the means to make the disk are missing, the reason is said and nothing runs.
 
-Usage: test_vm.py [--lsm=apparmor|selinux] [PYTEST ARGUMENT...]
+Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [PYTEST ARGUMENT...]
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from machine import TREE, VENV, Unavailable
 RESULT = TREE / "build/test-vm.xml"
 TIMEOUT_S = 840
 LSMS = ("apparmor", "selinux")
+CGROUPS = ("v2", "hybrid")
 DISK_MB = 64
 # What the guest needs of the tree. It stands elsewhere there: only the wheel's command may be what is tested.
 PARTS = ("oci_spec", "runtime", "csrc", "tests")
@@ -38,8 +39,10 @@ RUNS = ("vm", "user_session")
 GUEST = """\
 #!/bin/sh
 # Run by ocirun-tests.service, whose cgroup is delegated: it may have no process itself when it gives controllers on.
-own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
-mkdir "$own/tests" && echo $$ > "$own/tests/cgroup.procs"
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+    mkdir "$own/tests" && echo $$ > "$own/tests/cgroup.procs"
+fi
 for module in overlay fuse tun loop bfq veth; do modprobe $module; done
 cd {tree}
 booted=$(cut -d. -f1 /proc/uptime)
@@ -103,18 +106,26 @@ def build_wheel(directory: Path) -> None:
     subprocess.run([*pip, *wheel], env=environment, check=True)
 
 
-def command_line(lsm: str) -> str:
+def command_line(lsm: str, cgroups: str) -> str:
     """Of the kernel. mitigations=off: nobody attacks this machine, and they cost twice under emulation."""
     chosen = f"security={lsm} selinux={int(lsm == 'selinux')} apparmor={int(lsm == 'apparmor')}"
-    return f"root=/dev/vda rw panic=-1 mitigations=off fsck.mode=skip systemd.show_status=false {chosen}"
+    return f"root=/dev/vda rw panic=-1 mitigations=off fsck.mode=skip systemd.show_status=false {chosen}" + (
+        " systemd.unified_cgroup_hierarchy=0" if cgroups == "hybrid" else ""
+    )
+
+
+def chosen(option: str, allowed: Sequence[str], arguments: Sequence[str]) -> str:
+    """The value of one of our own options, the first allowed one without it."""
+    value = next((one.removeprefix(option) for one in arguments if one.startswith(option)), "") or allowed[0]
+    if value not in allowed:
+        raise SystemExit(f"test-vm: {option}{value}: one of {', '.join(allowed)} is needed")
+    return value
 
 
 def main(arguments: Sequence[str]) -> int:
     begin = time.monotonic()
-    lsm = next((one.removeprefix("--lsm=") for one in arguments if one.startswith("--lsm=")), "") or LSMS[0]
-    if lsm not in LSMS:
-        print(f"test-vm: no such security module: {lsm} (it can be {' or '.join(LSMS)})", file=sys.stderr)
-        return 2
+    lsm, cgroups = chosen("--lsm=", LSMS, arguments), chosen("--cgroups=", CGROUPS, arguments)
+    arguments = [one for one in arguments if not one.startswith(("--lsm=", "--cgroups="))]
     try:
         machine.require("mke2fs")
         image = vm_image.image()
@@ -123,12 +134,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="ocirun-vm-") as scratch:
         tree, empty, results = (Path(scratch) / name for name in ("tree", "empty", "results"))
-        write_tree(tree, lsm, [one for one in arguments if not one.startswith("--lsm=")])
+        write_tree(tree, lsm, arguments)
         empty.touch()
         os.truncate(empty, DISK_MB << 20)
         print(f"test-vm: the disks are there after {time.monotonic() - begin:.0f} s; booting with {lsm}", flush=True)
         disks = [image / "disk", tree, empty]
-        machine.boot(image / "vmlinuz", image / "initrd", command_line(lsm), results, TIMEOUT_S, disks)
+        machine.boot(image / "vmlinuz", image / "initrd", command_line(lsm, cgroups), results, TIMEOUT_S, disks)
         print(f"test-vm: {time.monotonic() - begin:.0f} s in all", flush=True)
         return machine.collect(results, RESULT, len(RUNS))
 

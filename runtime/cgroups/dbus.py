@@ -30,6 +30,8 @@ LONGEST_LINE = 1 << 14  # bytes; of the login
 SYSTEMD, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER, PROPERTIES = f"{SYSTEMD}.Manager", "org.freedesktop.DBus.Properties"
 NAME = "org.freedesktop.DBus"
+# systemd's own socket, behind which is no bus: for root, and for the user's own systemd.
+DIRECT = "/systemd/private"
 
 
 class Unreachable(OcirunError):
@@ -69,18 +71,15 @@ def _unescaped(text: str) -> str:
     return unquote(text)
 
 
-def addresses(user: bool) -> list[tuple[str, bool]]:
-    """(address, whether it is systemd's own socket, behind which is no bus) to try in turn; what the environment gives is alone.
-
-    ``user``: of the caller's own systemd.
-    """
+def addresses(user: bool) -> list[str]:
+    """What to try in turn; what the environment gives is alone. ``user``: of the caller's own systemd."""
     given = os.environ.get("DBUS_SESSION_BUS_ADDRESS" if user else "DBUS_SYSTEM_BUS_ADDRESS")
     if given:
-        return [(given, False)]
+        return [given]
     if user:
         directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-        return [(f"unix:path={directory}/bus", False), (f"unix:path={directory}/systemd/private", True)]
-    return [("unix:path=/run/dbus/system_bus_socket", False), ("unix:path=/run/systemd/private", True)]
+        return [f"unix:path={directory}/bus", f"unix:path={directory}{DIRECT}"]
+    return ["unix:path=/run/dbus/system_bus_socket", f"unix:path=/run{DIRECT}"]
 
 
 def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":
@@ -89,10 +88,9 @@ def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":
     ``kept``: the address that served before, to be tried first; the environment of a later call may be another.
     """
     tried = []
-    candidates = [(kept, kept.endswith("/systemd/private"))] if kept else []
-    for address, direct in candidates + [one for one in addresses(user) if one[0] != kept]:
+    for address in dict.fromkeys(([kept] if kept else []) + addresses(user)):
         try:
-            return Connection(address, direct, limit)
+            return Connection(address, limit)
         except Unreachable as error:
             if not error.absent:
                 raise
@@ -111,10 +109,10 @@ def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":
 class Connection:
     """One logged-in connection. ``limit``: seconds that a login or a reply may take."""
 
-    def __init__(self, address: str, direct: bool = False, limit: float = LIMIT) -> None:
+    def __init__(self, address: str, limit: float = LIMIT) -> None:
         self.address = address
         self.limit = limit
-        self.direct = direct
+        self.direct = address.endswith(DIRECT)
         self.signals: list[Message] = []
         self._parser = Parser()
         self._serial = 0
@@ -122,7 +120,7 @@ class Connection:
         self._socket = self._connected()
         try:
             self._log_in()
-            if not direct:
+            if not self.direct:
                 self.call("log in", "Hello", interface=NAME, path="/org/freedesktop/DBus", destination=NAME)
         except BaseException:
             self.close()

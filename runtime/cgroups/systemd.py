@@ -9,7 +9,7 @@ The record's `systemd`: unit; user (of the caller's own systemd); address (of th
 
 import posix
 
-from runtime.cgroups import dbus, freezer, systemd_annotations, tree, units
+from runtime.cgroups import apply, dbus, freezer, systemd_annotations, tree, units
 from runtime.cgroups import systemd_properties as table
 from runtime.errors import OcirunError
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from runtime.cgroups.dbus import Connection
     from runtime.cgroups.layout import Place
+    from runtime.cgroups.resources import Filter, Write
     from runtime.cgroups.systemd_properties import Property
     from runtime.cgroups.tree import Intent
-    from runtime.host.cgroups import CgroupFacts, Hierarchy
+    from runtime.host.cgroups import CgroupFacts
 
     Note = dict[str, Any]
 
@@ -30,8 +31,6 @@ POINTER = units.POINTER
 JOB_LIMIT = 25.0  # seconds that systemd may take to start or stop the unit
 NO_UNIT = f"{dbus.SYSTEMD}.NoSuchUnit"
 EXISTS = f"{dbus.SYSTEMD}.UnitExists"
-# The v1 controllers in which systemd makes cgroups; it leaves the others to us.
-MANAGED = {"cpu", "cpuacct", "memory", "blkio", "devices", "pids", "name=systemd"}
 
 
 class Unit:
@@ -52,36 +51,11 @@ class Unit:
         below = root_of(self.bus)
         self.path = below + units.cgroup(self.slice, self.name)
         self.note: Note = {"unit": self.name, "user": user, "address": self.bus.address, "below": below}
-        self.places = [self._place(one) for one in cgroups["hierarchies"]]
-        self.properties = self._properties(id, linux.get("resources") or {})
+        self.places = [units.place(self.path, one) for one in cgroups["hierarchies"]]
+        resources = linux.get("resources") or {}
+        self.properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user)
+        self.properties += self.annotated
         self._check_free()
-
-    def _place(self, hierarchy: "Hierarchy") -> "Place":
-        """What systemd makes has its parent there, as far as removal goes: slices are systemd's."""
-        mountpoint = hierarchy["mountpoint"].rstrip("/")
-        root = hierarchy["root"].rstrip("/")
-        below = self.path.removeprefix(root) if self.path.startswith(f"{root}/") else self.path
-        path = mountpoint + below
-        managed = hierarchy["version"] == 2 or MANAGED & set(hierarchy["controllers"])
-        return path, path.rpartition("/")[0] if managed else mountpoint, hierarchy
-
-    def _properties(self, id: str, resources: "dict[str, Any]") -> "list[Property]":
-        rules = {"devices": resources.get("devices") or []}
-        return [
-            ("Description", ("s", f"ocirun container {id}")),
-            ("CollectMode", ("s", "inactive-or-failed")),
-            ("DefaultDependencies", ("b", False)),
-            *self._place_properties(),
-            *table.accounting(self.v2),
-            *table.properties({**resources, **rules}, self.v2, self.version, self.note["user"]),
-            *self.annotated,
-        ]
-
-    def _place_properties(self) -> "list[Property]":
-        """A slice's own name says where it is."""
-        if self.name.endswith(".slice"):
-            return [("Wants", ("as", [self.slice]))]
-        return [("Slice", ("s", self.slice)), ("Delegate", ("b", True))]
 
     def _check_free(self) -> None:
         """The unit's end would be the container's: one that is there is another's. A failed one is only a memory."""
@@ -116,6 +90,12 @@ class Unit:
             raise OcirunError(f"systemd gave the unit {self.name} the cgroup {found}, not {self.path}", self.pointer)
         tree.make([entry for entry in intent if not posix.access(str(entry[0]), posix.F_OK)])
 
+    def fill(
+        self, intent: "Intent", writes: "list[Write]", device_filter: "Filter | None", tolerate: bool
+    ) -> list[OcirunError]:
+        """Write every limit to its file, as systemd has written what it made of them. Returns what to warn about."""
+        return apply.fill(self.places, intent, exact(writes), device_filter, {}, tolerate)
+
     def _start(self, properties: "list[Property]") -> None:
         words = f"start the systemd unit {self.name}"
         body: tuple[Any, ...] = (self.name, "fail", properties, [])
@@ -145,6 +125,12 @@ class Unit:
 
     def close(self) -> None:
         self.bus.close()
+
+
+def exact(writes: "list[Write]") -> "list[Write]":
+    """What can be written behind systemd. It has made the cgroup idle by then, and the weight of an idle one is locked."""
+    idle = any(file == "cpu.idle" and value.strip() == "1" for _, file, value, _, _ in writes)
+    return [one for one in writes if not (idle and one[1] == "cpu.weight")]
 
 
 def interface(unit: str) -> str:

@@ -51,6 +51,40 @@ def properties(resources: "Section", v2: bool, version: int, user: bool = False)
     return [one for one in found if SINCE.get(one[0], 0) <= version]
 
 
+def of_unit(
+    slice: str, unit: str, id: str, resources: "Section", v2: bool, version: int, user: bool
+) -> "list[Property]":
+    """All properties of a container's unit but those of annotations. A slice's own name says where it is."""
+    place: list[Property] = [("Slice", ("s", slice)), ("Delegate", ("b", True))]
+    if unit.endswith(".slice"):
+        place = [("Wants", ("as", [slice]))]
+    return [
+        ("Description", ("s", f"ocirun container {id}")),
+        ("CollectMode", ("s", "inactive-or-failed")),
+        ("DefaultDependencies", ("b", False)),
+        *place,
+        *accounting(v2),
+        *properties({**resources, "devices": resources.get("devices") or []}, v2, version, user),
+    ]
+
+
+def text(properties: "list[Property]") -> list[str]:
+    """The properties for a reader: "MemoryMax=4096", "AllowedCPUs=0 1", "DeviceAllow=/dev/null rw, char-136 rwm"."""
+    rows = []
+    for name, (signature, value) in properties:
+        if signature == "ay":
+            bits = int.from_bytes(value, "little")
+            words = " ".join(str(number) for number in range(bits.bit_length()) if bits >> number & 1)
+        elif signature.startswith("a"):
+            words = ", ".join(" ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in value)
+        elif signature == "b":
+            words = "yes" if value else "no"
+        else:
+            words = "infinity" if value == INFINITY else str(value)
+        rows.append(f"{name}={words}")
+    return rows
+
+
 def _limit(value: int) -> tuple[str, int]:
     return "t", INFINITY if value < 0 else value
 
@@ -76,6 +110,8 @@ def _cpu(section: "Section", v2: bool, version: int) -> "list[Property]":
         found.append(("CPUWeight", ("t", 0)))
     elif shares and v2:
         found.append(("CPUWeight", ("t", weight_of(shares))))
+    elif v2 and section.get("idle") == 0:
+        found.append(("CPUWeight", ("t", INFINITY)))  # unset: of a cgroup that was idle, too
     elif shares:
         found.append(("CPUShares", ("t", min(max(shares, 2), 262144))))
     quota, period = int(section.get("quota") or 0), int(section.get("period") or 0)

@@ -6,9 +6,16 @@ slice `name` where that ends in ".slice".
 
 from runtime.errors import InvalidConfig
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.cgroups.layout import Place
+    from runtime.host.cgroups import Hierarchy
+
 POINTER = "/linux/cgroupsPath"
 PREFIX = "ocirun"
 SLICE, USER_SLICE = "system.slice", "user.slice"
+# The v1 controllers in which systemd makes cgroups; it leaves the others to us.
+MANAGED = {"cpu", "cpuacct", "memory", "blkio", "devices", "pids", "name=systemd"}
 LONGEST = 255  # characters (unit-name.h)
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
 _ALLOWED = _PLAIN | frozenset("\\@")
@@ -75,6 +82,14 @@ def cgroup(slice: str, unit: str) -> str:
     if unit.endswith(".slice"):
         return directory(unit) or ""
     return f"{directory(slice)}/{_component(unit)}"
+
+
+def place(path: str, hierarchy: "Hierarchy") -> "Place":
+    """Where a unit's cgroup is in a hierarchy. What systemd makes has its parent there, as far as removal goes: slices stay."""
+    mountpoint, root = hierarchy["mountpoint"].rstrip("/"), hierarchy["root"].rstrip("/")
+    where = mountpoint + (path.removeprefix(root) if path.startswith(f"{root}/") else path)
+    managed = hierarchy["version"] == 2 or MANAGED & set(hierarchy["controllers"])
+    return where, where.rpartition("/")[0] if managed else mountpoint, hierarchy
 
 
 def _component(name: str) -> str:

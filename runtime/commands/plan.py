@@ -16,7 +16,7 @@ def main(call: "Call") -> int:
         raise UsageError(f'--format "{form}": one of text, json is needed')
     from runtime.lifecycle.planning import report
 
-    words, refusal = report((call.operands or ["."])[0], form)
+    words, refusal = report((call.operands or ["."])[0], form, call.settings.get("cgroup_manager", "cgroupfs"))
     write(1, words)
     if refusal:
         raise refusal

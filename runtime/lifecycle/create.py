@@ -134,7 +134,7 @@ def place(making: Making, places: "list[layout.Place]") -> None:
     if making.unit:
         assert making.handshake is not None
         making.unit.start(making.handshake.pid, intent)
-        failures = apply.fill(places, intent, writes, device_filter, {}, making.tolerant)
+        failures = making.unit.fill(intent, writes, device_filter, making.tolerant)
     else:
         failures = apply.build(places, intent, writes, device_filter, making.tolerant)
     if not (wanted or {}).get("devices"):  # the default ones are all that there is without root

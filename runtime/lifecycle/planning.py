@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.plan.ops import Operation, String
 
 S_IFMT, S_IFREG = 0o170000, 0o100000
+NEWEST = 1 << 16  # a version of systemd that has every property
 ID = "CONTAINER-ID"  # the id is not known before create
 
 
@@ -82,7 +83,7 @@ class Plan:
     InvalidConfig for a config that is wrong anywhere, or asks for what is not built; ``problems`` has then what was found before.
     """
 
-    def __init__(self, bundle: str, problems: "list[Problem] | None" = None) -> None:
+    def __init__(self, bundle: str, manager: str = "cgroupfs", problems: "list[Problem] | None" = None) -> None:
         self.bundle = host.absolute(bundle, posix.getcwd())
         file = f"{self.bundle}/config.json"
         if is_file(self.bundle):
@@ -90,12 +91,13 @@ class Plan:
         self.data = config.read(file, ordinary=True)
         self.problems: list[Problem] = [] if problems is None else problems
         self.refusal: OcirunError | None = None
+        self.unit: list[str] = []  # of the systemd cgroup manager: its name and its properties
         spec = self.read()
         self.positions = read_positions(self.data)[1]
         facts = host.read(spec, self.bundle)
         if not facts["privileged"]:
             self.check_rights(spec, facts)
-        places = layout.places(spec["linux"].get("cgroupsPath"), ID, facts["cgroup"])
+        places = self.places(spec, facts, manager)
         facts["cgroup_places"] = places
         facts["placement"] = placement(places)
         if spec["linux"].get("intelRdt"):
@@ -114,6 +116,26 @@ class Plan:
         except OcirunError as error:
             self.refuse(error)
             self.add(error.pointer or "", "error", error.message)
+
+    def places(self, spec: "dict[str, Any]", facts: "dict[str, Any]", manager: str) -> "list[layout.Place]":
+        """Where the cgroups would be. systemd is not asked: it is taken to be the newest, and at the hierarchies' roots."""
+        path = spec["linux"].get("cgroupsPath")
+        if manager == "disabled":
+            return []
+        if manager != "systemd":
+            return layout.places(path, ID, facts["cgroup"])
+        from runtime.cgroups import systemd_annotations, systemd_properties, units
+
+        user = not facts["privileged"]
+        slice, name = units.names(path, ID, user)
+        resources = spec["linux"].get("resources") or {}
+        v2 = facts["cgroup"]["mode"] == "v2"
+        properties = systemd_properties.of_unit(slice, name, ID, resources, v2, NEWEST, user)
+        properties += systemd_annotations.properties(spec.get("annotations") or {})
+        self.unit = [name, *systemd_properties.text(properties)]
+        uid = posix.geteuid()
+        below = f"/user.slice/user-{uid}.slice/user@{uid}.service" if user else ""
+        return [units.place(below + units.cgroup(slice, name), one) for one in facts["cgroup"]["hierarchies"]]
 
     def read(self) -> "dict[str, Any]":
         """The checked config. What only the host can find fault with becomes problems, and the refusal."""
@@ -155,7 +177,7 @@ class Plan:
             zip(string_names, map(plain, strings), strict=False)
         )
         if code == ops.OP_CGROUPS:
-            args = self.cgroups
+            args = {**self.cgroups, "unit": self.unit} if self.unit else self.cgroups
         return {
             "index": index,
             "op": name,
@@ -195,7 +217,7 @@ def limits(plan: Plan) -> "list[str]":
         if not rows or rows[-1][0] != name:
             rows.append((name, write["pointer"], []))
         rows[-1][2].append(write["value"])
-    lines = []
+    lines = [f"the systemd unit {plan.unit[0]}", *plan.unit[1:]] if plan.unit else []
     for name, pointer, values in rows:
         line = plan.line(pointer)
         lines.append(f"{name}: {', '.join(values)}" + (f"  [{line} {pointer}]" if line else ""))
@@ -213,16 +235,16 @@ def findings(file: str, data: bytes) -> "list[Problem]":
         return []
     problems: list[Problem] = []
     try:
-        Plan(file, problems)
+        Plan(file, problems=problems)
     except OcirunError as error:
         line, column = read_positions(data)[1].find(error.pointer or "")
         problems.append(Problem(error.pointer or "", line, column, "error", error.message, None, "plan"))
     return [problem for problem in problems if problem.rule == "plan"]
 
 
-def report(bundle: str, form: str) -> "tuple[str, OcirunError | None]":
+def report(bundle: str, form: str, manager: str = "cgroupfs") -> "tuple[str, OcirunError | None]":
     """What `ocirun plan` prints, and why `create` would refuse; ``form`` is text or json."""
-    plan = Plan(bundle)
+    plan = Plan(bundle, manager)
     if form == "text":
         return text(plan), plan.refusal
     import json

@@ -135,13 +135,15 @@ def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]"
 
             unit = systemd.Change(record["systemd"], intent, places)
             unit.make(wanted if devices is None else {**wanted, "devices": devices})
-            limits.change(places, intent, writes)  # systemd has written what it made of them
+            limits.change(places, intent, systemd.exact(writes))  # systemd has written what it made of them
         if devices is not None:
             _change_devices(places, devices)
     except BaseException:
-        if unit:
-            unit.undo()
-        limits.restore(undo)
+        try:
+            if unit:
+                unit.undo()
+        finally:
+            limits.restore(undo)
         raise
     finally:
         if unit:

@@ -1,6 +1,9 @@
 """The systemd cgroup manager, on a host that systemd runs: units, their properties, and what those do."""
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ def scopes(runtime: Caller, busybox: Path) -> Iterator[SystemdCaller]:
     """The runtime with the systemd manager. No unit of the test's may be left at its end."""
     if not systemd.running():
         pytest.skip("needs a host that systemd runs")
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("about cgroup v2; tests/vm/test_systemd_hybrid.py is about v1")
     caller = SystemdCaller(runtime.program, runtime.directory, runtime.token, busybox)
     yield caller
     caller.remove_all()
@@ -293,21 +298,66 @@ def test_a_bad_annotation_is_an_error(scopes: SystemdCaller, name: str, value: s
 
 
 def test_force_clears_what_a_killed_create_left(scopes: SystemdCaller) -> None:
-    """A create that is killed while systemd makes the unit, or just after."""
-    for delay in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8):
-        bundle = limited(scopes)
-        id = scopes.new_id()
-        child = subprocess.Popen(
-            scopes.command("create", "--bundle", bundle.directory, id),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            child.wait(delay)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    """A create that is killed when it says something to systemd, whichever of its words that is."""
+    killed = 0
+    for word in range(1, 99):
+        bundle, id = limited(scopes, pids={"limit": 9}), scopes.new_id()
+        inject = ["strace", "-qq", "-o", "/dev/null", "-e", f"inject=sendto:signal=KILL:when={word}"]
+        command = [*inject, *scopes.command("create", "--bundle", bundle.directory, id)]
+        with open(scopes.directory / "said", "wb") as said:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=60, check=False)
+        killed += done.returncode != 0
         scopes.call("delete", "--force", id).ok()
-        assert systemd.units(scopes.token) == []
+        assert systemd.units(scopes.token) == [], word
         assert not Path(f"/sys/fs/cgroup/system.slice/{unit_of(bundle)}").exists()
+        if done.returncode == 0:
+            break
+    assert killed >= 8  # the login, two questions, the look for the name, the subscription, the unit, its cgroup
+
+
+def test_a_stopped_bus(scopes: SystemdCaller) -> None:
+    """create fails within half a minute; delete does what it can, and systemd forgets the unit when it goes on."""
+    running, other = limited(scopes), limited(scopes)
+    id, unit = scopes.launch(running), unit_of(running)
+    where = cgroup(unit)
+    bus = int(show("dbus.service", "MainPID")["MainPID"])
+    os.kill(bus, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        failed = scopes.try_create(other, timeout=60).failed()
+        assert time.monotonic() - begin < 30
+        assert "no answer within 10 seconds: it is stopped or overloaded" in failed.err
+        warned = scopes.call("delete", "--force", id, timeout=60).ok()
+        assert f"systemd could not be asked to stop the unit {unit}" in warned.err
+        assert not where.exists()
+    finally:
+        os.kill(bus, signal.SIGCONT)
+    wait_for(lambda: systemd.units(scopes.token) == [], "end of the unit", 30)
+
+
+def test_without_a_bus(scopes: SystemdCaller) -> None:
+    """systemd's own socket serves root too."""
+    bundle, direct = limited(scopes, pids={"limit": 9}), {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/systemd/private"}
+    id, unit = scopes.create(bundle, env=direct), unit_of(bundle)
+    assert show(unit, "TasksMax") == {"TasksMax": "9"}
+    scopes.call("delete", "--force", id, env=direct).ok()
+    assert systemd.units(scopes.token) == []
+
+
+@pytest.mark.proves("/linux/resources/cpu/idle")
+def test_an_idle_scope(scopes: SystemdCaller) -> None:
+    """It stays idle when systemd reads its units again. The weight, which an idle cgroup does not have, is left out."""
+    bundle = limited(scopes, cpu={"idle": 1, "shares": 2048})
+    id, unit = scopes.launch(bundle), unit_of(bundle)
+    for _ in range(2):
+        assert read(unit, "cpu.idle") == "1"
+        reload()
+    scopes.call("update", "--cpu-idle", "0", id).ok()
+    for _ in range(2):
+        assert read(unit, "cpu.idle") == "0"
+        reload()
+
+
+def test_the_runtime_is_not_charged(scopes: SystemdCaller) -> None:
+    """/bin/true fits in half a MiB."""
+    assert scopes.run(limited(scopes, "true", memory={"limit": 512 << 10})).code == 0

@@ -32,7 +32,7 @@ def v1(resources: dict[str, Any], version: int = NOW) -> dict[str, Any]:
         ({"cpu": {"shares": 1024}}, {"CPUWeight": 39}, {"CPUShares": 1024}),
         ({"cpu": {"shares": 1}}, {"CPUWeight": 1}, {"CPUShares": 2}),
         ({"cpu": {"idle": 1, "shares": 1024}}, {"CPUWeight": 0}, {"CPUShares": 1024}),
-        ({"cpu": {"idle": 0}}, {}, {}),
+        ({"cpu": {"idle": 0}}, {"CPUWeight": INFINITY}, {}),
         ({"cpu": {"quota": 50000}}, {"CPUQuotaPerSecUSec": 500000}, {"CPUQuotaPerSecUSec": 500000}),
         (
             {"cpu": {"quota": 1001, "period": 10000}},

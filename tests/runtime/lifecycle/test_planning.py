@@ -146,6 +146,39 @@ def test_a_file_in_the_place_of_a_bundle(bundle: Bundle) -> None:
     assert Plan(str(file)).document() == Plan(str(bundle.directory)).document()
 
 
+def test_a_unit_of_systemd(bundle: Bundle) -> None:
+    """With the systemd manager: the unit, its properties and the writes to the files of its cgroups. Nobody is asked."""
+    change(
+        bundle,
+        linux={"cgroupsPath": "a-b.slice:x:y", "resources": {"pids": {"limit": 9}, "cpu": {"quota": 5000}}},
+        annotations={"org.systemd.property.TimeoutStopSec": "5"},
+    )
+    rows = json.loads(report(str(bundle.directory), "json", "systemd")[0])["operations"]
+    cgroups = next(row["args"] for row in rows if row["op"] == "cgroups")
+    name, *properties = cgroups["unit"]
+    assert name == "x-y.scope"
+    assert {
+        "Slice=a-b.slice",
+        "Delegate=yes",
+        "TasksMax=9",
+        "CPUQuotaPerSecUSec=50000",
+        "TimeoutStopUSec=5000000",
+    } <= set(properties)
+    assert all(path.endswith("/a.slice/a-b.slice/x-y.scope") for path in cgroups["directories"])
+    words = report(str(bundle.directory), "text", "systemd")[0]
+    assert "the systemd unit x-y.scope\n" in words
+    assert "DeviceAllow=char-* m, block-* m, /dev/char/1:3 rwm" in words
+    change(bundle, linux={"cgroupsPath": "/a/b"})
+    with pytest.raises(InvalidConfig, match="slice:prefix:name"):
+        Plan(str(bundle.directory), "systemd")
+
+
+def test_no_cgroups(bundle: Bundle) -> None:
+    """With the manager "disabled" there are none to make."""
+    rows = json.loads(report(str(bundle.directory), "json", "disabled")[0])["operations"]
+    assert [row for row in rows if row["op"] == "cgroups"] == []
+
+
 @pytest.mark.parametrize("section", ["process", "linux", "root"])
 def test_a_section_that_create_needs(bundle: Bundle, section: str) -> None:
     """Without it there is nothing to plan."""
