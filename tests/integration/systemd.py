@@ -40,10 +40,20 @@ def unit_of(bundle: Bundle) -> str:
 
 
 def show(unit: str, *properties: str, user: bool = False) -> dict[str, str]:
-    """What `systemctl show` says."""
+    """What `systemctl show` says; a property that it gives several times, with a line each."""
     command = ["systemctl", *(["--user"] if user else []), "show", unit, *[f"--property={one}" for one in properties]]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return dict(line.partition("=")[::2] for line in said.splitlines())
+    found: dict[str, str] = {}
+    for name, _, value in (line.partition("=") for line in said.splitlines()):
+        found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found
+
+
+def programs(directory: Path) -> list[str]:
+    """The command lines in a cgroup."""
+    pids = (directory / "cgroup.procs").read_text().split()
+    paths = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    return [path.read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode() for path in paths if path.exists()]
 
 
 def units(word: str, user: bool = False) -> list[str]:
