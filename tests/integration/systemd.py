@@ -1,10 +1,9 @@
-"""The systemd cgroup manager for tests: a caller that always asks for it, and what systemd says of units."""
+"""What systemd says of the units of tests."""
 
 import subprocess
 from pathlib import Path
 
-from tests.integration.bundle import Bundle, Config, merge
-from tests.integration.caller import Caller
+from tests.integration.bundle import Bundle
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -12,25 +11,6 @@ ROOT = Path("/sys/fs/cgroup")
 def running() -> bool:
     """Whether systemd is this host's process 1 (sd_booted(3))."""
     return Path("/run/systemd/system").is_dir()
-
-
-class SystemdCaller(Caller):
-    """A runtime that is called with --systemd-cgroup. Its bundles are `ocirun-test-TOKEN-N.scope` in `slice`."""
-
-    slice = "system.slice"
-
-    def command(self, *args: str | Path) -> list[str]:
-        return super().command("--systemd-cgroup", *args)
-
-    def bundle(
-        self, change: Config | None = None, *, config: Config | None = None, rootfs: Path | None = None
-    ) -> Bundle:
-        made = super().bundle(change, config=config, rootfs=rootfs)
-        if config is None and not ((change or {}).get("linux") or {}).get("cgroupsPath"):
-            made.config = merge(
-                made.config, {"linux": {"cgroupsPath": f"{self.slice}:{made.directory.name}:{self.token}"}}
-            )
-        return made.save()
 
 
 def unit_of(bundle: Bundle) -> str:

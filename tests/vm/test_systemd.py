@@ -13,7 +13,7 @@ import pytest
 from tests.integration import systemd
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
-from tests.integration.systemd import SystemdCaller, cgroup, show, unit_of
+from tests.integration.systemd import cgroup, show, unit_of
 
 pytestmark = pytest.mark.vm
 
@@ -21,19 +21,19 @@ SLEEPER = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.fixture
-def scopes(runtime: Caller, busybox: Path) -> Iterator[SystemdCaller]:
+def scopes(runtime: Caller, busybox: Path) -> Iterator[Caller]:
     """The runtime with the systemd manager. No unit of the test's may be left at its end."""
     if not systemd.running():
         pytest.skip("needs a host that systemd runs")
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
         pytest.skip("about cgroup v2; tests/vm/test_systemd_hybrid.py is about v1")
-    caller = SystemdCaller(runtime.program, runtime.directory, runtime.token, busybox)
+    caller = Caller(runtime.program, runtime.directory, runtime.token, busybox, "systemd")
     yield caller
     caller.remove_all()
     assert systemd.units(runtime.token) == []
 
 
-def limited(scopes: SystemdCaller, script: str = SLEEPER, **resources: Any) -> Bundle:
+def limited(scopes: Caller, script: str = SLEEPER, **resources: Any) -> Bundle:
     return scopes.shell(script, {"linux": {"resources": resources}})
 
 
@@ -45,7 +45,7 @@ def read(unit: str, file: str) -> str:
     return (cgroup(unit) / file).read_text().strip()
 
 
-def test_init_is_in_its_scope(scopes: SystemdCaller) -> None:
+def test_init_is_in_its_scope(scopes: Caller) -> None:
     """The unit is a delegated scope with the container's process and no other; the cgroup is the unit's."""
     bundle = limited(scopes)
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -59,7 +59,7 @@ def test_init_is_in_its_scope(scopes: SystemdCaller) -> None:
     assert str(pid) in (cgroup(unit) / "cgroup.procs").read_text().split()
 
 
-def test_the_default_name(scopes: SystemdCaller) -> None:
+def test_the_default_name(scopes: Caller) -> None:
     """Without a path the unit is ocirun-ID.scope in system.slice; what no unit's name can have is escaped."""
     bundle = limited(scopes)
     del bundle.linux["cgroupsPath"]
@@ -71,7 +71,7 @@ def test_the_default_name(scopes: SystemdCaller) -> None:
     scopes.remove(id)
 
 
-def test_exec_lands_in_the_scope(scopes: SystemdCaller) -> None:
+def test_exec_lands_in_the_scope(scopes: Caller) -> None:
     """Another process of the container is in the same unit, also without the option: the record knows."""
     bundle = limited(scopes)
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -83,7 +83,7 @@ def test_exec_lands_in_the_scope(scopes: SystemdCaller) -> None:
 
 @pytest.mark.proves("/linux/resources/memory/limit")
 @pytest.mark.proves("/linux/resources/memory/swap")
-def test_memory_kills_at_the_limit(scopes: SystemdCaller) -> None:
+def test_memory_kills_at_the_limit(scopes: Caller) -> None:
     """systemd knows the limit, a reload keeps it, and what takes more is killed."""
     script = f"while [ ! -e /go ]; do sleep 0.1; done; head -c 200000000 /dev/zero | tail -c 200000000 >/dev/null; echo over; {SLEEPER}"
     bundle = limited(scopes, script, memory={"limit": 24 << 20, "swap": 24 << 20, "reservation": 8 << 20})
@@ -97,7 +97,7 @@ def test_memory_kills_at_the_limit(scopes: SystemdCaller) -> None:
     assert "oom_kill 0" not in read(unit, "memory.events").splitlines()
 
 
-def test_every_resource_is_told_to_systemd(scopes: SystemdCaller) -> None:
+def test_every_resource_is_told_to_systemd(scopes: Caller) -> None:
     """What has a property is set there as well, so that a reload writes the same files again."""
     resources = {
         "cpu": {"shares": 2048, "quota": 12345, "period": 50000, "cpus": "0", "mems": "0"},
@@ -126,7 +126,7 @@ def test_every_resource_is_told_to_systemd(scopes: SystemdCaller) -> None:
 
 
 @pytest.mark.proves("/linux/resources/pids/limit")
-def test_pids_hold_after_a_reload(scopes: SystemdCaller) -> None:
+def test_pids_hold_after_a_reload(scopes: Caller) -> None:
     """A fork beyond the limit is refused, also when systemd has read its units again."""
     bundle = limited(scopes, pids={"limit": 6})
     id = scopes.launch(bundle)
@@ -136,7 +136,7 @@ def test_pids_hold_after_a_reload(scopes: SystemdCaller) -> None:
 
 
 @pytest.mark.proves("/linux/resources/devices/*/allow")
-def test_devices_hold_after_a_reload(scopes: SystemdCaller) -> None:
+def test_devices_hold_after_a_reload(scopes: Caller) -> None:
     """A device that no rule allows stays closed, one that a rule allows stays open."""
     fuse = {"type": "c", "major": 10, "minor": 229}
     for allow, listed, script in (
@@ -156,7 +156,7 @@ def test_devices_hold_after_a_reload(scopes: SystemdCaller) -> None:
             reload()
 
 
-def test_update_changes_both(scopes: SystemdCaller) -> None:
+def test_update_changes_both(scopes: Caller) -> None:
     """The files and the properties, so that a reload does not bring the old limit back."""
     bundle = limited(scopes, memory={"limit": 64 << 20}, pids={"limit": 50})
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -171,7 +171,7 @@ def test_update_changes_both(scopes: SystemdCaller) -> None:
         reload()
 
 
-def test_a_refused_update_changes_nothing(scopes: SystemdCaller) -> None:
+def test_a_refused_update_changes_nothing(scopes: Caller) -> None:
     """Neither a file nor a property has another value when one of them is refused."""
     bundle = limited(scopes, memory={"limit": 64 << 20}, pids={"limit": 50})
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -182,7 +182,7 @@ def test_a_refused_update_changes_nothing(scopes: SystemdCaller) -> None:
     assert [read(unit, file) for file in ("memory.max", "pids.max")] == [str(64 << 20), "50"]
 
 
-def test_delete_leaves_no_unit(scopes: SystemdCaller) -> None:
+def test_delete_leaves_no_unit(scopes: Caller) -> None:
     """Neither unit nor cgroup are there when delete returns; the name is free at once."""
     bundle = limited(scopes)
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_delete_leaves_no_unit(scopes: SystemdCaller) -> None:
         assert not where.exists()
 
 
-def test_run_leaves_no_unit(scopes: SystemdCaller) -> None:
+def test_run_leaves_no_unit(scopes: Caller) -> None:
     """A container in the foreground takes its unit with it; its status is the program's."""
     bundle = limited(scopes, "cat /proc/self/cgroup; exit 7")
     done = scopes.run(bundle)
@@ -203,7 +203,7 @@ def test_run_leaves_no_unit(scopes: SystemdCaller) -> None:
     assert systemd.units(scopes.token) == []
 
 
-def test_pause_ps_and_kill(scopes: SystemdCaller) -> None:
+def test_pause_ps_and_kill(scopes: Caller) -> None:
     """The other verbs work on the unit's cgroup."""
     id = scopes.launch(limited(scopes, "sleep 100 & sleep 100"))
     assert len(scopes.call("ps", "--format", "json", id).ok().out.split(",")) >= 2
@@ -230,7 +230,7 @@ def test_pause_ps_and_kill(scopes: SystemdCaller) -> None:
         ("machine.slice", "", "machine-{}.slice", "/machine.slice/machine-{}.slice"),
     ],
 )
-def test_where_the_unit_is(scopes: SystemdCaller, slice: str, prefix: str, name: str, place: str) -> None:
+def test_where_the_unit_is(scopes: Caller, slice: str, prefix: str, name: str, place: str) -> None:
     """As podman and containerd name it, with the defaults, and as a slice."""
     slice, name, place = (one.replace("{}", scopes.token) for one in (slice, name, place))
     bundle = limited(scopes, pids={"limit": 33})
@@ -246,7 +246,7 @@ def test_where_the_unit_is(scopes: SystemdCaller, slice: str, prefix: str, name:
     assert not Path(f"/sys/fs/cgroup{place}").exists()
 
 
-def test_a_unit_that_is_there_is_anothers(scopes: SystemdCaller) -> None:
+def test_a_unit_that_is_there_is_anothers(scopes: Caller) -> None:
     """Its name is an error with the config's place, and it lives on."""
     name = f"ours-{scopes.token}"
     other = ["systemd-run", "--quiet", "--scope", f"--unit={name}", "sleep", "100"]
@@ -265,7 +265,7 @@ def test_a_unit_that_is_there_is_anothers(scopes: SystemdCaller) -> None:
         wait_for(lambda: not systemd.units(name), "end of the unit", 30)
 
 
-def test_annotations_are_properties(scopes: SystemdCaller) -> None:
+def test_annotations_are_properties(scopes: Caller) -> None:
     """Any property of the unit, seconds as systemd's microseconds."""
     bundle = limited(scopes)
     prefix = "org.systemd.property."
@@ -288,7 +288,7 @@ def test_annotations_are_properties(scopes: SystemdCaller) -> None:
     ("name", "value", "word"),
     [("Bogus", "true", "Bogus"), ("MemoryHigh", "'much'", "MemoryHigh"), ("Delegate", "[", "GVariant")],
 )
-def test_a_bad_annotation_is_an_error(scopes: SystemdCaller, name: str, value: str, word: str) -> None:
+def test_a_bad_annotation_is_an_error(scopes: Caller, name: str, value: str, word: str) -> None:
     """With its place, and nothing is left."""
     bundle = limited(scopes)
     bundle.config["annotations"] = {f"org.systemd.property.{name}": value}
@@ -297,7 +297,7 @@ def test_a_bad_annotation_is_an_error(scopes: SystemdCaller, name: str, value: s
     assert word in failed.err
 
 
-def test_force_clears_what_a_killed_create_left(scopes: SystemdCaller) -> None:
+def test_force_clears_what_a_killed_create_left(scopes: Caller) -> None:
     """A create that is killed when it says something to systemd, whichever of its words that is."""
     killed = 0
     for word in range(1, 99):
@@ -315,7 +315,7 @@ def test_force_clears_what_a_killed_create_left(scopes: SystemdCaller) -> None:
     assert killed >= 8  # the login, two questions, the look for the name, the subscription, the unit, its cgroup
 
 
-def test_a_stopped_bus(scopes: SystemdCaller) -> None:
+def test_a_stopped_bus(scopes: Caller) -> None:
     """create fails within half a minute; delete does what it can, and systemd forgets the unit when it goes on."""
     running, other = limited(scopes), limited(scopes)
     id, unit = scopes.launch(running), unit_of(running)
@@ -335,7 +335,7 @@ def test_a_stopped_bus(scopes: SystemdCaller) -> None:
     wait_for(lambda: systemd.units(scopes.token) == [], "end of the unit", 30)
 
 
-def test_without_a_bus(scopes: SystemdCaller) -> None:
+def test_without_a_bus(scopes: Caller) -> None:
     """systemd's own socket serves root too."""
     bundle, direct = limited(scopes, pids={"limit": 9}), {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/systemd/private"}
     id, unit = scopes.create(bundle, env=direct), unit_of(bundle)
@@ -345,7 +345,7 @@ def test_without_a_bus(scopes: SystemdCaller) -> None:
 
 
 @pytest.mark.proves("/linux/resources/cpu/idle")
-def test_an_idle_scope(scopes: SystemdCaller) -> None:
+def test_an_idle_scope(scopes: Caller) -> None:
     """It stays idle when systemd reads its units again. The weight, which an idle cgroup does not have, is left out."""
     bundle = limited(scopes, cpu={"idle": 1, "shares": 2048})
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -358,6 +358,6 @@ def test_an_idle_scope(scopes: SystemdCaller) -> None:
         reload()
 
 
-def test_the_runtime_is_not_charged(scopes: SystemdCaller) -> None:
+def test_the_runtime_is_not_charged(scopes: Caller) -> None:
     """/bin/true fits in half a MiB."""
     assert scopes.run(limited(scopes, "true", memory={"limit": 512 << 10})).code == 0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration import systemd
 from tests.integration.caller import Caller, wait_for
-from tests.integration.systemd import SystemdCaller, show, unit_of
+from tests.integration.systemd import show, unit_of
 from tests.integration.test_limits import value
 from tests.vm.test_systemd import SLEEPER, limited, reload
 
@@ -21,17 +21,17 @@ def directories(unit: str) -> list[str]:
 
 
 @pytest.fixture
-def scopes(runtime: Caller, busybox: Path) -> Iterator[SystemdCaller]:
+def scopes(runtime: Caller, busybox: Path) -> Iterator[Caller]:
     """The runtime with the systemd manager. No unit of the test's may be left at its end."""
     if not systemd.running() or Path("/sys/fs/cgroup/cgroup.controllers").exists():
         pytest.skip("needs a host whose systemd has v1 hierarchies")
-    caller = SystemdCaller(runtime.program, runtime.directory, runtime.token, busybox)
+    caller = Caller(runtime.program, runtime.directory, runtime.token, busybox, "systemd")
     yield caller
     caller.remove_all()
     assert systemd.units(runtime.token) == []
 
 
-def test_one_unit_in_every_hierarchy(scopes: SystemdCaller) -> None:
+def test_one_unit_in_every_hierarchy(scopes: Caller) -> None:
     """systemd makes its cgroups, the runtime those that it leaves out; delete takes all of them."""
     bundle = limited(scopes)
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -43,7 +43,7 @@ def test_one_unit_in_every_hierarchy(scopes: SystemdCaller) -> None:
     assert directories(unit) == []
 
 
-def test_memory_kills_at_the_limit(scopes: SystemdCaller) -> None:
+def test_memory_kills_at_the_limit(scopes: Caller) -> None:
     """systemd knows the limit, a reload keeps it, and what takes more is killed."""
     script = f"head -c 200000000 /dev/zero | tail -c 200000000 >/dev/null; echo over; {SLEEPER}"
     bundle = limited(scopes, script, memory={"limit": 24 << 20}, pids={"limit": 30}, cpu={"shares": 512})
@@ -58,7 +58,7 @@ def test_memory_kills_at_the_limit(scopes: SystemdCaller) -> None:
     assert "oom_kill 0" not in value(scopes, id, "memory", "memory.oom_control", "").splitlines()
 
 
-def test_devices_hold_after_a_reload(scopes: SystemdCaller) -> None:
+def test_devices_hold_after_a_reload(scopes: Caller) -> None:
     """A device that no rule allows stays closed, one that a rule allows stays open."""
     fuse = {"type": "c", "major": 10, "minor": 229}
     for allow, script in ((True, "exec 3<>/dev/fuse && echo open"), (False, "exec 3<>/dev/fuse || echo closed")):
@@ -71,7 +71,7 @@ def test_devices_hold_after_a_reload(scopes: SystemdCaller) -> None:
             reload()
 
 
-def test_update_changes_both(scopes: SystemdCaller) -> None:
+def test_update_changes_both(scopes: Caller) -> None:
     """The files and the properties; a program that opens devices all the time sees none refused."""
     script = "while :; do : </dev/null || echo refused; done"
     bundle = limited(scopes, script, memory={"limit": 64 << 20})

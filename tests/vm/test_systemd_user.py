@@ -11,16 +11,15 @@ import pytest
 from tests.integration import systemd
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
-from tests.integration.systemd import SystemdCaller, cgroup, show, unit_of
+from tests.integration.systemd import cgroup, show, unit_of
 
 SLEEPER = "echo ready; trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.fixture
-def scopes(runtime: Caller, busybox: Path, in_machine: str) -> Iterator[SystemdCaller]:
+def scopes(runtime: Caller, busybox: Path, in_machine: str) -> Iterator[Caller]:
     """The runtime with the systemd manager. No unit of the test's may be left at its end."""
-    caller = SystemdCaller(runtime.program, runtime.directory, runtime.token, busybox)
-    caller.slice = "user.slice"
+    caller = Caller(runtime.program, runtime.directory, runtime.token, busybox, "systemd")
     yield caller
     caller.remove_all()
     assert systemd.units(runtime.token, user=True) == []
@@ -36,7 +35,7 @@ def rootless(caller: Caller, script: str, **resources: object) -> Bundle:
 
 
 @pytest.mark.user_session
-def test_the_whole_cycle(scopes: SystemdCaller) -> None:
+def test_the_whole_cycle(scopes: Caller) -> None:
     """A scope below the user's systemd, with its limits; exec enters it, delete takes it away."""
     bundle = rootless(scopes, SLEEPER, memory={"limit": 64 << 20}, pids={"limit": 20}, cpu={"shares": 512})
     id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -67,14 +66,14 @@ def test_the_whole_cycle(scopes: SystemdCaller) -> None:
 
 
 @pytest.mark.user_session
-def test_a_limit_holds(scopes: SystemdCaller) -> None:
+def test_a_limit_holds(scopes: Caller) -> None:
     """The user's systemd has the controllers delegated, so that a limit is the kernel's."""
     done = scopes.run(rootless(scopes, "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done 2>&1; wait", pids={"limit": 4}))
     assert "can't fork" in done.out + done.err
 
 
 @pytest.mark.user_session
-def test_the_environment_may_be_gone(scopes: SystemdCaller) -> None:
+def test_the_environment_may_be_gone(scopes: Caller) -> None:
     """delete finds the bus that create used, as a manager's clean-up that has no session in its environment."""
     id = scopes.launch(rootless(scopes, SLEEPER))
     scopes.kill(id)
@@ -84,7 +83,7 @@ def test_the_environment_may_be_gone(scopes: SystemdCaller) -> None:
 
 
 @pytest.mark.user_session
-def test_no_bus(scopes: SystemdCaller) -> None:
+def test_no_bus(scopes: Caller) -> None:
     """Without the user's bus, each place that was tried, and what to do."""
     bundle = rootless(scopes, SLEEPER)
     environment = {"DBUS_SESSION_BUS_ADDRESS": "", "XDG_RUNTIME_DIR": str(scopes.directory)}
