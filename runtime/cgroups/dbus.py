@@ -77,9 +77,19 @@ def addresses(user: bool) -> list[str]:
     if given:
         return [given]
     if user:
-        directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        directory = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid()}"
         return [f"unix:path={directory}/bus", f"unix:path={directory}{DIRECT}"]
     return ["unix:path=/run/dbus/system_bus_socket", f"unix:path=/run{DIRECT}"]
+
+
+def uid() -> int:
+    """The caller's id outside of all user namespaces that this one's map tells of."""
+    own = os.geteuid()
+    with open("/proc/self/uid_map") as file:
+        for first, outside, size in (map(int, line.split()) for line in file):
+            if first <= own < first + size:
+                return outside + own - first
+    return own
 
 
 def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":

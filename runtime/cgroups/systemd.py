@@ -37,7 +37,7 @@ class Unit:
     """The unit of a container on its way. ``note`` is for the record, ``places`` are where its cgroups will be."""
 
     def __init__(self, spec: "dict[str, Any]", id: str, facts: "dict[str, Any]") -> None:
-        user = bool(posix.geteuid()) or facts["in_user_namespace"]
+        user = is_users(facts["in_user_namespace"])
         linux = spec["linux"]
         cgroups: CgroupFacts = facts["cgroup"]
         self.slice, self.name = units.names(linux.get("cgroupsPath"), id, user)
@@ -125,6 +125,16 @@ class Unit:
 
     def close(self) -> None:
         self.bus.close()
+
+
+def is_users(in_user_namespace: bool) -> bool:
+    """Whether the caller's systemd is a user's own. Root of a user namespace has the system's where process 1 is of that too."""
+    if posix.geteuid() or not in_user_namespace:
+        return bool(posix.geteuid())
+    try:
+        return posix.stat("/proc/1/ns/user").st_ino != posix.stat("/proc/self/ns/user").st_ino
+    except OSError:
+        return True
 
 
 def exact(writes: "list[Write]") -> "list[Write]":
