@@ -1,5 +1,6 @@
 """The systemd cgroup manager, on a host that systemd runs: units, their properties, and what those do."""
 
+import json
 import os
 import signal
 import subprocess
@@ -169,6 +170,22 @@ def test_update_changes_both(scopes: Caller) -> None:
         }
         assert [read(unit, file) for file in ("memory.max", "pids.max", "cpu.weight")] == [str(96 << 20), "60", "20"]
         reload()
+
+
+def test_update_of_devices(scopes: Caller) -> None:
+    """systemd's filter and ours take the new rules, and the old ones again."""
+    fuse = {"type": "c", "major": 10, "minor": 229, "access": "rw"}
+    bundle = limited(scopes, devices=[{"allow": False, "access": "rwm"}])
+    bundle.linux["devices"] = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]
+    id = scopes.launch(bundle.save())
+    for allow in (True, False):
+        rules = json.dumps({"devices": [{"allow": False, "access": "rwm"}, {"allow": allow, **fuse}]})
+        scopes.call("update", "--resources", "-", id, stdin=rules).ok()
+        for _ in range(2):
+            done = scopes.exec(id, "exec 3<>/dev/fuse && echo open")
+            assert (done.out == "open\n") if allow else ("not permitted" in done.err), (done.out, done.err)
+            assert scopes.exec(id, "echo > /dev/null").ok().out == ""
+            reload()
 
 
 def test_a_refused_update_changes_nothing(scopes: Caller) -> None:
