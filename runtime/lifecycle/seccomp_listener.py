@@ -39,11 +39,12 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
     """
     path = str(operation[4][1])
     data = dumps(process_state(operation, record, status, pid)).encode()
-    channel = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
+    channel = None
+    tried = f"connect to {path}"
     try:
         if listener < 0:
             raise OcirunError("init has sent no descriptor for the seccomp listener", POINTER)
-        tried = f"connect to {path}"
+        channel = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
         connect(channel, path if path.startswith("/") else f"{record['bundle']}/{path}")
         tried = f"send the seccomp listener to {path}"
         sent = channel.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, pack("=i", listener))])
@@ -51,7 +52,8 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
     except OSError as error:
         raise refused(tried, error) from None
     finally:
-        channel.close()
+        if channel:
+            channel.close()
         if listener >= 0:
             posix.close(listener)
 
