@@ -32,6 +32,11 @@ SUBJECTS = (
 )
 
 
+ONLY_V1 = (
+    "; v2 has none like it: `mount -t cgroup -o {0} {0} DIRECTORY` adds v1's if the kernel has it (see /proc/cgroups)"
+)
+
+
 def writes(resources: "dict[str, Any] | None", places: "list[Place]") -> "tuple[list[Write], Filter | None]":
     """The writes for /linux/resources (None: absent), in order, and the device filter where devices are v2's.
 
@@ -71,14 +76,17 @@ def _subject(
     index, module = where.get(name), "v1"
     if index is None or places[index][2]["version"] == 2:
         index = where.get(new)
-        if index is not None or (places and places[-1][2]["version"] == 2):
+        if new and (index is not None or (places and places[-1][2]["version"] == 2)):
             name, module = new, "v2"
     settings = _settings(module, function, section)
     if index is not None:
         return [(index, *setting) for setting in settings]
     for _, _, pointer, otherwise in settings:
         if otherwise != ():
-            raise OcirunError(f"this needs the {name} controller, which no cgroup hierarchy of this host has", pointer)
+            hint = "" if new else ONLY_V1.format(name)
+            raise OcirunError(
+                f"this needs the {name} controller, which no cgroup hierarchy of this host has{hint}", pointer
+            )
     return []
 
 

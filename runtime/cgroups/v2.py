@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.cgroups.v1 import Section, Setting
 
-__all__ = ["block_io", "cpu", "cpuset", "hugepages", "memory", "network_class", "network_priorities", "pids", "rdma"]
+__all__ = ["block_io", "cpu", "cpuset", "hugepages", "memory", "pids", "rdma"]
 
 DEFAULT_PERIOD = 100000
 UNLIMITED = -1
@@ -120,15 +120,3 @@ def hugepages(section: "list[Section]") -> "list[Setting]":
         for kind in ("rsvd.max", "max"):
             settings.append((f"hugetlb.{item['pageSize']}.{kind}", limit, place, None))
     return settings
-
-
-def network_class(section: "Section") -> "list[Setting]":
-    """v2 has no class: net_cls stayed on v1."""
-    _refuse(section, "/linux/resources/network", "classID")
-    return []
-
-
-def network_priorities(section: "Section") -> "list[Setting]":
-    """v2 has no priorities: net_prio stayed on v1."""
-    _refuse(section, "/linux/resources/network", "priorities")
-    return []

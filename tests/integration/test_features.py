@@ -272,6 +272,38 @@ def test_cgroups(runtime: Caller, features: dict[str, Any]) -> None:
     assert claimed["systemd"] or not claimed["systemdUser"]
 
 
+# How numa_maps shows a policy.
+POLICIES = {
+    "MPOL_DEFAULT": "default",
+    "MPOL_BIND": "bind:0",
+    "MPOL_INTERLEAVE": "interleave:0",
+    "MPOL_WEIGHTED_INTERLEAVE": "weighted interleave:0",
+    "MPOL_PREFERRED": "prefer:0",
+    "MPOL_PREFERRED_MANY": "prefer (many):0",
+    "MPOL_LOCAL": "local",
+    "MPOL_F_NUMA_BALANCING": "bind=balancing:0",
+    "MPOL_F_RELATIVE_NODES": "bind=relative:0",
+    "MPOL_F_STATIC_NODES": "bind=static:0",
+}
+
+
+def test_memory_policies(runtime: Caller, features: dict[str, Any]) -> None:
+    """Each mode, and each flag with MPOL_BIND, is the policy of the program, unless the kernel is older than it."""
+    claimed = features["linux"]["memoryPolicy"]
+    assert {*claimed["modes"], *claimed["flags"]} == set(POLICIES)
+    if not Path("/proc/self/numa_maps").exists():
+        pytest.skip("the kernel has no memory policies")
+    for name in (*claimed["modes"], *claimed["flags"]):
+        mode = {"mode": "MPOL_BIND", "flags": [name]} if name in claimed["flags"] else {"mode": name}
+        nodes = {} if name in ("MPOL_DEFAULT", "MPOL_LOCAL") else {"nodes": "0"}
+        result = runtime.run(
+            runtime.shell("head -n 1 /proc/self/numa_maps", {"linux": {"memoryPolicy": {**mode, **nodes}}})
+        )
+        if result.code and name == "MPOL_WEIGHTED_INTERLEAVE" and "set_mempolicy: invalid argument" in result.err:
+            continue  # Linux 6.9
+        assert f" {POLICIES[name]} " in result.ok().out, name
+
+
 RARE: tuple[tuple[str, Config], ...] = (
     ("apparmor", {"process": {"apparmorProfile": "no-such-profile"}}),
     ("selinux", {"process": {"selinuxLabel": "system_u:system_r:container_t:s0"}}),

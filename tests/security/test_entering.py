@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 from collections.abc import Callable
 
@@ -111,3 +112,52 @@ def test_inherited_capabilities(target: Target) -> None:
         target.judge(sets != {0}, out)
     plain = subprocess.run(["sh", "-c", look], preexec_fn=prepare, capture_output=True, text=True, check=True).stdout
     assert {int(line.split()[1], 16) for line in plain.splitlines()} != {0}, "the caller hands nothing on"
+
+
+# Becomes itself again in other namespaces or another root, a few hundred times a second.
+RESTLESS = """
+trap 'exit 0' TERM
+case $(( ${turn:-0} % 4 )) in
+0) turn=1 exec unshare -m sh /restless ;;
+1) turn=2 exec unshare -u -i sh /restless ;;
+2) turn=3 exec nsenter -t $(cat /other) -m -u -i sh /restless ;;
+*) turn=0 exec chroot / sh /restless ;;
+esac
+"""
+PRIVILEGED = {
+    "process": {
+        "capabilities": {
+            kind: [*ALL, "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"] for kind in ("bounding", "effective", "permitted")
+        }
+    }
+}
+
+
+@attack(
+    "own find",
+    "the container's first process changes its namespaces and its root while `exec` enters them one after another",
+    stops="one setns on its pidfd joins all; the root is a descriptor taken before; what fails ends the exec with a reason",
+)
+def test_restless_first_process(target: Target) -> None:
+    """The program runs within the container's root and none of the host's namespaces, or does not run. (The peers join by
+    what they have read of /proc, too, and withstand this.)"""
+    caller = target.caller
+    script = "sleep 1000 & echo $! > /other; exec sh /restless"
+    bundle = caller.shell(script, PRIVILEGED)
+    bundle.write("/restless", RESTLESS)
+    bundle.write("/marker", "")
+    id = caller.launch(bundle)
+    kinds = ("mnt", "uts", "ipc", "pid", "net")
+    host = {os.readlink(f"/proc/self/ns/{kind}") for kind in kinds}
+    look = f"test -e /marker && for kind in {' '.join(kinds)}; do readlink /proc/self/ns/$kind; done"
+    entered = 0
+    for _ in target.rounds():
+        result = caller.exec(id, look, timeout=20)
+        target.judge(host & set(result.out.split()), result.out)
+        if result.code == 0:
+            entered += 1
+            target.judge(len(result.out.split()) != len(kinds), result.out)
+        else:
+            assert "internal error" not in result.err
+    assert entered, "no exec came in: the attack is none"
+    assert caller.status(id) == "running"

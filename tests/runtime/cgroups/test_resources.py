@@ -194,8 +194,6 @@ def test_a_missing_controller_is_named(given: dict[str, Any], pointer: str, cont
             {"blockIO": {"weightDevice": [{"major": 1, "minor": 2, "leafWeight": 50}]}},
             "blockIO/weightDevice/0/leafWeight",
         ),
-        ({"network": {"classID": 5}}, "network/classID"),
-        ({"network": {"priorities": [{"name": "lo", "priority": 1}]}}, "network/priorities"),
     ],
 )
 def test_v2_refuses_what_it_cannot_say(given: dict[str, Any], pointer: str):
@@ -203,6 +201,19 @@ def test_v2_refuses_what_it_cannot_say(given: dict[str, Any], pointer: str):
     with pytest.raises(InvalidConfig) as caught:
         writes(given, hosts.v2())
     assert caught.value.pointer == f"/linux/resources/{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("given", "controller"),
+    [({"classID": 5}, "net_cls"), ({"priorities": [{"name": "lo", "priority": 1}]}, "net_prio")],
+)
+def test_v1s_network_controllers(given: dict[str, Any], controller: str):
+    """v2 has neither: the error names the controller of v1, and how it would be there."""
+    with pytest.raises(OcirunError) as caught:
+        writes({"network": given}, hosts.v2())
+    assert f"needs the {controller} controller" in caught.value.message
+    assert f"mount -t cgroup -o {controller} " in caught.value.message
+    assert str(caught.value.pointer).startswith("/linux/resources/network/")
 
 
 def test_hybrid_uses_the_hierarchy_that_has_the_controller():
