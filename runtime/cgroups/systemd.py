@@ -201,10 +201,13 @@ def remove(note: "Note", intent: "Intent", warn: "Callable[[str], None]") -> Non
         bus.close()
 
 
+def stands_outside(note: "Note") -> bool:
+    """Whether the caller is a user outside of his own systemd's cgroups, as in a login session: he may move nobody into them."""
+    return note["user"] and not tree.read("/proc/self/cgroup").decode().startswith(f"0::{note['below']}/")
+
+
 def admit(note: "Note", pid: int) -> None:
-    """Bring a process that starts outside of the user's own cgroups into the unit, which only systemd may do."""
-    if not note["user"] or tree.read("/proc/self/cgroup").decode().startswith(f"0::{note['below']}/"):
-        return
+    """Let systemd bring a process of such a caller's into the unit."""
     bus = dbus.connect(True, note["address"])
     try:
         words = f"bring the process into the systemd unit {note['unit']}"

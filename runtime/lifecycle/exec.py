@@ -10,7 +10,7 @@ from runtime.lifecycle import config, state, store
 from runtime.lifecycle import create as creating
 from runtime.plan import encode, join
 from runtime.plan.namespaces import CLONE_FLAGS
-from runtime.plan.ops import OP_SECCOMP_NOTIFY
+from runtime.plan.ops import OP_CGROUPS, OP_SECCOMP_NOTIFY
 from runtime.process import host_side, spawn
 from runtime.process.handshake import Handshake
 
@@ -181,6 +181,10 @@ class Joining:
             raise closed(self.status, pid, error) from None
         facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
         facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
+        if self.record.get("systemd"):
+            from runtime.cgroups import systemd
+
+            facts["admitted"] = systemd.stands_outside(self.record["systemd"])
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = creating.listen_environment(self.options)
@@ -192,13 +196,17 @@ class Joining:
 
 
 def host_step(joining: Joining, handshake: Handshake, operation: "Operation") -> None:
-    """One operation of the host's side after `created`."""
-    if operation[0] != OP_SECCOMP_NOTIFY:
-        host_side.perform(handshake, operation)
-        return
-    from runtime.lifecycle.seccomp_listener import send
+    """One operation of the host's side."""
+    if operation[0] == OP_CGROUPS:
+        from runtime.cgroups import systemd
 
-    send(operation, joining.record, joining.status, handshake.pid, handshake.take_listener())
+        systemd.admit(joining.record["systemd"], handshake.pid)
+    elif operation[0] == OP_SECCOMP_NOTIFY:
+        from runtime.lifecycle.seccomp_listener import send
+
+        send(operation, joining.record, joining.status, handshake.pid, handshake.take_listener())
+    else:
+        host_side.perform(handshake, operation)
 
 
 def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
@@ -225,11 +233,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
             posix.close(descriptor)
     handshake = Handshake(started, socket, joining.operations)
     try:
-        if joining.record.get("systemd"):
-            from runtime.cgroups import systemd
-
-            systemd.admit(joining.record["systemd"], handshake.pid)
-        if not handshake.follow(host_side.perform):
+        if not handshake.follow(lambda one, operation: host_step(joining, one, operation)):
             raise handshake.died()
         creating.publish(joining.options, handshake)
         handshake.release()

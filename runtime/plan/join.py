@@ -26,8 +26,9 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
     """The operations of `exec`.
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
-    bits of the namespaces that differ from the caller's), resctrl (where the container has intelRdt). ``options``: as
-    for `create`'s plan, and linux: that section of the container's config.
+    bits of the namespaces that differ from the caller's), resctrl (where the container has intelRdt), admitted (the
+    host's side has to bring it into the cgroups, before it opens them). ``options``: as for `create`'s plan, and linux: that
+    section of the container's config.
     """
     warnings: Warnings = []
     properties.process(process, warnings)
@@ -40,6 +41,8 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
     if labelled and facts["privileged"]:  # of the host's, before the container's mounts can be in the way
         operations.append(ops.proc_handle(True))
     forks = bool(join & (CLONE_NEWPID | CLONE_NEWTIME))
+    if facts.get("admitted"):
+        operations.append(ops.cgroups(None))
     operations += open_cgroups(facts["placement"], forks and not join & CLONE_NEWUSER, None)
     operations.append(ops.join_process(join))
     if join & CLONE_NEWUSER:

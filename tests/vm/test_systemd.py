@@ -232,6 +232,15 @@ def test_pause_ps_and_kill(scopes: Caller) -> None:
     scopes.wait_status(id, patience=30)
 
 
+def test_delete_of_a_paused_container(scopes: Caller) -> None:
+    """Suspended processes do not keep systemd from ending the unit."""
+    bundle = limited(scopes)
+    id, unit = scopes.launch(bundle), unit_of(bundle)
+    scopes.call("pause", id).ok()
+    scopes.remove(id)
+    assert systemd.units(unit) == []
+
+
 @pytest.mark.parametrize(
     ("slice", "prefix", "name", "place"),
     [

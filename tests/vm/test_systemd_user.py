@@ -58,9 +58,7 @@ def test_the_whole_cycle(scopes: Caller) -> None:
     scopes.call("update", "--memory", "96m", id).ok()
     assert show(unit, "MemoryMax", user=True)["MemoryMax"] == str(96 << 20)
     assert (where / "memory.max").read_text() == f"{96 << 20}\n"
-    scopes.kill(id)
-    scopes.wait_status(id, patience=30)
-    scopes.call("delete", id).ok()
+    scopes.call("delete", "--force", id, reaping=True).ok()
     assert systemd.units(scopes.token, user=True) == []
     assert not where.exists()
 
