@@ -16,7 +16,11 @@ except ModuleNotFoundError:
     import site
 
     site.main()
-    from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
+    try:
+        from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
+    except ModuleNotFoundError:
+        words = "it takes the Python package jeepney to talk to systemd: install it (Debian: python3-jeepney)"
+        raise OcirunError(f"{words}, or use --cgroup-manager cgroupfs") from None
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

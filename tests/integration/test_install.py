@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -63,6 +64,21 @@ def check(command: Path) -> None:
     for arguments in (["--version"], ["spec", "--help"]):
         assert run(command, *arguments, PATH="/nowhere").stdout
     assert run(command, "--version").stdout.splitlines()[0] == f"ocirun version {VERSION}"
+    if os.geteuid() == 0:
+        with tempfile.TemporaryDirectory() as bundle:
+            finds_jeepney(command, Path(bundle))
+
+
+def finds_jeepney(command: Path, bundle: Path) -> None:
+    """The library that talks to systemd is where the command looks."""
+    program = bundle / "rootfs/bin/sh"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    run(command, "spec", "--bundle", bundle)
+    call = [command, "--root", bundle / "state", "--systemd-cgroup", "run", "--bundle", bundle, "one"]
+    environment = {"PATH": "/nowhere", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"}
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert "reach systemd through unix:path=/nowhere: no such file or directory" in done.stderr
 
 
 def compiled(site: Path) -> bool:
@@ -104,11 +120,11 @@ def test_for_the_system(wheel: Path, tmp_path: Path):
 
 
 def test_without_cffi_beside_it_site_finds_it(wheel: Path, tmp_path: Path):
-    """Where the package's directory has no cffi, `site` is asked where else it is: slower, and correct."""
+    """Where the package's directory has no cffi and no jeepney, `site` is asked where else they are: slower, and correct."""
     run(DEBIAN_PYTHON, "-m", "venv", tmp_path / "v")
     pip(tmp_path / "v/bin/python", "--no-deps", wheel)
     elsewhere = tmp_path / "elsewhere"
-    pip(tmp_path / "v/bin/python", "--target", elsewhere, "cffi")
+    pip(tmp_path / "v/bin/python", "--target", elsewhere, "cffi", "jeepney")
     (site,) = (tmp_path / "v/lib").glob("python3*/site-packages")
     (site / "elsewhere.pth").write_text(f"{elsewhere}\n")
     check(tmp_path / "v/bin/ocirun")

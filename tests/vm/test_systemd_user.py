@@ -121,9 +121,10 @@ def test_from_outside(runtime: Caller, in_machine: str) -> None:
         call("run", "--detach", "--bundle", str(bundle.directory), id)
         where = Path(f"/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/{unit}")
         assert (where / "cgroup.procs").read_text().split()
-        call("exec", "--detach", id, "sleep", "55")
-        assert "sleep 55" in systemd.programs(where)
+        inside = subprocess.Popen([*base, "exec", id, "sleep", "55"], stdin=subprocess.DEVNULL)
+        wait_for(lambda: "sleep 55" in systemd.programs(where), "program in the unit", 30)
     finally:
         call("delete", "--force", id)
+    inside.wait(30)
     assert units() == ""
     assert not where.exists()

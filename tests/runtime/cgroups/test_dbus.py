@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from jeepney import DBusAddress, new_signal
 
 from runtime.cgroups import dbus
+from tests.integration.caller import TREE
 
 LIMIT = 0.4
 SLACK = 3.0  # of a busy machine
@@ -211,3 +213,10 @@ def test_signals_are_kept_until_they_are_wanted(bus: str) -> None:
     assert body
     assert connection.signal("NameOwnerChanged", lambda body: body[0] == "org.example.Two", 0.2) is None
     connection.close()
+
+
+def test_without_the_library() -> None:
+    """The error names the package to install."""
+    script = 'import sys; sys.modules["jeepney"] = None; import runtime.cgroups.dbus'
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=TREE)
+    assert "OcirunError: it takes the Python package jeepney to talk to systemd" in done.stderr

@@ -53,6 +53,9 @@ def test_golden_of_exec(write):
     facts |= {"placement": ["/sys/fs/cgroup/one/cgroup.procs"], "join": CLONE_NEWPID | CLONE_NEWNS}
     options = {"id": "one", "no_new_keyring": True, "preserve_fds": 0}
     compare("podman-exec-process", golden.text(*join.plan(process, facts, options)), write)
+    waited = join.plan(process, {**facts, "admitted": True}, options)[0]
+    codes = [operation[0] for operation in waited]
+    assert codes.index(ops.OP_CGROUPS) < codes.index(ops.OP_OPEN_CGROUP)  # the host's side has moved it by then
 
 
 def attributes():
