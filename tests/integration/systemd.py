@@ -31,9 +31,14 @@ def show(unit: str, *properties: str, user: bool = False) -> dict[str, str]:
 
 def programs(directory: Path) -> list[str]:
     """The command lines in a cgroup."""
-    pids = (directory / "cgroup.procs").read_text().split()
-    paths = [Path(f"/proc/{pid}/cmdline") for pid in pids]
-    return [path.read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode() for path in paths if path.exists()]
+    found = []
+    for pid in (directory / "cgroup.procs").read_text().split():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since
+        found.append(words.rstrip(b"\0").replace(b"\0", b" ").decode())
+    return found
 
 
 def units(word: str, user: bool = False) -> list[str]:
