@@ -156,7 +156,9 @@ def copy_tree(names: list[str], to: Path) -> None:
 
 def run_tests(tree: Path, tests: list[str], *flags: str, limit: int = TIME_LIMIT) -> tuple[list[proofs.Row], str]:
     """The rows of these tests and pytest's output; no row where the run broke down."""
-    with tempfile.TemporaryDirectory(prefix="ocirun-mutate-rows-") as directory:
+    # What the tests leave behind goes with it: a run that breaks down tidies up nothing. Short, since sockets lie in it.
+    with tempfile.TemporaryDirectory(prefix="om-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
         file = Path(directory) / "rows.json"
         pytest = [str(tree / ".venv/bin/python"), "-m", "pytest", "-v", "-p", "tests.proofs", "-p", "no:cacheprovider"]
         command = ["unshare", *NAMESPACES, "sh", "-c", SANDBOX, "sandbox", str(tree), *pytest]
@@ -164,6 +166,7 @@ def run_tests(tree: Path, tests: list[str], *flags: str, limit: int = TIME_LIMIT
             done = subprocess.run(
                 [*command, "--proofs", str(file), "--tb=line", *flags, *tests],
                 cwd=tree,
+                env={**os.environ, "TMPDIR": directory},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
