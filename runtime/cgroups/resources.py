@@ -32,9 +32,9 @@ SUBJECTS = (
 )
 
 
-ONLY_V1 = (
-    "; v2 has none like it: `mount -t cgroup -o {0} {0} DIRECTORY` adds v1's if the kernel has it (see /proc/cgroups)"
-)
+# Of a controller that v2 has nothing like.
+V2_ALONE = "; cgroup v2 has none like it: it takes a host with v1's mounted below /sys/fs/cgroup"
+UNMOUNTED = "; `mount -t cgroup -o {0} {0} /sys/fs/cgroup/{0}` adds it where the kernel has it (see /proc/cgroups)"
 
 
 def writes(resources: "dict[str, Any] | None", places: "list[Place]") -> "tuple[list[Write], Filter | None]":
@@ -83,7 +83,7 @@ def _subject(
         return [(index, *setting) for setting in settings]
     for _, _, pointer, otherwise in settings:
         if otherwise != ():
-            hint = "" if new else ONLY_V1.format(name)
+            hint = "" if new else (UNMOUNTED if places and places[-1][2]["version"] == 1 else V2_ALONE).format(name)
             raise OcirunError(
                 f"this needs the {name} controller, which no cgroup hierarchy of this host has{hint}", pointer
             )

@@ -330,7 +330,8 @@ def write_pid_file(path: str, pid: int) -> None:
     """Decimal, without a newline, and never half written: managers poll for it."""
     aside = f"{path}.{posix.getpid()}.tmp"
     try:
-        descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644)
+        # New and no link: the directory may be one that others write to, such as /tmp.
+        descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
         try:
             posix.write(descriptor, b"%d" % pid)
             posix.rename(aside, path)

@@ -190,3 +190,30 @@ def test_unified_moves_processes(target: Target) -> None:
         after = Path(f"/proc/{victim.pid}/cgroup").read_text()
         victim.kill()
     target.judge(after != before, after)
+
+
+@attack(
+    "own find",
+    "in a directory that others write to, --pid-file (or the file that becomes it) is a link to a file of the host",
+    stops="the pid is written to a new file, never through a link, and renamed",
+    bites=("crun",),
+)
+def test_linked_pid_file(target: Target) -> None:
+    """The link is replaced. Links with the names that a runtime of the next processes could take first are not followed."""
+    caller = target.caller
+    victim = caller.directory / "victim"
+    victim.write_text("victim")
+    pid_file = caller.directory / "shared/pid"
+    pid_file.parent.mkdir()
+    pid_file.symlink_to(victim)
+    for number in range(os.getpid() if os.getpid() > 2000 else 1, 1 << 15):
+        (pid_file.parent / f"pid.{number}.tmp").symlink_to(victim)
+    bundle = caller.sleeper()
+    result = caller.try_create(bundle, "--pid-file", pid_file)
+    target.judge(victim.read_text() != "victim", victim.read_text())
+    assert result.code == 0 or "write the pid file" in result.err
+    for link in pid_file.parent.glob("pid.*"):
+        link.unlink()
+    id = caller.create(bundle, "--pid-file", pid_file)
+    assert int(pid_file.read_text()) == caller.pid(id)
+    assert not target.ours or not pid_file.is_symlink()

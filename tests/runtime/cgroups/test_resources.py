@@ -209,11 +209,15 @@ def test_v2_refuses_what_it_cannot_say(given: dict[str, Any], pointer: str):
 )
 def test_v1s_network_controllers(given: dict[str, Any], controller: str):
     """v2 has neither: the error names the controller of v1, and how it would be there."""
-    with pytest.raises(OcirunError) as caught:
-        writes({"network": given}, hosts.v2())
-    assert f"needs the {controller} controller" in caught.value.message
-    assert f"mount -t cgroup -o {controller} " in caught.value.message
-    assert str(caught.value.pointer).startswith("/linux/resources/network/")
+    for host, hint in (
+        (hosts.v2(), "v2 has none like it"),
+        (hosts.hybrid("hugetlb"), f"-o {controller} {controller} "),
+    ):
+        with pytest.raises(OcirunError) as caught:
+            writes({"network": given}, host)
+        assert f"needs the {controller} controller" in caught.value.message
+        assert hint in caught.value.message
+        assert str(caught.value.pointer).startswith("/linux/resources/network/")
 
 
 def test_hybrid_uses_the_hierarchy_that_has_the_controller():
