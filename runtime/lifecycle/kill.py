@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+BATCH = 256  # processes that are signalled at a time: a descriptor each
 _LAST = 64  # signal(7): the last real-time signal
 _FIRST_REALTIME = 34  # what programs call SIGRTMIN: the C library keeps 32 and 33
 
@@ -91,15 +92,37 @@ def _signal_all(record: "Record", number: int) -> None:
         _signal_init(record, number)  # it may be in none of them (--cgroup-manager disabled)
         return
     pids = tree.processes(record["cgroups"])
-    for pid in pids:
-        try:
-            posix.kill(pid, number)
-        except ProcessLookupError:
-            pass  # ended meanwhile
-        except OSError as error:
-            raise system_failure(f"send signal {number} to process {pid}", error) from None
+    for first in range(0, len(pids), BATCH):
+        _signal_batch(record, pids[first : first + BATCH], number)
     if record["pid"] not in pids:
         _signal_init(record, number)
+
+
+def _signal_batch(record: "Record", pids: "list[int]", number: int) -> None:
+    """Signal those of ``pids`` that are in the cgroups, when the descriptors that mean them are open: a process of the host
+    that has got the pid of one that ended is not among them.
+    """
+    from runtime.cgroups import tree
+
+    opened: list[tuple[int, int]] = []
+    try:
+        for pid in pids:
+            try:
+                opened.append((pid, posix.pidfd_open(pid)))
+            except ProcessLookupError:
+                continue  # ended meanwhile
+        still = set(tree.processes(record["cgroups"]))
+        for pid, process in opened:
+            try:
+                if pid in still:
+                    _signal.pidfd_send_signal(process, number)
+            except ProcessLookupError:
+                continue
+            except OSError as error:
+                raise system_failure(f"send signal {number} to process {pid}", error) from None
+    finally:
+        for _, process in opened:
+            posix.close(process)
 
 
 def _signal_without_cgroups(record: "Record", number: int) -> None:
