@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.integration import snapshot
-from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller
-
-
-def limited(runtime: Caller, script: str, **resources: Any) -> Bundle:
-    return runtime.shell(script, {"linux": {"resources": resources}})
+from tests.integration.resources.readings import Counters, limited
 
 
 def value(runtime: Caller, id: str, controller: str, v1: str, v2: str) -> str:
     """The contents of the container's cgroup file, whichever version its controller is on."""
-    for line in Path(f"/proc/{runtime.pid(id)}/cgroup").read_text().splitlines():
-        _, names, path = line.split(":", 2)
-        if controller in names.split(","):
-            return Path(f"/sys/fs/cgroup/{controller}{path}/{v1}").read_text().strip()
-    path = [line.split(":", 2)[2] for line in Path(f"/proc/{runtime.pid(id)}/cgroup").read_text().splitlines()][-1]
-    return Path(f"/sys/fs/cgroup{path}/{v2}").read_text().strip()
+    return Counters(runtime, id).text(controller, v1, v2)
 
 
 @pytest.mark.proves("/linux/resources/memory/limit")

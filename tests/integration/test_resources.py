@@ -5,13 +5,11 @@ What can be seen in the container's processes is in tests/integration/resources.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.integration.caller import Caller
-from tests.integration.resources.readings import on_v1
-from tests.integration.test_limits import limited, value
+from tests.integration.resources.readings import limited, on_v1
+from tests.integration.test_limits import value
 
 MEGABYTE = 1 << 20
 
@@ -25,21 +23,6 @@ def test_memory_values(runtime: Caller) -> None:
     assert value(runtime, id, "memory", "memory.soft_limit_in_bytes", "memory.low") == str(32 * MEGABYTE)
     swap = value(runtime, id, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
     assert swap == str((96 if on_v1("memory") else 32) * MEGABYTE)
-
-
-@pytest.mark.not_on("runc", reason="leaves kernelTCP out without a word")
-@pytest.mark.proves("/linux/resources/memory/kernelTCP")
-def test_memory_values_of_v1(runtime: Caller) -> None:
-    """swappiness and the limit of TCP's buffers are cgroup v1's; v2 has neither, and each is refused by name."""
-    memory: dict[str, Any] = {"swappiness": 13, "kernelTCP": 4 * MEGABYTE}
-    if not on_v1("memory"):
-        for name, number in memory.items():
-            result = runtime.try_create(limited(runtime, "true", memory={name: number})).failed(1)
-            assert f"/linux/resources/memory/{name}" in result.err
-        return
-    id = runtime.create(limited(runtime, "true", memory=memory))
-    assert value(runtime, id, "memory", "memory.swappiness", "") == "13"
-    assert value(runtime, id, "memory", "memory.kmem.tcp.limit_in_bytes", "") == str(4 * MEGABYTE)
 
 
 @pytest.mark.proves("/linux/resources/memory/kernel")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.caller import Caller
-from tests.integration.test_limits import limited, value
+from tests.integration.resources.readings import limited
+from tests.integration.test_limits import value
 
 pytestmark = pytest.mark.vm
 

@@ -58,7 +58,9 @@ class Counters:
     """The cgroups of a container that is there."""
 
     def __init__(self, runtime: Caller, id: str) -> None:
-        self.lines = [line.split(":", 2) for line in Path(f"/proc/{runtime.pid(id)}/cgroup").read_text().splitlines()]
+        self.lines = [
+            line.split(":", 2) for line in Path(f"/proc/{runtime.first_pid(id)}/cgroup").read_text().splitlines()
+        ]
 
     def directory(self, controller: str) -> Path:
         """Where the controller's files are; v2's for one that v1 has not."""

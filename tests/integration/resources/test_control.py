@@ -29,7 +29,7 @@ def test_kill_all(runtime: Caller) -> None:
     """kill --all: a signal reaches the first process and the others; SIGKILL ends them all."""
     id = runtime.launch(runtime.shell(DEAF))
     wait_for(lambda: "up" in runtime.output(id), "two processes", 20)
-    pids = [runtime.pid(id), *snapshot.descendants(runtime.pid(id))]
+    pids = [runtime.first_pid(id), *snapshot.descendants(runtime.pid(id))]
     runtime.call("kill", "--all", id, "USR1").ok()
     wait_for(lambda: {"first", "child"} <= set(runtime.output(id).split()), "both answers", 20)
     runtime.call("kill", "--all", id, "KILL").ok()
@@ -75,7 +75,7 @@ def test_kill_all_of_what_outlived_the_first_process(runtime: Caller) -> None:
 def test_kill_all_beside_another_in_one_pid_namespace(runtime: Caller) -> None:
     """kill --all KILL of a container in another's pid namespace: its processes end and the other's live on."""
     other = runtime.launch(runtime.shell("sleep 100 & exec sleep 100"))
-    namespaces = [*SHARED, {"type": "pid", "path": f"/proc/{runtime.pid(other)}/ns/pid"}]
+    namespaces = [*SHARED, {"type": "pid", "path": f"/proc/{runtime.first_pid(other)}/ns/pid"}]
     id = runtime.launch(runtime.shell("sleep 100 & echo up; exec sleep 100", {"linux": {"namespaces": namespaces}}))
     wait_for(lambda: "up" in runtime.output(id), "processes", 20)
     mine, theirs = pids_of(runtime, id), pids_of(runtime, other)
@@ -104,10 +104,10 @@ def test_delete_removes_all(runtime: Caller) -> None:
 def test_in_its_cgroup_everywhere(runtime: Caller) -> None:
     """cgroupsPath: the first process and exec's are in the container's cgroup in each hierarchy that has one, and nowhere else."""
     id = runtime.launch(runtime.sleeper())
-    mine = Path(f"/proc/{runtime.pid(id)}/cgroup").read_text()
+    mine = Path(f"/proc/{runtime.first_pid(id)}/cgroup").read_text()
     assert all(runtime.token in line for line in mine.splitlines() if not line.startswith("0::/../"))
     assert runtime.exec(id, "cat /proc/self/cgroup").ok().out == mine
-    assert os.readlink(f"/proc/{runtime.pid(id)}/ns/cgroup") == os.readlink("/proc/self/ns/cgroup")
+    assert os.readlink(f"/proc/{runtime.first_pid(id)}/ns/cgroup") == os.readlink("/proc/self/ns/cgroup")
 
 
 @pytest.mark.proves("/linux/namespaces")

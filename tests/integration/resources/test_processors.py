@@ -107,11 +107,11 @@ def test_cpuset(runtime: Caller) -> None:
     last = processor()
     script = "nproc; grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status; taskset -p 3 $$ 2>&1; exec sleep 100"
     id = runtime.launch(limited(runtime, script, cpu={"cpus": last, "mems": "0"}))
-    assert os.sched_getaffinity(runtime.pid(id)) == {int(last)}
+    assert os.sched_getaffinity(runtime.first_pid(id)) == {int(last)}
     wait_for(lambda: "Mems" in runtime.output(id), "output", 10)
     assert runtime.output(id).split()[:5] == ["1", "Cpus_allowed_list:", last, "Mems_allowed_list:", "0"]
-    os.sched_setaffinity(runtime.pid(id), range(os.cpu_count() or 1))  # as far as the cgroup allows
-    assert os.sched_getaffinity(runtime.pid(id)) == {int(last)}
+    os.sched_setaffinity(runtime.first_pid(id), range(os.cpu_count() or 1))  # as far as the cgroup allows
+    assert os.sched_getaffinity(runtime.first_pid(id)) == {int(last)}
 
 
 @pytest.mark.proves("/linux/resources/cpu/realtimeRuntime")
@@ -125,7 +125,7 @@ def test_realtime(runtime: Caller) -> None:
         return
     with_time, without = (runtime.create(limited(runtime, "true", cpu=given)) for given in (cpu, {}))
     assert Counters(runtime, with_time).number("cpu", "cpu.rt_period_us", "") == 500000
-    os.sched_setscheduler(runtime.pid(with_time), os.SCHED_FIFO, os.sched_param(1))
-    assert os.sched_getscheduler(runtime.pid(with_time)) == os.SCHED_FIFO
+    os.sched_setscheduler(runtime.first_pid(with_time), os.SCHED_FIFO, os.sched_param(1))
+    assert os.sched_getscheduler(runtime.first_pid(with_time)) == os.SCHED_FIFO
     with pytest.raises(PermissionError):
-        os.sched_setscheduler(runtime.pid(without), os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(runtime.first_pid(without), os.SCHED_FIFO, os.sched_param(1))
