@@ -26,7 +26,7 @@ import vm_image
 from machine import TREE, VENV, Unavailable
 
 RESULT = TREE / "build/test-vm.xml"
-TIMEOUT_S = 1200
+TIMEOUT_S = 1500
 LSMS = ("apparmor", "selinux")
 CGROUPS = ("v2", "hybrid")
 DISK_MB = 64

@@ -133,7 +133,7 @@ def test_shares_of_the_cache(runtime: Caller, option: str) -> None:
 OPTIONS = [
     ("--cpu-share", "512", "cpu", "cpu.shares", "512", "cpu.weight", "20"),
     ("--cpu-quota", "30000", "cpu", "cpu.cfs_quota_us", "30000", "cpu.max", "30000 100000"),
-    ("--cpu-period", "50000", "cpu", "cpu.cfs_period_us", "50000", "cpu.max", "max 50000"),
+    ("--cpu-period", "50000", "cpu", "cpu.cfs_period_us", "50000", "cpu.max", "30000 50000"),
     ("--cpu-burst", "0", "cpu", "cpu.cfs_burst_us", "0", "cpu.max.burst", "0"),
     ("--cpu-idle", "1", "cpu", "cpu.idle", "1", "cpu.idle", "1"),
     ("--cpuset-cpus", "0", "cpuset", "cpuset.cpus", "0", "cpuset.cpus", "0"),

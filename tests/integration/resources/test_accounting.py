@@ -123,7 +123,7 @@ def bytes_of(blkio: dict[str, Any], device: tuple[int, int], op: str) -> int:
 
 
 def test_throttling(runtime: Caller) -> None:
-    """Throttling: a busy process with a tenth of a processor is stopped in nearly every period, for nine tenths of the time (6 to 11)."""
+    """Throttling: a busy process with a tenth of a processor is stopped in nearly every period, for most of the time (3 to 11 tenths)."""
     id = runtime.launch(limited(runtime, BUSY, cpu={"quota": 10000, "period": 100000}))
     before, began = stats(runtime, id)["cpu"]["throttling"], time.monotonic()
     time.sleep(2)
@@ -131,7 +131,8 @@ def test_throttling(runtime: Caller) -> None:
     found = {name: after[name] - before[name] for name in after}
     assert found["periods"] == pytest.approx(10 * seconds, rel=0.4)
     assert found["throttledPeriods"] >= 0.7 * found["periods"]
-    assert 0.6 < found["throttledTime"] / 1e9 / seconds < 1.1
+    # Nine tenths, less what it waits for a busy machine's processor before it has used its tenth.
+    assert 0.3 < found["throttledTime"] / 1e9 / seconds < 1.1
 
 
 def test_pressure(runtime: Caller) -> None:
@@ -200,9 +201,11 @@ def test_what_is_below_counts(runtime: Caller) -> None:
     assert stats(runtime, id)["pids"]["current"] == 3
 
 
-def test_a_machine_word_is_no_limit(runtime: Caller) -> None:
-    """No limit: the largest number of 64 bits on v2 (the kernel's own on v1) for memory, 0 for pids."""
-    data = stats(runtime, runtime.launch(runtime.sleeper()))
+def test_no_limit(runtime: Caller) -> None:
+    """No limit: the largest number of 64 bits on v2 (the kernel's own on v1) for memory, 0 for pids, or what systemd gives every unit."""
+    id = runtime.create(runtime.sleeper())
+    data = stats(runtime, id)
     assert data["memory"]["usage"]["limit"] > 1 << 60
-    assert data["pids"]["limit"] == 0
-    assert Path("/proc/self/cgroup").exists()
+    of_the_unit = Counters(runtime, id).text("pids", "pids.max", "pids.max")
+    assert of_the_unit == "max" or runtime.driver == "systemd"
+    assert data["pids"]["limit"] == (0 if of_the_unit == "max" else int(of_the_unit))

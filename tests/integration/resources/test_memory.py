@@ -98,8 +98,17 @@ def test_swap(runtime: Caller, swap: None) -> None:
     assert outputs[1] == str(size)
 
 
+@pytest.fixture
+def parent(runtime: Caller) -> Iterator[str]:
+    """A name for the cgroup that the test's containers share. A slice is systemd's, and stays until it is told."""
+    yield runtime.token
+    runtime.remove_all()
+    if runtime.driver == "systemd":
+        said(["systemctl", "stop", f"ocirun_{runtime.token}.slice"])
+
+
 @pytest.mark.proves("/linux/resources/memory/reservation")
-def test_the_reservation_protects(runtime: Caller) -> None:
+def test_the_reservation_protects(runtime: Caller, parent: str) -> None:
     """memory.reservation: of two siblings in want of memory, the one with a reservation keeps its pages."""
     if on_v1("memory"):
         pytest.skip("v1's soft limit counts only when the whole machine is short of memory")
@@ -111,7 +120,7 @@ def test_the_reservation_protects(runtime: Caller) -> None:
     ids = {}
     for name, (script, memory, size) in scripts.items():
         bundle = limited(runtime, script, memory=memory)
-        bundle.linux["cgroupsPath"] = runtime.cgroups_path(f"{name}-{runtime.token}", runtime.token)
+        bundle.linux["cgroupsPath"] = runtime.cgroups_path(f"{name}-{runtime.token}", parent)
         written(bundle.rootfs / "file", size * MEGABYTE)
         ids[name] = runtime.create(bundle.save())
     (Counters(runtime, ids["kept"]).unified().parent / "memory.max").write_text(str(56 * MEGABYTE))
