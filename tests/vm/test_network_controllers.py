@@ -24,6 +24,7 @@ def has_controllers() -> bool:
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.usefixtures("in_machine"),  # queueing on the host's lo is nobody's to change
     pytest.mark.skipif(not has_controllers(), reason="the kernel has no net_cls and net_prio"),
     pytest.mark.skipif(not shutil.which("tc"), reason="tc (iproute2) is not installed"),
 ]
@@ -53,7 +54,7 @@ def hybrid(runtime: Caller) -> Caller:
 
 
 @pytest.fixture
-def qdisc(request: pytest.FixtureRequest) -> Iterator[None]:
+def qdisc(request: pytest.FixtureRequest, in_machine: str) -> Iterator[None]:
     """Classes on lo that count: of the kind that the test names."""
     for module in ("sch_htb", "sch_prio", "cls_cgroup"):
         subprocess.run(["modprobe", "-q", module], check=False)
