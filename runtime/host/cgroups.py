@@ -34,7 +34,7 @@ def read() -> "CgroupFacts":
     """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
     mounts = _read("/proc/self/mountinfo")
     unified = ""
-    for line in mounts.split("\n"):
+    for line in _visible(mounts):
         if " - cgroup2 " in line:
             unified = _read(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers", missing_ok=True)
             break
@@ -54,9 +54,7 @@ def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupF
     """
     own = _membership(membership)
     found: dict[str, Hierarchy] = {}
-    for line in mountinfo.split("\n"):
-        if " - cgroup" not in line:
-            continue
+    for line in _visible(mountinfo):
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         name = _name(kind, options, own)
@@ -75,6 +73,17 @@ def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupF
     mode = _mode(found)
     kept = [one for one in found.values() if mode != "v2" or one["version"] == 2]
     return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda one: -one["version"]))}
+
+
+def _visible(mountinfo: str) -> list[str]:
+    """The lines of cgroup mounts that no other mount covers, as a v1 tree put over that of v2 does."""
+    mounts = [(line.split(" ", 5), line) for line in mountinfo.split("\n") if "cgroup" in line]
+    points = {fields[0]: fields[4] for fields, _ in mounts}
+    covered = {fields[1] for fields, _ in mounts if points.get(fields[1]) == fields[4]}
+    for fields, _ in mounts:  # a mount comes after the one that it lies in
+        if fields[1] in covered and points[fields[1]] != fields[4]:
+            covered.add(fields[0])
+    return [line for fields, line in mounts if fields[0] not in covered and " - cgroup" in line]
 
 
 def _mode(found: "dict[str, Hierarchy]") -> str:

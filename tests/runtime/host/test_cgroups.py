@@ -47,6 +47,18 @@ def test_a_stray_v1_mount_leaves_a_v2_host_v2():
     assert [one["mountpoint"] for one in facts["hierarchies"]] == ["/sys/fs/cgroup"]
 
 
+def test_what_is_covered_is_not_there():
+    """A v1 tree that was mounted over the v2 hierarchy, and what lies below that, is what there is."""
+    below = "31 30 0:27 / /sys/fs/cgroup/misc rw - cgroup cgroup rw,misc"
+    cover = "80 30 0:60 / /sys/fs/cgroup rw - tmpfs cgroup_root rw"
+    memory = "81 80 0:61 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
+    stacked = "82 81 0:62 / /sys/fs/cgroup/memory rw - tmpfs none rw"
+    text = "\n".join([ROOT_LINE, V2_LINE, below, cover, memory])
+    facts = cgroups.parse(text, "4:memory:/m\n3:misc:/\n0::/u\n", "")
+    assert (facts["mode"], [one["mountpoint"] for one in facts["hierarchies"]]) == ("v1", ["/sys/fs/cgroup/memory"])
+    assert cgroups.parse(f"{text}\n{stacked}", "4:memory:/m\n0::/u\n", "")["mode"] == "none"
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_hierarchy_mounted_twice_counts_once(order: int):
     """The mount below /sys/fs/cgroup is preferred, whatever the order."""
