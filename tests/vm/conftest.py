@@ -37,7 +37,8 @@ def in_machine() -> str:
 @pytest.fixture
 def delegated(in_machine: str) -> Path:
     """The cgroup that systemd gave to the service that runs these tests. It has no process itself, its children may."""
-    own = Path("/proc/self/cgroup").read_text().strip().removeprefix("0::")
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next(line for line in lines if line.startswith("0::")).removeprefix("0::")
     if own.endswith("/tests"):
         return Path(f"/sys/fs/cgroup{own}").parent
     leaf = Path(f"/sys/fs/cgroup{own}/tests")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,22 @@ exec unshare --mount --propagation private sh -c '
 
 
 @pytest.fixture
-def hybrid(runtime: Caller) -> Caller:
+def hybrid(runtime: Caller) -> Iterator[Caller]:
     """The runtime, on such a host."""
     script = runtime.directory / "hybrid"
     script.write_text(HYBRID.format(program=runtime.program))
     script.chmod(0o755)
     runtime.program = str(script)
-    return runtime
+    yield runtime
+    # A hierarchy whose last cgroup was going when it was unmounted stays for ever: everybody would be in it.
+    mount = ["mount", "-t", "cgroup", "-o", "net_cls,net_prio", "v1", str(runtime.directory)]
+    end = time.monotonic() + 60
+    while "net_cls" in Path("/proc/self/cgroup").read_text() and time.monotonic() < end:
+        subprocess.run(mount, check=True)
+        time.sleep(1)
+        subprocess.run(["umount", str(runtime.directory)], check=True)
+        time.sleep(1)
+    assert "net_cls" not in Path("/proc/self/cgroup").read_text()
 
 
 @pytest.fixture
