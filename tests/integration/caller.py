@@ -138,7 +138,7 @@ class Caller:
         base = self.directory / f"output-{id}"
         self._outputs[id] = base
         if "--pid-file" not in flags:
-            flags = ("--pid-file", base.with_suffix(".pid"), *flags)
+            flags = ("--pid-file", self.pid_file(id), *flags)
         self.call("create", "--bundle", bundle.directory, *flags, id, output=base, **options).ok()
         return id
 
@@ -174,7 +174,10 @@ class Caller:
         """What create wrote to its pid file: the first process, if it is there still. In a virtual machine a call is slow."""
         if id not in self._outputs:
             return self.pid(id)
-        return int(self._outputs[id].with_suffix(".pid").read_text())
+        return int(self.pid_file(id).read_text())
+
+    def pid_file(self, id: str) -> Path:
+        return self.directory / f"{id}.pid"
 
     def kill(self, id: str, signal: str = "KILL") -> None:
         self.call("kill", id, signal).ok()

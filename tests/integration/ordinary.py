@@ -114,6 +114,9 @@ class User(Caller):
     def command(self, *args: str | Path) -> list[str]:
         return [*self.view.command, *self.inside, self.program, *self.options, *map(str, args)]
 
+    def pid_file(self, id: str) -> Path:
+        return self.view.home / f"{id}.pid"
+
     def bundle(
         self, change: Config | None = None, *, config: Config | None = None, rootfs: Path | None = None
     ) -> Bundle:
