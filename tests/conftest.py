@@ -4,7 +4,9 @@ Fixtures of real containers are in tests/integration/conftest.py.
 """
 
 import os
+import signal
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -22,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/golden anew instead of comparing with it",
     )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def pytest_configure() -> None:
+    """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' ends, which remove containers."""
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 @pytest.fixture(scope="session")

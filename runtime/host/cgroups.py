@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 def read() -> "CgroupFacts":
     """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
-    mounts = _read("/proc/self/mountinfo")
+    mounts = _visible(_read("/proc/self/mountinfo"))
     unified = ""
-    for line in _visible(mounts):
+    for line in mounts:
         if " - cgroup2 " in line:
             unified = _read(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers", missing_ok=True)
             break
-    facts = parse(mounts, _read("/proc/self/cgroup"), unified)
+    facts = _facts(mounts, _read("/proc/self/cgroup"), unified)
     if facts["mode"] == "v2":
         one = facts["hierarchies"][0]
         if one["root"] == "/" and one["own"] != "/":
@@ -52,9 +52,13 @@ def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupF
     A hierarchy mounted twice counts once, and a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes
     first, so that the tree's first directory is the one with cgroup.kill where there is one.
     """
+    return _facts(_visible(mountinfo), membership, unified_controllers)
+
+
+def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "CgroupFacts":
     own = _membership(membership)
     found: dict[str, Hierarchy] = {}
-    for line in _visible(mountinfo):
+    for line in mounts:
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         name = _name(kind, options, own)

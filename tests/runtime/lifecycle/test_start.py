@@ -17,6 +17,7 @@ from runtime.errors import OcirunError, WrongState
 from runtime.lifecycle import start as module
 from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_LISTENER, REPORT_TRACE, REPORT_WARNING, start
 from runtime.plan import ops
+from tests.runtime import reports
 from tests.runtime.lifecycle.stand_in import StandIn
 
 HEADER = (Path(__file__).parents[3] / "csrc" / "plan.h").read_text()
@@ -224,25 +225,13 @@ def test_what_init_cannot_send(made: Callable[..., StandIn], warnings: list[str]
     assert warnings == []
 
 
-REPORTS = st.builds(
-    lambda kind, index, error, step, detail: REPORT.pack(kind, index, error, step, detail, 0),
-    st.one_of(st.integers(1, 7), st.integers(0, 2**32 - 1)),
-    st.one_of(st.integers(38, 46), st.integers(0, 2**32 - 1)),
-    st.integers(-(2**31), 2**31 - 1),
-    st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1)),
-    st.one_of(st.integers(0, 2**16), st.integers(-(2**63), 2**63 - 1)),
-)
-MESSAGES = st.lists(
-    st.tuples(st.one_of(REPORTS, REPORTS, st.binary(max_size=100)), st.sampled_from([0, 0, 0, 1, 1, 2, 3])),
-    min_size=1,
-    max_size=6,
-)
+INDICES = st.one_of(st.integers(38, 46), st.integers(0, 2**32 - 1))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(MESSAGES)
+@given(reports.messages(INDICES, 6))
 @example([(report(REPORT_FAILED, 41, 0, "STEP_HOOK_EXIT", -1), 0)])
-def test_any_messages(root: Path, warnings: list[str], messages: list[tuple[bytes, int]]) -> None:
+def test_any_messages(root: Path, warnings: list[str], messages: list[reports.Message]) -> None:
     """Bytes and descriptors of any kind end in words or in a start, never in a trace of Python or an open descriptor."""
     one = StandIn(root, f"c{time.monotonic_ns()}", "end", *messages, tail=TAIL)
     before = open_descriptors()

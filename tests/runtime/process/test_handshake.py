@@ -23,6 +23,7 @@ from runtime.lifecycle.start import REPORT
 from runtime.plan import ops, rare_ops
 from runtime.process import host_side
 from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, REACHED, TRACE, Handshake
+from tests.runtime import reports
 
 PLAN = [
     ops.id_maps("0 0 1\n", "0 0 1\n", False, None),
@@ -218,26 +219,13 @@ def test_messages_of_another_size(data: bytes, count: int) -> None:
         assert "cannot be" in str(outcome) or "protocol error" in str(outcome)
 
 
-NUMBERS = st.one_of(st.integers(0, len(PLAN) + 1), st.sampled_from([2**31, 2**32 - 1]))
-REPORTS = st.builds(
-    report,
-    st.one_of(st.integers(1, 7), st.integers(0, 2**32 - 1)),
-    NUMBERS,
-    st.integers(-(2**31), 2**31 - 1),
-    st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1)),
-    st.one_of(st.integers(0, 2**16), st.integers(-(2**63), 2**63 - 1)),
-)
-# Init waits for an answer after most of its reports; nobody reads the answers here, of which the socket holds ten.
-MESSAGES = st.lists(
-    st.tuples(st.one_of(REPORTS, REPORTS, st.binary(max_size=100)), st.sampled_from([0, 0, 0, 1, 1, 2, 3])),
-    min_size=1,
-    max_size=8,
-)
+INDICES = st.one_of(st.integers(0, len(PLAN) + 1), st.sampled_from([2**31, 2**32 - 1]))
 
 
 @settings(deadline=None, max_examples=150)
-@given(MESSAGES, st.booleans())
-def test_any_messages(messages: list[tuple[bytes, int]], credentials: bool) -> None:
+# Init waits for an answer after most of its reports; nobody reads the answers here, of which the socket holds ten.
+@given(reports.messages(INDICES, 8), st.booleans())
+def test_any_messages(messages: list[reports.Message], credentials: bool) -> None:
     """Bytes and descriptors of any kind end in words, never in a trace of Python, a hang or an open descriptor."""
     outcome, performed = follow(messages, credentials)
     assert outcome in (True, False) or (isinstance(outcome, str) and "\n" not in outcome)
