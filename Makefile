@@ -46,7 +46,7 @@ KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
-.PHONY: all build install demo test test-kernel test-vm fresh lint lint-python lint-c lint-shell format bench \
+.PHONY: all build install demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
 	cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/ocirun
@@ -172,6 +172,10 @@ test-kernel: all
 # LSM: apparmor or selinux
 test-vm: all
 	@$(VENV)/bin/python conformance/test_vm.py --lsm=$(LSM) $(ARGS)
+
+# Podman, containerd and Docker with systemd's cgroups.
+test-vm-managers: all
+	@$(VENV)/bin/python conformance/test_vm.py -k test_managers $(ARGS)
 
 bench: all
 	$(call script,conformance/bench.py,$(VENV)/bin/python)

@@ -11,8 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 TREE = Path(__file__).resolve().parent.parent
@@ -49,32 +52,62 @@ def marked_files(mark: str) -> Iterator[str]:
 
 
 def boot(
-    kernel: Path, initrd: Path, command_line: str, results: Path, timeout: float, disks: Sequence[Path] = ()
+    kernel: Path, initrd: Path, command_lines: Mapping[Path, str], timeout: float, disks: Sequence[Path] = ()
 ) -> None:
-    """Run the machine to its end. It sees the disks as /dev/vda and so on; what it writes there is forgotten."""
-    command = [*QEMU, "-kernel", str(kernel), "-initrd", str(initrd), "-append", f"console=ttyS0 quiet {command_line}"]
-    command += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", "-serial", f"file:{results}"]
+    """Run a machine for each of the files of results, with its kernel's command line, to their ends.
+
+    They see the disks as /dev/vda and so on; what they write there is forgotten.
+    """
+    common = [*QEMU, "-kernel", str(kernel), "-initrd", str(initrd)]
+    common += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]
     for disk in disks:
-        command += ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe"]
+        common += ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe"]
+    machines, readers = [], []
+    deadline = time.monotonic() + timeout
     try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+        for number, (results, words) in enumerate(command_lines.items(), 1):
+            command = [*common, "-serial", f"file:{results}", "-append", f"console=ttyS0 quiet {words}"]
+            machines.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
+            label = f"{number}| " if len(command_lines) > 1 else ""
+            readers.append(threading.Thread(target=show, args=(machines[-1].stdout, label)))
+            readers[-1].start()
+        for one in machines:
+            one.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         print(f"the machine did not end within {timeout:.0f} s", file=sys.stderr)
+    finally:
+        for one in machines:
+            one.kill()
+            one.wait()
+        for reader in readers:
+            reader.join()
 
 
-def collect(results: Path, report: Path, runs: int = 1) -> int:
-    """Make one JUnit file of all that the machine returned. The first bad exit status of pytest; 1 when a run is missing."""
-    text = results.read_text(errors="replace").replace("\r", "") if results.exists() else ""
-    pieces = re.split(r"^status (\d+)\n", text, flags=re.MULTILINE)[1:]
-    statuses = [int(status) for status in pieces[::2]]
+def show(console: BinaryIO, label: str) -> None:
+    """What a machine says, line by line."""
+    with console:
+        for line in console:
+            print(label + line.decode(errors="replace").rstrip(), flush=True)
+
+
+def collect(files: Iterable[Path], report: Path, runs: int = 1) -> int:
+    """Make one JUnit file of all that the machines returned. The first bad exit status of pytest; 1 when a run is missing."""
+    statuses: list[int] = []
     suites = ElementTree.Element("testsuites")
-    for document in pieces[1::2]:
-        if document.strip():
-            suites.extend(ElementTree.fromstring(document.strip()))
+    missing = False
+    for results in files:
+        text = results.read_text(errors="replace").replace("\r", "") if results.exists() else ""
+        pieces = re.split(r"^status (\d+)\n", text, flags=re.MULTILINE)[1:]
+        statuses += map(int, pieces[::2])
+        for document in pieces[1::2]:
+            if document.strip():
+                suites.extend(ElementTree.fromstring(document.strip()))
+        if len(pieces) != 2 * runs:
+            print(f"a machine returned {len(pieces) // 2} results, not {runs}", file=sys.stderr)
+            missing = True
     report.parent.mkdir(exist_ok=True)
     ElementTree.ElementTree(suites).write(report, encoding="utf-8", xml_declaration=True)
-    if len(statuses) != runs:
-        print(f"the machine returned {len(statuses)} results, not {runs}", file=sys.stderr)
+    if missing:
         return 1
     if set(statuses) <= {0, NO_TESTS}:
         return min(statuses)

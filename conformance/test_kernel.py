@@ -267,8 +267,8 @@ def main(arguments: Sequence[str]) -> int:
         disk.touch()
         os.truncate(disk, 64 << 20)
         command_line = "panic=-1 cgroup_no_v1=all rdinit=/init"
-        machine.boot(image, initramfs, command_line, results, TIMEOUT_S, [disk])
-        return machine.collect(results, RESULT)
+        machine.boot(image, initramfs, {results: command_line}, TIMEOUT_S, [disk])
+        return machine.collect([results], RESULT)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 
 The disk is made once and kept (vm_image.py). A second one holds this tree's tests and its wheel, which the guest
 installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
-marked `user_session` as an ordinary user, in a service of the user's own systemd. The results become
+marked `user_session` as an ordinary user, in a service of the user's own systemd. All tests are shared out among as many
+machines as there are processors, up to four; those that are chosen run in one. The results become
 build/test-vm.xml. Where qemu or the means to make the disk are missing, the reason is said and nothing runs.
 
-Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [PYTEST ARGUMENT...]
+Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [PYTEST ARGUMENT...]
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ DISK_MB = 64
 # What the guest needs of the tree. It stands elsewhere there: only the wheel's command may be what is tested.
 PARTS = ("oci_spec", "runtime", "csrc", "tests")
 IN_GUEST = "/srv/ocirun"
-# They measure for ten minutes here, and the same with v1 on the host: without arguments `make cgroups` has them.
-MEASURED = "tests/integration/resources/"
+# They take as long as all others. Without arguments they are left to `make cgroups`, which measures, and to
+# `make test-vm-managers`.
+LEFT_OUT = ("tests/integration/resources/", "tests/vm/test_managers.py")
+MOST_MACHINES = 4
 RUNS = ("vm", "user_session")
 """Marks; each is a run of pytest."""
 
@@ -47,6 +50,7 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 fi
 for module in overlay fuse tun loop bfq veth; do modprobe $module; done
 cd {tree}
+share=$(sed 's/.* ocirun.share=//; s/ .*//' /proc/cmdline)
 booted=$(cut -d. -f1 /proc/uptime)
 {site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps --no-compile wheel/*.whl || echo "no ocirun"
 uptime=$(cut -d. -f1 /proc/uptime)
@@ -81,8 +85,8 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
             "--color=no",
         ]
         pytest += [f"--junit-xml=/tmp/{mark}.xml", "-o", f"junit_suite_name={mark}"]
-        files = [one for one in machine.marked_files(mark) if arguments or not one.startswith(MEASURED)]
-        commands[mark] = shlex.join([*pytest, *arguments, *files])
+        files = [one for one in machine.marked_files(mark) if arguments or not one.startswith(LEFT_OUT)]
+        commands[mark] = shlex.join([*pytest, *arguments, *files]) + ' --share="$share"'
     return GUEST.format(tree=IN_GUEST, site=vm_image.SITE, lsm=lsm, **commands)
 
 
@@ -125,10 +129,20 @@ def chosen(option: str, allowed: Sequence[str], arguments: Sequence[str]) -> str
     return value
 
 
+def machines(arguments: Sequence[str]) -> int:
+    """How many to run when none is asked for: two thirds of the host's memory is theirs."""
+    if arguments:
+        return 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return max(1, min(len(os.sched_getaffinity(0)), memory * 2 // 3 // machine.MEMORY_MB, MOST_MACHINES))
+
+
 def main(arguments: Sequence[str]) -> int:
     begin = time.monotonic()
     lsm, cgroups = chosen("--lsm=", LSMS, arguments), chosen("--cgroups=", CGROUPS, arguments)
-    arguments = [one for one in arguments if not one.startswith(("--lsm=", "--cgroups="))]
+    number = chosen("--machines=", ["", *map(str, range(1, 9))], arguments)
+    arguments = [one for one in arguments if not one.startswith(("--lsm=", "--cgroups=", "--machines="))]
+    shares = int(number or machines(arguments))
     try:
         machine.require("mke2fs")
         image = vm_image.image()
@@ -136,15 +150,19 @@ def main(arguments: Sequence[str]) -> int:
         print(f"test-vm: skipped: {reason}")
         return 0
     with tempfile.TemporaryDirectory(prefix="ocirun-vm-") as scratch:
-        tree, empty, results = (Path(scratch) / name for name in ("tree", "empty", "results"))
+        tree, empty = (Path(scratch) / name for name in ("tree", "empty"))
         write_tree(tree, lsm, arguments)
         empty.touch()
         os.truncate(empty, DISK_MB << 20)
-        print(f"test-vm: the disks are there after {time.monotonic() - begin:.0f} s; booting with {lsm}", flush=True)
-        disks = [image / "disk", tree, empty]
-        machine.boot(image / "vmlinuz", image / "initrd", command_line(lsm, cgroups), results, TIMEOUT_S, disks)
+        said = f"after {time.monotonic() - begin:.0f} s; machines with {lsm}: {shares}"
+        print(f"test-vm: the disks are there {said}", flush=True)
+        share = [f"{one}/{shares}" for one in range(1, shares + 1)]
+        lines = {
+            Path(scratch) / f"results{one[0]}": f"{command_line(lsm, cgroups)} ocirun.share={one}" for one in share
+        }
+        machine.boot(image / "vmlinuz", image / "initrd", lines, TIMEOUT_S, [image / "disk", tree, empty])
         print(f"test-vm: {time.monotonic() - begin:.0f} s in all", flush=True)
-        return machine.collect(results, RESULT, len(RUNS))
+        return machine.collect(lines, RESULT, len(RUNS))
 
 
 if __name__ == "__main__":

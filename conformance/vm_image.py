@@ -22,6 +22,7 @@ PACKAGES = (
     "linux-image-cloud-amd64 systemd-sysv udev dbus dbus-user-session libpam-systemd kmod"
     " apparmor policycoreutils selinux-policy-default"
     " python3 python3-venv libseccomp2 busybox-static uidmap iproute2 procps strace"
+    " podman netavark containerd docker.io"
 ).split()
 SIZE_MB = 3000
 SITE = "/opt/ocirun"
@@ -76,7 +77,8 @@ LINKS = {
     for unit in (
         "serial-getty@ttyS0.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
         " e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-timesyncd.service systemd-update-utmp.service"
-        " systemd-binfmt.service selinux-autorelabel.service"
+        " systemd-binfmt.service selinux-autorelabel.service docker.service docker.socket containerd.service"
+        " podman.service podman.socket podman-restart.service podman-auto-update.timer"
     ).split()
 }
 # Run in the new root. The labels are written there too: relabelling under emulation takes minutes.

@@ -24,6 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/golden anew instead of comparing with it",
     )
+    parser.addoption("--share", metavar="I/N", default="1/1", help="run every Nth of the tests, from the Ith on")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The share of one machine among several, of the tests that the other options leave."""
+    number, _, shares = config.getoption("--share").partition("/")
+    kept = items[int(number) - 1 :: int(shares)]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

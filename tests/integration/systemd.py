@@ -1,5 +1,6 @@
 """What systemd says of the units of tests."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def show(unit: str, *properties: str, user: bool = False) -> dict[str, str]:
     for name, _, value in (line.partition("=") for line in said.splitlines()):
         found[name] = f"{found[name]}\n{value}" if name in found else value
     return found
+
+
+def stop(unit: str) -> None:
+    """The caller's systemd ends the unit and what is in it, where it has it."""
+    command = ["systemctl", *(["--user"] if os.geteuid() else []), "stop", unit]
+    subprocess.run(command, check=True, timeout=60)
 
 
 def programs(directory: Path) -> list[str]:
