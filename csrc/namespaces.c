@@ -116,12 +116,13 @@ int op_join_namespace(struct context *ctx, const struct plan_op *op)
 	return r;
 }
 
-/* exec: all namespaces of the container in one call, so that no order of joining can be wrong. */
+/* exec: namespaces of the container in one call, so that no order of joining can be wrong. */
 int op_join_process(struct context *ctx, const struct plan_op *op)
 {
 	if (op->number[0] && setns(FD_EXTRA, (int)op->number[0]) < 0)
 		return failed(ctx, STEP_SETNS);
-	close(FD_EXTRA);
+	if (op->number[1])
+		close(FD_EXTRA);
 	return 0;
 }
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Options = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
-CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x10000000, 0x20000000
+CLONE_NEWTIME, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x02000000, 0x10000000, 0x20000000
 
 
 def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
@@ -44,13 +44,17 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tupl
     if facts.get("admitted"):
         operations.append(ops.cgroups(None))
     operations += open_cgroups(facts["placement"], forks and not join & CLONE_NEWUSER, None)
-    operations.append(ops.join_process(join))
+    # From inside its cgroup namespace no process may go into a cgroup, where the hierarchy is mounted with nsdelegate.
+    late = 0 if join & CLONE_NEWUSER else join & CLONE_NEWCGROUP
+    operations.append(ops.join_process(join & ~late, not late))
     if join & CLONE_NEWUSER:
         operations.append(ops.become(0, 0))
     if forks:
         operations.append(ops.fork())
     if facts["placement"]:
         operations.append(ops.enter_cgroups(None))
+    if late:
+        operations.append(ops.join_process(late, True))
     operations += affinity(process, "final")
     operations.append(ops.setsid())
     if facts.get("resctrl"):

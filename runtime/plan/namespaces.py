@@ -51,13 +51,23 @@ def offsets_text(offsets: "dict[str, dict[str, int]]") -> str:
     return "".join(f"{clock} {row.get('secs', 0)} {row.get('nanosecs', 0)}\n" for clock, row in rows)
 
 
-def join(listed: "dict[str, tuple[str, str | None]]", user_first: bool) -> "list[ops.Operation]":
-    """Open all namespaces that have a path, then enter them."""
+def join(
+    listed: "dict[str, tuple[str, str | None]]", user_first: bool
+) -> "tuple[list[ops.Operation], list[ops.Operation]]":
+    """Open all namespaces that have a path, then enter them; and what is to be entered after the cgroups.
+
+    From inside another cgroup namespace no process may go into a cgroup, where the hierarchy is mounted with nsdelegate.
+    """
     joined = [(kind, *listed[kind]) for kind in CLONE_FLAGS if kind in listed and listed[kind][1]]
     if user_first:
         joined.sort(key=lambda row: row[0] != "user")
     opened = [ops.open_namespace(CLONE_FLAGS[k], i, path or "", at) for i, (k, at, path) in enumerate(joined)]
-    return opened + [ops.join_namespace(CLONE_FLAGS[k], i, at) for i, (k, at, _) in enumerate(joined)]
+    entered: tuple[list[ops.Operation], list[ops.Operation]] = opened, []
+    for slot, (kind, at, _) in enumerate(joined):
+        # A user namespace's root may have no right to it.
+        late = kind == "cgroup" and "user" not in listed
+        entered[late].append(ops.join_namespace(CLONE_FLAGS[kind], slot, at))
+    return entered
 
 
 def user_namespace(spec: "Spec", facts: "Facts", origin: str) -> "list[ops.Operation]":
@@ -103,7 +113,8 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     early = "user" in listed or bool(listed.get("mount", ("", None))[1])
     if early:
         plan += opened
-    plan += join(listed, not facts["privileged"])
+    joined, joined_late = join(listed, not facts["privileged"])
+    plan += joined
     if "user" in listed:
         at, path = listed["user"]
         plan += [ops.become(0, 0)] if path else user_namespace(spec, facts, at)
@@ -119,6 +130,7 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
         plan.append(ops.fork())
     if placement:
         plan.append(ops.enter_cgroups(origin))
+    plan += joined_late
     if "cgroup" in new:
         plan.append(ops.unshare(CLONE_NEWCGROUP, listed["cgroup"][0]))
     plan.append(ops.setsid())

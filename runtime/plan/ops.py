@@ -25,7 +25,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("open_cgroup", ("for_fork",), ("path",)),
     ("open_namespace", ("type", "slot"), ("path",)),
     ("join_namespace", ("type", "slot"), ()),
-    ("join_process", ("flags",), ()),
+    ("join_process", ("flags", "last"), ()),
     ("affinity", (), ("cpus",)),
     ("unshare", ("flags",), ()),
     ("id_maps", ("deny_setgroups",), ("uid_map", "gid_map")),
@@ -191,9 +191,9 @@ def join_namespace(kind: int, slot: int, origin: str) -> "Operation":
     return OP_JOIN_NAMESPACE, CONTAINER, origin, (kind, slot), ()
 
 
-def join_process(flags: int) -> "Operation":
-    """Enter, in one setns on the container's pidfd, its namespaces of the CLONE_NEW* bits ``flags``."""
-    return OP_JOIN_PROCESS, CONTAINER, None, (flags,), ()
+def join_process(flags: int, last: bool) -> "Operation":
+    """Enter, in one setns on the container's pidfd, its namespaces of the CLONE_NEW* bits ``flags``; ``last``: close it."""
+    return OP_JOIN_PROCESS, CONTAINER, None, (flags, int(last)), ()
 
 
 def unshare(flags: int, origin: str | None) -> "Operation":

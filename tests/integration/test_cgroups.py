@@ -103,6 +103,31 @@ def test_the_cgroup_mount_shows_the_containers_own(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out.split() == ["77", "no"]
 
 
+IDS = {kind: [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uidMappings", "gidMappings")}
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("user", [False, True], ids=["own", "user"])
+def test_into_a_containers_cgroup_namespace(runtime: Caller, user: bool) -> None:
+    """exec, and a container that joins it by its path: in the cgroups that are asked for, although a v2 hierarchy may be
+    mounted with nsdelegate, which lets no process of the namespace move in from outside of it."""
+    bundle = runtime.sleeper({"linux": {"cgroupsPath": f"/{runtime.token}-a"}})
+    bundle.linux["namespaces"] += [{"type": "cgroup"}, *([{"type": "user"}] if user else [])]
+    if user:
+        bundle.linux.update(IDS)
+    id = runtime.launch(bundle.save())
+    pid = runtime.pid(id)
+    done = runtime.exec(id, "readlink /proc/self/ns/cgroup; cat /proc/self/cgroup").ok().out
+    assert done.split()[0] == os.readlink(f"/proc/{pid}/ns/cgroup")
+    assert set(own_cgroups(done.partition("\n")[2]).values()) == {"/"}
+    other = runtime.sleeper({"linux": {"cgroupsPath": f"/{runtime.token}-b"}})
+    joined = ["cgroup", "user"] if user else ["cgroup"]
+    other.linux["namespaces"] += [{"type": kind, "path": f"/proc/{pid}/ns/{kind}"} for kind in joined]
+    beside = runtime.pid(runtime.launch(other.save()))
+    assert os.readlink(f"/proc/{beside}/ns/cgroup") == os.readlink(f"/proc/{pid}/ns/cgroup")
+    assert set(own_cgroups(Path(f"/proc/{beside}/cgroup").read_text()).values()) == {f"/{runtime.token}-b"}
+
+
 def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
     """Containers that begin and end at the same time below one new parent."""
     calls = []

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ def limited(scopes: Caller, script: str = SLEEPER, **resources: Any) -> Bundle:
 
 def reload() -> None:
     subprocess.run(["systemctl", "daemon-reload"], check=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+def around_a_reload() -> Iterator[None]:
+    """Twice: systemd reads its units again in between, and writes what it knows to their files."""
+    yield
+    reload()
+    yield
 
 
 def read(unit: str, file: str) -> str:
@@ -139,22 +147,19 @@ def test_pids_hold_after_a_reload(scopes: Caller) -> None:
 @pytest.mark.proves("/linux/resources/devices/*/allow")
 def test_devices_hold_after_a_reload(scopes: Caller) -> None:
     """A device that no rule allows stays closed, one that a rule allows stays open."""
-    fuse = {"type": "c", "major": 10, "minor": 229}
-    for allow, listed, script in (
-        (True, "/dev/char/10:229 rw", "exec 3<>/dev/fuse && echo open"),
-        (False, "/dev/char/5:0 rwm", "exec 3<>/dev/fuse || echo closed"),
-    ):
-        rules = [{"allow": False, "access": "rwm"}, {"allow": allow, **fuse, "access": "rw"}]
-        bundle = limited(scopes, devices=rules)
-        bundle.linux["devices"] = [{"path": "/dev/fuse", **fuse}]
-        id, unit = scopes.launch(bundle.save()), unit_of(bundle)
-        assert show(unit, "DevicePolicy") == {"DevicePolicy": "strict"}
-        assert listed in show(unit, "DeviceAllow")["DeviceAllow"]
-        for _ in range(2):
-            done = scopes.exec(id, script)
-            assert (done.out == "open\n") if allow else ("not permitted" in done.err), (done.out, done.err)
-            assert scopes.exec(id, "echo > /dev/null").ok().out == ""
-            reload()
+    fuse, tun = ({"type": "c", "major": 10, "minor": minor} for minor in (229, 200))
+    rules = [{"allow": False, "access": "rwm"}, *({"allow": one is fuse, **one, "access": "rw"} for one in (fuse, tun))]
+    bundle = limited(scopes, devices=rules)
+    bundle.linux["devices"] = [{"path": "/dev/fuse", **fuse}, {"path": "/dev/net/tun", **tun}]
+    id, unit = scopes.launch(bundle.save()), unit_of(bundle)
+    said = show(unit, "DevicePolicy", "DeviceAllow")
+    assert said["DevicePolicy"] == "strict"
+    assert "/dev/char/10:229 rw" in said["DeviceAllow"]
+    assert "/dev/char/10:200" not in said["DeviceAllow"]
+    for _ in around_a_reload():
+        done = scopes.exec(id, "exec 3<>/dev/fuse && echo open; echo > /dev/null && echo null; exec 3<>/dev/net/tun")
+        assert done.out == "open\nnull\n"
+        assert "not permitted" in done.err
 
 
 def test_update_changes_both(scopes: Caller) -> None:
@@ -162,14 +167,10 @@ def test_update_changes_both(scopes: Caller) -> None:
     bundle = limited(scopes, memory={"limit": 64 << 20}, pids={"limit": 50})
     id, unit = scopes.launch(bundle), unit_of(bundle)
     scopes.call("update", "--memory", "96m", "--pids-limit", "60", "--cpu-share", "512", id).ok()
-    for _ in range(2):
-        assert show(unit, "MemoryMax", "TasksMax", "CPUWeight") == {
-            "MemoryMax": str(96 << 20),
-            "TasksMax": "60",
-            "CPUWeight": "20",
-        }
-        assert [read(unit, file) for file in ("memory.max", "pids.max", "cpu.weight")] == [str(96 << 20), "60", "20"]
-        reload()
+    want = {"MemoryMax": str(96 << 20), "TasksMax": "60", "CPUWeight": "20"}
+    for _ in around_a_reload():
+        assert show(unit, *want) == want
+        assert [read(unit, file) for file in ("memory.max", "pids.max", "cpu.weight")] == list(want.values())
 
 
 def test_update_of_devices(scopes: Caller) -> None:
@@ -181,11 +182,10 @@ def test_update_of_devices(scopes: Caller) -> None:
     for allow in (True, False):
         rules = json.dumps({"devices": [{"allow": False, "access": "rwm"}, {"allow": allow, **fuse}]})
         scopes.call("update", "--resources", "-", id, stdin=rules).ok()
-        for _ in range(2):
-            done = scopes.exec(id, "exec 3<>/dev/fuse && echo open")
-            assert (done.out == "open\n") if allow else ("not permitted" in done.err), (done.out, done.err)
-            assert scopes.exec(id, "echo > /dev/null").ok().out == ""
-            reload()
+        for _ in around_a_reload():
+            done = scopes.exec(id, "echo > /dev/null && echo null; exec 3<>/dev/fuse && echo open")
+            assert done.out.startswith("null\n")
+            assert ("open" in done.out) if allow else ("not permitted" in done.err), (done.out, done.err)
 
 
 def test_a_refused_update_changes_nothing(scopes: Caller) -> None:
@@ -334,10 +334,10 @@ def test_force_clears_what_a_killed_create_left(scopes: Caller) -> None:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=60, check=False)
         killed += done.returncode != 0
         scopes.call("delete", "--force", id).ok()
-        assert systemd.units(scopes.token) == [], word
-        assert not Path(f"/sys/fs/cgroup/system.slice/{unit_of(bundle)}").exists()
+        assert not Path(f"/sys/fs/cgroup/system.slice/{unit_of(bundle)}").exists(), word
         if done.returncode == 0:
             break
+    assert systemd.units(scopes.token) == []
     assert killed >= 5  # the look for the name, the subscription in two words, the unit, its cgroup
 
 
@@ -350,10 +350,12 @@ def test_a_stopped_bus(scopes: Caller) -> None:
     os.kill(bus, signal.SIGSTOP)
     try:
         begin = time.monotonic()
-        failed = scopes.try_create(other, timeout=60).failed()
-        assert time.monotonic() - begin < 30
+        with ThreadPoolExecutor() as pool:  # both wait for the bus
+            deleted = pool.submit(scopes.call, "delete", "--force", id, timeout=60)
+            failed = scopes.try_create(other, timeout=60).failed()
+            assert time.monotonic() - begin < 30
+            warned = deleted.result().ok()
         assert "no answer within 10 seconds: it is stopped or overloaded" in failed.err
-        warned = scopes.call("delete", "--force", id, timeout=60).ok()
         assert f"systemd could not be asked to stop the unit {unit}" in warned.err
         assert not where.exists()
     finally:
@@ -375,13 +377,11 @@ def test_an_idle_scope(scopes: Caller) -> None:
     """It stays idle when systemd reads its units again. The weight, which an idle cgroup does not have, is left out."""
     bundle = limited(scopes, cpu={"idle": 1, "shares": 2048})
     id, unit = scopes.launch(bundle), unit_of(bundle)
-    for _ in range(2):
+    for _ in around_a_reload():
         assert read(unit, "cpu.idle") == "1"
-        reload()
     scopes.call("update", "--cpu-idle", "0", id).ok()
-    for _ in range(2):
+    for _ in around_a_reload():
         assert read(unit, "cpu.idle") == "0"
-        reload()
 
 
 def test_the_runtime_is_not_charged(scopes: Caller) -> None:
