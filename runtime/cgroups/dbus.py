@@ -208,15 +208,18 @@ class Connection:
         return data
 
     def _log_in(self) -> None:
-        """EXTERNAL without a name: the socket says who we are, also from a user namespace, whose ids mean nothing there."""
+        """EXTERNAL without a name: the socket says who we are, also from a user namespace, whose ids mean nothing there.
+
+        BEGIN goes with it, before the answer, as systemd's own programs send it: sd-bus, behind systemd's socket, leaves
+        a message that it reads together with BEGIN until the next one comes.
+        """
         self._send(b"\0AUTH EXTERNAL\r\n")
         if not self._line().startswith(b"DATA"):
             raise self._broken("it does not take the login EXTERNAL")
-        self._send(b"DATA\r\n")
+        self._send(b"DATA\r\nBEGIN\r\n")
         answer = self._line()
         if not answer.startswith(b"OK"):
             raise self._broken(f"it refuses this user ({answer[:64].decode(errors='replace')})")
-        self._send(b"BEGIN\r\n")
 
     def _line(self) -> bytes:
         data = b""

@@ -55,7 +55,7 @@ def log_in(connection: socket.socket) -> None:
     for answer in (b"DATA\r\n", b"OK 0123456789abcdef\r\n"):
         connection.recv(4096)
         connection.sendall(answer)
-    connection.recv(4096)  # BEGIN, perhaps with more behind it
+    connection.recv(4096)  # the first call
 
 
 def fails(address: str) -> str:
