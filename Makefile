@@ -61,6 +61,7 @@ help:
 	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
 	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
 	@echo 'make test-vm       the tests on a whole Debian with systemd, under qemu (LSM=selinux: with SELinux)'
+	@echo 'make test-vm-managers: Podman, Docker and containerd with systemd, likewise'
 	@echo 'make cgroups       the tests of docs/cgroups.md here and under qemu, and the page'
 	@echo 'make deps          what build and test need; make deps-managers: podman, containerd, docker'
 	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
@@ -175,14 +176,14 @@ test-vm: all
 
 # Podman, containerd and Docker with systemd's cgroups.
 test-vm-managers: all
-	@$(VENV)/bin/python conformance/test_vm.py -k test_managers $(ARGS)
+	@$(VENV)/bin/python conformance/test_vm.py --machines=2 --report=test-vm-managers -k test_managers $(ARGS)
 
 bench: all
 	$(call script,conformance/bench.py,$(VENV)/bin/python)
 
 cgroups: all
 	@$(VENV)/bin/python -m pytest -q -m cgroups --junit-xml=build/test-cgroups.xml tests/integration
-	@$(VENV)/bin/python conformance/test_vm.py -m 'vm and cgroups'
+	@$(VENV)/bin/python conformance/test_vm.py --machines=2 -m 'vm and cgroups'
 	@$(VENV)/bin/python conformance/cgroups.py build/test-cgroups.xml build/test-vm.xml
 
 conformance: all

@@ -5,9 +5,10 @@ The disk is made once and kept (vm_image.py). A second one holds this tree's tes
 installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
 marked `user_session` as an ordinary user, in a service of the user's own systemd. All tests are shared out among as many
 machines as there are processors, up to four; those that are chosen run in one. The results become
-build/test-vm.xml. Where qemu or the means to make the disk are missing, the reason is said and nothing runs.
+build/test-vm.xml, or that of the report's name. Where qemu or the means to make the disk are missing, the reason is
+said and nothing runs.
 
-Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [PYTEST ARGUMENT...]
+Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [--report=NAME] [PYTEST ARGUMENT...]
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ import machine
 import vm_image
 from machine import TREE, VENV, Unavailable
 
-RESULT = TREE / "build/test-vm.xml"
+REPORTS = ("test-vm", "test-vm-managers")
+"""The results' name in build/, without .xml."""
 TIMEOUT_S = 1500
 LSMS = ("apparmor", "selinux")
 CGROUPS = ("v2", "hybrid")
+OPTIONS = ("--lsm=", "--cgroups=", "--machines=", "--report=")
+"""Ours; the rest of the arguments is pytest's."""
 DISK_MB = 64
 # What the guest needs of the tree. It stands elsewhere there: only the wheel's command may be what is tested.
 PARTS = ("oci_spec", "runtime", "csrc", "tests")
@@ -153,7 +157,8 @@ def main(arguments: Sequence[str]) -> int:
     begin = time.monotonic()
     lsm, cgroups = chosen("--lsm=", LSMS, arguments), chosen("--cgroups=", CGROUPS, arguments)
     number = chosen("--machines=", ["", *map(str, range(1, 9))], arguments)
-    arguments = [one for one in arguments if not one.startswith(("--lsm=", "--cgroups=", "--machines="))]
+    report = TREE / "build" / f"{chosen('--report=', REPORTS, arguments)}.xml"
+    arguments = [one for one in arguments if not one.startswith(OPTIONS)]
     shares = int(number or machines(arguments))
     try:
         machine.require("mke2fs")
@@ -174,7 +179,7 @@ def main(arguments: Sequence[str]) -> int:
         }
         machine.boot(image / "vmlinuz", image / "initrd", lines, TIMEOUT_S, [image / "disk", tree, empty])
         print(f"test-vm: {time.monotonic() - begin:.0f} s in all", flush=True)
-        return machine.collect(lines, RESULT, len(RUNS))
+        return machine.collect(lines, report, len(RUNS))
 
 
 if __name__ == "__main__":

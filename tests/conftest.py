@@ -29,9 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The share of one machine among several, of the tests that the other options leave."""
-    number, _, shares = config.getoption("--share").partition("/")
-    kept = items[int(number) - 1 :: int(shares)]
+    """The share of one machine among several, of the tests that the other options leave.
+
+    Dealt out to and fro: of each two variants of a test the second is often the longer one.
+    """
+    number, shares = map(int, config.getoption("--share").split("/"))
+    order = [*range(1, shares + 1), *range(shares, 0, -1)]
+    kept = [item for index, item in enumerate(items) if order[index % len(order)] == number]
     if len(kept) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
