@@ -3,6 +3,7 @@
 import posix
 import select
 import time
+from errno import ENODEV
 
 from runtime.cgroups import stats, tree
 from runtime.cgroups import update as limits
@@ -82,8 +83,14 @@ def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
     try:
         while True:
             ready = {number for number, _ in waiting.poll(max(0.0, due - time.monotonic()) * 1000)}
-            if watch and watch.descriptor in ready and watch.happened():
-                yield {"type": "oom", "id": id}
+            if watch and watch.descriptor in ready:
+                try:
+                    if watch.happened():
+                        yield {"type": "oom", "id": id}
+                except OSError as error:
+                    if error.errno != ENODEV:
+                        raise
+                    waiting.unregister(watch.descriptor)  # the cgroup is gone: systemd removes it with its last process
             if process in ready:
                 return
             if time.monotonic() >= due:

@@ -26,17 +26,16 @@ def test_a_stream(runtime: Caller) -> None:
     limits = {"memory": {"limit": 24 << 20, "swap": 24 << 20}}
     id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limits}}))
     command = runtime.command("events", "--interval", "200ms", id)
-    stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert stream.stdout is not None
-    first = json.loads(stream.stdout.readline())
-    assert first["type"] == "stats"
-    runtime.exec(id, TAKE.format(60000000))
-    end = time.monotonic() + 30
-    while json.loads(stream.stdout.readline()) != {"type": "oom", "id": id}:
-        assert time.monotonic() < end, "no event of the kill"
-    runtime.kill(id)
-    assert stream.wait(10) == 0
-    stream.stdout.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
+        assert stream.stdout is not None
+        first = json.loads(stream.stdout.readline())
+        assert first["type"] == "stats"
+        runtime.exec(id, TAKE.format(60000000))
+        end = time.monotonic() + 30
+        while json.loads(stream.stdout.readline()) != {"type": "oom", "id": id}:
+            assert time.monotonic() < end, "no event of the kill"
+        runtime.kill(id)
+        assert stream.wait(10) == 0
 
 
 def test_wrong_words(runtime: Caller) -> None:
