@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Container", "InvalidConfig", "NotFound", "OcirunError", "OcirunWarning", "WrongState", "list_containers"]
 
+CGROUP_MANAGERS = ("cgroupfs", "systemd", "disabled")
+
 
 class OcirunWarning(UserWarning):
     """Something in the config, or of the host, that does not stop the container; `ocirun` prints it."""
@@ -95,6 +97,7 @@ class Container:
         pid_file: "Path | None" = None,
         preserve_fds: int = 0,
         stdio: "tuple[int, int, int] | None" = None,
+        cgroup_manager: str = "cgroupfs",
     ) -> "Container":
         """Make a container up to the point before its program runs (runtime-spec, runtime.md "Create").
 
@@ -102,14 +105,17 @@ class Container:
         as the command's --root). ``config``: another file than the bundle's config.json, or its content as a dict.
         ``console_socket``: an AF_UNIX socket that is sent the terminal, needed when process.terminal is true.
         ``pid_file``: written with init's pid. ``preserve_fds``: how many descriptors from 3 on the program gets.
-        ``stdio``: the descriptors of its standard streams (default: this process's own).
+        ``stdio``: the descriptors of its standard streams (default: this process's own). ``cgroup_manager``: who makes the
+        cgroups: "cgroupfs", "systemd" or "disabled", as the command's --cgroup-manager.
 
         Nothing is left when it fails. `InvalidConfig` names pointer and line; `WrongState`: the id is in use.
         """
+        if cgroup_manager not in CGROUP_MANAGERS:
+            raise OcirunError(f"cgroup_manager {cgroup_manager!r}: one of {', '.join(CGROUP_MANAGERS)} is needed")
         options: dict[str, Any] = {
             "bundle": posix.fspath(_bundle(bundle)),
             "preserve_fds": preserve_fds,
-            "cgroup_manager": "cgroupfs",
+            "cgroup_manager": cgroup_manager,
             "rootless": "auto",
             "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are meant for this process
         }

@@ -140,7 +140,14 @@ OPTIONS = [
     ("--cpuset-mems", "0", "cpuset", "cpuset.mems", "0", "cpuset.mems", "0"),
     ("--memory", "64M", "memory", "memory.limit_in_bytes", str(64 << 20), "memory.max", str(64 << 20)),
     ("--memory-reservation", "1.5m", "memory", "memory.soft_limit_in_bytes", "1572864", "memory.low", "1572864"),
+    ("--memory-swap", "128M", "memory", "memory.memsw.limit_in_bytes", str(128 << 20), "memory.swap.max", str(64 << 20)),
     ("--pids-limit", "33", "pids", "pids.max", "33", "pids.max", "33"),
+]
+# option, value, v1 file and its text after; on v2 the option is refused by the property's name
+OPTIONS_OF_V1 = [
+    ("--kernel-memory-tcp", "1M", "memory.kmem.tcp.limit_in_bytes", str(1 << 20), "kernelTCP"),
+    ("--cpu-rt-period", "900000", "cpu.rt_period_us", "900000", "realtimePeriod"),
+    ("--cpu-rt-runtime", "1000", "cpu.rt_runtime_us", "1000", "realtimeRuntime"),
 ]
 
 
@@ -153,6 +160,22 @@ def test_each_option(runtime: Caller) -> None:
     for option, given, controller, v1, after_v1, v2, after_v2 in OPTIONS:
         runtime.call("update", option, given, id).ok()
         assert counters.text(controller, v1, v2) == (after_v1 if on_v1(controller) else after_v2), option
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("option", "given", "file", "after", "name"), OPTIONS_OF_V1)
+def test_option_of_v1(runtime: Caller, option: str, given: str, file: str, after: str, name: str) -> None:
+    """Written on v1; where the host has no such file, refused by the property's name and nothing else is changed."""
+    id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
+    controller = file.partition(".")[0]
+    counters = Counters(runtime, id)
+    done = runtime.call("update", option, given, "--pids-limit", "40", id)
+    if done.code == 0:
+        assert on_v1(controller)
+        assert counters.text(controller, file, "") == after
+    else:
+        assert f"/linux/resources/{controller}/{name}" in done.err
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == ("50" if done.code else "40")
 
 
 @pytest.mark.vm

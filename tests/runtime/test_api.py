@@ -265,6 +265,18 @@ def test_stdio_that_is_not_open(place: Place) -> None:
 
 
 @on_real_containers
+def test_cgroup_manager(place: Place) -> None:
+    """Who makes the cgroups: nobody, systemd with its own form of the path, or it is an error."""
+    container = place.create(cgroup_manager="disabled")
+    assert place.token not in Path(f"/proc/{container.pid}/cgroup").read_text()
+    end(container)
+    with pytest.raises(InvalidConfig, match="slice:prefix:name"):
+        place.create(cgroup_manager="systemd")
+    with pytest.raises(OcirunError, match="'docker': one of cgroupfs, systemd, disabled is needed"):
+        place.create(cgroup_manager="docker")
+
+
+@on_real_containers
 def test_console_socket(place: Place) -> None:
     """The terminal's other end comes to console_socket; without one a terminal is refused."""
     place.configure({"process": {"terminal": True, "args": ["tty"]}})
