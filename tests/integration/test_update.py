@@ -140,7 +140,15 @@ OPTIONS = [
     ("--cpuset-mems", "0", "cpuset", "cpuset.mems", "0", "cpuset.mems", "0"),
     ("--memory", "64M", "memory", "memory.limit_in_bytes", str(64 << 20), "memory.max", str(64 << 20)),
     ("--memory-reservation", "1.5m", "memory", "memory.soft_limit_in_bytes", "1572864", "memory.low", "1572864"),
-    ("--memory-swap", "128M", "memory", "memory.memsw.limit_in_bytes", str(128 << 20), "memory.swap.max", str(64 << 20)),
+    (
+        "--memory-swap",
+        "128M",
+        "memory",
+        "memory.memsw.limit_in_bytes",
+        str(128 << 20),
+        "memory.swap.max",
+        str(64 << 20),
+    ),
     ("--pids-limit", "33", "pids", "pids.max", "33", "pids.max", "33"),
 ]
 # option, value, v1 file and its text after; on v2 the option is refused by the property's name
