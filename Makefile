@@ -176,7 +176,7 @@ test-vm: all
 
 # Podman, containerd and Docker with systemd's cgroups.
 test-vm-managers: all
-	@$(VENV)/bin/python conformance/test_vm.py --machines=2 --report=test-vm-managers -k test_managers $(ARGS)
+	@$(VENV)/bin/python conformance/test_vm.py --machines=2 --report=test-vm-managers tests/vm/test_managers.py $(ARGS)
 
 bench: all
 	$(call script,conformance/bench.py,$(VENV)/bin/python)
