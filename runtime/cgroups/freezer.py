@@ -21,13 +21,15 @@ NOT_OURS = -2  # of runtime.cgroups.tree, which `state` has no other need to loa
 
 
 def read(path: str) -> bytes:
-    """A file's content, at most a page; b"" where it is absent."""
+    """A file's content, at most a page; b"" where it is absent, or goes with its cgroup in the meantime."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return b""
     try:
         return posix.read(descriptor, 4096)
+    except OSError:
+        return b""
     finally:
         posix.close(descriptor)
 
@@ -80,9 +82,25 @@ def thaw(intent: "Intent") -> None:
     """Let every process go on; one that was not suspended does anyway."""
     path, version = _needed(intent, "resume")
     try:
-        write(f"{path}/freezer.state", b"THAWED") if version == 1 else write(f"{path}/cgroup.freeze", b"0")
+        _thaw(path, version)
     except OSError as error:
         raise system_failure(f"thaw cgroup {path}", error) from None
+
+
+def let_end(intent: "Intent") -> None:
+    """After SIGKILL: v1 ends a suspended process only when it goes on. v2 ends it at once, and systemd may remove the cgroup."""
+    found = place(intent)
+    if found is None:
+        return
+    try:
+        _thaw(*found)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise system_failure(f"thaw cgroup {found[0]}", error) from None
+
+
+def _thaw(path: str, version: int) -> None:
+    write(f"{path}/freezer.state", b"THAWED") if version == 1 else write(f"{path}/cgroup.freeze", b"0")
 
 
 def _needed(intent: "Intent", verb: str) -> tuple[str, int]:

@@ -62,7 +62,7 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     if not state.can_kill(status) or not _signal_init(record, number):
         raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
     if number == _signal.SIGKILL and status == state.PAUSED:
-        freezer.thaw(record["cgroups"])  # v1 ends a suspended process only when it goes on
+        freezer.let_end(record["cgroups"])
 
 
 def _signal_init(record: "Record", number: int) -> bool:
@@ -156,7 +156,7 @@ def end_init(record: "Record", wait: float = 10.0) -> None:
     try:
         _signal.pidfd_send_signal(process, _signal.SIGKILL)
         if freezer.frozen(record["cgroups"]):
-            freezer.thaw(record["cgroups"])
+            freezer.let_end(record["cgroups"])
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):
