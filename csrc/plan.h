@@ -98,7 +98,7 @@ enum plan_code {
 	OP_COUNT
 };
 
-/* What init tried when an operation failed: runtime/plan/explain.py has the words. */
+/* What init tried when an operation failed: runtime/plan/failures.py has the words. */
 enum plan_step {
 	STEP_NONE,
 	STEP_PLAN,

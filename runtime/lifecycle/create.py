@@ -11,7 +11,7 @@ import time
 from runtime.cgroups import apply, layout, resources, tree
 from runtime.errors import OcirunError, system_failure
 from runtime.host import facts as host
-from runtime.lifecycle import config, state, store
+from runtime.lifecycle import config, descriptors, publishing, state, store
 from runtime.lifecycle.config import locate
 from runtime.plan import encode, ops, plan
 from runtime.process import host_side, spawn
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     Options = dict[str, Any]
     Warn = Callable[[str], None]
 
-FIRST_KEPT = 3
-MAX_DIGITS = 10  # of LISTEN_FDS
-
 
 class Making:
     """One container on its way: what was asked for, what is known of the host, what has been made so far."""
@@ -43,7 +40,7 @@ class Making:
         self.options = options
         self.warn = warn
         self.bundle: str = options["bundle"]
-        self.kept = kept_descriptors(options)
+        self.kept = descriptors.kept_descriptors(options)
         self.data = options.get("config_data") or config.of_bundle(self.bundle, options.get("config"))
         self.spec = config.checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
@@ -70,33 +67,6 @@ class Making:
     def process(self) -> "dict[str, Any]":
         process: dict[str, Any] = self.spec["process"]
         return process
-
-
-def activation(options: "Options", variable: bytes) -> bytes:
-    """A service manager's variable, to pass on. Empty when not set, or for the caller (``options["activation"]`` False)."""
-    value: bytes = posix.environ.get(variable, b"") if options.get("activation", True) else b""
-    return value
-
-
-def listen_count(options: "Options") -> int:
-    """LISTEN_FDS, when LISTEN_PID says that it is meant for us and not for whoever started us (sd_listen_fds(3))."""
-    count = activation(options, b"LISTEN_FDS")
-    ours = count and posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getpid()
-    return int(count) if ours and count.isdigit() and len(count) < MAX_DIGITS else 0
-
-
-def kept_descriptors(options: "Options") -> "list[int]":
-    """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
-    listen = listen_count(options)
-    kept: list[int] = []
-    for descriptor in range(FIRST_KEPT, FIRST_KEPT + listen + options.get("preserve_fds", 0)):
-        try:
-            posix.fstat(descriptor)
-        except OSError as error:
-            name = "LISTEN_FDS" if descriptor < FIRST_KEPT + listen else "--preserve-fds"
-            raise system_failure(f"{name}: descriptor {descriptor}", error) from None
-        kept.append(descriptor)
-    return kept
 
 
 def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
@@ -154,12 +124,6 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
     return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
 
 
-def listen_environment(options: "Options") -> "list[str]":
-    """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
-    count = listen_count(options)
-    return [f"LISTEN_FDS={count}", "LISTEN_PID=1"] if count else []
-
-
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
     making.facts["placement"] = tree.placement_files(making.record["cgroups"])
     making.facts["cgroup_places"] = tree.visible(places, making.record["cgroups"])
@@ -167,7 +131,7 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
     options["id"] = making.id
     options["wait_start"] = wait_start
     options["preserve_fds"] = len(making.kept)
-    options["environment"] = listen_environment(options)
+    options["environment"] = descriptors.listen_environment(options)
     if making.record.get("notify"):
         from runtime.lifecycle import notify
 
@@ -269,7 +233,7 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         making.handle = store.reserve(making.root, making.id)
         places = places_of(making)
         making.record = record_of(making, places)
-        target = activation(making.options, b"NOTIFY_SOCKET")
+        target = descriptors.activation(making.options, b"NOTIFY_SOCKET")
         if target:
             from runtime.lifecycle import notify
 
@@ -326,47 +290,11 @@ def undo(making: Making) -> None:
     making.handle = -1
 
 
-def write_pid_file(path: str, pid: int) -> None:
-    """Decimal, without a newline, and never half written: managers poll for it."""
-    aside = f"{path}.{posix.getpid()}.tmp"
-    try:
-        # New and no link: the directory may be one that others write to, such as /tmp.
-        descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
-        try:
-            posix.write(descriptor, b"%d" % pid)
-            posix.rename(aside, path)
-        except OSError:
-            posix.unlink(aside)
-            raise
-        finally:
-            posix.close(descriptor)
-    except OSError as error:
-        raise system_failure(f"write the pid file {path}", error) from None
-
-
 def write_trace(making: Making) -> None:
     if making.options.get("trace") and making.handshake:
         from runtime.lifecycle.trace import write
 
         write(making.options["trace"], making.operations, making.handshake.trace)
-
-
-def publish(options: "Options", handshake: Handshake) -> None:
-    """Give the caller of create, run or exec what it asked for: pid file, terminal, pidfd."""
-    if options.get("pid_file"):
-        write_pid_file(options["pid_file"], handshake.pid)
-    if not options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.terminal import copy_size
-
-        copy_size(handshake.console)
-    if options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.console import send
-
-        send(options["console_socket"], handshake.console)
-    if options.get("pidfd_socket"):
-        from runtime.process.console import send_pidfd
-
-        send_pidfd(options["pidfd_socket"], handshake.pid)
 
 
 def settle(making: Making) -> None:
@@ -388,7 +316,7 @@ def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[i
     assert making.handshake is not None
     try:
         write_trace(making)
-        publish(options, making.handshake)
+        publishing.publish(options, making.handshake)
         making.handshake.release()
         settle(making)
     except BaseException:

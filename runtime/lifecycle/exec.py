@@ -6,7 +6,7 @@ from oci_spec import load, load_checked
 from runtime.cgroups import tree
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.host import facts as host
-from runtime.lifecycle import config, state, store
+from runtime.lifecycle import config, descriptors, publishing, state, store
 from runtime.lifecycle import create as creating
 from runtime.plan import encode, join
 from runtime.plan.namespaces import CLONE_FLAGS
@@ -143,7 +143,7 @@ class Joining:
         self.id = id
         self.options = options
         self.warn = warn
-        self.kept = creating.kept_descriptors(options)
+        self.kept = descriptors.kept_descriptors(options)
         handle = store.open_unlocked(root, id)
         try:
             self.record, self.status = state.read(handle, id)
@@ -187,7 +187,7 @@ class Joining:
             facts["admitted"] = systemd.stands_outside(self.record["systemd"])
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
         options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
-        options["environment"] = creating.listen_environment(self.options)
+        options["environment"] = descriptors.listen_environment(self.options)
         options["linux"] = self.spec["linux"]
         options["seccomp"] = creating.filter_of(self.spec, self.root, self.warn_of_config)
         self.operations, warnings = join.plan(self.process, facts, options)
@@ -235,7 +235,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     try:
         if not handshake.follow(lambda one, operation: host_step(joining, one, operation)):
             raise handshake.died()
-        creating.publish(joining.options, handshake)
+        publishing.publish(joining.options, handshake)
         handshake.release()
         handshake.follow(lambda one, operation: host_step(joining, one, operation))
     except BaseException:

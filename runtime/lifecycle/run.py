@@ -6,7 +6,7 @@ Init does not wait for a `start` here: it goes on when it is let go, and the han
 import posix
 
 from runtime.errors import NotFound, OcirunError
-from runtime.lifecycle import config, state, store
+from runtime.lifecycle import config, publishing, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.delete import destroy
 
@@ -26,7 +26,7 @@ def begin(making: "Making") -> "Notification | None":
     notification = None
     try:
         creating.write_trace(making)
-        creating.publish(making.options, handshake)
+        publishing.publish(making.options, handshake)
         if making.record.get("notify"):
             from runtime.lifecycle.notify import Notification
 

@@ -190,7 +190,7 @@ def _give_listener(
 def _worded(operation: "Operation | None", error: int, step: int, detail: int) -> OcirunError:
     if operation is None:
         return OcirunError(f"init: {system_words(error)}", None, None, error)
-    from runtime.plan.explain import failure
+    from runtime.plan.failures import failure
 
     return failure(operation, error, step, detail)
 

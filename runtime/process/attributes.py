@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def failed(operation: "ops.Operation", error: OSError) -> OcirunError:
-    from runtime.plan.explain import failure
+    from runtime.plan.failures import failure
 
     return failure(operation, error.errno or 0, 0)
 

@@ -8,7 +8,7 @@
      ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
      ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
-     ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.explain`
+     ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.failures`
      x end of file                  │ execve happened, or init died
 
 Hot.
@@ -105,7 +105,7 @@ class Handshake:
         return kind == TRACE and not given
 
     def _failure(self, report: shim.Report) -> OcirunError:
-        from runtime.plan.explain import failure
+        from runtime.plan.failures import failure
 
         return failure(
             self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start

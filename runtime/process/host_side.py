@@ -68,7 +68,7 @@ def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
     except OSError as error:
-        from runtime.plan.explain import failure
+        from runtime.plan.failures import failure
 
         raise failure(operation, error.errno or 0, 0) from None
 

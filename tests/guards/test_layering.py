@@ -34,7 +34,7 @@ COLD = {
 }
 # A name that the room may have all the same.
 ALLOWED = {
-    ("runtime/plan/explain.py", "posix"): "the system's words for an errno",
+    ("runtime/plan/failures.py", "posix"): "the wait status of a hook, taken apart",
     ("runtime/plan/mounts.py", "runtime.cgroups.layout"): "names of controllers from the facts, pure",
 }
 

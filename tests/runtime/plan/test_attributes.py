@@ -4,7 +4,8 @@ import pytest
 
 from runtime.errors import InvalidConfig
 from runtime.plan import attributes, join, ops, plan, rare_ops
-from runtime.plan.explain import failure, sentence
+from runtime.plan.explain import sentence
+from runtime.plan.failures import failure
 from tests.runtime.plan import machines
 
 LABEL = "system_u:system_r:container_t:s0:c1,c2"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.plan import explain, ops, plan
+from runtime.plan import explain, failures, ops, plan
 from tests.runtime.plan import configs, machines
 from tests.runtime.plan.test_encode import QUICK, enum
 
@@ -23,17 +23,17 @@ NULL = ops.device("/dev/null", 0o020000, 1, 3, 0o666)
 
 
 def fail(operation, error, step, detail=0):
-    return explain.failure(operation, error, STEP[f"STEP_{step}"], detail)
+    return failures.failure(operation, error, STEP[f"STEP_{step}"], detail)
 
 
 def test_the_steps_are_plan_hs():
     """Each step has words at the index of its name in plan.h."""
-    assert len(explain.STEPS) == STEP["STEP_COUNT"]
+    assert len(failures.STEPS) == STEP["STEP_COUNT"]
     for name in ("OPEN", "VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
-        assert getattr(explain, f"STEP_{name}") == STEP[f"STEP_{name}"]
+        assert getattr(failures, f"STEP_{name}") == STEP[f"STEP_{name}"]
     for name in CALLS.split():
-        assert explain.STEPS[STEP[f"STEP_{name.upper()}"]] == name
-    assert all(words for words in explain.STEPS[1:])
+        assert failures.STEPS[STEP[f"STEP_{name.upper()}"]] == name
+    assert all(words for words in failures.STEPS[1:])
 
 
 @pytest.mark.parametrize("name", ["COPY_UP", "HOST_COPY"])
@@ -60,7 +60,7 @@ def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
         text = explain.sentence(operation)
         assert text[0].islower()
         assert "None" not in text or "None" in str([part for part in operation[4] if part is not None])
-        failure = explain.failure(operation, error, step)
+        failure = failures.failure(operation, error, step)
         assert failure.message
         if operation[2]:
             # Of an execve that changes a label the program itself may be what is wrong.
@@ -278,7 +278,7 @@ def test_bytes_of_a_decoded_plan_have_words():
 
 def test_a_step_of_a_newer_init():
     """A number that is not in the table leaves the words out, not the error."""
-    assert explain.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"
+    assert failures.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"
 
 
 def test_warnings_come_with_the_plan():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import InvalidConfig
-from runtime.plan import explain, mounts, ops, rootless
+from runtime.plan import failures, mounts, ops, rootless
 from tests.runtime.plan import machines
 
 OWN = [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100000, "size": 65536}]
@@ -71,7 +71,7 @@ def test_groups_where_setgroups_is_denied():
 )
 def test_remedies(operation: ops.Operation, error: int, words: str):
     """A refusal for lack of rights says how to get them; another failure does not."""
-    said = explain.remedy(operation, 0, error)
+    said = failures.remedy(operation, 0, error)
     assert (words in said) if words else said == ""
     assert rootless.remedy(operation, 5) == ""
 

@@ -1,0 +1,45 @@
+"""The caller's descriptors that the program gets, and a service manager's variables about them. Hot."""
+
+import posix
+
+from runtime.errors import system_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.lifecycle.create import Options
+
+FIRST_KEPT = 3
+MAX_DIGITS = 10  # of LISTEN_FDS
+
+
+def activation(options: "Options", variable: bytes) -> bytes:
+    """A service manager's variable, to pass on. Empty when not set, or for the caller (``options["activation"]`` False)."""
+    value: bytes = posix.environ.get(variable, b"") if options.get("activation", True) else b""
+    return value
+
+
+def listen_count(options: "Options") -> int:
+    """LISTEN_FDS, when LISTEN_PID says that it is meant for us and not for whoever started us (sd_listen_fds(3))."""
+    count = activation(options, b"LISTEN_FDS")
+    ours = count and posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getpid()
+    return int(count) if ours and count.isdigit() and len(count) < MAX_DIGITS else 0
+
+
+def kept_descriptors(options: "Options") -> "list[int]":
+    """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
+    listen = listen_count(options)
+    kept: list[int] = []
+    for descriptor in range(FIRST_KEPT, FIRST_KEPT + listen + options.get("preserve_fds", 0)):
+        try:
+            posix.fstat(descriptor)
+        except OSError as error:
+            name = "LISTEN_FDS" if descriptor < FIRST_KEPT + listen else "--preserve-fds"
+            raise system_failure(f"{name}: descriptor {descriptor}", error) from None
+        kept.append(descriptor)
+    return kept
+
+
+def listen_environment(options: "Options") -> "list[str]":
+    """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
+    count = listen_count(options)
+    return [f"LISTEN_FDS={count}", "LISTEN_PID=1"] if count else []

@@ -1,0 +1,46 @@
+"""What the caller of create, run or exec asked to be given: the pid file, the terminal, a pidfd. Hot."""
+
+import posix
+
+from runtime.errors import system_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.lifecycle.create import Options
+    from runtime.process.handshake import Handshake
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Decimal, without a newline, and never half written: managers poll for it."""
+    aside = f"{path}.{posix.getpid()}.tmp"
+    try:
+        # New and no link: the directory may be one that others write to, such as /tmp.
+        descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
+        try:
+            posix.write(descriptor, b"%d" % pid)
+            posix.rename(aside, path)
+        except OSError:
+            posix.unlink(aside)
+            raise
+        finally:
+            posix.close(descriptor)
+    except OSError as error:
+        raise system_failure(f"write the pid file {path}", error) from None
+
+
+def publish(options: "Options", handshake: "Handshake") -> None:
+    """Give the caller of create, run or exec what it asked for: pid file, terminal, pidfd."""
+    if options.get("pid_file"):
+        write_pid_file(options["pid_file"], handshake.pid)
+    if not options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.terminal import copy_size
+
+        copy_size(handshake.console)
+    if options.get("console_socket") and handshake.console >= 0:
+        from runtime.process.console import send
+
+        send(options["console_socket"], handshake.console)
+    if options.get("pidfd_socket"):
+        from runtime.process.console import send_pidfd
+
+        send_pidfd(options["pidfd_socket"], handshake.pid)
