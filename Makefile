@@ -1,4 +1,4 @@
-# The one description of the build. A wheel calls `make build` too (csrc/hatch_build.py).
+# The one description of the build. A wheel calls `make build` too (csrc/tools/hatch.py).
 #
 #   make            build/ocirun, runnable in the tree        make test    everything that tests can show
 #   make demo       a container, and what it is kept from     make lint    formatters, types, warnings
@@ -85,7 +85,7 @@ $(VENV)/.stamp: pyproject.toml
 		{ echo "$(PYTHON) is older than Python 3.11; give make PYTHON=" >&2; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages into $(VENV)"
-	@$(VENV)/bin/python csrc/requirements.py dev | \
+	@$(VENV)/bin/python csrc/tools/requirements.py dev | \
 		xargs -d '\n' $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 	@touch $@
 
@@ -100,9 +100,9 @@ build: runtime/init runtime/_shim.abi3.so runtime/_build.py build/wheel/ocirun
 runtime/init: $(INIT_SOURCES) $(C_HEADERS) Makefile
 	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(INIT_HEADERS) $(CFLAGS) $(INIT_LDFLAGS) $(INIT_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
 
-build/_shim.c: csrc/build_shim.py $(C_HEADERS) $(BUILD_READY)
+build/_shim.c: csrc/tools/shim.py $(C_HEADERS) $(BUILD_READY)
 	@mkdir -p build
-	$(BUILD_PYTHON) csrc/build_shim.py $@ >/dev/null && touch $@
+	$(BUILD_PYTHON) csrc/tools/shim.py $@ >/dev/null && touch $@
 
 runtime/_shim.abi3.so: build/_shim.c $(SHIM_SOURCES) $(C_HEADERS) Makefile
 	$(CC) $(SHIM_CFLAGS) $(CFLAGS) -DPy_LIMITED_API=0x030b0000 -Icsrc \
@@ -111,7 +111,7 @@ runtime/_shim.abi3.so: build/_shim.c $(SHIM_SOURCES) $(C_HEADERS) Makefile
 
 # What --version prints. The commit is asked again each time, the file changes only with it.
 runtime/_build.py: FORCE $(BUILD_READY)
-	@$(BUILD_PYTHON) csrc/stage.py version $@
+	@$(BUILD_PYTHON) csrc/tools/stage.py version $@
 
 # --- the command, once for each place that it is started from
 
@@ -128,17 +128,17 @@ build/wheel/ocirun: $(LAUNCHER_SOURCES) Makefile
 
 # The tree's site directory: links to the packages here and to those in .venv, as a wheel's would be.
 site: build $(VENV)/.stamp
-	@$(VENV)/bin/python csrc/stage.py tree build/site
+	@$(VENV)/bin/python csrc/tools/stage.py tree build/site
 	@$(VENV)/bin/python -m compileall -q oci_spec runtime
-	@$(VENV)/bin/python csrc/bundle.py build/site runtime/modules.bin
+	@$(VENV)/bin/python csrc/tools/archive.py build/site runtime/modules.bin
 
 install: build $(VENV)/.stamp
-	@$(VENV)/bin/python csrc/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
+	@$(VENV)/bin/python csrc/tools/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
 		--quiet --disable-pip-version-check --upgrade --target '$(DESTDIR)$(PREFIX)/lib/ocirun'
 	rm -rf '$(DESTDIR)$(PREFIX)/lib/ocirun/bin'
-	$(VENV)/bin/python csrc/stage.py install '$(DESTDIR)$(PREFIX)/lib/ocirun'
+	$(VENV)/bin/python csrc/tools/stage.py install '$(DESTDIR)$(PREFIX)/lib/ocirun'
 	$(VENV)/bin/python -m compileall -q -s '$(DESTDIR)' '$(DESTDIR)$(PREFIX)/lib/ocirun'
-	$(VENV)/bin/python csrc/bundle.py '$(DESTDIR)$(PREFIX)/lib/ocirun' \
+	$(VENV)/bin/python csrc/tools/archive.py '$(DESTDIR)$(PREFIX)/lib/ocirun' \
 		'$(DESTDIR)$(PREFIX)/lib/ocirun/runtime/modules.bin' unchecked
 	@mkdir -p build/install '$(DESTDIR)$(PREFIX)/bin'
 	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" \
@@ -150,16 +150,16 @@ install: build $(VENV)/.stamp
 # `all` after `deps`, also with -j.
 demo: deps
 	@$(MAKE) --no-print-directory all
-	@$(VENV)/bin/python conformance/demo.py
+	@$(VENV)/bin/python conformance/demo/demo.py
 
 test: deps
 	@$(MAKE) --no-print-directory all
 	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(ARGS)
-	@if command -v qemu-system-x86_64 >/dev/null && [ -x conformance/test_kernel.sh ]; then \
+	@if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
 		$(MAKE) --no-print-directory test-kernel; fi
 
 fresh:
-	conformance/fresh.sh
+	conformance/machines/fresh.sh
 
 # A target whose script is not written yet says so and fails.
 define script
@@ -168,22 +168,22 @@ define script
 endef
 
 test-kernel: all
-	$(call script,conformance/test_kernel.sh,)
+	$(call script,conformance/machines/kernel.py,$(VENV)/bin/python)
 
 # LSM: apparmor or selinux
 test-vm: all
-	@$(VENV)/bin/python conformance/test_vm.py --lsm=$(LSM) $(ARGS)
+	@$(VENV)/bin/python conformance/machines/vm.py --lsm=$(LSM) $(ARGS)
 
 # Podman, containerd and Docker with systemd's cgroups.
 test-vm-managers: all
-	@$(VENV)/bin/python conformance/test_vm.py --machines=2 --report=test-vm-managers tests/vm/test_managers.py $(ARGS)
+	@$(VENV)/bin/python conformance/machines/vm.py --machines=2 --report=test-vm-managers tests/vm/test_managers.py $(ARGS)
 
 bench: all
-	$(call script,conformance/bench.py,$(VENV)/bin/python)
+	$(call script,conformance/bench/bench.py,$(VENV)/bin/python)
 
 cgroups: all
 	@$(VENV)/bin/python -m pytest -q -m cgroups --junit-xml=build/test-cgroups.xml tests/integration
-	@$(VENV)/bin/python conformance/test_vm.py --machines=2 -m 'vm and cgroups'
+	@$(VENV)/bin/python conformance/machines/vm.py --machines=2 -m 'vm and cgroups'
 	@$(VENV)/bin/python conformance/cgroups.py build/test-cgroups.xml build/test-vm.xml
 
 conformance: all
@@ -191,13 +191,13 @@ conformance: all
 
 fuzz: all
 	@.ci/packages $(FUZZ_PACKAGES)
-	$(call script,conformance/fuzz.sh,)
+	$(call script,conformance/fuzz/run.sh,)
 
 crash-sweep: all
-	$(call script,conformance/crash_sweep.py,$(VENV)/bin/python)
+	$(call script,conformance/sweeps/crash.py,$(VENV)/bin/python)
 
 mutate: all
-	$(call script,conformance/mutate.py,$(VENV)/bin/python)
+	$(call script,conformance/sweeps/mutate.py,$(VENV)/bin/python)
 
 # --- lint
 

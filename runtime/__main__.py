@@ -15,7 +15,7 @@ def _start() -> int:
     site = __file__.rpartition("/")[0].rpartition("/")[0] or "."
     sys.path.append(site)
     if "--debug" not in sys.argv:  # tracebacks need the sources' line numbers
-        from runtime.bundle import install
+        from runtime.archive import install
 
         install(site, sys.argv[1:])
     from runtime.cli import main

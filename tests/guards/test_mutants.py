@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conformance import mutate
+from conformance.sweeps import mutate
 from runtime.plan import ops
 from tests.conftest import TREE
 

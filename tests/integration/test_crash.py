@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.crash_sweep import VERBS, Point, Sweep, points_of, sample, sweep
+from conformance.sweeps.crash import VERBS, Point, Sweep, points_of, sample, sweep
 
 SEED = 20
 EACH = 8

@@ -484,7 +484,7 @@ def test_demo(user: User) -> None:
     """`make demo` of an ordinary user: what is not limited is said, the rest is refused as it is for root's."""
     if user.name in PEERS:
         pytest.skip("the demo is ocirun's")
-    command = [*user.view.command, str(TREE / ".venv/bin/python"), str(TREE / "conformance/demo.py")]
+    command = [*user.view.command, str(TREE / ".venv/bin/python"), str(TREE / "conformance/demo/demo.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     assert "✘" not in done.stdout

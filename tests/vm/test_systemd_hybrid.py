@@ -1,4 +1,4 @@
-"""The systemd cgroup manager where systemd has v1 hierarchies: `conformance/test_vm.py --cgroups=hybrid`."""
+"""The systemd cgroup manager where systemd has v1 hierarchies: `conformance/machines/vm.py --cgroups=hybrid`."""
 
 import subprocess
 from collections.abc import Iterator

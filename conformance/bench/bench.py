@@ -4,7 +4,7 @@
 Each round calls every runtime once with every command, so that a busy moment of the machine hits all alike. The
 bundle is the same file for all; output goes to /dev/null. Writes docs/bench.json, bench.md and bench.svg.
 
-    conformance/bench.py [--n N] [--runtimes A,B] [--configs spec,podman] [--no-extras] [--output DIR]
+    conformance/bench/bench.py [--n N] [--runtimes A,B] [--configs spec,podman] [--no-extras] [--output DIR]
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from conformance import bench_extras, bench_report  # noqa: E402
+from conformance.bench import costs, report  # noqa: E402
 from tests.integration import adapt, snapshot  # noqa: E402
 from tests.integration.bundle import Bundle, build_busybox_rootfs  # noqa: E402
 
@@ -128,13 +128,13 @@ class Bench:
 
     def floor(self) -> None:
         """What no Python program can be faster than, in the same run."""
-        python = bench_extras.interpreter()
+        python = costs.interpreter()
         self.record("floor", "python3 -I -S -c pass", "python", call([python, "-I", "-S", "-c", "pass"]))
 
     def interface(self, cycles: int) -> None:
         """The cycle through the Python API in one process, without a new interpreter for each call."""
-        worker = TREE / "conformance/bench_api.py"
-        command = [bench_extras.interpreter(), "-I", str(worker), str(self.directory / "state-api"), str(cycles)]
+        worker = TREE / "conformance/bench/api.py"
+        command = [costs.interpreter(), "-I", str(worker), str(self.directory / "state-api"), str(cycles)]
         for config, (_, long) in self.bundles.items():
             done = subprocess.run([*command, str(long)], capture_output=True, text=True, timeout=300, check=False)
             if done.returncode != 0:
@@ -170,7 +170,7 @@ def versions(programs: dict[str, str]) -> dict[str, str]:
     for name, program in programs.items():
         text = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
         found[name] = re.sub(rf"^{name} version ", "", text.splitlines()[0])
-    python = subprocess.run([bench_extras.interpreter(), "--version"], capture_output=True, text=True, check=True)
+    python = subprocess.run([costs.interpreter(), "--version"], capture_output=True, text=True, check=True)
     return {**found, "python": python.stdout.split()[1], "kernel": os.uname().release}
 
 
@@ -214,19 +214,19 @@ def main(arguments: Sequence[str]) -> int:
         extras = not options.no_extras
         measure(bench, 2, configs, False)  # to fill the caches
         bench.samples.clear()
-        measure(bench, options.n, configs, extras and bench_extras.has_interface())
+        measure(bench, options.n, configs, extras and costs.has_interface())
         result: dict[str, Any] = {
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "versions": versions(bench.programs),
-            "rows": rows_of(bench.samples, bench_extras.instructions(bench) if extras else {}),
+            "rows": rows_of(bench.samples, costs.instructions(bench) if extras else {}),
         }
         if extras:
-            result["memory"] = bench_extras.memory(bench)
-            result["imports"] = bench_extras.imports()
+            result["memory"] = costs.memory(bench)
+            result["imports"] = costs.imports()
     finally:
-        bench_extras.clean(directory)
-    bench_report.write(result, options.output)
-    print(bench_report.markdown(result))
+        costs.clean(directory)
+    report.write(result, options.output)
+    print(report.markdown(result))
     return 0
 
 

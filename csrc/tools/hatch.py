@@ -31,7 +31,7 @@ class MakeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             check=True,
         )
         modules = pathlib.Path(self.root, "build/wheel/modules.bin")
-        writer = [sys.executable, "csrc/bundle.py", ".", str(modules), "unchecked"]
+        writer = [sys.executable, "csrc/tools/archive.py", ".", str(modules), "unchecked"]
         subprocess.run(writer, cwd=self.root, check=True)
         build_data["force_include"] = {str(modules): "runtime/modules.bin"}
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")

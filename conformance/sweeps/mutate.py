@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from tests import proofs  # noqa: E402 - the tree is no installed package
@@ -136,7 +136,7 @@ def fingerprint(names: list[str]) -> str:
     """Changes when a result may: with the product, the tests and this program, not with the pages."""
     digest = hashlib.sha256()
     for name in names:
-        if name.startswith(("csrc/", "runtime/", "oci_spec/", "tests/", "conformance/mutate", "Makefile")):
+        if name.startswith(("csrc/", "runtime/", "oci_spec/", "tests/", "conformance/sweeps/mutate", "Makefile")):
             digest.update(f"{name}\0".encode() + hashlib.sha256((TREE / name).read_bytes()).digest())
     return digest.hexdigest()
 
@@ -242,7 +242,13 @@ def attempt_vm(tree: Path, mutant: Mutant, tests: list[proofs.Row]) -> tuple[str
         build(tree, "all")
         passed = []
         for lsm in (name for name in ("apparmor", "selinux") if any(f"_{name}.py" in row["id"] for row in tests)):
-            script = [sys.executable, str(tree / "conformance/test_vm.py"), f"--lsm={lsm}", "-k", " or ".join(names)]
+            script = [
+                sys.executable,
+                str(tree / "conformance/machines/vm.py"),
+                f"--lsm={lsm}",
+                "-k",
+                " or ".join(names),
+            ]
             subprocess.run(script, cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
             for name, failed in vm_results(tree):
                 if failed:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from tests.integration import snapshot
 
 if TYPE_CHECKING:
-    from conformance.bench import Bench
+    from conformance.bench.bench import Bench
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 MAIN = TREE / "build/site/runtime/__main__.py"
 IMPORTS = TREE / "tests/guards/imports"
 LIMITS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One process that makes and removes containers through the Python API; started by bench.py.
 
-bench_api.py ROOT CYCLES BUNDLE    prints {"create": [ms, ...], "start": ..., "kill": ..., "delete": ..., "cycle": ...}
+api.py ROOT CYCLES BUNDLE    prints {"create": [ms, ...], "start": ..., "kill": ..., "delete": ..., "cycle": ...}
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SITE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build", "site")
+SITE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build", "site")
 
 
 def main(root: str, cycles: int, bundle: str) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 @pytest.fixture
 def site(tree: Path, tmp_path: Path) -> Path:
-    """A site directory of its own, with a bundle that checks the sources."""
+    """A site directory of its own, with an archive that checks the sources."""
     for name in ("runtime", "oci_spec"):
         shutil.copytree(tree / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.bin"))
     target = tmp_path / "runtime/modules.bin"
-    subprocess.run([sys.executable, tree / "csrc/bundle.py", tmp_path, target], check=True)
+    subprocess.run([sys.executable, tree / "csrc/tools/archive.py", tmp_path, target], check=True)
     return tmp_path
 
 
@@ -25,7 +25,7 @@ def call(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_modules_come_from_the_bundle(site: Path) -> None:
+def test_modules_come_from_the_archive(site: Path) -> None:
     """With every source but the first two emptied behind its back, a command still runs."""
     for path in (site / "runtime/commands").glob("*.py"):
         status = path.stat()
@@ -44,13 +44,13 @@ def test_an_edited_module_is_imported_as_it_is(site: Path) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"\x05\0\0\0\0\0\0\0", b"\x01\0\0\0\0\0\0\0i", b"\x01\0\0\0\0\0\0\0N", b"x" * 99]
 )
-def test_a_broken_bundle_is_left_alone(site: Path, data: bytes) -> None:
-    """A file that is no bundle counts as absent."""
+def test_a_broken_archive_is_left_alone(site: Path, data: bytes) -> None:
+    """A file that is no archive counts as absent."""
     (site / "runtime/modules.bin").write_bytes(data)
     assert "create" in call(site, "--help").stdout
 
 
-def test_another_interpreters_bundle_is_left_alone(site: Path) -> None:
+def test_another_interpreters_archive_is_left_alone(site: Path) -> None:
     """A file with another magic number counts as absent."""
     path = site / "runtime/modules.bin"
     header = marshal.dumps((b"????", {}, {}))

@@ -4,7 +4,7 @@ The declarations are the project's own headers, read verbatim: C and Python see 
 cffi cannot parse and Python does not need (includes, guards, defines without a number) is left
 out here. The Makefile compiles the result with its own flags.
 
-Usage: build_shim.py OUTPUT.c
+Usage: shim.py OUTPUT.c
 """
 
 import pathlib
@@ -13,7 +13,7 @@ import sys
 
 import cffi
 
-CSRC = pathlib.Path(__file__).parent
+CSRC = pathlib.Path(__file__).parents[1]
 HEADERS = ("plan.h", "seccomp.h", "device_filter.h", "shim.h", "host_side.h")
 NUMBER = re.compile(r"\s*#\s*define\s+\w+\s+(-?\d|0x)")
 

@@ -9,7 +9,7 @@ import pathlib
 import sys
 import tomllib
 
-PROJECT = pathlib.Path(__file__).parent.parent / "pyproject.toml"
+PROJECT = pathlib.Path(__file__).parents[2] / "pyproject.toml"
 
 
 def requirements(kind: str) -> list[str]:

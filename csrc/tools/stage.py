@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tomllib
 
-TREE = pathlib.Path(__file__).resolve().parent.parent
+TREE = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ("oci_spec", "runtime")
 
 

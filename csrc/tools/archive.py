@@ -1,4 +1,4 @@
-"""Writes runtime/modules.bin: the code of our modules in one file, which `runtime/bundle.py` imports them from.
+"""Writes runtime/modules.bin: the code of our modules in one file, which `runtime/archive.py` imports them from.
 
 Finding a module on disk takes five system calls and a third of a millisecond, fifty times for `create`. The file is the
 length of a header (8 bytes, little endian), the header, marshalled, and code, marshalled. The header is (magic number
@@ -11,7 +11,7 @@ A start counts from the end of the header. A group is what the usual call of a c
 executed at once, it takes half the time. What only people and tools read is left out of the code: docstrings,
 annotations of functions, line numbers (--debug imports the sources), assertions.
 
-Usage: bundle.py SITE OUTPUT [unchecked]   (unchecked: the sources are to be installed, and nobody edits them)
+Usage: archive.py SITE OUTPUT [unchecked]   (unchecked: the sources are to be installed, and nobody edits them)
 """
 
 import ast
@@ -24,10 +24,10 @@ import types
 from collections.abc import Iterable, Iterator
 
 PACKAGES = ("oci_spec", "runtime")
-# Imported before the bundle, or read by people's tools only.
+# Imported before the archive, or read by people's tools only.
 LEFT_OUT = (
     "runtime/__main__.py",
-    "runtime/bundle.py",
+    "runtime/archive.py",
     "oci_spec/generate.py",
     "oci_spec/generate_types.py",
     "oci_spec/types.py",
@@ -37,7 +37,7 @@ CLI = "runtime.cli"
 RULES = ("oci_spec.rules", *(f"oci_spec.rules.{name}" for name in ("process", "config", "linux", "resources")))
 PLAN = ("runtime.plan.mounts", "runtime.plan.devices", "runtime.plan.paths")
 CREATE = ("oci_spec.checking", "runtime.lifecycle.create", *RULES, *PLAN)
-# What a command imports as a rule, besides what these import at load: tests/runtime/test_bundle.py compares.
+# What a command imports as a rule, besides what these import at load: tests/runtime/test_archive.py compares.
 GROUPS = {
     "create": (CLI, "runtime.commands.create", *CREATE),
     "run": (
@@ -145,7 +145,7 @@ def in_order(roots: Iterable[str], sources: dict[str, pathlib.Path]) -> list[str
     return list(done)
 
 
-def bundle(site: pathlib.Path, checked: bool) -> bytes:
+def archive(site: pathlib.Path, checked: bool) -> bytes:
     """The file's content, for this interpreter."""
     paths = sorted(path for package in PACKAGES for path in (site / package).rglob("*.py"))
     relative = {path: str(path.relative_to(site)) for path in paths}
@@ -178,5 +178,5 @@ def bundle(site: pathlib.Path, checked: bool) -> bytes:
 if __name__ == "__main__":
     target = pathlib.Path(sys.argv[2])
     aside = target.with_name(f"{target.name}.{os.getpid()}")
-    aside.write_bytes(bundle(pathlib.Path(sys.argv[1]), checked=sys.argv[3:] != ["unchecked"]))
+    aside.write_bytes(archive(pathlib.Path(sys.argv[1]), checked=sys.argv[3:] != ["unchecked"]))
     aside.replace(target)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """`make test-vm`: boot a whole Debian under qemu, with systemd and a security module, and run `pytest -m vm` in it.
 
-The disk is made once and kept (vm_image.py). A second one holds this tree's tests and its wheel, which the guest
+The disk is made once and kept (image.py). A second one holds this tree's tests and its wheel, which the guest
 installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
 marked `user_session` as an ordinary user, in a service of the user's own systemd. All tests are shared out among as many
 machines as there are processors, up to four; those that are chosen run in one. The results become
 build/test-vm.xml, or that of the report's name. Where qemu or the means to make the disk are missing, the reason is
 said and nothing runs.
 
-Usage: test_vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [--report=NAME] [PYTEST ARGUMENT...]
+Usage: vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [--report=NAME] [PYTEST ARGUMENT...]
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import image as disk_image
 import machine
-import vm_image
 from machine import TREE, VENV, Unavailable
 
 REPORTS = ("test-vm", "test-vm-managers")
@@ -90,7 +90,7 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
     scratch = "mount -t tmpfs -o mode=1777 tmpfs /tmp"
     for mark in RUNS:
         pytest = [
-            f"{vm_image.SITE}/bin/python",
+            f"{disk_image.SITE}/bin/python",
             "-m",
             "pytest",
             "-q",
@@ -106,7 +106,7 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
         if any(one.startswith(MEASURED) for one in words):
             scratch = ""
         commands[mark] = shlex.join([*pytest, *words]) + ' --share="$share"'
-    return GUEST.format(tree=IN_GUEST, site=vm_image.SITE, lsm=lsm, scratch=scratch, **commands)
+    return GUEST.format(tree=IN_GUEST, site=disk_image.SITE, lsm=lsm, scratch=scratch, **commands)
 
 
 def write_tree(disk: Path, lsm: str, arguments: Sequence[str]) -> None:
@@ -118,12 +118,12 @@ def write_tree(disk: Path, lsm: str, arguments: Sequence[str]) -> None:
             shutil.copytree(TREE / name, root / name, symlinks=True)
         shutil.copy2(TREE / "pyproject.toml", root)
         (root / "build").mkdir()
-        (root / "build/ocirun").symlink_to(f"{vm_image.SITE}/bin/ocirun")
+        (root / "build/ocirun").symlink_to(f"{disk_image.SITE}/bin/ocirun")
         build_wheel(root / "wheel")
         compile_tests(root)
         (root / "guest").write_text(guest_script(lsm, arguments))
         subprocess.run(["chown", "-R", "0:0", scratch], check=True)
-        vm_image.write_disk(root, disk, 256)
+        disk_image.write_disk(root, disk, 256)
 
 
 def compile_tests(root: Path) -> None:
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     shares = int(number or machines(arguments))
     try:
         machine.require("mke2fs")
-        image = vm_image.image()
+        image = disk_image.image()
     except Unavailable as reason:
         print(f"test-vm: skipped: {reason}")
         return 0

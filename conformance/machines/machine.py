@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 VENV = TREE / ".venv"
 MEMORY_MB = 2048
 # Where the host's kernel offers kvm, it need not work: emulation does everywhere.

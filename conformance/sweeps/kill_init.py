@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""create and start under ptrace, with a SIGKILL to the container's init at one system call: a part of crash_sweep.
+"""create and start under ptrace, with a SIGKILL to the container's init at one system call: a part of crash.py.
 
 strace cannot do it: its injections under `-f` hit the command too, and it stays with the detached init. This tracer
 tells the processes apart: `create` from its first child on, `first` and `second` (init before and after its fork, from

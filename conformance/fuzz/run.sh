@@ -5,12 +5,12 @@
 # build/fuzz/corpus, and is where it starts; a plan that fails lies in build/fuzz/crash-*. At the end all that was
 # found is run once more with gcov, and the decoder (csrc/wire.c) must be covered.
 #
-# Usage: conformance/fuzz.sh [RUNS [SECONDS]]
+# Usage: conformance/fuzz/run.sh [RUNS [SECONDS]]
 set -eu
 
 runs=${1:-10000000} seconds=${2:-3600}
 least=95 # per cent of wire.c's lines
-tree=$(cd "$(dirname "$0")/.." && pwd)
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 place=$tree/build/fuzz
 mkdir -p "$place/corpus"
 cd "$tree"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 OCIRUN = TREE / "build" / "ocirun"
 MEMORY_LIMIT = 16 << 20
 PIDS_LIMIT = 24

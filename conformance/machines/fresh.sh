@@ -8,12 +8,12 @@
 # How packages are reached is the host's business: apt's sources and settings, pip's settings, certificates, the
 # resolver's and proxies' settings are passed on as they are here.
 #
-# Usage: conformance/fresh.sh [SUITE]     KEEP=1 leaves the root directory where it is
+# Usage: conformance/machines/fresh.sh [SUITE]     KEEP=1 leaves the root directory where it is
 set -euo pipefail
 
 suite=${1:-bookworm}
 packages=git,make,gcc,python3,python3-dev,python3-venv
-tree=$(cd "$(dirname "$0")/.." && pwd)
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 
 # The second time, inside the new namespaces.
 if [ "${1:-}" = --inside ]; then
@@ -94,5 +94,5 @@ while IFS= read -r name; do
 	passed+=("$name=${!name}")
 done < <(compgen -e | grep -iE '^(pip_(cert|default|disable|index|extra|trusted|proxy)|https?_proxy|no_proxy|ssl_cert|requests_ca|curl_ca)' || true)
 
-unshare --mount --pid --fork --uts --kill-child -- "$tree/conformance/fresh.sh" --inside "$root" "${passed[@]}"
+unshare --mount --pid --fork --uts --kill-child -- "$tree/conformance/machines/fresh.sh" --inside "$root" "${passed[@]}"
 echo 'make fresh: both commands passed'

@@ -1,4 +1,4 @@
-"""Imports our modules from one file instead of fifty: `csrc/bundle.py` writes it and describes it. The first import.
+"""Imports our modules from one file instead of fifty: `csrc/tools/archive.py` writes it and describes it. The first import.
 
 In the tree a module that was edited since is left to the ordinary import; so is everything when the file is not there
 or is another interpreter's.
@@ -21,7 +21,7 @@ FIRST_READ = 1 << 16  # bytes: more than the header has
 Module = type(sys)
 
 
-class Bundle:
+class Archive:
     """A finder and loader for ``sys.meta_path``. ``site`` is the directory above the packages."""
 
     def __init__(self, site: str) -> None:
@@ -110,12 +110,12 @@ class Bundle:
 
 
 def install(site: str, arguments: "list[str]") -> None:
-    """Put the bundle of ``site`` before the other finders, with the modules of the command in ``arguments`` loaded."""
-    bundle = Bundle(site)
+    """Put the archive of ``site`` before the other finders, with the modules of the command in ``arguments`` loaded."""
+    archive = Archive(site)
     commands = ("create", "run", "exec", "start", "state", "kill", "delete")
     command = next((argument for argument in arguments if argument in commands), "")
     try:
-        usable = bundle.load(command)
+        usable = archive.load(command)
     except (
         OSError,
         EOFError,
@@ -123,7 +123,7 @@ def install(site: str, arguments: "list[str]") -> None:
         TypeError,
         MemoryError,
         OverflowError,
-    ):  # not there, or not what csrc/bundle.py writes
+    ):  # not there, or not what csrc/tools/archive.py writes
         return
     if usable:
-        sys.meta_path.insert(0, bundle)
+        sys.meta_path.insert(0, archive)

@@ -10,7 +10,7 @@ After each, `delete --force` must exit 0, no process, cgroup, mount or file may 
 the same id must be free for a new container. A point at which nothing was killed has proved nothing: it is tried once
 more, then reported, and the sweep fails when more than a few are.
 
-    conformance/crash_sweep.py [--runtime PROGRAM] [--verbs create,start,...] [--sample N] [--seed S]
+    conformance/sweeps/crash.py [--runtime PROGRAM] [--verbs create,start,...] [--sample N] [--seed S]
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TREE = Path(__file__).resolve().parent.parent
+TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from tests.integration import adapt, snapshot  # noqa: E402
@@ -42,7 +42,7 @@ from tests.integration.bundle import Bundle, build_busybox_rootfs  # noqa: E402
 OCIRUN = TREE / "build/ocirun"
 VERBS = ("create", "start", "kill", "delete", "init")
 """`init`: create and start, with the SIGKILL to the container's init instead."""
-TRACER = TREE / "conformance/kill_init.py"
+TRACER = TREE / "conformance/sweeps/kill_init.py"
 INIT_TIMES = {
     "first": "init, before its fork",
     "second": "init, after its fork",
@@ -321,7 +321,7 @@ def sweep_verbs(one: Sweep, verbs: Sequence[str], count: int | None, seed: int) 
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="crash_sweep", description="SIGKILL at every system call")
+    parser = argparse.ArgumentParser(prog="crash.py", description="SIGKILL at every system call")
     parser.add_argument("--runtime", default=str(OCIRUN), help="the runtime to kill (default build/ocirun)")
     parser.add_argument("--verbs", default=",".join(VERBS), help="comma-separated (default: all)")
     parser.add_argument("--sample", "--points", type=int, help="only so many points of each verb")
@@ -329,7 +329,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     program = shutil.which(options.runtime) or options.runtime
     if os.geteuid() != 0 or not shutil.which("strace"):
-        print("crash_sweep: needs root and strace", file=sys.stderr)
+        print("crash.py: needs root and strace", file=sys.stderr)
         return 2
     snapshot.become_subreaper()
     if os.path.basename(program) == "crun":
