@@ -46,7 +46,7 @@ KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
-.PHONY: all build install demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
+.PHONY: all build install check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
 	cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/ocirun
@@ -55,6 +55,7 @@ help:
 	@echo 'make [all]         build/ocirun, runnable in the tree'
 	@echo 'make demo          run a container and show what it is kept from'
 	@echo 'make test          build and run every test (ARGS= passes pytest arguments)'
+	@echo 'make check         format, types and the tests that need no container, in seconds'
 	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
 	@echo 'make format        what lint asks of the formatters'
 	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
@@ -152,11 +153,20 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@$(VENV)/bin/python conformance/demo/demo.py
 
+# The linters are tests too, but not twice in `make lint test`.
+LINTED := $(if $(filter lint,$(MAKECMDGOALS)),--ignore=tests/guards/test_lint.py)
+
 test: deps
 	@$(MAKE) --no-print-directory all
-	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(ARGS)
+	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(LINTED) $(ARGS)
 	@if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
 		$(MAKE) --no-print-directory test-kernel; fi
+
+# The inner loop: what needs no container, in seconds.
+PURE_TESTS := tests/oci_spec tests/runtime/plan tests/guards
+
+check: all lint-python
+	@$(VENV)/bin/python -m pytest -q -n auto --ignore=tests/guards/test_lint.py --ignore=tests/guards/test_imports.py $(PURE_TESTS) $(ARGS)
 
 fresh:
 	conformance/machines/fresh.sh
