@@ -19,7 +19,8 @@
 /* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
 static void become_hook(struct context *ctx, const struct plan_op *op, int input)
 {
-	char **arguments = text_array(ctx, op, 1), **environment = text_array(ctx, op, 2);
+	char **arguments = text_array(ctx, op, 1);
+	char **environment = op->number[2] ? ctx->environment : text_array(ctx, op, 2);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -74,7 +74,7 @@ static int start_init(void *data)
 		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
 		char *argv[] = {"ocirun-init", NULL}, *envp[] = {NULL};
 		if (how->init < 0)
-			execve(how->path, how->arguments, how->environment);
+			execve(how->path, how->arguments, how->environment ? how->environment : environ);
 		else
 			syscall(SYS_execveat, init, "", argv, envp, AT_EMPTY_PATH);
 		init = -errno;

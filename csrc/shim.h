@@ -9,7 +9,7 @@ struct shim_spawn {
 	int fixed[4];    /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
 	const int *kept; /* become FD_KEPT and on */
 	int kept_count;
-	const char *path; /* a hook: with its arguments and environment, each ended by NULL */
+	const char *path; /* a hook: with its arguments and environment (NULL: ours), each ended by NULL */
 	char **arguments;
 	char **environment;
 };

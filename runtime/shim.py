@@ -58,9 +58,14 @@ def spawn(
     return _checked(lib.shim_spawn(how), "init")
 
 
-def spawn_hook(path: str, arguments: "Sequence[str]", environment: "Sequence[str]", input: int, output: int) -> int:
-    """Start the program ``path`` with just these, ``output`` as its standard output and error. Its pid."""
-    texts = [ffi.new("char[]", posix_path(text)) for text in (path, *arguments, *environment)]
+def spawn_hook(
+    path: str, arguments: "Sequence[str]", environment: "Sequence[str] | None", input: int, output: int
+) -> int:
+    """Start the program ``path`` with just these, ``output`` as its standard output and error. Its pid.
+
+    ``environment``: None is our own.
+    """
+    texts = [ffi.new("char[]", posix_path(text)) for text in (path, *arguments, *(environment or ()))]
     count = len(arguments) + 1
     first = ffi.new("char *[]", [*texts[1:count], ffi.NULL])
     second = ffi.new("char *[]", [*texts[count:], ffi.NULL])
@@ -68,7 +73,8 @@ def spawn_hook(path: str, arguments: "Sequence[str]", environment: "Sequence[str
     how.init = -1
     how.stdio = [input, output, output]
     how.fixed = [-1, -1, -1, -1]
-    how.path, how.arguments, how.environment = texts[0], first, second
+    how.path, how.arguments = texts[0], first
+    how.environment = ffi.NULL if environment is None else second
     return _checked(lib.shim_spawn(how), path)
 
 

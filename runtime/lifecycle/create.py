@@ -132,6 +132,8 @@ def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> N
     options["wait_start"] = wait_start
     options["preserve_fds"] = len(making.kept)
     options["environment"] = descriptors.listen_environment(options)
+    if any(hook.get("env") is None for hook in (making.spec.get("hooks") or {}).get("createContainer") or ()):
+        options["caller_environment"] = descriptors.caller_environment()
     if making.record.get("notify"):
         from runtime.lifecycle import notify
 

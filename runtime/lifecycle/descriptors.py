@@ -1,6 +1,7 @@
-"""The caller's descriptors that the program gets, and a service manager's variables about them. Hot."""
+"""The caller's descriptors that the program gets, and its environment: a service manager's variables, and a hook's. Hot."""
 
 import posix
+import sys
 
 from runtime.errors import system_failure
 
@@ -43,3 +44,10 @@ def listen_environment(options: "Options") -> "list[str]":
     """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
     count = listen_count(options)
     return [f"LISTEN_FDS={count}", "LISTEN_PID=1"] if count else []
+
+
+def caller_environment() -> "list[str]":
+    """The caller's whole environment, as it stands now: `os`, where somebody uses it, knows of changes."""
+    os = sys.modules.get("os")
+    variables = os.environb if os else posix.environ
+    return [(b"%b=%b" % pair).decode("utf-8", "surrogateescape") for pair in variables.items()]

@@ -85,6 +85,9 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -
     process["args"] = args
     process["terminal"] = bool(options.get("tty"))
     process.pop("consoleSize", None)
+    for entry in options.get("env") or ():
+        if entry.find("=") < 1:
+            raise OcirunError(f"--env: {entry[:64]!r} is not of the form NAME=value")
     process["env"] = [*(process.get("env") or ()), *(options.get("env") or ())]
     process["user"] = user_of(process["user"], options)
     process["capabilities"] = capabilities_of(process.get("capabilities"), options.get("cap") or ())

@@ -1,9 +1,9 @@
 """Hooks that run on the host: prestart, createRuntime, poststart, poststop (config.md "POSIX-platform Hooks").
 
-Each hook gets the state document on standard input and exactly its own environment. It starts with an empty signal
-mask, default dispositions and no descriptor of ours; Python ignores SIGPIPE and SIGXFSZ, and what is ignored stays so
-across exec. Its working directory is the caller's, as with runc; the spec leaves it open. createContainer and
-startContainer hooks are init's own work.
+Each hook gets the state document on standard input and exactly its own environment, or the caller's where it has none,
+as with runc and crun. It starts with an empty signal mask, default dispositions and no descriptor of ours; Python
+ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across exec. Its working directory is the caller's, as with
+runc; the spec leaves it open. createContainer and startContainer hooks are init's own work.
 """
 
 import posix
@@ -73,7 +73,7 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
 
 def _spawn(hook: "Hook", standard_input: int, output: int) -> int:
     path = hook["path"]
-    return spawn_hook(path, hook.get("args") or [path], hook.get("env") or (), standard_input, output)
+    return spawn_hook(path, hook.get("args") or [path], hook.get("env"), standard_input, output)
 
 
 def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> tuple[bytes, bool]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Warnings = list[tuple[str, str]]
 
 
-def in_root(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[ops.Operation]":
+def in_root(spec: "Spec", facts: "Facts", options: "Options", warnings: "Warnings") -> "list[ops.Operation]":
     """Everything between the attached and the entered root."""
     from . import devices, mounts, paths
 
@@ -26,7 +26,7 @@ def in_root(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[ops.Ope
     if process.get("terminal"):
         size = process.get("consoleSize") or {}
         plan.append(ops.console(size.get("width", 0), size.get("height", 0), True, process["user"]["uid"]))
-    plan += rootfs.create_hooks(spec)
+    plan += rootfs.create_hooks(spec, options.get("caller_environment") or ())
     plan += paths.operations(spec, facts, warnings)
     return plan
 
@@ -35,7 +35,8 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
     """The operations that `create` runs, in order, and warnings as (pointer, message).
 
     ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
-    `run`), seccomp (None or (program bytes, flags, listenerPath, listenerMetadata)), environment (variables that the runtime adds).
+    `run`), seccomp (None or (program bytes, flags, listenerPath, listenerMetadata)), environment (variables that the runtime adds),
+    caller_environment (of a createContainer hook that has none).
     The spec has passed oci_spec's check.
     """
     warnings: Warnings = []
@@ -54,9 +55,9 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
         operations += net_devices.operations(spec["linux"]["netDevices"], "network" in listed)
     operations += rootfs.attach(spec, facts, mounted)
     if mounted:
-        operations += in_root(spec, facts, warnings)
+        operations += in_root(spec, facts, options, warnings)
     else:
-        operations += rootfs.create_hooks(spec)
+        operations += rootfs.create_hooks(spec, options.get("caller_environment") or ())
     operations += rootfs.settings(spec, "pid" not in listed, properties.asks(process, properties.LABELS))
     operations += rootfs.enter(spec, options, mounted)
     options = {**options, "readonly_root": mounted and spec["root"].get("readonly"), "make_cwd": True}

@@ -22,15 +22,6 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
 
 
-def variable(env: "Sequence[str]", name: str) -> str | None:
-    """The value of ``name`` in an environment; the last one counts, as it does for most programs."""
-    prefix = f"{name}="
-    for entry in reversed(env):
-        if entry.startswith(prefix):
-            return entry[len(prefix) :]
-    return None
-
-
 def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
     side = ops.HOST if host_side else ops.CONTAINER
     rows = process.get("rlimits") or ()
@@ -101,12 +92,13 @@ def before(
 
 
 def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Operation]":
-    env = [*(process.get("env") or ()), *environment]
-    path = variable(env, "PATH")
-    uid = process["user"]["uid"]
-    return [
-        ops.program(process["args"], env, DEFAULT_PATH if path is None else path, uid, variable(env, "HOME") is None)
-    ]
+    """A variable that is given twice counts once, the last time: getenv(3) would find the first. An empty HOME counts as none."""
+    env = {entry.partition("=")[0]: entry for entry in (*(process.get("env") or ()), *environment)}
+    find_home = env.get("HOME", "HOME=") == "HOME="
+    if find_home:
+        env.pop("HOME", None)
+    path = env["PATH"][len("PATH=") :] if "PATH" in env else DEFAULT_PATH
+    return [ops.program(process["args"], list(env.values()), path, process["user"]["uid"], find_home)]
 
 
 def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":

@@ -64,7 +64,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("sysctl", (), ("path", "value")),
     ("hooks", ("count",), ("kind",)),
     ("state_document", (), ()),
-    ("run_hook", ("timeout", "state"), ("path", "args", "env")),
+    ("run_hook", ("timeout", "state", "inherit"), ("path", "args", "env")),
     ("pivot", ("mode",), ()),
     ("enter_root", (), ()),
     ("root_readonly", (), ()),
@@ -274,10 +274,13 @@ def state_document() -> "Operation":
 
 
 def run_hook(
-    path: str, args: "Sequence[str]", env: "Sequence[str]", timeout: int, state: int, origin: str
+    path: str, args: "Sequence[str]", env: "Sequence[str] | None", timeout: int, state: int, origin: str
 ) -> "Operation":
-    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created."""
-    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state), (path, args, env)
+    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created.
+
+    ``env``: None is the environment of the program, which is known by then.
+    """
+    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(env is None)), (path, args, env)
 
 
 def pivot(mode: int) -> "Operation":

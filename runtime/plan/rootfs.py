@@ -4,6 +4,7 @@ from . import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     Spec = dict[str, Any]
@@ -35,13 +36,15 @@ def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]
     return [ops.hooks(kind, len(hooks[kind])) for kind in ("prestart", "createRuntime") if hooks.get(kind)]
 
 
-def container_hooks(hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: int) -> "list[ops.Operation]":
-    """One operation for each hook that init itself runs."""
+def container_hooks(
+    hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: int, environment: "Sequence[str] | None" = None
+) -> "list[ops.Operation]":
+    """One operation for each hook that init itself runs; ``environment``: of a hook without env, None for the program's."""
     return [
         ops.run_hook(
             h["path"],
             h.get("args") or [h["path"]],
-            h.get("env") or (),
+            environment if h.get("env") is None else h["env"],
             h.get("timeout") or 0,
             state,
             f"/hooks/{kind}/{i}",
@@ -50,13 +53,16 @@ def container_hooks(hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: 
     ]
 
 
-def create_hooks(spec: "Spec") -> "list[ops.Operation]":
-    """prestart, createRuntime, createContainer: when every mount is in place, before the root is entered."""
+def create_hooks(spec: "Spec", environment: "Sequence[str]") -> "list[ops.Operation]":
+    """prestart, createRuntime, createContainer: when every mount is in place, before the root is entered.
+
+    ``environment``: the caller's, of a createContainer hook without env.
+    """
     hooks = spec.get("hooks") or {}
     plan = host_hooks(hooks)
     if hooks.get("createContainer") or hooks.get("startContainer"):
         plan.append(ops.state_document())
-    return plan + container_hooks(hooks, "createContainer", HOOK_CREATING)
+    return plan + container_hooks(hooks, "createContainer", HOOK_CREATING, environment)
 
 
 def escape(key: str) -> str:

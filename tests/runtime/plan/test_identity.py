@@ -139,14 +139,20 @@ def test_groups(wanted, denied, groups, set_groups):
         ([], identity.DEFAULT_PATH, 1),
         (["PATH=/a", "HOME=/h", "PATH=/b"], "/b", 0),
         (["PATH="], "", 1),
-        (["HOME="], identity.DEFAULT_PATH, 0),
+        (["HOME="], identity.DEFAULT_PATH, 1),
+        (["HOME=/h", "HOME="], identity.DEFAULT_PATH, 1),
     ],
 )
 def test_environment(env, path, home):
-    """The last PATH is searched, an empty one too; HOME comes from the container's passwd only when it is not given."""
+    """The last PATH is searched, an empty one too; HOME comes from the container's passwd when it is not given, or empty."""
     operation = row(made(env=env)[0], "program")
     assert (operation[4][2], operation[3][1]) == (path, home)
-    assert operation[4][1] == env
+
+
+def test_variables_that_are_given_twice():
+    """Each counts once, with its last value."""
+    operation = row(made(env=["A=1", "B=1", "A=2", "HOME=", "B=", "A=3=4"])[0], "program")
+    assert sorted(operation[4][1]) == ["A=3=4", "B="]
 
 
 def test_what_the_runtime_adds_to_the_environment():
