@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
+    from runtime.shapes import CreateOptions, ExecOptions
+
     Path = str | PathLike[str]
 
 __all__ = ["Container", "InvalidConfig", "NotFound", "OcirunError", "OcirunWarning", "WrongState", "list_containers"]
@@ -112,16 +114,17 @@ class Container:
         """
         if cgroup_manager not in CGROUP_MANAGERS:
             raise OcirunError(f"cgroup_manager {cgroup_manager!r}: one of {', '.join(CGROUP_MANAGERS)} is needed")
-        options: dict[str, Any] = {
+        options: CreateOptions = {
             "bundle": posix.fspath(_bundle(bundle)),
             "preserve_fds": preserve_fds,
             "cgroup_manager": cgroup_manager,
             "rootless": "auto",
             "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are meant for this process
         }
-        for key, path in (("console_socket", console_socket), ("pid_file", pid_file)):
-            if path is not None:
-                options[key] = _absolute(path)
+        if console_socket is not None:
+            options["console_socket"] = _absolute(console_socket)
+        if pid_file is not None:
+            options["pid_file"] = _absolute(pid_file)
         if config is not None:
             options |= _config(config)
         from runtime.lifecycle import create as creating
@@ -185,7 +188,7 @@ class Container:
         from runtime.lifecycle import exec as joining
 
         # No terminal: there is nobody to give its other end to.
-        options = {"document": _document(process, "process"), "activation": False, "detach": True}
+        options: ExecOptions = {"document": _document(process, "process"), "activation": False, "detach": True}
         pid = joining.launch(self._root, self._id, options, _warn, _streams(None))
         return pid if detach else _collect(pid)
 
@@ -218,7 +221,7 @@ def _bundle(bundle: "Path") -> str:
     return path if "/../" in f"{path}/" else absolute(path, "/")  # only the kernel knows where a .. leads
 
 
-def _config(config: "Path | Mapping[str, Any]") -> "dict[str, Any]":
+def _config(config: "Path | Mapping[str, Any]") -> "CreateOptions":
     if isinstance(config, str) or hasattr(config, "__fspath__"):
         return {"config": _absolute(config)}
     return {"config_data": _document(config, "config")}

@@ -31,6 +31,7 @@ LEFT_OUT = (
     "oci_spec/generate.py",
     "oci_spec/generate_types.py",
     "oci_spec/types.py",
+    "runtime/shapes.py",
 )
 
 CLI = "runtime.cli"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runtime.cgroups.systemd_properties import Property
     from runtime.cgroups.tree import Intent
     from runtime.host.cgroups import CgroupFacts
+    from runtime.shapes import Facts
 
     Note = dict[str, Any]
 
@@ -36,7 +37,7 @@ EXISTS = f"{dbus.SYSTEMD}.UnitExists"
 class Unit:
     """The unit of a container on its way. ``note`` is for the record, ``places`` are where its cgroups will be."""
 
-    def __init__(self, spec: "dict[str, Any]", id: str, facts: "dict[str, Any]") -> None:
+    def __init__(self, spec: "dict[str, Any]", id: str, facts: "Facts") -> None:
         user = is_users(facts["in_user_namespace"])
         linux = spec["linux"]
         cgroups: CgroupFacts = facts["cgroup"]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtime.cli import Call
+    from runtime.shapes import CreateOptions
 
 OPTIONS = (
     (
@@ -44,13 +45,13 @@ def main(call: "Call") -> int:
     return 0
 
 
-def placed(call: "Call") -> "dict[str, Any]":
+def placed(call: "Call") -> "CreateOptions":
     """The options with absolute paths, ``bundle`` among them, and the settings that matter; the working directory
     becomes the bundle.
 
     Hooks start in the bundle then, as they do with runc.
     """
-    options = {"cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs")}
+    options: Any = {"cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs")}
     options |= {"rootless": call.settings.get("rootless", "auto"), "bundle": ""} | call.options
     for key in PATHS:
         if options.get(key):
@@ -63,7 +64,8 @@ def placed(call: "Call") -> "dict[str, Any]":
         posix.chdir(options["bundle"])
     except OSError as error:
         raise system_failure(f"bundle {options['bundle']}", error) from None
-    return options
+    result: CreateOptions = options
+    return result
 
 
 def _clean(path: str) -> str:

@@ -5,6 +5,8 @@ from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from runtime.cli import Call
 
 OPTIONS = (
@@ -41,7 +43,7 @@ FAILURE_STATUS = 255  # as runc's, whatever failed after the command line was un
 
 
 def main(call: "Call") -> int:
-    options = dict(call.options)
+    options: Any = dict(call.options)
     id, *args = call.operands
     if args and options.get("process"):
         raise UsageError("a command and --process cannot both be given")

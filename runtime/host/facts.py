@@ -8,8 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
 
 CAP_SETGID, CAP_SYS_ADMIN = 1 << 6, 1 << 21
 WHOLE_MAP = [b"0", b"0", b"4294967295"]

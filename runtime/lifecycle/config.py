@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oci_spec import Problem
+    from runtime.shapes import PublishOptions
 
 MAX_SIZE = 64 << 20  # bytes
 S_IFMT, S_IFREG = 0o170000, 0o100000
@@ -81,7 +82,7 @@ def locate(error: OcirunError, data: bytes) -> OcirunError:
     return error
 
 
-def check_terminal(process: "dict[str, Any]", options: "dict[str, Any]", detached: bool, data: bytes) -> None:
+def check_terminal(process: "dict[str, Any]", options: "PublishOptions", detached: bool, data: bytes) -> None:
     """A terminal and a way to give it away go together, but for `run` in the foreground."""
     terminal, console_socket = process.get("terminal"), options.get("console_socket")
     if bool(terminal) == bool(console_socket) or (terminal and not detached):

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from oci_spec import Problem
     from runtime.cgroups.systemd import Unit
     from runtime.plan.identity import Filter
+    from runtime.shapes import CreateOptions, PlanOptions, Record
 
-    Options = dict[str, Any]
     Warn = Callable[[str], None]
 
 
 class Making:
     """One container on its way: what was asked for, what is known of the host, what has been made so far."""
 
-    def __init__(self, root: str, id: str, options: "Options", warn: "Warn") -> None:
+    def __init__(self, root: str, id: str, options: "CreateOptions", warn: "Warn") -> None:
         store.check_id(id)
         self.root = root
         self.id = id
@@ -44,7 +44,7 @@ class Making:
         self.data = options.get("config_data") or config.of_bundle(self.bundle, options.get("config"))
         self.spec = config.checked(self.data, self.bundle, self.warn_of)
         self.facts = host.read(self.spec, self.bundle)
-        self.record: dict[str, Any] = {}
+        self.record: Record = {}
         self.handle = -1
         self.handshake: Handshake | None = None
         self.operations: list[ops.Operation] = []
@@ -69,13 +69,12 @@ class Making:
         return process
 
 
-def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
+def record_of(making: Making, places: "list[layout.Place]") -> "Record":
     """The record as it is before anything is made."""
     now = time.time_ns()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
     hooks = making.spec.get("hooks") or {}
-    unit = {"systemd": making.unit.note} if making.unit else {}
-    return {
+    record: Record = {
         "ociVersion": state.VERSION,
         "id": making.id,
         "status": state.CREATING,
@@ -86,9 +85,11 @@ def record_of(making: Making, places: "list[layout.Place]") -> "dict[str, Any]":
         "created": f"{seconds}.{now % 1_000_000_000:09d}Z",
         "annotations": making.spec.get("annotations") or {},
         "cgroups": tree.survey(places),
-        **unit,
         "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
     }
+    if making.unit:
+        record["systemd"] = making.unit.note
+    return record
 
 
 def place(making: Making, places: "list[layout.Place]") -> None:
@@ -127,19 +128,23 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
     making.facts["placement"] = tree.placement_files(making.record["cgroups"])
     making.facts["cgroup_places"] = tree.visible(places, making.record["cgroups"])
-    options = dict(making.options)
-    options["id"] = making.id
-    options["wait_start"] = wait_start
-    options["preserve_fds"] = len(making.kept)
-    options["environment"] = descriptors.listen_environment(options)
-    if any(hook.get("env") is None for hook in (making.spec.get("hooks") or {}).get("createContainer") or ()):
-        options["caller_environment"] = descriptors.caller_environment()
+    environment = descriptors.listen_environment(making.options)
     if making.record.get("notify"):
         from runtime.lifecycle import notify
 
         notify.make_directory(making.handle)
-        options["environment"].append(notify.ENVIRONMENT)
-    options["seccomp"] = filter_of(making.spec, making.root, making.warn_at)
+        environment.append(notify.ENVIRONMENT)
+    options: PlanOptions = {
+        "id": making.id,
+        "no_pivot": making.options.get("no_pivot", False),
+        "no_new_keyring": making.options.get("no_new_keyring", False),
+        "preserve_fds": len(making.kept),
+        "wait_start": wait_start,
+        "environment": environment,
+        "seccomp": filter_of(making.spec, making.root, making.warn_at),
+    }
+    if any(hook.get("env") is None for hook in (making.spec.get("hooks") or {}).get("createContainer") or ()):
+        options["caller_environment"] = descriptors.caller_environment()
     making.operations, warnings = plan(making.spec, making.facts, options)
     for pointer, message in warnings:
         making.warn_at(pointer, message)
@@ -307,7 +312,9 @@ def settle(making: Making) -> None:
         settle(making)
 
 
-def create(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)) -> int:
+def create(
+    root: str, id: str, options: "CreateOptions", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)
+) -> int:
     """Make a container from ``options["bundle"]`` (absolute); the pid of its init, which waits for `start`.
 
     Raises OcirunError; then nothing is left. Runtime-spec, runtime.md "Create".

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
 
 def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:

@@ -7,26 +7,26 @@ from runtime.errors import system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Options
+    from runtime.shapes import PublishOptions
 
 FIRST_KEPT = 3
 MAX_DIGITS = 10  # of LISTEN_FDS
 
 
-def activation(options: "Options", variable: bytes) -> bytes:
+def activation(options: "PublishOptions", variable: bytes) -> bytes:
     """A service manager's variable, to pass on. Empty when not set, or for the caller (``options["activation"]`` False)."""
     value: bytes = posix.environ.get(variable, b"") if options.get("activation", True) else b""
     return value
 
 
-def listen_count(options: "Options") -> int:
+def listen_count(options: "PublishOptions") -> int:
     """LISTEN_FDS, when LISTEN_PID says that it is meant for us and not for whoever started us (sd_listen_fds(3))."""
     count = activation(options, b"LISTEN_FDS")
     ours = count and posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getpid()
     return int(count) if ours and count.isdigit() and len(count) < MAX_DIGITS else 0
 
 
-def kept_descriptors(options: "Options") -> "list[int]":
+def kept_descriptors(options: "PublishOptions") -> "list[int]":
     """The caller's descriptors that the program gets: 3 and on, as many as asked for and as LISTEN_FDS says."""
     listen = listen_count(options)
     kept: list[int] = []
@@ -40,7 +40,7 @@ def kept_descriptors(options: "Options") -> "list[int]":
     return kept
 
 
-def listen_environment(options: "Options") -> "list[str]":
+def listen_environment(options: "PublishOptions") -> "list[str]":
     """Socket activation (sd_listen_fds(3)): the program is pid 1 of its own namespace."""
     count = listen_count(options)
     return [f"LISTEN_FDS={count}", "LISTEN_PID=1"] if count else []

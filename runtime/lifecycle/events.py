@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtime.cgroups.layout import Place
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
     Event = dict[str, Any]
 

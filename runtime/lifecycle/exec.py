@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from runtime.lifecycle.create import Options, Warn
+    from runtime.lifecycle.create import Warn
     from runtime.plan.ops import Operation
+    from runtime.shapes import ExecOptions, PlanOptions, Record
 
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
 MAX_ID = (1 << 32) - 2
 MAX_DIGITS = 10  # of MAX_ID
 ENDED = "cannot exec in a stopped container: container not running"
-LABELS = (("process_label", "selinuxLabel"), ("apparmor", "apparmorProfile"))
 CAP_SETS = ("bounding", "effective", "permitted")
 
 
@@ -59,7 +59,7 @@ def number(text: str, option: str) -> int:
     return int(text)
 
 
-def user_of(base: "dict[str, Any]", options: "Options") -> "dict[str, Any]":
+def user_of(base: "dict[str, Any]", options: "ExecOptions") -> "dict[str, Any]":
     user = dict(base)
     if options.get("user"):
         uid, colon, gid = options["user"].partition(":")
@@ -79,7 +79,7 @@ def capabilities_of(base: "dict[str, Any] | None", added: "Sequence[str]") -> "d
     return sets
 
 
-def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -> "dict[str, Any]":
+def from_config(spec: "dict[str, Any]", args: "list[str]", options: "ExecOptions") -> "dict[str, Any]":
     """The config's process with what the command line changes. Its terminal and rlimits stay the config's, but for --tty."""
     process = dict(spec["process"])
     process["args"] = args
@@ -98,7 +98,7 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "Options") -
     return process
 
 
-def from_file(path: str, options: "Options", warn: "Warn") -> "dict[str, Any]":
+def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any]":
     """--process: checked as a config's process is."""
     data = config.read(path)
     process, problems = load_checked(data, "process")
@@ -124,7 +124,7 @@ def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
     return result
 
 
-def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
+def placement(record: "Record", wanted: "Sequence[str]") -> "list[str]":
     """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
     files = tree.placement_files(record["cgroups"])
     for entry in wanted:
@@ -141,7 +141,7 @@ def placement(record: "dict[str, Any]", wanted: "Sequence[str]") -> "list[str]":
 class Joining:
     """One exec: the container, the program, what is known of both."""
 
-    def __init__(self, root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> None:
+    def __init__(self, root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> None:
         self.root = root
         self.id = id
         self.options = options
@@ -163,9 +163,10 @@ class Joining:
             self.process = from_file(options["process"], options, warn)
         else:
             self.process = from_config(self.spec, args, options)
-        for option, key in LABELS:
-            if options.get(option):
-                self.process[key] = options[option]
+        if options.get("process_label"):
+            self.process["selinuxLabel"] = options["process_label"]
+        if options.get("apparmor"):
+            self.process["apparmorProfile"] = options["apparmor"]
         if self.process.get("apparmorProfile") or self.process.get("selinuxLabel"):
             from runtime.host import confinement
 
@@ -189,7 +190,7 @@ class Joining:
 
             facts["admitted"] = systemd.stands_outside(self.record["systemd"])
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
-        options = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
+        options: PlanOptions = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = descriptors.listen_environment(self.options)
         options["linux"] = self.spec["linux"]
         options["seccomp"] = creating.filter_of(self.spec, self.root, self.warn_of_config)
@@ -248,7 +249,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     return handshake
 
 
-def prepared(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> Joining:
+def prepared(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> Joining:
     joining = Joining(root, id, args, options, warn)
     if joining.process.get("terminal") and options.get("detach") and not options.get("console_socket"):
         raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
@@ -256,14 +257,14 @@ def prepared(root: str, id: str, args: "list[str]", options: "Options", warn: "W
     return joining
 
 
-def launch(root: str, id: str, options: "Options", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
+def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
     """Start the program of ``options["document"]`` (JSON bytes), and no more: its pid, a child of ours to wait for."""
     handshake = begin(prepared(root, id, [], options, warn), stdio)
     handshake.close()
     return handshake.pid
 
 
-def exec_process(root: str, id: str, args: "list[str]", options: "Options", warn: "Warn") -> int:
+def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> int:
     """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
 
     The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.

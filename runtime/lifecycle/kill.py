@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal  # the same names; at run time it would import enum
 
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 else:
     import _signal
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.lifecycle.create import Making
-    from runtime.lifecycle.store import Record
     from runtime.plan.ops import Operation
+    from runtime.shapes import Record
 
 
 def place(handle: int) -> str:

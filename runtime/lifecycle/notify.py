@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.lifecycle.create import Making
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
 SOCKET = f"{store.NOTIFY}/notify.sock"
 INSIDE = "/run/notify"

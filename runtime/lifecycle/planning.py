@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
+    from runtime.shapes import Facts, PlanOptions
 
 S_IFMT, S_IFREG = 0o170000, 0o100000
 NEWEST = 1 << 16  # a version of systemd that has every property
@@ -106,7 +107,7 @@ class Plan:
 
             mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
             facts["resctrl"] = resctrl.survey(spec["linux"]["intelRdt"], ID, mount)["tasks"]
-        options = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
+        options: PlanOptions = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
         self.operations, warnings = plan(spec, facts, options)
         for pointer, message in warnings:
             self.add(pointer, "warning", message)
@@ -117,7 +118,7 @@ class Plan:
             self.refuse(error)
             self.add(error.pointer or "", "error", error.message)
 
-    def places(self, spec: "dict[str, Any]", facts: "dict[str, Any]", manager: str) -> "list[layout.Place]":
+    def places(self, spec: "dict[str, Any]", facts: "Facts", manager: str) -> "list[layout.Place]":
         """Where the cgroups would be. systemd is not asked: it is taken to be the newest, and at the hierarchies' roots."""
         path = spec["linux"].get("cgroupsPath")
         if manager == "disabled":
@@ -152,7 +153,7 @@ class Plan:
             self.problems += located(self.data, rows)
             return spec
 
-    def check_rights(self, spec: "dict[str, Any]", facts: "dict[str, Any]") -> None:
+    def check_rights(self, spec: "dict[str, Any]", facts: "Facts") -> None:
         """Who asks for the plan may not be who makes the container: what only root can have is a warning."""
         try:
             rootless.check(spec, facts)

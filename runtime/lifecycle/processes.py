@@ -8,7 +8,7 @@ from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
 
 def processes(root: str, id: str) -> list[int]:

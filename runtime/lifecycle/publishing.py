@@ -6,8 +6,8 @@ from runtime.errors import system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Options
     from runtime.process.handshake import Handshake
+    from runtime.shapes import PublishOptions
 
 
 def write_pid_file(path: str, pid: int) -> None:
@@ -28,7 +28,7 @@ def write_pid_file(path: str, pid: int) -> None:
         raise system_failure(f"write the pid file {path}", error) from None
 
 
-def publish(options: "Options", handshake: "Handshake") -> None:
+def publish(options: "PublishOptions", handshake: "Handshake") -> None:
     """Give the caller of create, run or exec what it asked for: pid file, terminal, pidfd."""
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)

@@ -12,8 +12,9 @@ from runtime.lifecycle.delete import destroy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Making, Options, Warn
+    from runtime.lifecycle.create import Making, Warn
     from runtime.lifecycle.notify import Notification
+    from runtime.shapes import CreateOptions
 
 
 def begin(making: "Making") -> "Notification | None":
@@ -50,7 +51,7 @@ def begin(making: "Making") -> "Notification | None":
     return notification
 
 
-def run(root: str, id: str, options: "Options", warn: "Warn") -> int:
+def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     """Run a container. The exit status of its program (128 + N for a signal); 0 with ``detach``.
 
     Without ``detach`` the container is deleted when it has ended, unless ``keep``.

@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from runtime.lifecycle.store import Record
     from runtime.plan.ops import Operation
+    from runtime.shapes import Record
 
 POINTER = "/linux/seccomp/listenerPath"
 FD_NAME = "seccompFd"  # the spec's name of the listener among the descriptors

@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.lifecycle.store import Record
     from runtime.plan.ops import Operation
+    from runtime.shapes import Record
 
 # struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
 REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")

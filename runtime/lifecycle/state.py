@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
 VERSION = "1.3.0"  # of the runtime-spec that the state document follows
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"

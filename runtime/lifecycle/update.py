@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtime.cgroups.layout import Place
-    from runtime.lifecycle.store import Record
+    from runtime.shapes import Record
 
 _BEFORE, _AFTER = b'{"ociVersion":"1.3.0","linux":{"resources":', b"}}"
 _POINTER = "/linux/resources"

@@ -10,13 +10,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts, PlanOptions
+
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
-    Options = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 
-def in_root(spec: "Spec", facts: "Facts", options: "Options", warnings: "Warnings") -> "list[ops.Operation]":
+def in_root(spec: "Spec", facts: "Facts", options: "PlanOptions", warnings: "Warnings") -> "list[ops.Operation]":
     """Everything between the attached and the entered root."""
     from . import devices, mounts, paths
 
@@ -31,7 +31,7 @@ def in_root(spec: "Spec", facts: "Facts", options: "Options", warnings: "Warning
     return plan
 
 
-def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Operation], Warnings]":
+def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
     """The operations that `create` runs, in order, and warnings as (pointer, message).
 
     ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
@@ -60,7 +60,7 @@ def plan(spec: "Spec", facts: "Facts", options: "Options") -> "tuple[list[ops.Op
         operations += rootfs.create_hooks(spec, options.get("caller_environment") or ())
     operations += rootfs.settings(spec, "pid" not in listed, properties.asks(process, properties.LABELS))
     operations += rootfs.enter(spec, options, mounted)
-    options = {**options, "readonly_root": mounted and spec["root"].get("readonly"), "make_cwd": True}
+    options = {**options, "readonly_root": bool(mounted and spec["root"].get("readonly")), "make_cwd": True}
     operations += identity.before(process, spec["linux"], facts, options, "user" in listed)
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     operations += identity.program(process, options.get("environment") or ())

@@ -7,10 +7,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     from .ops import Operation
 
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 S_IFIFO, S_IFCHR, S_IFBLK = 0o010000, 0o020000, 0o060000

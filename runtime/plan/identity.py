@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from runtime.shapes import Facts, PlanOptions
+
     Process = dict[str, Any]
-    Facts = dict[str, Any]
-    Options = dict[str, Any]
     Filter = tuple[bytes, int, str, str]  # program, flags of seccomp(2), listenerPath, listenerMetadata
 
 RLIMITS = (
@@ -59,7 +59,7 @@ def privileges(
     return plan
 
 
-def keyring(process: "Process", options: "Options") -> "list[ops.Operation]":
+def keyring(process: "Process", options: "PlanOptions") -> "list[ops.Operation]":
     if options.get("no_new_keyring"):
         return []
     operation = ops.keyring(f"_ses.{options['id']}")
@@ -71,7 +71,7 @@ def keyring(process: "Process", options: "Options") -> "list[ops.Operation]":
 
 
 def before(
-    process: "Process", linux: "dict[str, Any]", facts: "Facts", options: "Options", in_user_namespace: bool
+    process: "Process", linux: "dict[str, Any]", facts: "Facts", options: "PlanOptions", in_user_namespace: bool
 ) -> "list[ops.Operation]":
     """Everything that needs the privileges init still has. ``linux``: that section of the container's config."""
     user = process["user"]
@@ -101,15 +101,15 @@ def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Opera
     return [ops.program(process["args"], list(env.values()), path, process["user"]["uid"], find_home)]
 
 
-def ending(process: "Process", options: "Options", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":
+def ending(process: "Process", options: "PlanOptions", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":
     """From `created` to execve; ``options["seccomp"]`` is a Filter or None."""
     plan = [ops.created()]
     if options.get("wait_start"):
         plan.append(ops.wait_start())
     plan += start_hooks
     plan.append(ops.place_descriptors(options.get("preserve_fds", 0)))
-    if options.get("seccomp"):
-        code, flags, path, metadata = options["seccomp"]
+    if program := options.get("seccomp"):
+        code, flags, path, metadata = program
         notify = flags & ops.NEW_LISTENER
         plan.append(ops.seccomp_notify(code, flags, path, metadata) if notify else ops.seccomp(code, flags))
     label = next((name for name in ("selinuxLabel", "apparmorProfile") if process.get(name)), "args")

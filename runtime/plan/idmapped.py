@@ -14,10 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     from .mount_options import Options
     from .ops import Operation
 
-    Facts = dict[str, Any]
 
 # The flags of a file system by the names that fsconfig(2) takes.
 SUPERBLOCK = {MS_SYNCHRONOUS: "sync", MS_MANDLOCK: "mand", MS_DIRSYNC: "dirsync", MS_LAZYTIME: "lazytime"}

@@ -7,8 +7,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Facts = dict[str, Any]
-    Options = dict[str, Any]
+    from runtime.shapes import Facts, PlanOptions
+
     Warnings = list[tuple[str, str]]
 
 CLONE_NEWTIME, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x02000000, 0x10000000, 0x20000000
@@ -22,7 +22,7 @@ def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
     return attributes.affinity(process, moment)
 
 
-def plan(process: "dict[str, Any]", facts: "Facts", options: "Options") -> "tuple[list[ops.Operation], Warnings]":
+def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
     """The operations of `exec`.
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*

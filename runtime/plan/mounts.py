@@ -12,11 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     from .mount_options import Options
     from .ops import Operation
 
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 # MOUNT_* of plan.h

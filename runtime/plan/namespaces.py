@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from runtime.shapes import Facts
+
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
 
 # The spec's names in the order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
 CLONE_FLAGS = {

@@ -6,10 +6,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     from .ops import Operation
 
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 

@@ -7,8 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from runtime.shapes import Facts, PlanOptions
+
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
 
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
@@ -97,7 +98,7 @@ def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operati
     return plan
 
 
-def enter(spec: "Spec", options: "dict[str, Any]", in_mount_namespace: bool) -> "list[ops.Operation]":
+def enter(spec: "Spec", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":
     """Make the root the root."""
     mode = CHROOT if not in_mount_namespace else MOVE if options.get("no_pivot") else PIVOT
     plan = [ops.pivot(mode)]

@@ -12,8 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.shapes import Facts
+
     Spec = dict[str, Any]
-    Facts = dict[str, Any]
 
 EPERM, EACCES = 1, 13
 CLONE_NEWUSER = 0x10000000
@@ -31,8 +32,8 @@ def check(spec: "Spec", facts: "Facts") -> None:
             words = "without root a container needs a user namespace of its own, with the caller's ids mapped"
             raise InvalidConfig(f"{words}: {SPEC}", "/linux/namespaces")
     elif not user[1].get("path") and facts["in_user_namespace"] and facts["capable"]:
-        for kind in ("uid", "gid"):
-            _check_known(spec["linux"].get(f"{kind}Mappings") or (), facts[f"own_{kind}_map"], kind)
+        for kind, own in (("uid", facts["own_uid_map"]), ("gid", facts["own_gid_map"])):
+            _check_known(spec["linux"].get(f"{kind}Mappings") or (), own, kind)
     if facts["deny_setgroups"] and (spec["process"]["user"].get("additionalGids")):
         words = "the user namespace denies setgroups, since only the caller's own group is mapped"
         remedy = "map more groups (newgidmap, /etc/subgid), or leave additionalGids out"
