@@ -67,6 +67,7 @@ static const operation OPERATIONS[OP_COUNT] = {
 	ENTRY(OP_USER, user),
 	ENTRY(OP_CAPABILITIES, capabilities),
 	ENTRY(OP_CWD, cwd),
+	ENTRY(OP_CWD_AS_USER, cwd_as_user),
 	ENTRY(OP_PROGRAM, program),
 	ENTRY(OP_WAIT_START, wait_start),
 	ENTRY(OP_KEEP_DESCRIPTORS, keep_descriptors),

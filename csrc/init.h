@@ -34,9 +34,10 @@ struct context {
 	int tree; /* detached mount sent by the parent, for the next operation */
 	int root; /* the container's root, as a mount */
 	struct held held[MAX_HELD];
-	int proc; /* private procfs, attached nowhere */
-	int null; /* verified /dev/null of the host */
-	int mask; /* attached empty directory that later masks are cloned from */
+	int proc;        /* private procfs, attached nowhere */
+	int null;        /* verified /dev/null of the host */
+	int mask;        /* attached empty directory that later masks are cloned from */
+	bool cwd_denied; /* to root: the container's user tries again */
 	const char *program_path;
 	char **arguments, **environment;
 	struct gate *gate;    /* once a filter that notifies is loaded */
@@ -145,6 +146,7 @@ OPERATION(seccomp_notify);
 void fail_at_gate(struct gate *gate, int error);
 /* program.c */
 OPERATION(cwd);
+OPERATION(cwd_as_user);
 OPERATION(program);
 OPERATION(wait_start);
 OPERATION(keep_descriptors);

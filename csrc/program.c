@@ -14,14 +14,13 @@
 #define PATH_SIZE 4096
 
 /* CVE-2024-21626: a working directory outside the root would show as unreachable. */
-int op_cwd(struct context *ctx, const struct plan_op *op)
+static int enter_directory(struct context *ctx, const char *path, bool make)
 {
 	char here[PATH_SIZE];
-	const char *path = text(ctx, op, 0);
-	int fd = op->number[0] ? root_open_target(ctx, path, true) : root_open(ctx, path, O_PATH | O_DIRECTORY);
+	int fd = make ? root_open_target(ctx, path, true) : root_open(ctx, path, O_PATH | O_DIRECTORY);
 	if (fd < 0) {
 		errno = -fd;
-		return failed(ctx, op->number[0] ? STEP_MKDIR : STEP_OPEN);
+		return failed(ctx, make ? STEP_MKDIR : STEP_OPEN);
 	}
 	int r = fchdir(fd) < 0 ? failed(ctx, STEP_CHDIR) : 0;
 	close(fd);
@@ -34,6 +33,28 @@ int op_cwd(struct context *ctx, const struct plan_op *op)
 		return failed(ctx, STEP_VERIFY);
 	}
 	return 0;
+}
+
+/* There are directories that the container's user alone may enter (FUSE, root_squash): root is not the last to try. */
+int op_cwd(struct context *ctx, const struct plan_op *op)
+{
+	int r = enter_directory(ctx, text(ctx, op, 0), op->number[0]);
+	ctx->cwd_denied = r == -EACCES;
+	return ctx->cwd_denied ? 0 : r;
+}
+
+/* By the container's user. The root that earlier operations looked from is closed by now. */
+int op_cwd_as_user(struct context *ctx, const struct plan_op *op)
+{
+	if (!ctx->cwd_denied)
+		return 0;
+	ctx->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (ctx->root < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = enter_directory(ctx, text(ctx, op, 0), false);
+	close(ctx->root);
+	ctx->root = -1;
+	return r;
 }
 
 /* HOME from the container's passwd: "name:password:uid:gid:gecos:home:shell". */
@@ -83,10 +104,10 @@ static int search(struct context *ctx, const char *name, const char *directories
 	int result = -ENOENT;
 	for (const char *start = directories, *end;; start = end + 1) {
 		end = strchrnul(start, ':');
-		size_t size = (size_t)(end - start);
+		bool here = end == start; /* an empty entry is the working directory */
+		size_t size = here ? 1 : (size_t)(end - start);
 		if (size + length + 2 <= sizeof candidate) {
-			memcpy(candidate, size ? start : ".", size ? size : 1);
-			size += size ? 0 : 1;
+			memcpy(candidate, here ? "." : start, size);
 			candidate[size] = '/';
 			memcpy(candidate + size + 1, name, length + 1);
 			int r = examine(candidate);

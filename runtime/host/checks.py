@@ -232,9 +232,8 @@ def _look(process: "dict[str, Any]", tree: Tree) -> "Iterator[tuple[str, str, bo
         # A relative one is refused by a rule already.
         if cwd[:1] == "/" and tree.mode(cwd) & _S_IFMT != _S_IFDIR:
             yield "/process/cwd", f"{cwd}: not a directory", True
-    except Unknown as unknown:
-        if not unknown.mount_point:
-            yield "/process/cwd", f"{cwd} is below the mount {unknown}, it may be missing there", False
+    except (Unknown, FileNotFoundError, PermissionError):
+        pass  # it is made where it is missing; the container's user may enter it where we may not
     except OSError as error:
         yield "/process/cwd", f"{cwd}: {_words(error)}", not tree.below_mount
     args = process.get("args")
@@ -272,7 +271,8 @@ def _not_executable(path: str, what: str, tree: Tree) -> "tuple[str, bool] | Non
     except Unknown as unknown:
         return f"{what}: {path} is below the mount {unknown}, it may be missing there", False
     except OSError as error:
-        return f"{what}: stat {path}: {_words(error)}", not tree.below_mount
+        certain = not tree.below_mount and not isinstance(error, PermissionError)
+        return f"{what}: stat {path}: {_words(error)}", certain
     if mode & _S_IFMT == _S_IFDIR:
         return f"{what}: is a directory", not tree.below_mount
     if mode & _S_IFMT != _S_IFREG or not mode & 0o111:

@@ -207,6 +207,7 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ),
     ops.OP_CAPABILITIES: lambda n, s: held(n),
     ops.OP_CWD: lambda n, s: f"change directory to {s[0]}",
+    ops.OP_CWD_AS_USER: lambda n, s: f"change directory to {s[0]} as the container's user, if root was denied",
     ops.OP_PROGRAM: lambda n, s: f"look up {words(s[0][0])}" + ("" if "/" in words(s[0][0]) else f" in {s[2]}"),
     ops.OP_CREATED: lambda n, s: "report that the container is created",
     ops.OP_WAIT_START: lambda n, s: "wait for start",

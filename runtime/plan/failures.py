@@ -95,7 +95,7 @@ def found(operation: "Operation", error: int) -> str:
         return "the file is no namespace of this type"
     if code == ops.OP_MASK and error == ENODEV:
         return "the host's /dev/null is not the null device"
-    if code == ops.OP_CWD:
+    if code in (ops.OP_CWD, ops.OP_CWD_AS_USER):
         return "the directory is outside the container's root"
     return FINDINGS.get(error, "")
 

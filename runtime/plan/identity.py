@@ -56,6 +56,7 @@ def privileges(
     plan.append(ops.user(user["uid"], user["gid"], groups(process, facts)))
     effective, permitted = sets["effective"] | extra, sets["permitted"] | extra
     plan.append(ops.capabilities(effective, permitted, sets["inheritable"], sets["ambient"], origin))
+    plan.append(ops.cwd_as_user(process["cwd"]))
     return plan
 
 

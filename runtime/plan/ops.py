@@ -84,6 +84,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("user", ("uid", "gid", "set_groups"), ("groups",)),
     ("capabilities", ("effective", "permitted", "inheritable", "ambient"), ()),
     ("cwd", ("make",), ("path",)),
+    ("cwd_as_user", (), ("path",)),
     ("program", ("uid", "find_home"), ("args", "env", "search_path")),
     ("created", (), ()),
     ("wait_start", (), ()),
@@ -152,6 +153,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_USER,
     OP_CAPABILITIES,
     OP_CWD,
+    OP_CWD_AS_USER,
     OP_PROGRAM,
     OP_CREATED,
     OP_WAIT_START,
@@ -159,7 +161,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_SECCOMP,
     OP_SECCOMP_NOTIFY,
     OP_EXEC,
-) = range(64)
+) = range(65)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -340,8 +342,13 @@ def capabilities(effective: int, permitted: int, inheritable: int, ambient: int,
 
 
 def cwd(path: str, make: bool) -> "Operation":
-    """Change to the working directory; ``make``: and make it where it is missing."""
+    """Change to the working directory, where that is not denied; ``make``: and make it where it is missing."""
     return OP_CWD, CONTAINER, "/process/cwd", (int(make),), (path,)
+
+
+def cwd_as_user(path: str) -> "Operation":
+    """The same as the container's user, where `cwd` was denied."""
+    return OP_CWD_AS_USER, CONTAINER, "/process/cwd", (), (path,)
 
 
 def program(args: "Sequence[str]", env: "Sequence[str]", search_path: str, uid: int, find_home: bool) -> "Operation":

@@ -24,7 +24,7 @@ _BUILT = (
     *((f"/mounts/*/{kind}Mappings/*", "containerID hostID size", "`idmap_tree`") for kind in ("uid", "gid")),
     ("/process", "terminal consoleSize", "`console`"),
     ("/process/consoleSize", "height width", "`console`"),
-    ("/process", "cwd", "`cwd`"),
+    ("/process", "cwd", "`cwd` `cwd_as_user`"),
     ("/process", "env args", "`program`, `exec`"),
     ("/process", "user", "`user`"),
     ("/process/user", "uid gid additionalGids", "`user`, `stdio`"),

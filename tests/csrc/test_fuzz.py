@@ -83,6 +83,17 @@ def test_a_mistake_is_found(tmp_path, file, right, wrong):
     assert re.search("AddressSanitizer|runtime error", done.stderr)
 
 
+def test_search_for_the_longest_name(replay, tmp_path):
+    """args[0] as long as a path may be, or longer, is looked for in the working directory without a step past the end."""
+    plans = []
+    for length in range(4090, 4100):
+        operation = ops.program(["n" * length], [], ":/bin:", 0, False)
+        plans.append(tmp_path / str(length))
+        plans[-1].write_bytes(encode([operation], seeds.ANSWERS))
+    done = run(replay, plans)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.slow
 def test_ten_seconds(tmp_path, corpus):
     """libFuzzer finds nothing, beginning with the corpus."""

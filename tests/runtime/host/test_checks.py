@@ -74,9 +74,10 @@ def test_missing_program_is_worded_for_the_managers(bundle):
 
 
 def test_missing_cwd(bundle):
-    """A working directory that is missing or a file is an error."""
-    assert rows(spec(cwd="/home"), bundle) == [("/process/cwd", "error", "host:cwd")]
+    """A working directory that is missing is made; one that is a file, or below one, is an error."""
+    assert rows(spec(cwd="/home"), bundle) == []
     assert rows(spec(cwd="/etc/plain"), bundle) == [("/process/cwd", "error", "host:cwd")]
+    assert rows(spec(cwd="/etc/plain/home"), bundle) == [("/process/cwd", "error", "host:cwd")]
 
 
 def test_program_through_a_bind_mount(bundle):
@@ -126,9 +127,10 @@ def test_links_do_not_leave_the_root(bundle, tmp_path):
     (bundle / "rootfs/escape").symlink_to("/../../../../bin/true")
     (bundle / "rootfs/loop").symlink_to("loop")
     (bundle / "rootfs/host").symlink_to(str(tmp_path))
+    (tmp_path / "true").touch(0o755)
     assert rows(spec(args=["/escape"]), bundle) == []
     assert "too many levels of symbolic links" in messages(spec(args=["/loop"]), bundle)[0]
-    assert rows(spec(cwd="/host"), bundle) == [("/process/cwd", "error", "host:cwd")]
+    assert rows(spec(args=["/host/true"]), bundle) == [("/process/args/0", "error", "host:program")]
 
 
 def test_namespace_paths(bundle):
