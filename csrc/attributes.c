@@ -28,9 +28,16 @@ static int read_bits(struct context *ctx, const struct plan_op *op, unsigned lon
 	return 0;
 }
 
+/* Without a list, all CPUs: the kernel leaves those of the cpuset. Where even that is forbidden, those of the caller
+ * stay. */
 int op_affinity(struct context *ctx, const struct plan_op *op)
 {
 	unsigned long cpus[MAX_CPUS / WORD] = {0};
+	if (!has_text(op, 0)) {
+		memset(cpus, 0xff, sizeof cpus);
+		syscall(SYS_sched_setaffinity, 0, sizeof cpus, cpus);
+		return 0;
+	}
 	int r = read_bits(ctx, op, cpus, MAX_CPUS);
 	if (r < 0)
 		return r;

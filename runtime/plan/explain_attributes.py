@@ -60,7 +60,7 @@ def label(s: "Any") -> str:
 
 
 SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
-    ops.OP_AFFINITY: lambda n, s: f"run on the cpus {listed(s[0])}",
+    ops.OP_AFFINITY: lambda n, s: f"run on the cpus {listed(s[0])}" if s[0] else "run on all cpus of the cgroup",
     ops.OP_RESCTRL: lambda n, s: f"write init's pid to {' and '.join(map(words, s[0]))}",
     ops.OP_FILE_LABEL: lambda n, s: f"give {s[0]} the SELinux label {s[1]}",
     ops.OP_LABEL: lambda n, s: label(s),

@@ -15,8 +15,10 @@ CLONE_NEWTIME, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x02000000, 
 
 
 def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
-    if not process.get("execCPUAffinity"):
-        return []
+    """The CPUs that it asks for, and in the end all where it asks for none: the caller may be pinned."""
+    wanted = process.get("execCPUAffinity") or {}
+    if not (wanted.get("initial") or wanted.get("final")):
+        return [ops.all_cpus()] if moment == "final" else []
     from . import attributes
 
     return attributes.affinity(process, moment)

@@ -26,7 +26,7 @@ CLONE_FLAGS = {
     "mount": 0x00020000,
     "user": 0x10000000,
 }
-CLONE_NEWCGROUP, CLONE_NEWUSER = CLONE_FLAGS["cgroup"], CLONE_FLAGS["user"]
+CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWTIME = (CLONE_FLAGS[kind] for kind in ("cgroup", "user", "time"))
 CLOCKS = ("monotonic", "boottime")
 
 
@@ -71,14 +71,22 @@ def join(
     return entered
 
 
-def user_namespace(spec: "Spec", facts: "Facts", origin: str) -> "list[ops.Operation]":
-    """A new user namespace with its maps, and root in it."""
+def time_offsets(text: str, side: int) -> "list[ops.Operation]":
+    return [ops.time_offsets(text, "/linux/timeOffsets", side)] if text else []
+
+
+def user_namespace(spec: "Spec", facts: "Facts", origin: str, offsets: str) -> "list[ops.Operation]":
+    """A new user namespace with its maps, and root in it.
+
+    With ``offsets`` there is a time namespace too: they are written while the files in /proc of init are open to the caller.
+    """
     linux = spec["linux"]
     uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
     return [
-        ops.unshare(CLONE_NEWUSER, origin),
+        ops.unshare(CLONE_NEWUSER | (CLONE_NEWTIME if offsets else 0), origin),
         ops.dumpable(1),
         ops.id_maps(map_text(uids), map_text(gids), bool(facts.get("deny_setgroups")), "/linux/uidMappings"),
+        *time_offsets(offsets, ops.HOST),
         ops.become(first_id(uids), first_id(gids)),
     ]
 
@@ -116,15 +124,20 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
         plan += opened
     joined, joined_late = join(listed, not facts["privileged"])
     plan += joined
+    new = {kind for kind, (_, path) in listed.items() if path is None}
+    offsets = offsets_text(spec["linux"].get("timeOffsets") or {}) if "time" in new else ""
     if "user" in listed:
         at, path = listed["user"]
-        plan += [ops.become(0, 0)] if path else user_namespace(spec, facts, at)
-    new = {kind for kind, (_, path) in listed.items() if path is None}
-    flags = sum(CLONE_FLAGS[kind] for kind in new if kind not in ("user", "cgroup"))
+        plan += [ops.become(0, 0)] if path else user_namespace(spec, facts, at, offsets)
+    made = ("user", "cgroup", "time") if offsets and "user" in new else ("user", "cgroup")
+    flags = sum(CLONE_FLAGS[kind] for kind in new if kind not in made)
     if flags:
         plan.append(ops.unshare(flags, "/linux/namespaces"))
-    if "time" in new and spec["linux"].get("timeOffsets"):
-        plan.append(ops.time_offsets(offsets_text(spec["linux"]["timeOffsets"]), "/linux/timeOffsets"))
+    if "user" not in listed:
+        plan += time_offsets(offsets, ops.CONTAINER)
+    elif offsets and "user" not in new:
+        written = time_offsets(offsets, ops.HOST)
+        plan += written if facts["privileged"] else [ops.dumpable(1), *written, ops.dumpable(0)]
     if not early:
         plan += opened
     if forks:
@@ -134,5 +147,5 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     plan += joined_late
     if "cgroup" in new:
         plan.append(ops.unshare(CLONE_NEWCGROUP, listed["cgroup"][0]))
-    plan.append(ops.setsid())
+    plan += [ops.all_cpus(), ops.setsid()]
     return plan

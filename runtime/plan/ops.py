@@ -211,8 +211,14 @@ def become(uid: int, gid: int) -> "Operation":
     return OP_BECOME, CONTAINER, None, (uid, gid), ()
 
 
-def time_offsets(text: str, origin: str) -> "Operation":
-    return OP_TIME_OFFSETS, CONTAINER, origin, (), (text,)
+def time_offsets(text: str, origin: str, side: int = CONTAINER) -> "Operation":
+    """Write /proc/PID/timens_offsets; in a user namespace that file is not init's to open."""
+    return OP_TIME_OFFSETS, side, origin, (), (text,)
+
+
+def all_cpus() -> "Operation":
+    """Run on all CPUs of the cgroup, whatever the caller is pinned to."""
+    return OP_AFFINITY, CONTAINER, None, (), (None,)
 
 
 def fork() -> "Operation":

@@ -1,4 +1,4 @@
-"""Scheduling and resctrl on the host's side: what init may not do itself. Imported only for a plan that has it."""
+"""Scheduling, resctrl and clocks on the host's side: what init may not do itself. Imported only for a plan that has it."""
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
@@ -42,8 +42,16 @@ def resctrl(handshake: "Handshake", operation: "ops.Operation") -> None:
             raise system_failure(f"write {handshake.pid} to {path}", error, operation[2]) from None
 
 
+def time_offsets(handshake: "Handshake", operation: "ops.Operation") -> None:
+    try:
+        write_file(f"/proc/{handshake.pid}/timens_offsets", str(operation[4][0]))
+    except OSError as error:
+        raise system_failure("set the clock offsets", error, operation[2]) from None
+
+
 PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
     ops.OP_SCHEDULER: scheduler,
     ops.OP_IO_PRIORITY: io_priority,
     ops.OP_RESCTRL: resctrl,
+    ops.OP_TIME_OFFSETS: time_offsets,
 }

@@ -490,3 +490,13 @@ def test_demo(user: User) -> None:
     assert "✘" not in done.stdout
     assert done.stdout.count("✔") == 8
     assert done.stderr == ""
+
+
+@pytest.mark.not_on(*PEERS, reason="these versions know no time namespace")
+def test_clocks(user: User) -> None:
+    """A time namespace's offsets are written by the user himself."""
+    needs_tools()
+    bundle = user.shell("cat /proc/self/timens_offsets")
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 7}}
+    assert user.run(bundle.save()).ok().out.split()[-3:] == ["boottime", "7", "0"]

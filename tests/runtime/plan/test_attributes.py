@@ -163,7 +163,7 @@ def test_resctrl_is_entered_before_anything_is_mounted():
 def test_create_takes_no_notice_of_the_affinity_of_exec():
     """config.md: the first process never."""
     config = spec({"execCPUAffinity": {"initial": "0", "final": "1"}})
-    assert of(machines.planned(config), ops.OP_AFFINITY) == []
+    assert of(machines.planned(config), ops.OP_AFFINITY) == [ops.all_cpus()]
 
 
 def test_exec_is_bound_before_and_after_the_cgroup():

@@ -154,6 +154,18 @@ def test_clock_offsets_are_written_between_unshare_and_fork():
     assert rows(made("time=/time", timeOffsets=offsets), "time_offsets") == []
 
 
+def test_clock_offsets_in_a_user_namespace():
+    """The host's side writes them, while the files in /proc of init are open to the caller: root's always are."""
+    offsets = {"boottime": {"secs": 1}}
+    plan = made("time", "user", timeOffsets=offsets)
+    assert ordered(plan, "unshare", "id_maps", "time_offsets", "become", "fork")
+    assert [op[1] for op in rows(plan, "time_offsets")] == [ops.HOST]
+    for privileged, dumpable in ((True, [0]), (False, [0, 1, 0])):
+        plan = made("time", "user=/user", timeOffsets=offsets, facts={"privileged": privileged})
+        assert [op[1] for op in rows(plan, "time_offsets")] == [ops.HOST]
+        assert [op[3][0] for op in rows(plan, "dumpable")] == dumpable
+
+
 def test_shared_namespaces_take_no_operation():
     """Nothing listed: nothing made, joined or forked into."""
     assert positions(made(), "unshare", "open_namespace", "join_namespace", "fork") == []
