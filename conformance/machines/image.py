@@ -112,7 +112,7 @@ def requirements() -> list[str]:
     """What the tests import, from pyproject.toml: the dependencies, and of the development group the test tools."""
     script = [str(VENV / "bin/python"), str(TREE / "csrc/tools/requirements.py")]
     lines = {kind: subprocess.check_output([*script, kind], text=True).split("\n") for kind in ("runtime", "dev")}
-    tools = [line for line in lines["dev"] if re.match(r"(pytest|hypothesis|pip)\b", line)]
+    tools = [line for line in lines["dev"] if re.match(r"(pytest|hypothesis|pip)(?![\w-])", line)]
     return [line for line in [*lines["runtime"], *tools, "pip"] if line]
 
 

@@ -51,6 +51,21 @@ def marked_files(mark: str) -> Iterator[str]:
             yield str(path.relative_to(TREE))
 
 
+def machine(kernel: Path, initrd: Path, disks: Sequence[Path], processors: int) -> list[str]:
+    """The command that runs a machine with these disks, with its console on standard input and output."""
+    command = [*QEMU, "-smp", str(processors), "-kernel", str(kernel), "-initrd", str(initrd)]
+    command += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]
+    for disk in disks:
+        command += ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe"]
+    return command
+
+
+def shell(kernel: Path, initrd: Path, words: str, disks: Sequence[Path]) -> int:
+    """Run a machine whose console is our terminal."""
+    append = ["-serial", "null", "-append", f"console=ttyS0 quiet {words}"]
+    return subprocess.run([*machine(kernel, initrd, disks, 2), *append], check=False).returncode
+
+
 def boot(
     kernel: Path, initrd: Path, command_lines: Mapping[Path, str], timeout: float, disks: Sequence[Path] = ()
 ) -> None:
@@ -60,10 +75,7 @@ def boot(
     """
     # A machine whose processors wait for each other's turn on the host's is slower than one with a single processor.
     processors = 2 if 2 * len(command_lines) <= len(os.sched_getaffinity(0)) else 1
-    common = [*QEMU, "-smp", str(processors), "-kernel", str(kernel), "-initrd", str(initrd)]
-    common += ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"]
-    for disk in disks:
-        common += ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe"]
+    common = machine(kernel, initrd, disks, processors)
     machines, readers = [], []
     deadline = time.monotonic() + timeout
     try:

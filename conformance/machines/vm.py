@@ -8,7 +8,9 @@ machines as there are processors, up to four; those that are chosen run in one. 
 build/test-vm.xml, or that of the report's name. Where qemu or the means to make the disk are missing, the reason is
 said and nothing runs.
 
-Usage: vm.py [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [--report=NAME] [PYTEST ARGUMENT...]
+With --shell the machine has the same disks and, in the place of the tests, a shell on this terminal; it ends with the shell.
+
+Usage: vm.py [--shell] [--lsm=apparmor|selinux] [--cgroups=v2|hybrid] [--machines=NUMBER] [--report=NAME] [PYTEST ARGUMENT...]
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ REPORTS = ("test-vm", "test-vm-managers")
 TIMEOUT_S = 1500
 LSMS = ("apparmor", "selinux")
 CGROUPS = ("v2", "hybrid")
+SHELL_OPTION = "--shell"
 OPTIONS = ("--lsm=", "--cgroups=", "--machines=", "--report=")
 """Ours; the rest of the arguments is pytest's."""
 DISK_MB = 64
@@ -58,7 +61,7 @@ for module in overlay fuse tun loop bfq veth; do modprobe $module; done
 cd {tree}
 share=$(sed 's/.* ocirun.share=//; s/ .*//' /proc/cmdline)
 booted=$(cut -d. -f1 /proc/uptime)
-{site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps --no-compile wheel/*.whl || echo "no ocirun"
+{install}
 uptime=$(cut -d. -f1 /proc/uptime)
 echo "kernel $(uname -r), $(systemctl --version | head -n 1), $(cat /sys/kernel/security/lsm); up after $booted s, installed after $uptime s"
 export OCIRUN_RUNTIME={site}/bin/ocirun OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
@@ -74,6 +77,19 @@ user=$?
 [ -e /tmp/vm.xml ] && [ -e /tmp/user_session.xml ] || journalctl --no-pager -p warning | tail -n 40
 stty raw < /dev/ttyS1
 {{ echo "status $root"; cat /tmp/vm.xml; echo; echo "status $user"; cat /tmp/user_session.xml; }} > /dev/ttyS1
+"""
+
+INSTALL = """{site}/bin/python -m pip install --quiet --root-user-action=ignore --no-index --no-deps --no-compile wheel/*.whl || echo "no ocirun"
+"""
+SHELL = """\
+#!/bin/sh
+for module in overlay fuse tun loop bfq veth; do modprobe $module; done
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+cd {tree}
+{install}
+export PATH={site}/bin:$PATH HOME=/root LANG=C.UTF-8 PS1='machine:\\w# '
+echo "ocirun is in PATH; the tests run with: python -m pytest -m vm -p no:cacheprovider FILE"
+setsid --ctty --wait bash --norc -i </dev/ttyS0 >/dev/ttyS0 2>&1
 """
 
 
@@ -106,10 +122,15 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
         if any(one.startswith(MEASURED) for one in words):
             scratch = ""
         commands[mark] = shlex.join([*pytest, *words]) + ' --share="$share"'
-    return GUEST.format(tree=IN_GUEST, site=disk_image.SITE, lsm=lsm, scratch=scratch, **commands)
+    install = INSTALL.format(site=disk_image.SITE)
+    return GUEST.format(tree=IN_GUEST, site=disk_image.SITE, lsm=lsm, scratch=scratch, install=install, **commands)
 
 
-def write_tree(disk: Path, lsm: str, arguments: Sequence[str]) -> None:
+def shell_script() -> str:
+    return SHELL.format(tree=IN_GUEST, site=disk_image.SITE, install=INSTALL.format(site=disk_image.SITE))
+
+
+def write_tree(disk: Path, script: str) -> None:
     """The second disk: the guest's script, the wheel, and the tree as far as the tests need it."""
     with tempfile.TemporaryDirectory(prefix="ocirun-vm-tree-") as scratch:
         root = Path(scratch)
@@ -121,7 +142,7 @@ def write_tree(disk: Path, lsm: str, arguments: Sequence[str]) -> None:
         (root / "build/ocirun").symlink_to(f"{disk_image.SITE}/bin/ocirun")
         build_wheel(root / "wheel")
         compile_tests(root)
-        (root / "guest").write_text(guest_script(lsm, arguments))
+        (root / "guest").write_text(script)
         subprocess.run(["chown", "-R", "0:0", scratch], check=True)
         disk_image.write_disk(root, disk, 256)
 
@@ -180,9 +201,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="ocirun-vm-") as scratch:
         tree, empty = (Path(scratch) / name for name in ("tree", "empty"))
-        write_tree(tree, lsm, arguments)
+        write_tree(tree, shell_script() if SHELL_OPTION in arguments else guest_script(lsm, arguments))
         empty.touch()
         os.truncate(empty, DISK_MB << 20)
+        if SHELL_OPTION in arguments:
+            disks = [image / "disk", tree, empty]
+            return machine.shell(image / "vmlinuz", image / "initrd", command_line(lsm, cgroups), disks)
         said = f"after {time.monotonic() - begin:.0f} s; machines with {lsm}: {shares}"
         print(f"test-vm: the disks are there {said}", flush=True)
         share = [f"{one}/{shares}" for one in range(1, shares + 1)]
