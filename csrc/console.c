@@ -9,8 +9,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "init.h"
 #include "kernel.h"
+#include "mounts.h"
 
 #define DEVPTS_MAGIC 0x1cd1 /* linux/magic.h */
 
@@ -42,8 +42,8 @@ static int bind_console(struct context *ctx, int terminal)
 	}
 	int tree = sys_open_tree(terminal, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	r = tree < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
-	if (r == 0 && sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		r = failed(ctx, STEP_MOVE_MOUNT);
+	if (r == 0)
+		r = attach_apart(ctx, tree, target, path);
 	if (tree >= 0)
 		close(tree);
 	close(target);

@@ -31,8 +31,9 @@ struct context {
 	int cgroup[MAX_CGROUPS];
 	uint32_t cgroups;
 	int namespace[MAX_NAMESPACES];
-	int tree; /* detached mount sent by the parent, for the next operation */
-	int root; /* the container's root, as a mount */
+	int tree;   /* detached mount sent by the parent, for the next operation */
+	int root;   /* the container's root, as a mount */
+	bool peers; /* mounts in the root may be peers of the host's */
 	struct held held[MAX_HELD];
 	int proc;        /* private procfs, attached nowhere */
 	int null;        /* verified /dev/null of the host */

@@ -20,3 +20,14 @@ int take_tree(struct context *ctx, const char *source, bool recursive);
 
 /* tmpfs_copy.c: what is below the directory `from` is copied below the directory `to`. 0 or -errno. */
 int copy_up(struct context *ctx, int from, int to);
+
+/* rootfs.c. Sets the propagation of the mount that `directory` is in; only a mount's root can be changed, so this
+ * climbs to it. Closes `directory`. */
+int set_mount_of(struct context *ctx, int directory, uint64_t propagation);
+/* peers.c: attaches the runtime's own mount `tree` on `target`, which was looked up at `path`; the host does not see
+ * it. */
+int attach_apart(struct context *ctx, int tree, int target, const char *path);
+/* no_pivot.c: the container's root becomes the root, without pivot_root. */
+int move_root(struct context *ctx);
+/* paths.c: a detached, empty, read-only directory, with an SELinux label where there is one. */
+int make_empty(struct context *ctx, const char *label);

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,6 +86,18 @@ int op_enter_cgroups(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
+/* Whether `fd` is the mount namespace of the runtime, or of the first process, whose root is not a container's to
+ * replace. */
+static bool is_host(int fd)
+{
+	static const char *const hosts[] = {"/proc/self/ns/mnt", "/proc/1/ns/mnt"};
+	struct stat st, host;
+	for (size_t i = 0; fstat(fd, &st) == 0 && i < sizeof hosts / sizeof *hosts; i++)
+		if (stat(hosts[i], &host) == 0 && host.st_ino == st.st_ino && host.st_dev == st.st_dev)
+			return true;
+	return false;
+}
+
 int op_open_namespace(struct context *ctx, const struct plan_op *op)
 {
 	if (op->number[1] >= MAX_NAMESPACES) {
@@ -97,6 +110,11 @@ int op_open_namespace(struct context *ctx, const struct plan_op *op)
 	if (ioctl(fd, NS_GET_NSTYPE_) != (int)op->number[0]) {
 		close(fd);
 		errno = EINVAL;
+		return failed(ctx, STEP_VERIFY);
+	}
+	if (op->number[0] == CLONE_NEWNS && is_host(fd)) {
+		close(fd);
+		errno = EBUSY;
 		return failed(ctx, STEP_VERIFY);
 	}
 	ctx->namespace[op->number[1]] = fd;

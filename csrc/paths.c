@@ -113,7 +113,7 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
-	r = attach(ctx, tree, target);
+	r = attach_apart(ctx, tree, target, path);
 	close(target);
 	return r;
 }
@@ -151,8 +151,7 @@ int op_device_bind(struct context *ctx, const struct plan_op *op)
 
 #define COVER (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
 
-/* A detached, empty, read-only directory, with an SELinux label where there is one. */
-static int make_empty(struct context *ctx, const char *label)
+int make_empty(struct context *ctx, const char *label)
 {
 	int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0)
@@ -190,7 +189,7 @@ static int make_null(struct context *ctx)
 }
 
 /* The first cover of its kind stays open: later ones are copies of it. */
-static int mask_target(struct context *ctx, int target, const char *label)
+static int mask_target(struct context *ctx, int target, const char *path, const char *label)
 {
 	struct stat st;
 	if (fstat(target, &st) < 0)
@@ -202,7 +201,7 @@ static int mask_target(struct context *ctx, int target, const char *label)
 					 : make_null(ctx);
 	if (tree < 0)
 		return tree;
-	int r = attach(ctx, tree, target);
+	int r = attach_apart(ctx, tree, target, path);
 	if (r == 0 && made)
 		*first = tree;
 	else
@@ -221,7 +220,7 @@ int op_mask(struct context *ctx, const struct plan_op *op)
 	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int r = mask_target(ctx, target, text(ctx, op, 1));
+	int r = mask_target(ctx, target, text(ctx, op, 0), text(ctx, op, 1));
 	close(target);
 	return r;
 }
@@ -237,7 +236,7 @@ int op_readonly(struct context *ctx, const struct plan_op *op)
 	if (tree >= 0) {
 		r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
 		if (r == 0)
-			r = attach(ctx, tree, target);
+			r = attach_apart(ctx, tree, target, text(ctx, op, 0));
 		close(tree);
 	}
 	close(target);

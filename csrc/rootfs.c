@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "init.h"
 #include "kernel.h"
+#include "mounts.h"
 
 static int set_propagation(int fd, const char *path, unsigned flags, uint64_t propagation)
 {
@@ -23,21 +23,25 @@ int op_propagation(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* pivot_root refuses a shared parent mount. Only a mount's root can be changed: climb to it. */
+int set_mount_of(struct context *ctx, int directory, uint64_t propagation)
+{
+	while (set_propagation(directory, "", AT_EMPTY_PATH, propagation) < 0) {
+		int up = errno == EINVAL ? openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+		int r = up < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+		close(directory);
+		if (r < 0)
+			return r;
+		directory = up;
+	}
+	close(directory);
+	return 0;
+}
+
+/* pivot_root refuses a shared parent mount. */
 static int make_parent_private(struct context *ctx, const char *path)
 {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return failed(ctx, STEP_OPEN);
-	while (set_propagation(fd, "", AT_EMPTY_PATH, MS_PRIVATE) < 0) {
-		int up = errno == EINVAL ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-		if (up < 0)
-			return failed(ctx, STEP_MOUNT_SETATTR);
-		close(fd);
-		fd = up;
-	}
-	close(fd);
-	return 0;
+	return fd < 0 ? failed(ctx, STEP_OPEN) : set_mount_of(ctx, fd, MS_PRIVATE);
 }
 
 /* Hooks find the root at root.path. In a user namespace that path may be closed to init: then it covers `/`,
@@ -61,7 +65,8 @@ int op_root(struct context *ctx, const struct plan_op *op)
 		ctx->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
 	}
-	if (op->number[1]) {
+	ctx->peers = op->number[1];
+	if (ctx->peers) {
 		int r = make_parent_private(ctx, path);
 		if (r < 0)
 			return r;
@@ -115,22 +120,6 @@ static int pivot(struct context *ctx)
 	return r;
 }
 
-/* --no-pivot, for a root on the initial ramfs. What the host mounted stays reachable to a process that may leave a
- * chroot; its procfs and sysfs are taken away, as other runtimes do. */
-static int move(struct context *ctx)
-{
-	int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (slash < 0)
-		return failed(ctx, STEP_OPEN);
-	umount2("/proc", MNT_DETACH);
-	umount2("/sys", MNT_DETACH);
-	int r = sys_move_mount(ctx->root, "", slash, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-	close(slash);
-	if (r < 0)
-		return failed(ctx, STEP_MOVE_MOUNT);
-	return chroot(".") < 0 ? failed(ctx, STEP_CHROOT) : 0;
-}
-
 int op_pivot(struct context *ctx, const struct plan_op *op)
 {
 	if (fchdir(ctx->root) < 0)
@@ -139,7 +128,7 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
 	if (op->number[0] == PIVOT_ROOT)
 		r = pivot(ctx);
 	else if (op->number[0] == PIVOT_MOVE)
-		r = move(ctx);
+		r = move_root(ctx);
 	else if (chroot(".") < 0)
 		r = failed(ctx, STEP_CHROOT);
 	if (r < 0)

@@ -110,6 +110,8 @@ def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
         if path:
             try:
                 wrong = _not_of_type(path, entry["type"])
+                if not wrong and entry["type"] == "mount" and _is_host(path):
+                    wrong = "the host's own mount namespace, whose root the container's would replace"
             except OSError as error:
                 # Another user's process may show us nothing here that the runtime could not join after all.
                 severity = "warning" if error.errno == _EACCES else "error"
@@ -134,6 +136,18 @@ def check_sysctls(linux: "dict[str, Any]") -> "Iterator[Row]":
 def _is_own(path: str, kind: str) -> bool:
     theirs, own = posix.stat(path), posix.stat(f"/proc/self/ns/{_SYSCTL_FILES[kind]}")
     return (theirs.st_dev, theirs.st_ino) == (own.st_dev, own.st_ino)
+
+
+def _is_host(path: str) -> bool:
+    """Whether this is the mount namespace of the runtime, or of the first process."""
+    known = posix.stat(path)
+    for host in ("/proc/self/ns/mnt", "/proc/1/ns/mnt"):
+        try:
+            if (one := posix.stat(host)).st_ino == known.st_ino and one.st_dev == known.st_dev:
+                return True
+        except OSError:  # another user's
+            pass
+    return False
 
 
 def _not_of_type(path: str, kind: str) -> str:

@@ -91,6 +91,8 @@ FINDINGS = {
 def found(operation: "Operation", error: int) -> str:
     """What init saw in place of what it verified; "" where errno says it all."""
     code = operation[0]
+    if code == ops.OP_OPEN_NAMESPACE and error == EBUSY:
+        return "the host itself is in it: the container's root would become the host's"
     if code == ops.OP_OPEN_NAMESPACE:
         return "the file is no namespace of this type"
     if code == ops.OP_MASK and error == ENODEV:
@@ -111,6 +113,8 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; too many namespaces: see /proc/sys/user/max_*_namespaces"
     if code == ops.OP_MOUNT and error == ENODEV:
         return "; the kernel does not know this file system"
+    if code == ops.OP_PIVOT and step == STEP_OPEN and error == EACCES:
+        return "; a procfs or sysfs of the host that --no-pivot must cover is closed to the user namespace's root"
     if code == ops.OP_CONSOLE and step in (STEP_OPEN, STEP_VERIFY):
         return "; a terminal needs a mount of type devpts on /dev/pts"
     if code in (ops.OP_SECCOMP, ops.OP_SECCOMP_NOTIFY) and error == EACCES:

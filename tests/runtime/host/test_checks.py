@@ -137,7 +137,7 @@ def test_namespace_paths(bundle):
     """A path to join is a namespace of the named type."""
     config = spec()
     listed = config["linux"]["namespaces"]
-    listed += [{"type": "network", "path": "/proc/self/ns/net"}, {"type": "mount", "path": "/proc/self/ns/mnt"}]
+    listed += [{"type": "network", "path": "/proc/self/ns/net"}, {"type": "uts", "path": "/proc/self/ns/uts"}]
     assert rows(config, bundle) == []
     listed += [{"type": "ipc", "path": "/proc/self/ns/uts"}, {"type": "uts", "path": "/etc/passwd"}]
     listed += [{"type": "time", "path": "/nowhere"}]
@@ -145,6 +145,14 @@ def test_namespace_paths(bundle):
         (f"/linux/namespaces/{index}/path", "error", "host:namespace") for index in (3, 4, 5)
     ]
     assert "a uts namespace, not an ipc namespace" in messages(config, bundle)[0]
+
+
+def test_mount_namespace_of_the_host(bundle):
+    """The mount namespace of the runtime itself is refused: the container's root would become the host's."""
+    config = spec()
+    config["linux"]["namespaces"] = [{"type": "mount", "path": "/proc/self/ns/mnt"}]
+    assert rows(config, bundle) == [("/linux/namespaces/0/path", "error", "host:namespace")]
+    assert "the host's own mount namespace" in messages(config, bundle)[0]
 
 
 def test_fifo_and_socket_are_not_opened(bundle):

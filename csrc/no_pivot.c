@@ -1,0 +1,229 @@
+/*
+ * --no-pivot: the container's root is moved over the host's, for a root on the initial ramfs, which pivot_root refuses.
+ *
+ * What the host has mounted stays in the namespace, below the new root, for a process that may leave a chroot. Its
+ * procfs and sysfs are taken away: with one of them in the namespace the kernel lets a user namespace's root mount
+ * another, without what is masked in the container's.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "mounts.h"
+
+#define MAX_VIEWS 1024
+#define MAX_DEPTH 4096
+
+/* /proc/self/mountinfo, a line at a time. */
+struct reader {
+	int fd;
+	size_t start, end;
+	char data[8 * PATH_MAX];
+};
+
+struct entry {
+	uint64_t id, parent;
+	char *point;
+	const char *type;
+};
+
+/* The next line, without its end; NULL at the end of the file, and for what is too long. */
+static char *next_line(struct reader *in)
+{
+	for (;;) {
+		char *line = in->data + in->start;
+		char *newline = memchr(line, '\n', in->end - in->start);
+		if (newline) {
+			*newline = '\0';
+			in->start = (size_t)(newline - in->data) + 1;
+			return line;
+		}
+		memmove(in->data, line, in->end - in->start);
+		in->end -= in->start;
+		in->start = 0;
+		ssize_t n = read(in->fd, in->data + in->end, sizeof in->data - in->end);
+		if (n <= 0)
+			return NULL;
+		in->end += (size_t)n;
+	}
+}
+
+/* Blank, tab, newline and backslash are written as three octal digits. */
+static void unescape(char *s)
+{
+	char *to = s;
+	while (*s) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+/* proc_pid_mountinfo(5): id, parent, device, root, mount point, options, tags, "-", type */
+static bool parse(char *line, struct entry *entry)
+{
+	char *field[6], *rest = line;
+	for (size_t i = 0; i < sizeof field / sizeof *field; i++)
+		if (!(field[i] = strsep(&rest, " ")))
+			return false;
+	char *type = rest;
+	while (type && strncmp(type, "- ", 2))
+		type = strchr(type, ' ') ? strchr(type, ' ') + 1 : NULL;
+	if (!type)
+		return false;
+	type += 2;
+	entry->id = strtoull(field[0], NULL, 10);
+	entry->parent = strtoull(field[1], NULL, 10);
+	entry->point = field[4];
+	unescape(entry->point);
+	entry->type = strsep(&type, " ");
+	return true;
+}
+
+static int rewind_mounts(struct reader *in)
+{
+	in->start = in->end = 0;
+	return lseek(in->fd, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+/* The mount of this number, or false. */
+static bool find(struct reader *in, uint64_t id, struct entry *entry)
+{
+	if (rewind_mounts(in) < 0)
+		return false;
+	for (char *line = next_line(in); line; line = next_line(in))
+		if (strtoull(line, NULL, 10) == id)
+			return parse(line, entry);
+	return false;
+}
+
+static bool is_below(struct reader *in, uint64_t id, uint64_t top)
+{
+	struct entry entry;
+	for (int i = 0; i < MAX_DEPTH && id != top; i++) {
+		if (!find(in, id, &entry) || entry.parent == id)
+			return false;
+		id = entry.parent;
+	}
+	return id == top;
+}
+
+static int64_t mount_number(int fd)
+{
+	struct kernel_statx st;
+	return sys_statx(fd, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &st) < 0 ? -1 : (int64_t)st.mount_id;
+}
+
+/* The numbers of all procfs and sysfs that are not below the container's root; -errno, or how many. */
+static int collect(struct context *ctx, struct reader *in, uint64_t *views)
+{
+	struct entry entry;
+	int count = 0, kept = 0;
+	int64_t root = mount_number(ctx->root);
+	if (root < 0)
+		return failed(ctx, STEP_STAT);
+	for (char *line = next_line(in); line; line = next_line(in)) {
+		if (!parse(line, &entry) || (strcmp(entry.type, "proc") && strcmp(entry.type, "sysfs")))
+			continue;
+		if (count == MAX_VIEWS)
+			return root_failed(ctx, STEP_UMOUNT, -E2BIG);
+		views[count++] = entry.id;
+	}
+	for (int i = 0; i < count; i++)
+		if (!is_below(in, views[i], (uint64_t)root))
+			views[kept++] = views[i];
+	return kept;
+}
+
+/* Takes away the mount whose root `fd` is, or where that is not allowed, as in a user namespace, covers it. The host
+ * must hear of neither: a mount's end is told to the peers of the mount that it lies on. */
+static int hide(struct context *ctx, int fd)
+{
+	int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = set_mount_of(ctx, parent, MS_SLAVE);
+	if (r == 0)
+		r = set_attributes(ctx, fd, true, 0, 0, MS_SLAVE);
+	if (r < 0)
+		return r;
+	if (fchdir(fd) < 0)
+		return failed(ctx, STEP_CHDIR);
+	r = umount2(".", MNT_DETACH);
+	if (fchdir(ctx->root) < 0)
+		return failed(ctx, STEP_CHDIR);
+	if (r == 0)
+		return 0;
+	int cover = make_empty(ctx, "");
+	if (cover < 0)
+		return cover;
+	r = attach(ctx, cover, fd);
+	close(cover);
+	return r;
+}
+
+/* Hides the mount `id`, if it is there still. `waits`: another one covers it. */
+static int hide_view(struct context *ctx, struct reader *in, uint64_t id, bool *waits)
+{
+	struct entry entry;
+	*waits = false;
+	if (!find(in, id, &entry))
+		return 0;
+	int fd = open(entry.point, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : failed(ctx, STEP_OPEN);
+	int r = 0;
+	if (mount_number(fd) == (int64_t)id)
+		r = hide(ctx, fd);
+	else
+		*waits = true;
+	close(fd);
+	return r;
+}
+
+static int hide_views(struct context *ctx, struct reader *in)
+{
+	uint64_t views[MAX_VIEWS];
+	int before = MAX_VIEWS + 1, count = collect(ctx, in, views);
+	/* What covers one may be another, so again while there are fewer; the rest is below mounts of other kinds. */
+	while (count > 0 && count < before) {
+		before = count;
+		count = 0;
+		for (int i = 0; i < before; i++) {
+			bool waits;
+			int r = hide_view(ctx, in, views[i], &waits);
+			if (r < 0)
+				return r;
+			if (waits)
+				views[count++] = views[i];
+		}
+	}
+	return count < 0 ? count : 0;
+}
+
+int move_root(struct context *ctx)
+{
+	int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (slash < 0)
+		return failed(ctx, STEP_OPEN);
+	struct reader in = {.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)};
+	int r = in.fd < 0 ? failed(ctx, STEP_OPEN) : hide_views(ctx, &in);
+	if (in.fd >= 0)
+		close(in.fd);
+	if (r == 0)
+		r = attach(ctx, ctx->root, slash);
+	close(slash);
+	if (r < 0)
+		return r;
+	return chroot(".") < 0 ? failed(ctx, STEP_CHROOT) : 0;
+}

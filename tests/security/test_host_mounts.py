@@ -1,0 +1,147 @@
+"""Containers that could change the host's own mounts. The host is here a mount namespace of the test's, whose mounts are
+shared among the namespaces that are made from it, as they are under systemd; none is a peer of the machine's."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.integration.bundle import Bundle
+from tests.security.attack import Target, attack
+
+# Of procfs and sysfs there is what this makes. The root file system is a mount of its own, so that what is made private
+# for it is not the mount of /. crun refuses a hybrid host, so the v2 hierarchy goes.
+HOST = """
+umount -l /sys/fs/cgroup/unified 2> /dev/null
+awk '($3 == "proc" && $2 != "/proc") || ($3 == "sysfs" && $2 != "/sys") {{print $2}}' /proc/mounts | xargs -r umount -l
+mount --bind "$1" "$1"
+mkdir "$0/proc"
+mount -t proc proc "$0/proc"
+mount --make-rshared /
+shift
+({look}) > "$0/before"
+"$@" > "$0/out" 2> "$0/err" < /dev/null
+echo $? > "$0/code"
+({look}) > "$0/after"
+"""
+IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+
+class Outcome:
+    """What `look` prints on that host before and after the container, and how the container ended.
+
+    ``apart``: the runtime runs in a mount namespace that is not that of the host's first process.
+    """
+
+    def __init__(
+        self, target: Target, bundle: Bundle, look: str, *options: str, apart: bool = False, terminal: bool = False
+    ) -> None:
+        caller = target.caller
+        directory = caller.directory / "host"
+        directory.mkdir()
+        program = caller.program if target.ours else str(shutil.which(target.name))
+        run = [program, *caller.command("run", "--bundle", bundle.directory, *options, caller.new_id())[1:]]
+        if apart:
+            run = ["unshare", "--mount", *run]
+        if terminal:
+            run = ["script", "-qec", shlex.join(map(str, run)), "/dev/null"]
+        script = ["sh", "-c", HOST.format(look=look), str(directory), str(bundle.rootfs)]
+        host = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]
+        subprocess.run([*host, *script, *run], check=False, timeout=60)
+        found = {file.name: file.read_text() for file in directory.iterdir() if file.is_file()}
+        self.before, self.out, self.err = found["before"], found["out"], found["err"]
+        # Where the host's root has become another one, there is no file to write to.
+        self.after, self.code = found.get("after", ""), int(found.get("code", "-1"))
+
+
+@attack(
+    "own find",
+    "--no-pivot with a shared root: taking the host's /proc and /sys away from the container takes them from the host",
+    stops="what is taken away lies on mounts that were made slaves before, of which the host hears nothing",
+    bites=("runc", "crun"),
+)
+def test_no_pivot_with_a_shared_root(target: Target) -> None:
+    """The container runs, and the host has its /proc and /sys after it."""
+    bundle = target.caller.shell("true")
+    bundle.linux["rootfsPropagation"] = "rshared"
+    outcome = Outcome(target, bundle.save(), "ls -d /proc/self /sys/kernel", "--no-pivot")
+    assert outcome.before.split() == ["/proc/self", "/sys/kernel"]
+    target.judge(outcome.after != outcome.before, outcome.err)
+    assert outcome.code == 0, outcome.err
+
+
+@attack(
+    "own find",
+    "--no-pivot leaves procfs of the host in the namespace: with one of them an unprivileged process in a new user namespace"
+    " may mount another, without the masks of the container's",
+    stops="every procfs and sysfs outside the container's root is taken away, and where that is not allowed covered",
+    bites=("crun",),
+)
+@pytest.mark.parametrize("user_namespace", [False, True])
+def test_no_pivot_leaves_no_procfs(target: Target, user_namespace: bool) -> None:
+    """Of two procfs of the host, one at a place of its own, none lets the container's process mount a third. In a user
+    namespace they are locked. (runc withstands.)"""
+    bundle = target.caller.shell("unshare -U -r -m -p -f sh -c 'mount -t proc proc /mnt && echo mounted'")
+    (bundle.rootfs / "mnt").mkdir()
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    if user_namespace:
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = IDS
+        bundle.directory.chmod(0o755)
+    outcome = Outcome(target, bundle.save(), "true", "--no-pivot")
+    target.judge("mounted" in outcome.out, outcome.err)
+    assert "mount" in outcome.err or not target.ours
+
+
+@attack(
+    "own find",
+    "a container joins the runtime's own mount namespace, or that of the host's first process, by path: the container's root"
+    " becomes the host's",
+    stops="a mount namespace to join is compared with both, when the config is checked and again by init on the descriptor",
+    bites=("runc", "crun"),
+)
+@pytest.mark.parametrize("path", ["/proc/self/ns/mnt", "/proc/1/ns/mnt"])
+def test_join_the_hosts_mount_namespace(target: Target, path: str) -> None:
+    """The host's root is what it was, and the error names the namespace. The first process is one of a pid namespace of the
+    test's, and for its path the runtime stands in another mount namespace."""
+    bundle = target.caller.shell("true")
+    next(one for one in bundle.linux["namespaces"] if one["type"] == "mount")["path"] = path
+    outcome = Outcome(target, bundle.save(), "ls -di / /etc", apart="1" in path)
+    target.judge(outcome.after != outcome.before, outcome.err)
+    if target.ours:
+        assert outcome.code != 0
+        assert "/linux/namespaces/" in outcome.err
+        assert "host" in outcome.err
+
+
+@attack(
+    "own find",
+    "/dev or /sys of the host is bound shared below a shared root: the terminal that is mounted on /dev/console, masks and what"
+    " makes paths read-only appear on the host",
+    stops="for a mount of the runtime's own the mount that it lies on leaves its peers, and joins them again after it",
+    bites=("crun",),
+)
+def test_own_mounts_below_a_shared_bind(target: Target) -> None:
+    """The host's /dev/console is no terminal of the container, and no path of its /sys is masked or read-only; in
+    the container the bind is shared, as was asked for. (runc 1.1.5 withstands.)"""
+    bundle = target.caller.shell("grep -c ' / /dev .* shared:' /proc/self/mountinfo; echo to-console > /dev/console")
+    bundle.linux["rootfsPropagation"] = "rshared"
+    mounts = bundle.config["mounts"]
+    mounts[:] = [one for one in mounts if not one["destination"].startswith(("/dev", "/sys"))]
+    for path in ("/dev", "/sys"):
+        mounts.append({"destination": path, "source": path, "type": "bind", "options": ["rbind", "rshared"]})
+    bundle.process["terminal"] = True
+    bundle.linux["maskedPaths"], bundle.linux["readonlyPaths"] = (
+        ["/sys/firmware", "/sys/kernel/vmcoreinfo"],
+        ["/sys/fs"],
+    )
+    outcome = Outcome(
+        target, bundle.save(), "awk '$5 ~ \"^/(dev|sys)\" {{print $5}}' /proc/self/mountinfo", terminal=True
+    )
+    target.judge(outcome.after != outcome.before, (outcome.err, outcome.after))
+    if target.ours:
+        assert outcome.code == 0, outcome.err
+        assert outcome.out.strip("^@").split() == ["1", "to-console"], outcome.out
