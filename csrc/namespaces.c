@@ -183,7 +183,9 @@ int op_time_offsets(struct context *ctx, const struct plan_op *op)
 /*
  * Enters the new or joined pid and time namespaces, which only children do. The child is the caller's sibling, so
  * the parent can wait for it; the kernel translates its pid for the parent in SCM_CREDENTIALS. This process ends.
- * Born in its v2 cgroup, it need not be moved there, which waits for the kernel's lock over all thread groups.
+ * Born in its v2 cgroup, it need not be moved there, which waits for the kernel's lock over all thread groups. It has
+ * the cgroup's descriptor at its birth, and closes it before anything else: who could open it in between
+ * (CAP_SYS_PTRACE, since it is not dumpable) could also trace it, and be all that it is.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {

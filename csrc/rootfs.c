@@ -137,14 +137,16 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
 	return chdir("/") < 0 ? failed(ctx, STEP_CHDIR) : 0;
 }
 
-/* exec: the container's root, which is not its namespace's after --no-pivot. */
+/* exec: the root of the namespace, where setns has left us, unless the container's is another: after --no-pivot, or
+ * without a mount namespace. Never that of the first process, which may have changed its own since (haproxy, named). */
 int op_enter_root(struct context *ctx, const struct plan_op *op)
 {
-	(void)op;
-	if (fchdir(FD_ROOT) < 0)
-		return failed(ctx, STEP_CHDIR);
-	if (chroot(".") < 0)
-		return failed(ctx, STEP_CHROOT);
+	if (op->number[0]) {
+		if (fchdir(FD_ROOT) < 0)
+			return failed(ctx, STEP_CHDIR);
+		if (chroot(".") < 0)
+			return failed(ctx, STEP_CHROOT);
+	}
 	ctx->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
 }

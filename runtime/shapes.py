@@ -39,6 +39,7 @@ class Facts(TypedDict):
     cgroup_places: NotRequired[list[Place]]
     resctrl: NotRequired[Sequence[str]]  # files of resctrl that take the pid of each of its processes
     join: NotRequired[int]  # exec: CLONE_NEW* of the namespaces that differ from the caller's
+    chroot: NotRequired[bool]  # exec: the container's root is not that of its mount namespace
     admitted: NotRequired[bool]  # exec: the host's side has to bring the process into the cgroups
 
 
@@ -111,6 +112,7 @@ class Record(TypedDict, total=False):
     start_time: int  # of init, in clock ticks since boot
     bundle: str
     rootfs: str
+    chroot: bool  # the container's root is not that of its mount namespace: --no-pivot, or there is none
     created: str  # RFC 3339
     annotations: dict[str, str]
     cgroups: Any  # `runtime.cgroups.tree` has the rows

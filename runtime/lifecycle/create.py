@@ -14,6 +14,7 @@ from runtime.host import facts as host
 from runtime.lifecycle import config, descriptors, publishing, state, store
 from runtime.lifecycle.config import locate
 from runtime.plan import encode, ops, plan
+from runtime.plan.namespaces import kinds
 from runtime.process import host_side, spawn
 from runtime.process.handshake import Handshake
 
@@ -89,6 +90,8 @@ def record_of(making: Making, places: "list[layout.Place]") -> "Record":
     }
     if making.unit:
         record["systemd"] = making.unit.note
+    if making.options.get("no_pivot") or "mount" not in kinds(making.spec):
+        record["chroot"] = True
     return record
 
 

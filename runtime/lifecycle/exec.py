@@ -172,6 +172,7 @@ class Joining:
 
             confinement.require({"process": self.process})
         self.operations: list[Operation] = []
+        self.chroot = False  # whether init needs the container's root
 
     def warn_of_config(self, pointer: str, message: str) -> None:
         self.warn(f"config.json: {pointer}: {message}")
@@ -189,6 +190,8 @@ class Joining:
             from runtime.cgroups import systemd
 
             facts["admitted"] = systemd.stands_outside(self.record["systemd"])
+        facts["chroot"] = self.record.get("chroot", False) or not facts["join"] & CLONE_FLAGS["mount"]
+        self.chroot = facts["chroot"]
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
         options: PlanOptions = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
         options["environment"] = descriptors.listen_environment(self.options)
@@ -217,19 +220,20 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
     """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left."""
     pid = joining.record["pid"]
     descriptors: list[int] = []
+    root = -1
     try:
-        try:  # the root first: the process is seen to be init after that, so it was before
-            descriptors.append(posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
-        except (FileNotFoundError, ProcessLookupError):
-            raise WrongState(ENDED) from None
+        if joining.chroot:
+            try:  # before the process is seen to be init: so it was
+                root = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            except (FileNotFoundError, ProcessLookupError):
+                raise WrongState(ENDED) from None
+            descriptors.append(root)
         pidfd = state.open_process(joining.record)
         if pidfd is None:
             raise WrongState(ENDED)
         descriptors.append(pidfd)
         data = encode.encode(joining.operations)
-        started, socket = spawn.start(
-            data, joining.root, extra=pidfd, root=descriptors[0], stdio=stdio, kept=joining.kept
-        )
+        started, socket = spawn.start(data, joining.root, extra=pidfd, root=root, stdio=stdio, kept=joining.kept)
     except OSError as error:
         raise system_failure("start the init program", error) from None
     finally:

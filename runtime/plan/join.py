@@ -29,7 +29,8 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
     bits of the namespaces that differ from the caller's), resctrl (where the container has intelRdt), admitted (the
-    host's side has to bring it into the cgroups, before it opens them). ``options``: as for `create`'s plan, and linux: that
+    host's side has to bring it into the cgroups, before it opens them), chroot (the container's root is not that of its
+    mount namespace). ``options``: as for `create`'s plan, and linux: that
     section of the container's config.
     """
     warnings: Warnings = []
@@ -39,9 +40,6 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "
     operations = affinity(process, "initial")
     operations += [] if score is None else [ops.oom_score_adj(score, "/process/oomScoreAdj")]
     operations.append(ops.dumpable(0))
-    labelled = properties.asks(process, properties.LABELS)
-    if labelled and facts["privileged"]:  # of the host's, before the container's mounts can be in the way
-        operations.append(ops.proc_handle(True))
     forks = bool(join & (CLONE_NEWPID | CLONE_NEWTIME))
     if facts.get("admitted"):
         operations.append(ops.cgroups(None))
@@ -63,8 +61,8 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "
         from . import rare_ops
 
         operations.append(rare_ops.resctrl(facts["resctrl"]))
-    operations.append(ops.enter_root())
-    if labelled and not facts["privileged"]:
+    operations.append(ops.enter_root(facts.get("chroot", False)))
+    if properties.asks(process, properties.LABELS):  # a new one of the container's: nothing of the host's comes in here
         operations.append(ops.proc_handle(False))
     if process.get("terminal"):
         size = process.get("consoleSize") or {}

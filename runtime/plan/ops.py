@@ -66,7 +66,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("state_document", (), ()),
     ("run_hook", ("timeout", "state", "inherit"), ("path", "args", "env")),
     ("pivot", ("mode",), ()),
-    ("enter_root", (), ()),
+    ("enter_root", ("chroot",), ()),
     ("root_readonly", (), ()),
     ("root_propagation", ("flags",), ()),
     ("stdio", ("uid",), ()),
@@ -296,8 +296,9 @@ def pivot(mode: int) -> "Operation":
     return OP_PIVOT, CONTAINER, "/root/path", (mode,), ()
 
 
-def enter_root() -> "Operation":
-    return OP_ENTER_ROOT, CONTAINER, None, (), ()
+def enter_root(chroot: bool) -> "Operation":
+    """Stand in the container's root: that of the mount namespace that was joined, or (``chroot``) the given descriptor."""
+    return OP_ENTER_ROOT, CONTAINER, None, (int(chroot),), ()
 
 
 def root_readonly() -> "Operation":

@@ -25,7 +25,7 @@ while :; do
     test "$p" = /proc/1 && continue
     read name < $p/comm || continue
     test "$name" = ocirun-init || continue
-    for place in $p/fd/3 $p/fd/4 $p/fd/5 $p/fd/6 $p/fd/7 $p/root/bin $p/cwd/bin; do
+    for place in $p/fd/[3-9] $p/fd/[1-9]? $p/root/bin $p/cwd/bin; do
       test -e $place && test "$(cat $p/comm)" = ocirun-init && echo $place >> /found
     done
   done 2> /dev/null
