@@ -179,7 +179,9 @@ def remove(note: "Note", intent: "Intent", warn: "Callable[[str], None]") -> Non
 
     Without a bus, systemd drops the unit by itself when its cgroup is empty: a warning says so.
     """
-    tree.kill_all(intent)
+    from runtime.cgroups import members
+
+    members.kill_all(intent)
     unit = note["unit"]
     try:
         bus = dbus.connect(note["user"], note["address"])

@@ -1,4 +1,4 @@
-"""The directories of a container's cgroups: made, listed, emptied of processes, removed.
+"""The directories of a container's cgroups: made and removed. `members` knows the processes in them, and what is below.
 
 Owns the intent, which is on disk before the first mkdir: a list of `[path, made, version]`, one for each hierarchy.
 `made` counts the path's last components that this container makes: 1 is the leaf alone, 2 the leaf and its parent.
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 POINTER = "/linux/cgroupsPath"
 KEPT, SHARED, NOT_OURS = 0, -1, -2
 MARK = "user.ocirun"
-SIGKILL = 9
 
 # A make that races with removals of a shared parent tries again; each round means that another removal succeeded.
 MAKE_ROUNDS = 100
@@ -58,12 +57,14 @@ def survey(places: "list[Place]") -> "Intent":
 
 def _fit(path: str, version: int) -> int:
     """`made` of a leaf that exists, when a container may use it."""
-    if pids := _pids_below(path):
+    from runtime.cgroups import members
+
+    if pids := members.below(path):
         raise OcirunError(f"cgroup {path} is in use: it has {len(pids)} processes", POINTER, None, errno.EBUSY)
     name = "freezer.state" if version == 1 else "cgroup.freeze"
     if read(f"{path}/{name}").strip() in (b"FROZEN", b"FREEZING", b"1"):
         raise OcirunError(f"cgroup {path} is frozen: thaw it first", POINTER, None, errno.EBUSY)
-    return SHARED if _children(path) else KEPT
+    return SHARED if has_children(path) else KEPT
 
 
 def make(intent: "Intent", tolerate: bool = False) -> dict[int, OcirunError]:
@@ -161,18 +162,24 @@ def remove(intent: "Intent") -> None:
             if int(made) >= 1:
                 _remove_leaf(str(path), int(version))
                 _remove_parents(str(path), int(made) - 1)
-            elif made == KEPT:
-                for child in _children(str(path)):
+            elif made == KEPT and has_children(str(path)):
+                from runtime.host.walk import children
+
+                for child in children(str(path)):
                     _remove_leaf(f"{path}/{child}", int(version))
         except OSError as error:
             failure = failure or _stays(str(path), error)
+        except OcirunError as error:
+            failure = failure or error
     if failure:
         raise failure
 
 
 def _stays(path: str, error: OSError) -> OcirunError:
+    from runtime.cgroups import members
+
     words = system_words(error.errno or 0)
-    pids = _pids_below(path)
+    pids = members.below(path)
     who = f" (processes: {' '.join(str(pid) for pid in pids[:8])})" if pids else ""
     return OcirunError(f"remove cgroup {path}: {words}{who}", None, None, error.errno)
 
@@ -189,34 +196,23 @@ def _remove_leaf(path: str, version: int) -> None:
 
 
 def _remove_busy(path: str, version: int) -> None:
+    from runtime.cgroups import members
+
     end, pause = time.monotonic() + BUSY_LIMIT, BUSY_FIRST
     while True:
-        kill_all([[path, 1, version]])
+        members.kill_all([[path, 1, version]])
         try:
-            _remove_below(path)
+            members.remove_below(path)
             return
         except FileNotFoundError:
             # Somebody else removes the same tree: go round again and see what is left.
             if not posix.access(path, posix.F_OK):
                 return
         except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or time.monotonic() > end:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ESTALE) or time.monotonic() > end:
                 raise
         time.sleep(pause)
         pause = min(pause * 2, BUSY_LONGEST)
-
-
-def _remove_below(path: str) -> None:
-    """rmdir of a tree, children first, without recursion: a container may nest deeper than Python's stack."""
-    trail = [path]
-    while trail:
-        current = trail[-1]
-        children = _children(current)
-        if children:
-            trail += [f"{current}/{child}" for child in children]
-        else:
-            posix.rmdir(current)
-            trail.pop()
 
 
 def _remove_parents(leaf: str, made: int) -> None:
@@ -286,87 +282,18 @@ def unified_directory(intent: "Intent") -> str | None:
     return None
 
 
-def processes(intent: "Intent") -> list[int]:
-    """The pids (as the caller's pid namespace has them) in the container's cgroups and below, each once, sorted."""
-    found: set[int] = set()
-    for path, made, _ in intent:
-        if made != NOT_OURS:
-            found.update(_pids_below(str(path)))
-    return sorted(found)
-
-
-def kill_all(intent: "Intent") -> None:
-    """SIGKILL to every process in the cgroups, and to what those start meanwhile. Returns without waiting for the ends.
-
-    v2: cgroup.kill (5.14). What is left, or all of it on v1, is killed pid by pid until a look finds nobody new.
-    """
-    for path, made, version in intent:
-        if version == 2 and made != NOT_OURS:
-            try:
-                write(f"{path}/cgroup.kill", b"1")
-            except OSError:
-                pass  # Gone, a threaded cgroup or an older kernel: the loop below is the answer.
-    killed: set[int] = set()
-    while fresh := set(processes(intent)) - killed:
-        for pid in fresh:
-            try:
-                posix.kill(pid, SIGKILL)
-            except ProcessLookupError:
-                pass
-        killed |= fresh
-    for path, made, version in intent if killed else ():
-        if version == 1 and made != NOT_OURS and "freezer" in str(path):
-            _thaw_below(str(path))
-
-
-def _thaw_below(path: str) -> None:
-    """v1 ends a suspended process only when it goes on; also one that the container itself has suspended."""
-    trail = [path]
-    while trail:
-        current = trail.pop()
-        if read(f"{current}/freezer.state").strip() in (b"FROZEN", b"FREEZING"):
-            try:
-                write(f"{current}/freezer.state", b"THAWED")
-            except OSError:
-                pass  # gone, or suspended by a parent, whose turn was before
-        trail += [f"{current}/{child}" for child in _children(current)]
-
-
-def _pids_below(path: str) -> list[int]:
-    found: list[int] = []
-    trail = [path]
-    while trail:
-        current = trail.pop()
-        found += _listed(current)
-        trail += [f"{current}/{child}" for child in _children(current)]
-    return found
-
-
-def _listed(path: str) -> list[int]:
-    """A process of a foreign pid namespace reads 0, and is left out."""
-    words = read(f"{path}/cgroup.procs").split()
-    if not words and (threads := read(f"{path}/cgroup.threads").split()):
-        from runtime.cgroups import threaded
-
-        return threaded.processes(threads)  # a threaded cgroup says nothing else
-    return [int(word) for word in words if word != b"0"]
-
-
-def _children(path: str) -> list[str]:
+def has_children(path: str) -> bool:
+    """Whether a cgroup has others below it. A kernfs directory's link count is 2 and its subdirectories."""
     try:
-        # A kernfs directory's link count is 2 and its subdirectories: most have none, and a listing is slow.
-        if posix.stat(path).st_nlink == 2:
-            return []
-        with posix.scandir(path) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        return posix.stat(path).st_nlink > 2
+    except FileNotFoundError:
+        return False
 
 
-def read(path: str) -> bytes:
+def read(path: str, dir_fd: int | None = None) -> bytes:
     """A cgroup file's content; b"" where it is absent or cannot be read as things are (a threaded cgroup's cgroup.procs)."""
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
     except OSError:
         return b""
     pieces = []
@@ -380,9 +307,9 @@ def read(path: str) -> bytes:
     return b"".join(pieces)
 
 
-def write(path: str, value: bytes) -> None:
+def write(path: str, value: bytes, dir_fd: int | None = None) -> None:
     """One write to a cgroup file. Raises OSError."""
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
     try:
         posix.write(descriptor, value)
     finally:

@@ -112,7 +112,7 @@ def _end_processes(record: "Record") -> None:
     from runtime.lifecycle.kill import end_init
 
     if record["cgroups"]:
-        from runtime.cgroups import tree
+        from runtime.cgroups import members
 
-        tree.kill_all(record["cgroups"])
+        members.kill_all(record["cgroups"])
     end_init(record)

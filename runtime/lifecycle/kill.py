@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-BATCH = 256  # processes that are signalled at a time: a descriptor each
 _LAST = 64  # signal(7): the last real-time signal
 _FIRST_REALTIME = 34  # what programs call SIGRTMIN: the C library keeps 32 and 33
 
@@ -82,47 +81,21 @@ def _signal_init(record: "Record", number: int) -> bool:
 
 
 def _signal_all(record: "Record", number: int) -> None:
-    from runtime.cgroups import tree
+    from runtime.cgroups import members, tree
 
     if all(made == tree.NOT_OURS for _, made, _ in record["cgroups"]):
         _signal_without_cgroups(record, number)
         return
     if number == _signal.SIGKILL:
-        tree.kill_all(record["cgroups"])
+        members.kill_all(record["cgroups"])
         _signal_init(record, number)  # it may be in none of them (--cgroup-manager disabled)
         return
-    pids = tree.processes(record["cgroups"])
-    for first in range(0, len(pids), BATCH):
-        _signal_batch(record, pids[first : first + BATCH], number)
-    if record["pid"] not in pids:
+    done: set[int] = set()
+    failure = members.signal(record["cgroups"], number, done)
+    if record["pid"] not in done:
         _signal_init(record, number)
-
-
-def _signal_batch(record: "Record", pids: "list[int]", number: int) -> None:
-    """Signal those of ``pids`` that are in the cgroups, when the descriptors that mean them are open: a process of the host
-    that has got the pid of one that ended is not among them.
-    """
-    from runtime.cgroups import tree
-
-    opened: list[tuple[int, int]] = []
-    try:
-        for pid in pids:
-            try:
-                opened.append((pid, posix.pidfd_open(pid)))
-            except ProcessLookupError:
-                continue  # ended meanwhile
-        still = set(tree.processes(record["cgroups"]))
-        for pid, process in opened:
-            try:
-                if pid in still:
-                    _signal.pidfd_send_signal(process, number)
-            except ProcessLookupError:
-                continue
-            except OSError as error:
-                raise system_failure(f"send signal {number} to process {pid}", error) from None
-    finally:
-        for _, process in opened:
-            posix.close(process)
+    if failure:
+        raise failure
 
 
 def _signal_without_cgroups(record: "Record", number: int) -> None:
@@ -130,7 +103,7 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
 
     Then the first process alone has got the signal.
     """
-    from runtime.lifecycle.processes import in_namespace
+    from runtime.lifecycle.processes import in_namespace, open_in_namespace
 
     try:
         others = [pid for pid in in_namespace(record) if pid != record["pid"]]
@@ -139,10 +112,15 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
             raise OcirunError(f"only the first process has got the signal: {error.message}") from None
         return
     for pid in others if number != _signal.SIGKILL else ():
+        process = open_in_namespace(record, pid)
         try:
-            posix.kill(pid, number)
+            if process >= 0:
+                _signal.pidfd_send_signal(process, number)
         except ProcessLookupError:
             pass  # ended meanwhile
+        finally:
+            if process >= 0:
+                posix.close(process)
     _signal_init(record, number)
 
 

@@ -2,7 +2,7 @@
 
 import posix
 
-from runtime.cgroups import tree
+from runtime.cgroups import members, tree
 from runtime.errors import OcirunError
 from runtime.lifecycle import state, store
 
@@ -22,7 +22,7 @@ def processes(root: str, id: str) -> list[int]:
     finally:
         posix.close(handle)
     if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
-        return tree.processes(record["cgroups"])
+        return members.processes(record["cgroups"])
     return [] if status in (state.STOPPED, state.CREATING) else in_namespace(record)
 
 
@@ -36,6 +36,19 @@ def in_namespace(record: "Record") -> list[int]:
             "the container has neither a cgroup nor a pid namespace of its own by which its processes could be known"
         )
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
+
+
+def open_in_namespace(record: "Record", pid: int) -> int:
+    """A descriptor of a process that is in the container's pid namespace; -1 when it has ended, and its pid may be another's."""
+    try:
+        process = posix.pidfd_open(pid)
+    except OSError:
+        return -1
+    namespace = _namespace(str(pid))
+    if namespace and namespace == _namespace(str(record["pid"])):
+        return process
+    posix.close(process)
+    return -1
 
 
 def _namespace(process: str) -> str:

@@ -353,15 +353,14 @@ def _clear(handle: int) -> None:
 
 def _remove_directory(handle: int, name: str) -> None:
     """Remove a directory with all that is in it: a privileged container can make its mount of `notify` writable."""
-    directory = posix.open(name, _DIRECTORY, dir_fd=handle)
-    try:
+    from runtime.host.walk import walk
+
+    for directory in walk(name, handle, leave=lambda parent, below: posix.rmdir(below, dir_fd=parent)):
         for entry in posix.listdir(directory):
             try:
                 posix.unlink(entry, dir_fd=directory)
             except IsADirectoryError:
-                _remove_directory(directory, entry)
-    finally:
-        posix.close(directory)
+                pass  # its turn comes
     posix.rmdir(name, dir_fd=handle)
 
 

@@ -58,8 +58,8 @@ class Handshake:
                     return True
                 self.reply(CONTINUE)
             elif report.kind == FORKED:
-                posix.waitpid(self.pid, 0)
-                self.pid = report.pid
+                before, self.pid = self.pid, report.pid  # first: `end` may be called from any point
+                posix.waitpid(before, 0)
                 self.done = report.index + 1
                 self.reply(CONTINUE)
             elif report.kind == CONSOLE:
@@ -147,9 +147,12 @@ class Handshake:
         self.socket = self.console = self.listener = self.network = -1
 
     def end(self) -> int:
-        """Kill init and wait for it; its wait status, 0 when it was reaped before."""
+        """Kill init and wait for it; its wait status, 0 when it was reaped before: the pid may be another's by then."""
         try:
-            posix.kill(self.pid, SIGKILL)
+            ended, status = posix.waitpid(self.pid, posix.WNOHANG)
+            if ended:
+                return status
+            posix.kill(self.pid, SIGKILL)  # a child that nobody has waited for keeps its pid
             return posix.waitpid(self.pid, 0)[1]
         except (ProcessLookupError, ChildProcessError):
             return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.cgroups import tree
+from runtime.cgroups import members, tree
 from runtime.errors import OcirunError
 from tests.runtime.cgroups.conftest import directories
 
@@ -159,8 +159,8 @@ def test_processes_are_found_below_and_killed(places: Places, sleeper: Callable[
     pids = [first.pid]
     if any(version == 2 for _, _, version in intent):
         pids.append(sleeper(intent, "/in/ner").pid)
-    assert tree.processes(intent) == sorted(pids)
-    tree.kill_all(intent)
+    assert members.processes(intent) == sorted(pids)
+    members.kill_all(intent)
     assert first.wait(5) == -9
     tree.remove(intent)
 
@@ -197,9 +197,9 @@ def test_a_caller_without_rights_can_go_on(places: Places):
         with pytest.raises(OcirunError, match="delegated"):
             tree.make(intent)
         assert set(tree.make(intent, tolerate=True)) == set(range(len(at)))
-        assert tree.placement_files(intent) == tree.processes(intent) == []
+        assert tree.placement_files(intent) == members.processes(intent) == []
         assert tree.unified_directory(intent) is None
-        tree.kill_all(intent)
+        members.kill_all(intent)
         tree.remove(intent)
 
     worker = multiprocessing.get_context("fork").Process(target=forbidden)

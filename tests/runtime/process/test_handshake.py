@@ -230,3 +230,27 @@ def test_any_messages(messages: list[reports.Message], credentials: bool) -> Non
     outcome, performed = follow(messages, credentials)
     assert outcome in (True, False) or (isinstance(outcome, str) and "\n" not in outcome)
     assert len(performed) <= len(PLAN) + len(messages)
+
+
+@pytest.fixture
+def strangers() -> Iterator[tuple[int, Callable[[], bool]]]:
+    """A process that is no child of ours, and whether it is alive."""
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        yield pid, lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_end_kills_its_own_child_alone(strangers: tuple[int, Callable[[], bool]]) -> None:
+    """Once init was waited for, its pid may be another process's: that one lives on. A child that has not ended is killed."""
+    pid, lives = strangers
+    assert Handshake(pid, -1, PLAN).end() == 0
+    assert lives()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert os.waitstatus_to_exitcode(Handshake(child.pid, -1, PLAN).end()) == -signal.SIGKILL
+        assert Handshake(child.pid, -1, PLAN).end() == 0
+    ended = subprocess.Popen(["sh", "-c", "exit 3"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert os.waitstatus_to_exitcode(Handshake(ended.pid, -1, PLAN).end()) == 3
+    ended.wait()

@@ -1,0 +1,63 @@
+"""Signals to the processes of a cgroup, which end and give their pids to others while we look."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from runtime.cgroups import members, tree
+
+Places = Callable[[str], list[Any]]
+
+
+def made(at: list[Any]) -> list[list[str | int]]:
+    intent = tree.survey(at)
+    tree.make(intent)
+    tree.seed_cpusets(at, intent, set())
+    return intent
+
+
+@contextmanager
+def few_descriptors(count: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_pid_that_is_another_process_now(
+    places: Places, sleeper: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of pids ages: a process of the host that has the pid of one that ended is not signalled."""
+    intent = made(places("box"))
+    inside = sleeper(intent)
+    with subprocess.Popen(["sleep", "60"]) as outside:
+        look, aged = members._listed, [outside.pid]
+        monkeypatch.setattr(members, "_listed", lambda directory: [*look(directory), *([aged.pop()] if aged else [])])
+        assert members.signal(intent, signal.SIGKILL, set()) is None
+        assert inside.wait(5) == -signal.SIGKILL
+        assert outside.poll() is None
+        outside.kill()
+    tree.remove(intent)
+
+
+def test_more_processes_than_descriptors(places: Places, sleeper: Callable[..., Any]) -> None:
+    """Each gets the signal, with as many descriptors at a time as can be had."""
+    intent = made(places("box"))
+    sleepers = [sleeper(intent) for _ in range(20)]
+    done: set[int] = set()
+    with few_descriptors(8):
+        assert members.signal(intent, signal.SIGTERM, done) is None
+    assert done == {one.pid for one in sleepers}
+    assert [one.wait(5) for one in sleepers] == [-signal.SIGTERM] * 20
+    tree.remove(intent)
