@@ -116,7 +116,7 @@ class Record(TypedDict, total=False):
     created: str  # RFC 3339
     annotations: dict[str, str]
     cgroups: Any  # `runtime.cgroups.tree` has the rows
-    systemd: dict[str, Any]  # of the unit: `runtime.cgroups.systemd`
+    systemd: dict[str, Any]  # of the unit: `runtime.cgroups.systemd.scope`
     hooks: dict[str, list[dict[str, Any]]]  # poststart and poststop
     resctrl: dict[str, Any]  # `runtime.cgroups.resctrl`
     net_devices: Any  # `runtime.lifecycle.net_devices`

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oci_spec import Problem
-    from runtime.cgroups.systemd import Unit
+    from runtime.cgroups.systemd.scope import Unit
     from runtime.plan.identity import Filter
     from runtime.shapes import CreateOptions, PlanOptions, Record
 
@@ -224,7 +224,7 @@ def places_of(making: Making) -> "list[layout.Place]":
     """Where the cgroups will be. With the systemd manager, after a talk with systemd; `making.unit` is there then."""
     manager = making.options.get("cgroup_manager")
     if manager == "systemd":
-        from runtime.cgroups.systemd import Unit
+        from runtime.cgroups.systemd.scope import Unit
 
         making.unit = Unit(making.spec, making.id, making.facts)
         return making.unit.places

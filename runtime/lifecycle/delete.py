@@ -89,15 +89,15 @@ def destroy(
 
         give_back(record, handle, warn)
     if record.get("systemd"):
-        from runtime.cgroups import systemd
+        from runtime.cgroups.systemd import scope
 
-        systemd.remove(record["systemd"], record["cgroups"], warn)
+        scope.remove(record["systemd"], record["cgroups"], warn)
     if record["cgroups"]:
         from runtime.cgroups import tree
 
         tree.remove(record["cgroups"])
     if record.get("resctrl"):
-        from runtime.cgroups import resctrl
+        from runtime import resctrl
 
         resctrl.remove(record["resctrl"]["made"])
     poststop = record["hooks"].get("poststop")

@@ -187,9 +187,9 @@ class Joining:
         facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
         facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
         if self.record.get("systemd"):
-            from runtime.cgroups import systemd
+            from runtime.cgroups.systemd import scope
 
-            facts["admitted"] = systemd.stands_outside(self.record["systemd"])
+            facts["admitted"] = scope.stands_outside(self.record["systemd"])
         facts["chroot"] = self.record.get("chroot", False) or not facts["join"] & CLONE_FLAGS["mount"]
         self.chroot = facts["chroot"]
         facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
@@ -205,9 +205,9 @@ class Joining:
 def host_step(joining: Joining, handshake: Handshake, operation: "Operation") -> None:
     """One operation of the host's side."""
     if operation[0] == OP_CGROUPS:
-        from runtime.cgroups import systemd
+        from runtime.cgroups.systemd import scope
 
-        systemd.admit(joining.record["systemd"], handshake.pid)
+        scope.admit(joining.record["systemd"], handshake.pid)
     elif operation[0] == OP_SECCOMP_NOTIFY:
         from runtime.lifecycle.seccomp_listener import send
 

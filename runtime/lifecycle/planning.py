@@ -102,7 +102,7 @@ class Plan:
         facts["cgroup_places"] = places
         facts["placement"] = placement(places)
         if spec["linux"].get("intelRdt"):
-            from runtime.cgroups import resctrl
+            from runtime import resctrl
             from runtime.host.confinement import resctrl_mount
 
             mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
@@ -125,15 +125,16 @@ class Plan:
             return []
         if manager != "systemd":
             return layout.places(path, ID, facts["cgroup"])
-        from runtime.cgroups import systemd_annotations, systemd_properties, units
+        from runtime.cgroups.systemd import annotations, units
+        from runtime.cgroups.systemd import properties as table
 
         user = not facts["privileged"]
         slice, name = units.names(path, ID, user)
         resources = spec["linux"].get("resources") or {}
         v2 = facts["cgroup"]["mode"] == "v2"
-        properties = systemd_properties.of_unit(slice, name, ID, resources, v2, NEWEST, user)
-        properties += systemd_annotations.properties(spec.get("annotations") or {})
-        self.unit = [name, *systemd_properties.text(properties)]
+        properties = table.of_unit(slice, name, ID, resources, v2, NEWEST, user)
+        properties += annotations.properties(spec.get("annotations") or {})
+        self.unit = [name, *table.text(properties)]
         uid = posix.geteuid()
         below = f"/user.slice/user-{uid}.slice/user@{uid}.service" if user else ""
         return [units.place(below + units.cgroup(slice, name), one) for one in facts["cgroup"]["hierarchies"]]

@@ -1,6 +1,6 @@
 """A container's resctrl group (linux.intelRdt), on the way to the container. Loaded only when the config asks for it."""
 
-from runtime.cgroups import resctrl
+from runtime import resctrl
 from runtime.errors import OcirunError
 from runtime.host.confinement import resctrl_mount
 from runtime.lifecycle import store

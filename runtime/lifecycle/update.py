@@ -87,7 +87,7 @@ def _change_limits(handle: int, record: "Record", given: "dict[str, Any]") -> No
 
 def _change_shares(record: "Record", schemas: "dict[str, str]") -> "Callable[[], None]":
     """The container's shares of cache and memory bandwidth. Returns what undoes it."""
-    from runtime.cgroups import resctrl
+    from runtime import resctrl
     from runtime.host.confinement import resctrl_mount
 
     if not record.get("resctrl"):
@@ -131,11 +131,11 @@ def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]"
     unit = None
     try:
         if record.get("systemd"):
-            from runtime.cgroups import systemd
+            from runtime.cgroups.systemd import scope
 
-            unit = systemd.Change(record["systemd"], intent, places)
+            unit = scope.Change(record["systemd"], intent, places)
             unit.make(wanted if devices is None else {**wanted, "devices": devices})
-            limits.change(places, intent, systemd.exact(writes))  # systemd has written what it made of them
+            limits.change(places, intent, scope.exact(writes))  # systemd has written what it made of them
         if devices is not None:
             _change_devices(places, devices)
     except BaseException:

@@ -29,7 +29,7 @@ COLD = {
     "oci_spec/generate.py": "writes _checker.py, by hand and in a test",
     "runtime/shapes.py": "types, for type checkers only",
     "oci_spec/validator.py": "words a failure, with jsonschema",
-    "runtime/cgroups/dbus.py": "os, socket and jeepney, to talk to systemd",
+    "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",
     "runtime/commands/validate.py": "a report for a person",
     "runtime/shim.py": "site, where cffi's backend is found only by it",
 }

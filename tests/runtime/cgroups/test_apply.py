@@ -15,7 +15,7 @@ import pytest
 from runtime.cgroups import apply, device_program, layout, resources, tree
 from runtime.errors import OcirunError
 from runtime.host import cgroups
-from tests.runtime.cgroups.conftest import directories
+from tests.runtime.conftest import directories
 
 pytestmark = pytest.mark.kernel
 

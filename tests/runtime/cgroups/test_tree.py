@@ -12,7 +12,7 @@ import pytest
 
 from runtime.cgroups import members, tree
 from runtime.errors import OcirunError
-from tests.runtime.cgroups.conftest import directories
+from tests.runtime.conftest import directories
 
 pytestmark = pytest.mark.kernel
 

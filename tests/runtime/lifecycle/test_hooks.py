@@ -41,10 +41,11 @@ def test_a_large_state_blocks_nobody(tmp_path: Path, script: str) -> None:
 
 
 def test_environment_is_the_hooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly what the config says; nothing of the caller's."""
-    monkeypatch.setenv("SECRET", "1")
+    """Exactly what the config says; without `env`, the caller's."""
+    monkeypatch.setenv("OF_THE_CALLER", "1")
     script = "tr '\\0' '\\n' < /proc/$$/environ | /usr/bin/sort; exit 1"
-    assert str(failure(shell(script))).endswith("exit status 1")
+    assert " OF_THE_CALLER=1 " in str(failure(shell(script)))
+    assert str(failure(shell(script, env=[]))).endswith("exit status 1")
     assert str(failure(shell(script, env=["E=", "A=b=c", "no-value"]))).endswith("exit status 1: A=b=c E= no-value")
 
 

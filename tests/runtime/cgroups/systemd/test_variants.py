@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jeepney.low_level import Endianness, parse_signature
 
-from runtime.cgroups import systemd_annotations
-from runtime.cgroups.variant_text import parse
+from runtime.cgroups.systemd import annotations
+from runtime.cgroups.systemd.variants import parse
 from runtime.errors import InvalidConfig
 
 
@@ -149,7 +149,7 @@ P = "org.systemd.property."
 )
 def test_annotations(name: str, text: str, expected: Any) -> None:
     """Each is a property; seconds become microseconds. Others are not looked at."""
-    assert systemd_annotations.properties({"other": "x", P + name: text}) == [expected]
+    assert annotations.properties({"other": "x", P + name: text}) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,5 @@ def test_annotations(name: str, text: str, expected: Any) -> None:
 def test_wrong_annotations(name: str, text: str) -> None:
     """An error with the annotation's place."""
     with pytest.raises(InvalidConfig) as caught:
-        systemd_annotations.properties({P + name: text})
+        annotations.properties({P + name: text})
     assert caught.value.pointer == f"/annotations/{P}{name.replace('/', '~1')}"

@@ -9,8 +9,9 @@ The record's `systemd`: unit; user (of the caller's own systemd); address (of th
 
 import posix
 
-from runtime.cgroups import apply, dbus, freezer, systemd_annotations, tree, units
-from runtime.cgroups import systemd_properties as table
+from runtime.cgroups import apply, freezer, tree
+from runtime.cgroups.systemd import annotations, dbus, units
+from runtime.cgroups.systemd import properties as table
 from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from runtime.cgroups.dbus import Connection
     from runtime.cgroups.layout import Place
     from runtime.cgroups.resources import Filter, Write
-    from runtime.cgroups.systemd_properties import Property
+    from runtime.cgroups.systemd.dbus import Connection
+    from runtime.cgroups.systemd.properties import Property
     from runtime.cgroups.tree import Intent
     from runtime.host.cgroups import CgroupFacts
     from runtime.shapes import Facts
@@ -43,7 +44,7 @@ class Unit:
         cgroups: CgroupFacts = facts["cgroup"]
         self.slice, self.name = units.names(linux.get("cgroupsPath"), id, user)
         self.pointer = POINTER if linux.get("cgroupsPath") else None
-        self.annotated = systemd_annotations.properties(spec.get("annotations") or {})
+        self.annotated = annotations.properties(spec.get("annotations") or {})
         self.v2 = cgroups["mode"] == "v2"
         if user and not self.v2:
             raise OcirunError("a user's own systemd manages cgroup v2 only: use --cgroup-manager cgroupfs on this host")
@@ -121,7 +122,7 @@ class Unit:
             named = names
         if not named:
             return OcirunError(error.message, self.pointer)
-        place = systemd_annotations.pointer(named[0]) if len(named) == 1 else "/annotations"
+        place = annotations.pointer(named[0]) if len(named) == 1 else "/annotations"
         return OcirunError(f"{error.message}; a property's type may be another: see org.freedesktop.systemd1(5)", place)
 
     def close(self) -> None:

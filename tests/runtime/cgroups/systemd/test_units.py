@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.cgroups import units
+from runtime.cgroups.systemd import units
 from runtime.errors import InvalidConfig
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runtime.cgroups import resctrl
+from runtime import resctrl
 from runtime.errors import OcirunError
 from runtime.host import cgroups
 

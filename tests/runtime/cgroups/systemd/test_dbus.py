@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from jeepney import DBusAddress, new_signal
 
-from runtime.cgroups import dbus
+from runtime.cgroups.systemd import dbus
 from tests.integration.caller import TREE
 
 LIMIT = 0.4
@@ -217,6 +217,6 @@ def test_signals_are_kept_until_they_are_wanted(bus: str) -> None:
 
 def test_without_the_library() -> None:
     """The error names the package to install."""
-    script = 'import sys; sys.modules["jeepney"] = None; import runtime.cgroups.dbus'
+    script = 'import sys; sys.modules["jeepney"] = None; import runtime.cgroups.systemd.dbus'
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=TREE)
     assert "OcirunError: it takes the Python package jeepney to talk to systemd" in done.stderr

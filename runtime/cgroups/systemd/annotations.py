@@ -1,12 +1,12 @@
 """`org.systemd.property.NAME` annotations: any property of the unit, as runc and crun have them. Pure."""
 
-from runtime.cgroups.systemd_properties import INFINITY, SECOND
-from runtime.cgroups.variant_text import BITS, parse
+from runtime.cgroups.systemd.properties import INFINITY, SECOND
+from runtime.cgroups.systemd.variants import BITS, parse
 from runtime.errors import InvalidConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.cgroups.systemd_properties import Property
+    from runtime.cgroups.systemd.properties import Property
 
 PREFIX = "org.systemd.property."
 # Which processes are in the unit, and where it is, is what the runtime's own record says.

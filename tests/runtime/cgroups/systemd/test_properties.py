@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cgroups import systemd
-from runtime.cgroups.systemd_properties import INFINITY, accounting, device_properties, properties
+from runtime.cgroups.systemd import scope
+from runtime.cgroups.systemd.properties import INFINITY, accounting, device_properties, properties
 
 NOW = 257
 
@@ -228,7 +228,7 @@ def test_what_sets_properties_back() -> None:
     had: dict[str, Any] = {"MemoryMax": ("t", 5), "DeviceAllow": ("a(ss)", devices), "AllowedCPUs": ("ay", b"")}
     new: list[Any] = [("MemoryMax", ("t", 9)), ("DeviceAllow", ("a(ss)", [])), ("DeviceAllow", ("a(ss)", [("a", "r")]))]
     new += [("AllowedCPUs", ("ay", b"\1")), ("New", ("t", 2))]
-    assert systemd.former(new, had) == [
+    assert scope.former(new, had) == [
         ("MemoryMax", ("t", 5)),
         ("DeviceAllow", ("a(ss)", [])),
         ("DeviceAllow", ("a(ss)", devices)),
