@@ -4,7 +4,8 @@ For a command that makes a container (hot, imports builtins only while the docum
 
     spec, problems = oci_spec.load_checked(data, "config", lambda spec: checks.rows(spec, bundle))
                                                      # problems is [] for a good document
-    spec = oci_spec.load(data)                       # scan only, no schema, no rules
+    spec = oci_spec.load_accepted(data)              # a config that was checked before: no schema, no rules
+    value = oci_spec.load(data)                      # scan only
     oci_spec.verify(spec)                            # schema only: True or False
 
 For a command that reports to people (cold):
@@ -18,14 +19,15 @@ Names are loaded on first use (PEP 562), so importing the package costs one smal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.checking import Row, check, load_checked, verify
-    from oci_spec.document import BadDocument, load
+    from oci_spec.document import BadDocument, load, load_accepted
     from oci_spec.problem import Problem, located
 
-__all__ = ["BadDocument", "Problem", "Row", "check", "load", "load_checked", "located", "verify"]
+__all__ = ["BadDocument", "Problem", "Row", "check", "load", "load_accepted", "load_checked", "located", "verify"]
 
 _HOME = {
     "BadDocument": "oci_spec.document",
     "load": "oci_spec.document",
+    "load_accepted": "oci_spec.document",
     "Row": "oci_spec.checking",
     "check": "oci_spec.checking",
     "load_checked": "oci_spec.checking",

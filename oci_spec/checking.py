@@ -12,7 +12,7 @@ The fast checker reads the shapes of `_checker.py`, which are made from the sche
 """
 
 from oci_spec._checker import config, process
-from oci_spec.document import BadDocument, load
+from oci_spec.document import BadDocument, complete, load_known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,15 +88,19 @@ def verify(spec: "Any", kind: str = "config") -> bool:
     return holds(spec, shape_of(kind))
 
 
-def load_checked(data: bytes, kind: str = "config", more: "More | None" = None) -> "tuple[Any, list[Problem]]":
+def load_checked(
+    data: bytes, kind: str = "config", more: "More | None" = None, unknown: bool = False
+) -> "tuple[Any, list[Problem]]":
     """A document of "config" or "process" kind for use, with what is wrong with it by schema, rules and `more`.
 
+    Properties that are null are not in it, and its process has a uid and a gid.
+
     The list is empty for a good document, and then nothing was imported but this package's hot modules. It can hold
-    warnings only: the caller refuses when one of the problems is an error. Advice on style, unknown properties and
-    repeated keys are left to `check`. When the text is no JSON the value is {}.
+    warnings only: the caller refuses when one of the problems is an error. Advice on style, repeated keys and, unless
+    ``unknown``, properties that the spec does not have are left to `check`. When the text is no JSON the value is {}.
     """
     try:
-        spec = load(data)
+        spec = load_known(data, kind)
     except BadDocument:
         return {}, check(data, kind, more)
     if not verify(spec, kind):
@@ -110,6 +114,11 @@ def load_checked(data: bytes, kind: str = "config", more: "More | None" = None) 
     if more is not None and not nul:  # no system call takes such a path
         rows += more(spec)
     rows += nul
+    if unknown:
+        from oci_spec.rules.unknown import unknown_property
+
+        rows += [(*finding, "unknown_property") for finding in unknown_property(spec, kind)]
+    complete(spec, kind)
     if not rows:
         return spec, []
     from oci_spec.problem import located

@@ -5,7 +5,7 @@ that one report has everything that is wrong.
 """
 
 from oci_spec.checking import rare, shape_of, verify
-from oci_spec.document import BadDocument, load
+from oci_spec.document import NULLABLE, BadDocument, load
 from oci_spec.positions import escape, explain, read
 from oci_spec.problem import Problem, located, ordered
 from oci_spec.rules import rules_for
@@ -39,8 +39,9 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     except BadDocument:
         message, line, column = explain(data)
         return [Problem("", line, column, "error", message, None, "json")]
-    rows = [] if verify(value, kind) else list(schema_rows(value, kind))
-    refused = [row[0] for row in rows]
+    rows = list(null_rows(value, kind)) if b"null" in data and kind in NULLABLE else []
+    rows += [] if verify(value, kind) else list(schema_rows(value, kind))
+    refused = [row[0] for row in rows if row[1] == "error"]
     sound, moved = prune(value, [*refused, *crippled(value, kind, refused)])
     if type(sound) is dict:
         found = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
@@ -48,6 +49,14 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
         known = set(refused)
         rows += [row for row in found if not below(row[0], known)]
     return ordered(located(data, rows) + repeated(data))
+
+
+def null_rows(document: "Any", kind: str) -> "Iterator[Row]":
+    """A warning for each property that is null; the document is left without them."""
+    from oci_spec.nulls import remove
+
+    for pointer in remove(document, kind):
+        yield pointer, "warning", "null is taken as if the property were not there", "leave it out", "null"
 
 
 def repeated(data: bytes) -> "list[Problem]":
@@ -85,8 +94,8 @@ def further_rows(document: "Any", more: "More | None") -> "Iterator[Row]":
 
 def tolerant_rows(document: "Any", kind: str) -> "Iterator[Row]":
     """What can be said on a document whatever its schema says of it."""
-    from oci_spec.rules.advice import unknown_property
     from oci_spec.rules.text import nul_in_string
+    from oci_spec.rules.unknown import unknown_property
 
     for finding in unknown_property(document, kind):
         yield *finding, "unknown_property"

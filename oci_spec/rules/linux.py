@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 # user_namespaces(7): a map has at most 340 lines.
 MAP_LINES = 340
 
+# What becomes a mount, or a property of one.
+_MOUNTED = ("devices", "maskedPaths", "readonlyPaths", "rootfsPropagation", "mountLabel")
 _IPC_SYSCTLS = frozenset(
     "msgmax msgmnb msgmni msg_next_id sem sem_next_id shmall shmmax shmmni shm_next_id shm_rmid_forced auto_msgmni".split()
 )
@@ -46,6 +48,35 @@ def hostname_length(spec: "Spec") -> "Iterator[Finding]":
     for name in ("hostname", "domainname"):
         if len(spec.get(name, "").encode()) > 64:
             yield f"/{name}", "error", f"{name} is longer than 64 bytes", None
+
+
+def domainname_once(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#domainname: the name is given once, as domainname or as the kernel parameter that holds it."""
+    for name in spec.get("linux", {}).get("sysctl", ()) if spec.get("domainname") else ():
+        if name.replace("/", ".") == "kernel.domainname":
+            yield (
+                f"/linux/sysctl/{escape(name)}",
+                "error",
+                f"{name} would replace what /domainname sets",
+                "leave one out",
+            )
+
+
+def mounts_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+    """config-linux.md#namespaces: without a mount namespace, mounts would be the host's: nothing that takes one can be had."""
+    if "linux" not in spec or "mount" in namespaces(spec):
+        return
+    linux = spec["linux"]
+    wanted = [
+        ("/root/readonly", "a read-only root", spec.get("root", {}).get("readonly")),
+        ("/mounts", "mounts", spec.get("mounts")),
+        ("/process/terminal", "a terminal", spec.get("process", {}).get("terminal")),
+        *((f"/linux/{name}", name, linux.get(name)) for name in _MOUNTED),
+    ]
+    for pointer, what, value in wanted:
+        if value:
+            message = f"{what} would take effect in the host's mount namespace, the container has none"
+            yield pointer, "error", message, 'add {"type": "mount"} to /linux/namespaces'
 
 
 def mappings_need_user_namespace(spec: "Spec") -> "Iterator[Finding]":
@@ -184,6 +215,8 @@ RULES: "tuple[Rule, ...]" = (
     namespace_path_absolute,
     hostname_own_namespace,
     hostname_length,
+    domainname_once,
+    mounts_own_namespace,
     mappings_need_user_namespace,
     user_namespace_needs_mappings,
     mapping_ranges,

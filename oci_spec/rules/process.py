@@ -68,11 +68,16 @@ def rlimit_soft_within_hard(spec: "Spec") -> "Iterator[Finding]":
 
 
 def user_ids_required(spec: "Spec") -> "Iterator[Finding]":
-    """config.md#posix-platform-user: user.uid and user.gid are given."""
+    """config.md#posix-platform-user: user.uid and user.gid are given; one that is not is 0, as with the other runtimes."""
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
         if name not in user:
-            yield f"/process/user/{name}", "error", f"{name} is missing", f'add "{name}": 0 for root'
+            yield (
+                f"/process/user/{name}",
+                "warning",
+                f"{name} is missing, it is taken as 0",
+                f'add "{name}": 0 for root',
+            )
 
 
 def user_ids_valid(spec: "Spec") -> "Iterator[Finding]":

@@ -61,11 +61,13 @@ def scheduler_deadline(spec: "Spec") -> "Iterator[Finding]":
 
 
 def io_priority_level(spec: "Spec") -> "Iterator[Finding]":
-    """config.md#linux-process: an I/O priority has a level, 0 to 7."""
+    """config.md#linux-process: an I/O priority has a level, 0 to 7. IOPRIO_CLASS_IDLE has but one, which need not be named."""
     if not _process(spec, "ioPriority"):
         return
     level = _process(spec, "ioPriority").get("priority")
     if level is None:
+        if _process(spec, "ioPriority").get("class") == "IOPRIO_CLASS_IDLE":
+            return
         yield "/process/ioPriority/priority", "error", "priority is missing", None
     elif not 0 <= level <= 7:
         yield "/process/ioPriority/priority", "error", f"{level} is not between 0 and 7", None

@@ -47,11 +47,19 @@ def cpu(section: "Section") -> "list[Setting]":
         number(section, "shares", "cpu.shares", pointer)
         + number(section, "period", "cpu.cfs_period_us", pointer)
         + number(section, "quota", "cpu.cfs_quota_us", pointer)
-        + number(section, "burst", "cpu.cfs_burst_us", pointer)
+        + burst(section, "cpu.cfs_burst_us")
         + number(section, "realtimePeriod", "cpu.rt_period_us", pointer)
         + number(section, "realtimeRuntime", "cpu.rt_runtime_us", pointer)
     )
     return settings + idle(section)
+
+
+def burst(section: "Section", file: str) -> "list[Setting]":
+    """What of a quota may be used later; 0 is how a cgroup begins, and takes one away that was set."""
+    if section.get("burst") is None:
+        return []
+    value = int(section["burst"])
+    return [(file, str(value), "/linux/resources/cpu/burst", None if value else ())]
 
 
 def idle(section: "Section") -> "list[Setting]":

@@ -3,7 +3,7 @@
 Settings are as in `v1`. What v2 cannot say is an error that names it (config-linux.md#unified: convert or fail).
 """
 
-from runtime.cgroups.v1 import cpuset, device_number, each, idle, number, pids, rdma
+from runtime.cgroups.v1 import burst, cpuset, device_number, each, idle, pids, rdma
 from runtime.errors import InvalidConfig
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def cpu(section: "Section") -> "list[Setting]":
         value = f"{quota if quota > 0 else 'max'} {period or DEFAULT_PERIOD}"
         key = "quota" if quota else "period"
         settings.append(("cpu.max", value, f"{pointer}/{key}", None if quota > 0 or period else ()))
-    return settings + number(section, "burst", "cpu.max.burst", pointer) + idle(section)
+    return settings + burst(section, "cpu.max.burst") + idle(section)
 
 
 def weight_of(shares: int) -> int:

@@ -30,6 +30,7 @@ FLAGS = {
     "kernel-memory-tcp": ("BYTES", "memory", "kernelTCP", "memory of TCP buffers"),
     "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
 }
+ZEROS = ("cpu-burst", "cpu-idle", "pids-limit")  # where 0 is a value like another
 # option -> property of /linux/intelRdt
 SCHEMAS = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
 OPTIONS: "tuple[Option, ...]" = (
@@ -61,7 +62,10 @@ def main(call: "Call") -> int:
             raise UsageError(f"--resources says everything: {others[0]} cannot be given beside it")
         data = config.read(call.options["resources"])
     else:
-        data = dumps(resources(call.options)).encode()
+        found = resources(call.options)
+        for option in without_effect(found):
+            call.warn(f"{option} is taken as not given: nothing is changed by it")
+        data = dumps(found).encode()
         if data == b"{}" and not schemas:
             raise UsageError("update needs a limit to change")
     update(call.root, call.operands[0], data, call.warn, schemas)
@@ -76,6 +80,12 @@ def resources(options: "dict[str, Any]") -> "dict[str, Any]":
             text = options[name]
             found.setdefault(section, {})[key] = text if kind == "LIST" else number(text, f"--{name}", kind == "BYTES")
     return found
+
+
+def without_effect(found: "dict[str, Any]") -> "list[str]":
+    """The options that ask for nothing: 0, where that is how "not set" is written, and an empty list."""
+    empty = [name for name, (_, section, key, _) in FLAGS.items() if found.get(section, {}).get(key) in (0, "")]
+    return [f"--{name}" + (" 0" if FLAGS[name][0] != "LIST" else " ''") for name in empty if name not in ZEROS]
 
 
 def number(text: str, option: str, units: bool) -> int:

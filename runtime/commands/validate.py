@@ -27,20 +27,24 @@ def main(call: "Call") -> int:
     form = call.options.get("format", "text")
     if form not in ("text", "json"):
         raise UsageError(f'--format "{form}": one of text, json is needed')
-    text, status = validate((call.operands or ["."])[0], form, bool(call.options.get("no_host")))
+    manager = call.settings.get("cgroup_manager", "cgroupfs")
+    text, status = validate((call.operands or ["."])[0], form, bool(call.options.get("no_host")), manager)
     write(1, text)
     return status
 
 
-def validate(path: str, form: str = "text", no_host: bool = False) -> tuple[str, int]:
-    """The report on a bundle or on a file, as "text" or "json", and the exit status: 1 when there are errors."""
-    file, data, problems = _problems(path, no_host)
+def validate(path: str, form: str = "text", no_host: bool = False, manager: str = "cgroupfs") -> tuple[str, int]:
+    """The report on a bundle or on a file, as "text" or "json", and the exit status: 1 when there are errors.
+
+    ``manager``: who would make the cgroups.
+    """
+    file, data, problems = _problems(path, no_host, manager)
     document = {"problems": [problem.as_dict() for problem in problems]}
     report = json.dumps(document, indent=2) + "\n" if form == "json" else _text(file, data, problems)
     return report, int(any(problem.severity == "error" for problem in problems))
 
 
-def _problems(path: str, no_host: bool) -> "tuple[str, bytes, list[Problem]]":
+def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list[Problem]]":
     """The name of the file, its content, and all that is wrong."""
     import oci_spec
     from runtime.host import checks
@@ -57,11 +61,11 @@ def _problems(path: str, no_host: bool) -> "tuple[str, bytes, list[Problem]]":
     more = None if no_host else lambda spec: checks.rows(spec, bundle)
     problems = oci_spec.check(data, "config", more)
     if not no_host and not any(one.severity == "error" and not one.rule.startswith("host:") for one in problems):
-        problems = sorted([*problems, *_planned(file, data, problems)], key=oci_spec.Problem.order)
+        problems = sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
     return file, data, problems
 
 
-def _planned(file: str, data: bytes, known: "list[Problem]") -> "list[Problem]":
+def _planned(file: str, data: bytes, known: "list[Problem]", manager: str) -> "list[Problem]":
     """What the plan adds to the known problems; it may say again what a check has said of the same place."""
     from runtime.lifecycle.planning import findings
 
@@ -69,7 +73,7 @@ def _planned(file: str, data: bytes, known: "list[Problem]") -> "list[Problem]":
     places = {problem.pointer for problem in known}
     return [
         problem
-        for problem in findings(file, data)
+        for problem in findings(file, data, manager)
         if problem.pointer not in (errors if problem.severity == "error" else places)
     ]
 

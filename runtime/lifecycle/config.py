@@ -66,7 +66,7 @@ def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dic
     if errors:
         more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
         raise InvalidConfig(words(errors[0]) + more, errors[0].pointer, errors[0].line)
-    for section in ("process", "linux", "root"):
+    for section in ("linux", "root"):
         if not spec.get(section):
             raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
     result: dict[str, Any] = spec
@@ -95,7 +95,7 @@ def check_terminal(process: "dict[str, Any]", options: "PublishOptions", detache
 
 def resources(data: bytes) -> "dict[str, Any]":
     """/linux/resources of a configuration that was checked before; {} where it has none."""
-    from oci_spec import load
+    from oci_spec import load_accepted
 
-    found: dict[str, Any] = (load(data).get("linux") or {}).get("resources") or {}
+    found: dict[str, Any] = (load_accepted(data).get("linux") or {}).get("resources") or {}
     return found

@@ -66,7 +66,8 @@ class Making:
 
     @property
     def process(self) -> "dict[str, Any]":
-        process: dict[str, Any] = self.spec["process"]
+        """{} where there is none: such a container can be made, but not be started."""
+        process: dict[str, Any] = self.spec.get("process") or {}
         return process
 
 
@@ -99,9 +100,10 @@ def place(making: Making, places: "list[layout.Place]") -> None:
     """Make the cgroups and write the limits, before anybody is in them."""
     wanted = making.spec["linux"].get("resources")
     if making.options.get("cgroup_manager") == "disabled":
-        limits = [name for name in wanted or () if name != "devices"]
-        if limits:
-            making.warn(f"no limit is set, since cgroups are disabled: {', '.join(limits)}")
+        from runtime.cgroups import disabled
+
+        for pointer, message in disabled.warnings(making.spec["linux"]):
+            making.warn_at(pointer, message)
         return
     writes, device_filter = resources.writes(wanted, places)
     intent = making.record["cgroups"]

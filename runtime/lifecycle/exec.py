@@ -2,7 +2,7 @@
 
 import posix
 
-from oci_spec import load, load_checked
+from oci_spec import load_accepted, load_checked
 from runtime.cgroups import tree
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.host import facts as host
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.lifecycle.create import Warn
     from runtime.plan.ops import Operation
-    from runtime.shapes import ExecOptions, PlanOptions, Record
+    from runtime.shapes import ExecOptions, Facts, PlanOptions, Record
 
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
@@ -81,6 +81,8 @@ def capabilities_of(base: "dict[str, Any] | None", added: "Sequence[str]") -> "d
 
 def from_config(spec: "dict[str, Any]", args: "list[str]", options: "ExecOptions") -> "dict[str, Any]":
     """The config's process with what the command line changes. Its terminal and rlimits stay the config's, but for --tty."""
+    if not spec.get("process"):
+        raise InvalidConfig("the container's config has no process to take user and environment from: give --process")
     process = dict(spec["process"])
     process["args"] = args
     process["terminal"] = bool(options.get("tty"))
@@ -101,12 +103,12 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "ExecOptions
 def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any]":
     """--process: checked as a config's process is."""
     data = config.read(path)
-    process, problems = load_checked(data, "process")
+    process, problems = load_checked(data, "process", unknown=True)
     for problem in problems:
         place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
             raise InvalidConfig(f"{place}: {problem.message}")
-        warn(f"{place}: {problem.message}")
+        warn(f"{place}: {config.words(problem)}")
     if options.get("tty"):
         process["terminal"] = True
     result: dict[str, Any] = process
@@ -115,27 +117,23 @@ def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any
 
 def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
     """The same for a document that is in no file: its places are told as those of a config's process."""
-    process, problems = load_checked(data, "process")
+    process, problems = load_checked(data, "process", unknown=True)
     for problem in problems:
         if problem.severity == "error":
             raise InvalidConfig(problem.message, f"/process{problem.pointer}")
-        warn(f"/process{problem.pointer}: {problem.message}")
+        warn(f"/process{problem.pointer}: {config.words(problem)}")
     result: dict[str, Any] = process
     return result
 
 
-def placement(record: "Record", wanted: "Sequence[str]") -> "list[str]":
+def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "list[str]":
     """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
     files = tree.placement_files(record["cgroups"])
-    for entry in wanted:
-        controllers, colon, path = entry.rpartition(":")
-        below = host.absolute(path, "/")
-        names = controllers.split(",") if colon else []
-        for index, file in enumerate(files):
-            directory, _, name = file.rpartition("/")
-            if not names or any(f"/{part}/" in directory for part in names):
-                files[index] = f"{directory}{below.rstrip('/')}/{name}"
-    return files
+    if not wanted:
+        return files
+    from runtime.lifecycle.sub_cgroups import below
+
+    return below(files, wanted, facts["cgroup"]["hierarchies"])
 
 
 class Joining:
@@ -154,7 +152,7 @@ class Joining:
                 raise WrongState("cannot exec in a paused container: resume it first, or give --ignore-paused")
             if not state.can_kill(self.status):
                 raise WrongState(f"cannot exec in a {self.status} container: container not running")
-            self.spec: dict[str, Any] = load(store.read_file(handle, store.CONFIG))
+            self.spec: dict[str, Any] = load_accepted(store.read_file(handle, store.CONFIG))
         finally:
             posix.close(handle)
         if options.get("document"):
@@ -185,7 +183,7 @@ class Joining:
         except PermissionError as error:
             raise closed(self.status, pid, error) from None
         facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
-        facts["placement"] = placement(self.record, self.options.get("cgroup") or ())
+        facts["placement"] = placement(self.record, self.options.get("cgroup") or (), facts)
         if self.record.get("systemd"):
             from runtime.cgroups.systemd import scope
 

@@ -2,7 +2,7 @@
 
 import posix
 
-from oci_spec import load, load_checked, located
+from oci_spec import load_accepted, load_checked, located
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
 from runtime.cgroups import layout, resources
@@ -112,6 +112,12 @@ class Plan:
         for pointer, message in warnings:
             self.add(pointer, "warning", message)
         self.cgroups: dict[str, Any] = {}
+        if manager == "disabled":
+            from runtime.cgroups import disabled
+
+            for pointer, message in disabled.warnings(spec["linux"]):
+                self.add(pointer, "warning", message)
+            return
         try:
             self.cgroups = cgroup_writes(spec, places)
         except OcirunError as error:
@@ -147,7 +153,7 @@ class Plan:
             spec: dict[str, Any]
             spec, found = load_checked(self.data)
             faulty = any(problem.severity == "error" for problem in found)
-            if faulty or not all(spec.get(section) for section in ("process", "linux", "root")):
+            if faulty or not all(spec.get(section) for section in ("linux", "root")):
                 raise
             self.refuse(error)
             rows = [row for row in checks.rows(spec, self.bundle) if row[1] == "error"]
@@ -228,16 +234,16 @@ def limits(plan: Plan) -> "list[str]":
     return lines
 
 
-def findings(file: str, data: bytes) -> "list[Problem]":
+def findings(file: str, data: bytes, manager: str = "cgroupfs") -> "list[Problem]":
     """What only the plan says of a config whose schema and rules are in order: the rule is "plan".
 
     Nothing of one that `create` would refuse for a whole section that it lacks, which is no fault of the config.
     """
-    if not all(load(data).get(section) for section in ("process", "linux", "root")):
+    if not all(load_accepted(data).get(section) for section in ("linux", "root")):
         return []
     problems: list[Problem] = []
     try:
-        Plan(file, problems=problems)
+        Plan(file, manager, problems)
     except OcirunError as error:
         line, column = read_positions(data)[1].find(error.pointer or "")
         problems.append(Problem(error.pointer or "", line, column, "error", error.message, None, "plan"))

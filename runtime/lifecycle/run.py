@@ -5,7 +5,7 @@ Init does not wait for a `start` here: it goes on when it is let go, and the han
 
 import posix
 
-from runtime.errors import NotFound, OcirunError
+from runtime.errors import InvalidConfig, NotFound, OcirunError
 from runtime.lifecycle import config, publishing, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.delete import destroy
@@ -57,6 +57,8 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     Without ``detach`` the container is deleted when it has ended, unless ``keep``.
     """
     making = creating.Making(root, id, options, warn)
+    if not making.process:
+        raise config.locate(InvalidConfig("there is nothing to run without process", "/process"), making.data)
     detach = bool(options.get("detach"))
     config.check_terminal(making.process, options, detach, making.data)
     foreground = None

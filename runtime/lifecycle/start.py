@@ -20,7 +20,7 @@ from _socket import (
 from _struct import Struct
 from sys import byteorder
 
-from runtime.errors import OcirunError, WrongState, system_failure, system_words
+from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
@@ -66,6 +66,10 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
     status = state.status_of(handle, record, locked=True)
     if not state.can_start(status):
         raise _wrong_state(status)
+    if len(record["tail"][1]) < 2:  # the wait alone
+        failure = InvalidConfig("the container has nothing to start, since its config has no process", "/process")
+        _locate(failure, handle)
+        raise failure
     channel = _connect(handle, record)
     try:
         store.unlink_start_socket(handle)

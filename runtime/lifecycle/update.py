@@ -32,7 +32,7 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
     except BadDocument:
         problem = next(problem for problem in check(data) if problem.severity == "error")
         raise InvalidConfig(f"resources: line {problem.line}: {config.words(problem)}") from None
-    spec, problems = load_checked(_BEFORE + data.strip() + _AFTER)
+    spec, problems = load_checked(_BEFORE + data.strip() + _AFTER, unknown=True)
     for problem in problems:
         if not problem.pointer.startswith(_POINTER):
             continue  # of the rest of a config, which is not there

@@ -31,6 +31,12 @@ def in_root(spec: "Spec", facts: "Facts", options: "PlanOptions", warnings: "War
     return plan
 
 
+def without_process(facts: "Facts") -> "dict[str, Any]":
+    """What init is while it waits for a `start` that never comes: a process without rights (config.md#process)."""
+    ids = {"uid": namespaces.first_id(facts["uid_map"]), "gid": namespaces.first_id(facts["gid_map"])}
+    return {"cwd": "/", "user": ids}
+
+
 def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
     """The operations that `create` runs, in order, and warnings as (pointer, message).
 
@@ -43,7 +49,7 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     properties.check(spec, warnings)
     listed = namespaces.kinds(spec)
     mounted = "mount" in listed
-    process = spec["process"]
+    process = spec.get("process") or without_process(facts)
     operations = namespaces.operations(spec, facts)
     if spec["linux"].get("intelRdt"):
         from . import rare_ops
@@ -63,6 +69,8 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     options = {**options, "readonly_root": bool(mounted and spec["root"].get("readonly")), "make_cwd": True}
     operations += identity.before(process, spec["linux"], facts, options, "user" in listed)
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
+    if not spec.get("process"):
+        return operations + identity.waiting(options), warnings
     operations += identity.program(process, options.get("environment") or ())
     start_hooks = rootfs.container_hooks(spec.get("hooks") or {}, "startContainer", rootfs.HOOK_CREATED)
     operations += identity.ending(process, options, start_hooks)

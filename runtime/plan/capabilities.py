@@ -35,3 +35,9 @@ def masks(capabilities: "dict[str, list[str]]", available: int) -> "tuple[dict[s
     result["effective"] &= result["permitted"]
     result["ambient"] &= result["permitted"] & result["inheritable"]
     return result, refused
+
+
+def not_ambient(capabilities: "dict[str, list[str]]", sets: "dict[str, int]", available: int) -> "list[str]":
+    """The names that could be granted, and that `masks` has left out of the ambient set of ``sets`` all the same."""
+    wanted = capabilities.get("ambient") or ()
+    return [name for name in wanted if BITS.get(name, 0) & available & ~sets["ambient"]]

@@ -20,6 +20,7 @@ RLIMITS = (
 # What execvp(3) searches when PATH is not set is only /bin and /usr/bin; images rely on more.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
+NAMED = 4  # capabilities in a warning: buildah's configs have 14 that are ambient and not inheritable
 
 
 def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
@@ -47,6 +48,11 @@ def privileges(
     sets, refused = caps.masks(process.get("capabilities") or {}, facts["capabilities"])
     if refused:
         warnings.append(("/process/capabilities", f"cannot be granted, left out: {', '.join(refused)}"))
+    lost = caps.not_ambient(process.get("capabilities") or {}, sets, facts["capabilities"])
+    if lost:
+        more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+        words = f"not both permitted and inheritable, left out: {', '.join(lost[:NAMED])}{more}"
+        warnings.append(("/process/capabilities/ambient", words))
     no_new_privs = bool(process.get("noNewPrivileges"))
     extra = caps.SYS_ADMIN & facts["capabilities"] if filtered and not no_new_privs else 0
     user = process["user"]
@@ -100,6 +106,11 @@ def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Opera
         env.pop("HOME", None)
     path = env["PATH"][len("PATH=") :] if "PATH" in env else DEFAULT_PATH
     return [ops.program(process["args"], list(env.values()), path, process["user"]["uid"], find_home)]
+
+
+def waiting(options: "PlanOptions") -> "list[ops.Operation]":
+    """The end of a container without a program."""
+    return [ops.created(), ops.wait_start()] if options.get("wait_start") else [ops.created()]
 
 
 def ending(process: "Process", options: "PlanOptions", start_hooks: "list[ops.Operation]") -> "list[ops.Operation]":

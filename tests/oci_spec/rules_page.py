@@ -17,6 +17,7 @@ MODULES = {
     "documents": "State and features",
     "text": "Strings",
     "advice": "Advice, in `validate` only",
+    "unknown": "Unknown properties, in `validate`, and in the documents of `exec --process` and `update --resources`",
 }
 SCHEMA = {
     "type": "the value is of another JSON type (an integer has no fraction and no exponent)",
@@ -50,6 +51,7 @@ advice, and refuse a config with an error before anything is made. Made from the
 |---|---|---|
 | `json` | error | the text is no JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, nested too deep, too large |
 | `json` | warning | a key is repeated in one object, where only the last one counts |
+| `null` | warning | a property is null, which is taken as if it were not there |
 | `host:config` | error | the bundle's config.json cannot be read |
 | `plan` | error or warning | what only the plan finds, where schema and rules have no error: its first refusal, or what it leaves out |
 """

@@ -35,6 +35,7 @@ def base():
             "capabilities": {name: list(CAPS) for name in ("bounding", "permitted", "effective")},
         },
         "hostname": "box",
+        "domainname": "net",
         "mounts": [
             {"destination": path, "type": "tmpfs", "source": "none", "options": ["nosuid"]}
             for path in ("/proc", "/sys", "/dev", "/dev/pts", "/dev/shm")
@@ -103,7 +104,7 @@ CASES = [
     ("rlimit_known", "/process/rlimits/0/type", "RLIMIT_FOO", ERROR, None),
     ("rlimit_once", "/process/rlimits/1", {"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1}, ERROR, "/process/rlimits/1/type"),
     ("rlimit_soft_within_hard", "/process/rlimits/0/soft", 2, ERROR, None),
-    ("user_ids_required", "/process/user/gid", ..., ERROR, None),
+    ("user_ids_required", "/process/user/gid", ..., WARNING, None),
     ("user_ids_valid", "/process/user/uid", 2**32 - 1, ERROR, None),
     ("user_ids_valid", "/process/user/additionalGids/0", 2**32 - 1, ERROR, None),
     ("umask_bits", "/process/user/umask", 1022, WARNING, None),
@@ -119,6 +120,8 @@ CASES = [
     ("namespace_path_absolute", "/linux/namespaces/0/path", "ns", ERROR, None),
     ("hostname_own_namespace", "/linux/namespaces/3/type", "user", ERROR, "/hostname"),
     ("hostname_length", "/domainname", "x" * 65, ERROR, None),
+    ("domainname_once", "/linux/sysctl/kernel.domainname", "x", ERROR, None),
+    ("mounts_own_namespace", "/linux/namespaces/4/type", "time", ERROR, "/mounts"),
     ("mappings_need_user_namespace", "/linux/uidMappings", [MAPPING], ERROR, None),
     ("user_namespace_needs_mappings", "/linux/namespaces/5/type", "user", ERROR, "/linux/gidMappings"),
     ("mapping_ranges", "/linux/uidMappings", [MAPPING | {"size": 0}], ERROR, "/linux/uidMappings/0/size"),
@@ -203,7 +206,7 @@ DOCUMENT_CASES = [
     ("features", "features_versions_order", "/ociVersionMax", "0.9.0", ERROR, None),
     ("features", "features_flags_known", "/linux", {"seccomp": FLAGS}, ERROR, "/linux/seccomp/supportedFlags/0"),
 ]
-MODULES = ("config", "process", "linux", "resources", "seccomp", "rare", "documents", "advice", "text")
+MODULES = ("config", "process", "linux", "resources", "seccomp", "rare", "documents", "advice", "unknown", "text")
 
 
 def changed(document, place, value):

@@ -139,7 +139,7 @@ def test_a_warning_of_the_plan(bundle):
     assert pointers == ["/process/commandLine"]
 
 
-@pytest.mark.parametrize("section", ["process", "linux", "root"])
+@pytest.mark.parametrize("section", ["linux", "root"])
 def test_no_plan_without_a_section(bundle, section):
     """A config without one of these is a good document, which `create` refuses."""
     config = {key: value for key, value in default().items() if key != section}

@@ -179,7 +179,16 @@ def test_no_cgroups(bundle: Bundle) -> None:
     assert [row for row in rows if row["op"] == "cgroups"] == []
 
 
-@pytest.mark.parametrize("section", ["process", "linux", "root"])
+def test_no_process(bundle: Bundle) -> None:
+    """A container without a process is planned up to the wait for start; what it holds meanwhile is nothing."""
+    del bundle.config["process"]
+    bundle.save()
+    rows = json.loads(report(str(bundle.directory), "json")[0])["operations"]
+    assert [row["op"] for row in rows[-2:]] == ["created", "wait_start"]
+    assert all(row["args"]["permitted"] == 0 for row in rows if row["op"] == "capabilities")
+
+
+@pytest.mark.parametrize("section", ["linux", "root"])
 def test_a_section_that_create_needs(bundle: Bundle, section: str) -> None:
     """Without it there is nothing to plan."""
     del bundle.config[section]

@@ -1,0 +1,43 @@
+"""The rule on properties that the spec does not have: of `validate`, and of the documents of `exec` and `update`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from oci_spec.rules import Finding, Spec
+
+
+def unknown_property(spec: "Spec", kind: str = "config") -> "Iterator[Finding]":
+    """config.md#extensibility: a property that the spec does not have is ignored, so it may be a slip of the pen."""
+    from oci_spec.checking import shape_of
+
+    return _unknown(spec, shape_of(kind), "")
+
+
+def _unknown(value: "Any", shape: "Any", pointer: str) -> "Iterator[Finding]":
+    from oci_spec.checking import rare
+    from oci_spec.rules import escape
+
+    if type(shape) is bytes:
+        shape = rare(shape.decode())
+    if type(shape) is list and type(value) is list:
+        for index, item in enumerate(value):
+            yield from _unknown(item, shape[0], f"{pointer}/{index}")
+    elif type(shape) is dict and type(value) is dict:
+        for name, item in value.items():
+            inner = f"{pointer}/{escape(name)}"
+            if name in shape or 0 in shape:
+                yield from _unknown(item, shape.get(name, shape.get(0)), inner)
+            else:
+                known = [other for other in shape if type(other) is str]
+                message = f"{name} is not a property that the spec knows, it has no effect"
+                yield inner, "warning", message, _nearest(name, known)
+
+
+def _nearest(name: str, known: "list[str]") -> "str | None":
+    from difflib import get_close_matches
+
+    folded = {other.lower(): other for other in known}
+    found = get_close_matches(name.lower(), folded, 1)
+    return f"did you mean {folded[found[0]]}?" if found else None

@@ -1,0 +1,44 @@
+"""`exec --cgroup`: a cgroup below the container's own, by hierarchy. Pure; loaded where the option is given."""
+
+from runtime.errors import OcirunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Hierarchies = Sequence[dict[str, Any]]
+
+
+def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Hierarchies") -> "list[str]":
+    """``files``, by which the container's cgroups are entered, with those of ``wanted`` in their places.
+
+    ``wanted``: PATH, or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, a hierarchy that is named
+    twice, and a path that leads out.
+    """
+    result = list(files)
+    for entry in wanted:
+        controllers, colon, path = entry.rpartition(":")
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise OcirunError(
+                f'--cgroup {entry!r}: the path may not contain "..", it counts from the container\'s cgroup'
+            )
+        for index in _indices(files, controllers.split(","), hierarchies, entry) if colon else range(len(files)):
+            if result[index] != files[index]:
+                raise OcirunError(f"--cgroup {entry!r}: another --cgroup has said where in this hierarchy")
+            directory, _, name = files[index].rpartition("/")
+            result[index] = "/".join([directory, *parts, name])
+    return result
+
+
+def _indices(files: "list[str]", names: "list[str]", hierarchies: "Hierarchies", entry: str) -> "list[int]":
+    """Which of the files are in the hierarchies of the controllers."""
+    found = []
+    for name in names:
+        mounts = [one["mountpoint"].rstrip("/") + "/" for one in hierarchies if name in one["controllers"]]
+        indices = [index for index, file in enumerate(files) if file.startswith(tuple(mounts))]
+        if not indices:
+            raise OcirunError(f"--cgroup {entry!r}: the container is in no cgroup with a controller {name!r}")
+        found += [index for index in indices if index not in found]
+    return found
