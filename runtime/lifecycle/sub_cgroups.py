@@ -5,12 +5,11 @@ from runtime.errors import OcirunError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
-    Hierarchies = Sequence[dict[str, Any]]
+    from runtime.host.cgroups import Hierarchy
 
 
-def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Hierarchies") -> "list[str]":
+def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hierarchy]") -> "list[str]":
     """``files``, by which the container's cgroups are entered, with those of ``wanted`` in their places.
 
     ``wanted``: PATH, or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, a hierarchy that is named
@@ -32,7 +31,7 @@ def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Hierarchies
     return result
 
 
-def _indices(files: "list[str]", names: "list[str]", hierarchies: "Hierarchies", entry: str) -> "list[int]":
+def _indices(files: "list[str]", names: "list[str]", hierarchies: "Sequence[Hierarchy]", entry: str) -> "list[int]":
     """Which of the files are in the hierarchies of the controllers."""
     found = []
     for name in names:
