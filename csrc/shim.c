@@ -13,6 +13,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -119,11 +120,31 @@ static int copy_file(int from, int to)
 	return 0;
 }
 
-/* vm.memfd_noexec=2 refuses executable memfds: an unlinked file, opened again for reading only, cannot be written
- * to either, since its only writable descriptor is closed before it runs. */
+/* vm.memfd_noexec=2 refuses executable memfds: an unlinked file, opened again for reading only. Nobody can write to it
+ * while it runs, since its only writable descriptor is closed; afterwards nobody runs it. */
 static int unlinked_file(const char *directory)
 {
-	return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
+	struct statvfs fs;
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
+	if (fd < 0 || (fstatvfs(fd, &fs) == 0 && !(fs.f_flag & ST_NOEXEC)))
+		return fd;
+	close(fd);
+	errno = EACCES;
+	return -1;
+}
+
+/* Where that cannot be (Debian mounts /run noexec): the file itself, through a mount of its own that is read-only and
+ * attached nowhere. What /proc/PID/exe leads to is then read-only, too, whoever opens it. */
+static int readonly_mount(const char *path)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd >= 0 && sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
+		return fd;
+	int error = -errno;
+	if (fd >= 0)
+		close(fd);
+	return error;
 }
 
 /* Returns a descriptor that cannot be written through; closes `fd` where it is not that one. */
@@ -156,6 +177,10 @@ int shim_program(const char *path, const char *directory)
 	if (to < 0 && errno == EACCES) {
 		memfd = 0;
 		to = unlinked_file(directory);
+		if (to < 0) {
+			close(from);
+			return readonly_mount(path);
+		}
 	}
 	int r = to < 0 ? -errno : copy_file(from, to);
 	close(from);

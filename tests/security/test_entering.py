@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from tests.conftest import TREE
+from tests.integration import hardened
 from tests.integration.bundle import merge
 from tests.security.attack import Target, attack
 
@@ -74,6 +80,45 @@ def test_overwrite_the_program(target: Target) -> None:
     target.judge("written" in result.out, result.out)
     script = "cp /bin/busybox /tmp/copy; /tmp/copy true; exec 9< /tmp/copy; echo x > /proc/self/fd/9 && echo written"
     assert caller.exec(id, script).out == "written\n"
+
+
+# Once init has become the container's program, its own is not running any more: what may be written to then can be.
+WRITE = """
+exec 9< /proc/1/exe && echo opened
+touch /open
+until test "$(readlink /proc/1/exe)" = /bin/busybox; do sleep 0.01; done
+echo x > /proc/self/fd/9 && echo written
+true
+"""
+
+
+@attack(
+    "CVE-2019-5736",
+    "the same where the kernel refuses executable memfds, and the state directory is noexec",
+    stops="init runs from a mount that is read-only and attached nowhere",
+)
+@pytest.mark.skipif(not hardened.SYSCTL.exists(), reason="the kernel has no vm.memfd_noexec")
+def test_overwrite_the_program_without_memfds(target: Target) -> None:
+    """The container opens the program of its waiting init, and writes to it when init has become another. (The peers do as we
+    do.) Without that mount it overwrites the program: here a copy, which stands in its place."""
+    caller = target.caller
+    bundle, id = caller.bundle(merge({"process": {"args": ["sleep", "1000"]}}, TRACER)), caller.new_id()
+    bundle.write("/write", WRITE)
+    program = caller.program if caller.name != "ocirun" else TREE / "runtime/init"
+    copy = caller.directory / "copy"
+    shutil.copy2(program, copy)
+    script = f"""
+$runtime create --bundle {bundle.directory} {id} < /dev/null > /dev/null
+$runtime exec {id} sh /write &
+until test -e {bundle.rootfs}/open; do sleep 0.01; done
+$runtime start {id}
+wait
+$runtime delete --force {id}
+"""
+    done = hardened.run(caller, script, "mode=755,noexec", f"mount --bind {copy} {program}")
+    assert done.returncode == 0, done.stderr
+    assert "opened" in done.stdout, done.stderr
+    target.judge("written" in done.stdout or copy.read_bytes() != Path(program).read_bytes(), done.stdout)
 
 
 def raise_inheritable() -> Callable[[], None]:
