@@ -58,11 +58,13 @@ int attach(struct context *ctx, int tree, int target)
 	return sys_move_mount(tree, "", target, "", flags) < 0 ? failed(ctx, STEP_MOVE_MOUNT) : 0;
 }
 
-int take_tree(struct context *ctx, const char *source, bool recursive)
+int take_tree(struct context *ctx, const char *source, uint64_t bind)
 {
 	int tree = ctx->tree;
 	if (*source) {
-		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+		flags |= bind & BIND_RECURSIVE ? AT_RECURSIVE : 0;
+		flags |= bind & BIND_SOURCE_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
 		tree = sys_open_tree(AT_FDCWD, source, flags);
 		return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
 	}
@@ -226,7 +228,7 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 	const char *type = text(ctx, op, 1), *source = text(ctx, op, 2);
 	if (*source != '/')
 		source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
-	int tree = take_tree(ctx, source, true);
+	int tree = take_tree(ctx, source, BIND_RECURSIVE);
 	if (tree < 0)
 		return tree;
 	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
@@ -320,7 +322,9 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 	if (r < 0)
 		return r;
 	root_release(ctx, text(ctx, op, 0));
-	int target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
+	int target = n[0] & BIND_TARGET_NOFOLLOW ? root_open(ctx, text(ctx, op, 0), O_PATH | O_NOFOLLOW) : -ENOENT;
+	if (target == -ENOENT)
+		target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
 	r = attach(ctx, tree, target);

@@ -15,8 +15,8 @@ int root_failed(struct context *ctx, enum plan_step step, int error);
 int attach(struct context *ctx, int tree, int target);
 /* MOUNT_ATTR_* of one mount, or with `recursive` of all below it too; `propagation` is MS_* without MS_REC. */
 int set_attributes(struct context *ctx, int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation);
-/* A copy of the mount at the host's path `source`; where there is none, what OP_OPEN_TREE left. */
-int take_tree(struct context *ctx, const char *source, bool recursive);
+/* A copy of the mount at the host's path `source`, by BIND_*; where there is none, what OP_OPEN_TREE left. */
+int take_tree(struct context *ctx, const char *source, uint64_t flags);
 
 /* tmpfs_copy.c: what is below the directory `from` is copied below the directory `to`. 0 or -errno. */
 int copy_up(struct context *ctx, int from, int to);

@@ -36,6 +36,25 @@ static bool target_missing(struct context *ctx, const char *target)
 	return fd < 0;
 }
 
+static bool is_link_to(int parent, const char *name, const char *target)
+{
+	char found[PATH_MAX];
+	ssize_t length = readlinkat(parent, name, found, sizeof found);
+	return length >= 0 && (size_t)length == strlen(target) && !memcmp(found, target, (size_t)length);
+}
+
+static int make_link(struct context *ctx, const char *target, int parent, const char *name, uint64_t flags)
+{
+	int r = symlinkat(target, parent, name);
+	if (r < 0 && errno == EEXIST && flags & SYMLINK_REPLACE && unlinkat(parent, name, 0) == 0)
+		r = symlinkat(target, parent, name);
+	if (r == 0)
+		return 0;
+	if (errno != EEXIST || flags & SYMLINK_REPLACE)
+		return failed(ctx, STEP_SYMLINK);
+	return flags & SYMLINK_SAME && !is_link_to(parent, name, target) ? root_failed(ctx, STEP_VERIFY, -EEXIST) : 0;
+}
+
 /* What the rootfs has there already stays, as with runc, unless it is to be replaced. */
 int op_symlink(struct context *ctx, const struct plan_op *op)
 {
@@ -46,13 +65,7 @@ int op_symlink(struct context *ctx, const struct plan_op *op)
 	int parent = open_parent(ctx, text(ctx, op, 1), name);
 	if (parent < 0)
 		return root_failed(ctx, STEP_OPEN, parent);
-	int r = symlinkat(target, parent, name);
-	if (r < 0 && errno == EEXIST && op->number[0] & SYMLINK_REPLACE && unlinkat(parent, name, 0) == 0)
-		r = symlinkat(target, parent, name);
-	if (r < 0 && (errno != EEXIST || op->number[0] & SYMLINK_REPLACE))
-		r = failed(ctx, STEP_SYMLINK);
-	else
-		r = 0;
+	int r = make_link(ctx, target, parent, name, op->number[0]);
 	close(parent);
 	return r;
 }
@@ -120,7 +133,7 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 
 static int bind_device(struct context *ctx, const struct plan_op *op, const char *source)
 {
-	int tree = take_tree(ctx, source, false);
+	int tree = take_tree(ctx, source, 0);
 	if (tree < 0)
 		return tree;
 	int r = bind_node(ctx, op, tree, text(ctx, op, 0));
@@ -175,7 +188,7 @@ int make_empty(struct context *ctx, const char *label)
 static int make_null(struct context *ctx)
 {
 	struct stat st;
-	int tree = take_tree(ctx, "/dev/null", false);
+	int tree = take_tree(ctx, "/dev/null", 0);
 	if (tree < 0)
 		return tree;
 	int r;

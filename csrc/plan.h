@@ -188,9 +188,14 @@ struct plan_header {
 #define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= takes that of the directory it covers */
 #define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below are looked up in this very mount */
 #define MOUNT_HOST_COPY 16  /* where the kernel refuses a new one, a recursive bind of `source` or of the host's own */
+/* OP_BIND, number[0]. */
+#define BIND_RECURSIVE 1
+#define BIND_SOURCE_NOFOLLOW 2 /* a symlink is bound itself */
+#define BIND_TARGET_NOFOLLOW 4 /* a symlink is mounted on itself */
 /* OP_SYMLINK, number[0]. */
 #define SYMLINK_IF_TARGET 1 /* only where its target exists in the container */
 #define SYMLINK_REPLACE 2   /* in place of what is there */
+#define SYMLINK_SAME 4      /* what is there must be the same link */
 /* OP_RUN_HOOK, number[1]: which state document it is given. */
 #define HOOK_CREATING 0
 #define HOOK_CREATED 1

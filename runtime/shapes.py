@@ -34,6 +34,7 @@ class Facts(TypedDict):
     own_gid_map: IdMap
     deny_setgroups: bool  # nobody in the container can call setgroups(2)
     cgroup: CgroupFacts
+    links: dict[str, str]  # what the sources of mounts with copy-symlink link to, by pointer
     # What lifecycle adds before it plans:
     placement: NotRequired[list[str]]  # files by which a process enters the container's cgroups
     cgroup_places: NotRequired[list[Place]]

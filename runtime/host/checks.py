@@ -98,7 +98,7 @@ def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
         if ("bind" in options or "rbind" in options) and "remount" not in options and mount.get("source"):
             path = _absolute(mount["source"], bundle)
             try:
-                posix.stat(path)
+                posix.stat(path, follow_symlinks="src-nofollow" not in options and "copy-symlink" not in options)
             except OSError as error:
                 yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
 

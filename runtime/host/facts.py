@@ -80,6 +80,19 @@ def absolute(path: str, base: str) -> str:
     return "/" + "/".join(parts)
 
 
+def links(spec: "Spec", bundle: str) -> "dict[str, str]":
+    """Of each mount with copy-symlink whose source is a symbolic link, what that says; by the mount's pointer."""
+    found = {}
+    for index, mount in enumerate(spec.get("mounts") or ()):
+        if "copy-symlink" in (mount.get("options") or ()) and mount.get("source"):
+            source = mount["source"]
+            try:
+                found[f"/mounts/{index}"] = posix.readlink(source if source[0] == "/" else f"{bundle}/{source}")
+            except OSError:  # none, or nothing: then it is as any bind
+                pass
+    return found
+
+
 def read(spec: "Spec", bundle: str) -> "Facts":
     """What `runtime.plan.plan` takes. ``bundle`` is absolute.
 
@@ -110,4 +123,5 @@ def read(spec: "Spec", bundle: str) -> "Facts":
         "own_gid_map": own_map("gid") if inside else [],
         "deny_setgroups": denies_setgroups(linux, listed[0] if user else None, effective, inside),
         "cgroup": cgroups.read(),
+        "links": links(spec, bundle),
     }

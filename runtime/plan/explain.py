@@ -35,6 +35,7 @@ ATTRIBUTES = {
 # MS_* bits of a file system; ro is told as an attribute.
 SUPERBLOCK = {16: "sync", 64: "mand", 128: "dirsync", 1 << 15: "silent", 1 << 23: "iversion", 1 << 25: "lazytime"}
 COPY_UP, HOST_COPY = 1, 16  # MOUNT_* of plan.h
+RECURSIVE, SOURCE_NOFOLLOW, TARGET_NOFOLLOW = 1, 2, 4  # BIND_* of plan.h
 IF_TARGET, REPLACE = 1, 2  # SYMLINK_* of plan.h
 MS_REC = 1 << 14
 
@@ -76,8 +77,10 @@ def mount(n: "Any", s: "Any") -> str:
 
 
 def bind(n: "Any", s: "Any") -> str:
-    what = f"{s[1]} and what is mounted below it" if n[0] and s[1] else s[1] or "that mount"
-    return f"bind {what} on {s[0]}{options(n[1], n[2], n[4], n[5], n[3])}"
+    what = f"{s[1]} and what is mounted below it" if n[0] & RECURSIVE and s[1] else s[1] or "that mount"
+    links = ", which may be a link," if n[0] & SOURCE_NOFOLLOW else ""
+    over = ", over a link that stands there" if n[0] & TARGET_NOFOLLOW else ""
+    return f"bind {what}{links} on {s[0]}{options(n[1], n[2], n[4], n[5], n[3])}{over}"
 
 
 def command(args: "Any") -> str:

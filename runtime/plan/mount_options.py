@@ -55,8 +55,16 @@ _SUPERBLOCK = {
     "loud": (0, MS_SILENT),
 }
 _PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
-# What mount(8) keeps for itself.
+# A file system has its flags as a whole, so these are what they are without the r.
+_SUPERBLOCK |= {f"r{name}": _SUPERBLOCK[name] for name in ("sync", "async", "dirsync", "mand", "nomand")}
+# What mount(8) keeps for itself, and what it makes of the words that let others mount.
 _MOUNT8 = ("auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup")
+_MOUNT8_ATTRIBUTES = {
+    **dict.fromkeys(("user", "users"), (NOSUID | NODEV | NOEXEC, 0)),
+    **dict.fromkeys(("owner", "group"), (NOSUID | NODEV, 0)),
+}
+BINDS = {"bind", "rbind"}
+LINKS = {"copy-symlink", "src-nofollow", "dest-nofollow"}
 
 # name → (kind, bits to set, bits to clear)
 OPTIONS: dict[str, tuple[int, int, int]] = {
@@ -68,13 +76,14 @@ OPTIONS: dict[str, tuple[int, int, int]] = {
     **{name: (SUPERBLOCK, *bits) for name, bits in _SUPERBLOCK.items()},
     **{name: (PROPAGATION, flag, 0) for name, flag in _PROPAGATION.items()},
     **{f"r{name}": (PROPAGATION, flag | MS_REC, 0) for name, flag in _PROPAGATION.items()},
-    **dict.fromkeys(("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"), (WORD, 0, 0)),
+    **dict.fromkeys((*BINDS, *LINKS, "remount", "tmpcopyup", "idmap", "ridmap"), (WORD, 0, 0)),
     "defaults": (IGNORED, 0, 0),
     **dict.fromkeys(_MOUNT8, (IGNORED, 0, 0)),
+    **{name: (ATTRIBUTE, *bits) for name, bits in _MOUNT8_ATTRIBUTES.items()},
 }
 
 # What the features document lists: the names that a table acts on.
-NAMES = tuple(sorted(name for name in OPTIONS if name not in _MOUNT8))
+NAMES = tuple(sorted(name for name in OPTIONS if name not in _MOUNT8 and name not in _MOUNT8_ATTRIBUTES))
 
 
 class Options:
@@ -83,6 +92,7 @@ class Options:
     __slots__ = (
         "clear",
         "data",
+        "lost",
         "propagation",
         "rec_clear",
         "rec_set",
@@ -95,8 +105,9 @@ class Options:
     def __init__(self) -> None:
         self.set = self.clear = self.rec_set = self.rec_clear = 0
         self.superblock = self.superblock_clear = self.propagation = 0
-        self.words: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap
+        self.words: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap and LINKS
         self.data: list[str] = []  # the file system's own
+        self.lost: list[str] = []  # what mount(8) would do and nobody here does
 
 
 def parse(names: "list[str]") -> Options:
@@ -117,14 +128,23 @@ def parse(names: "list[str]") -> Options:
             result.propagation = _combined(result.propagation, bits)
         elif kind == WORD:
             result.words.add(name)
-        elif kind != IGNORED and name and not name.startswith(("x-", "X-", "comment=")):
-            result.data.append(name)
+        elif kind != IGNORED and name:
+            if not name.startswith(("x-", "X-", "comment=")):
+                result.data.append(name)
+            elif name.startswith("X-mount.") and not name.startswith("X-mount.mkdir"):  # what is missing is made
+                result.lost.append(name)
     # Whoever sets an access time clears the field first: the kernel insists.
     if result.set & ATIME:
         result.clear |= ATIME
     if result.rec_set & ATIME:
         result.rec_clear |= ATIME
     return result
+
+
+def flatten(options: Options) -> None:
+    """Makes the recursive attributes those of the mount itself."""
+    options.set = options.set & ~options.rec_clear | options.rec_set
+    options.clear = options.clear & ~options.rec_set | options.rec_clear
 
 
 def _combined(before: int, new: int) -> int:

@@ -6,7 +6,7 @@ The disk is not looked at: whether a source is a file, or a target is missing, i
 from runtime.errors import InvalidConfig
 
 from . import mount_options, ops
-from .mount_options import MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_RDONLY, RDONLY
+from .mount_options import BINDS, LINKS, MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_RDONLY, RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # MOUNT_* of plan.h
 COPY_UP, LEGACY, TARGET_MODE, ORDINARY, HOST_COPY = 1, 2, 4, 8, 16
+# BIND_* and SYMLINK_* of plan.h
+SOURCE_NOFOLLOW, TARGET_NOFOLLOW = 2, 4
+SYMLINK_SAME = 4
 # Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
 # may be made read-only.
 KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
@@ -57,6 +60,10 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
         origin = f"/mounts/{i}"
         options = mount_options.parse(entry.get("options") or [])
         _refuse(entry, options, origin)
+        if _may_be_lost(entry, options):
+            from . import lost_options
+
+            lost_options.check(entry, options, warnings, origin)
         _refuse_proc(entry["destination"], origin)
         if entry.get("uidMappings") or options.words & IDMAP:
             from . import idmapped
@@ -67,6 +74,7 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
         elif "bind" in options.words or "rbind" in options.words:
             plan += _bind(entry, options, facts, origin)
         elif entry["type"] == "cgroup":
+            mount_options.flatten(options)  # each of the mounts gets them
             plan += _cgroup(entry, options, facts, cgroup_namespace, label, origin)
         else:
             _label(entry["type"], options, label)
@@ -76,6 +84,14 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
 
                 plan.append(rare_ops.file_label(entry["destination"], label, "/linux/mountLabel"))
     return plan
+
+
+def _may_be_lost(entry: "dict[str, Any]", options: "Options") -> bool:
+    """Whether an option may ask for what this mount does not give."""
+    if options.words & BINDS or "remount" in options.words or entry.get("type") == "cgroup":
+        own = options.data or options.superblock or options.superblock_clear or "tmpcopyup" in options.words
+        return bool(own or options.lost or options.words & LINKS)
+    return bool(options.lost or options.words & LINKS)
 
 
 def read_only_operations(spec: "Spec") -> "list[Operation]":
@@ -127,19 +143,27 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
         raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
+    if link := (facts.get("links") or {}).get(origin):
+        return [ops.symlink(link, entry["destination"], SYMLINK_SAME, origin)]
+    follow = SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
+    follow |= TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
     recursive = "rbind" in options.words
     rec_set = options.rec_set
     if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
         rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
+        if follow & SOURCE_NOFOLLOW:
+            raise InvalidConfig(
+                '"src-nofollow" does not go together with a user namespace made by root', f"{origin}/options"
+            )
         plan.append(ops.open_tree(source, recursive, origin))
         source = None
     plan.append(
         ops.bind(
             entry["destination"],
             source,
-            recursive,
+            recursive | follow,
             options.set,
             options.clear,
             options.propagation,
@@ -204,7 +228,8 @@ def _mount(
         flags |= ORDINARY
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
-        flags |= HOST_COPY if kind in COPIED_TYPES else 0
+        # A copy of the host's would not have the options.
+        flags |= HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
     if superblock & MOUNT2_ONLY or "." in kind or any(len(option) > FSCONFIG_MAX for option in data):
         flags |= LEGACY
     return ops.mount(

@@ -421,7 +421,7 @@ def mount(
 def bind(
     destination: str,
     source: str | None,
-    recursive: bool = False,
+    flags: int = 0,
     attr_set: int = 0,
     attr_clr: int = 0,
     propagation: int = 0,
@@ -431,9 +431,9 @@ def bind(
 ) -> "Operation":
     """Bind ``source`` on ``destination``, making a missing target of the source's kind.
 
-    Without a source, what the ``open_tree`` before it opened.
+    Without a source, what the ``open_tree`` before it opened. ``flags`` are ``BIND_*`` of plan.h, 1 is recursive.
     """
-    numbers = (int(recursive), attr_set, attr_clr, propagation, rec_set, rec_clr)
+    numbers = (int(flags), attr_set, attr_clr, propagation, rec_set, rec_clr)
     return (OP_BIND, CONTAINER, origin, numbers, (destination, source))
 
 
@@ -459,7 +459,7 @@ def remount(
 
 
 def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
-    """Make ``path`` a symlink to ``target``; what is there already stays, without ``SYMLINK_REPLACE`` of plan.h."""
+    """Make ``path`` a symlink to ``target``; what is there already stays, without other ``SYMLINK_*`` of plan.h."""
     return (OP_SYMLINK, CONTAINER, origin, (flags,), (target, path))
 
 

@@ -52,6 +52,11 @@ ELSEWHERE = {
     "tmpcopyup": "test_mounts.py::test_tmpcopyup",
     "idmap": "test_idmapped_mounts.py",
     "ridmap": "test_idmapped_mounts.py",
+    "copy-symlink": "test_lost_options.py::test_copy_symlink",
+    "src-nofollow": "test_lost_options.py::test_nofollow",
+    "dest-nofollow": "test_lost_options.py::test_nofollow",
+    **dict.fromkeys(("rsync", "rdirsync", "rmand"), "test_lost_options.py::test_recursive_file_system_option"),
+    **dict.fromkeys(("rasync", "rnomand"), "test_lost_options.py::test_recursive_file_system_option_off"),
 }
 HERE = ("defaults", "remount", "norelatime", "rnorelatime")
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.bundle import Bundle
 from tests.security.attack import Target, attack
+from tests.security.test_symlinked_paths import volume
 
 # Of procfs and sysfs there is what this makes. The root file system is a mount of its own, so that what is made private
 # for it is not the mount of /. crun refuses a hybrid host, so the v2 hierarchy goes.
@@ -145,3 +146,19 @@ def test_own_mounts_below_a_shared_bind(target: Target) -> None:
     if target.ours:
         assert outcome.code == 0, outcome.err
         assert outcome.out.strip("^@").split() == ["1", "to-console"], outcome.out
+
+
+@attack(
+    "own find",
+    'a bind that is to be read-only has a misspelt option ("readonly"): it is writable, and nothing says so',
+    stops="an option of a bind that neither the runtime nor the kernel acts on is an error that names it",
+    bites=("runc", "crun"),
+)
+def test_misspelt_option(target: Target) -> None:
+    """The host's file is as it was."""
+    bundle = target.caller.shell("echo changed > /volume/file")
+    (volume(bundle, "/volume", "readonly") / "file").write_text("as it was")
+    result = target.caller.run(bundle.save())
+    target.judge((bundle.directory / "volume/file").read_text() != "as it was", result)
+    if target.ours:
+        assert '"readonly"' in result.failed(1).err

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runtime.plan import attributes
 from runtime.plan.capabilities import NAMES
 from runtime.plan.identity import RLIMITS
-from runtime.plan.mount_options import OPTIONS
+from runtime.plan.mount_options import BINDS, LINKS, OPTIONS
 from runtime.plan.mounts import clean
 from runtime.plan.namespaces import CLONE_FLAGS
 
@@ -20,7 +20,7 @@ PATH = st.lists(st.sampled_from(["a", "b c", "é", ".", "dev", "proc"]), min_siz
 TARGET = PATH.filter(lambda path: clean(path) != "/" and not clean(path).startswith("/proc/"))
 ID = st.integers(0, 2**32 - 2)
 LIST = st.sampled_from(["", "0", "0-3,7", "5, 2-2", "1023"])
-WORDS = sorted(set(OPTIONS) - {"idmap", "ridmap", "remount", "tmpcopyup", "bind", "rbind"})
+WORDS = sorted(set(OPTIONS) - {"idmap", "ridmap", "remount", "tmpcopyup"} - BINDS - LINKS)
 MAPPING = st.fixed_dictionaries({"containerID": ID, "hostID": ID, "size": st.integers(1, 100)})
 PROPAGATIONS = ["", "shared", "slave", "private", "rshared", "rslave", "rprivate", "unbindable"]
 
@@ -30,19 +30,21 @@ def either(**values: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def mounts() -> st.SearchStrategy[list[dict[str, Any]]]:
+    words = st.lists(st.sampled_from(WORDS), max_size=4)
     options = st.lists(st.sampled_from(WORDS) | st.sampled_from(["size=64k", "mode=755", "gid=5"]), max_size=4)
     bind = st.fixed_dictionaries(
-        {"destination": TARGET, "source": PATH, "options": options.map(lambda words: ["rbind", *words])}
+        {"destination": TARGET, "source": PATH, "options": words.map(lambda found: ["rbind", *found])}
     )
     fresh = st.fixed_dictionaries(
         {
             "destination": TARGET,
-            "type": st.sampled_from(["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "overlay", "fuse.x"]),
+            "type": st.sampled_from(["tmpfs", "proc", "sysfs", "devpts", "mqueue", "overlay", "fuse.x"]),
             "source": TEXT,
             "options": options,
         }
     )
-    return st.lists(bind | fresh, max_size=5)
+    cgroup = st.fixed_dictionaries({"destination": TARGET, "type": st.just("cgroup"), "source": TEXT, "options": words})
+    return st.lists(bind | fresh | cgroup, max_size=5)
 
 
 def hooks() -> st.SearchStrategy[dict[str, Any]]:

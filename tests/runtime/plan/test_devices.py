@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.plan import devices, ops
+from runtime.plan import devices, mounts, ops
 
 TREE = Path(__file__).resolve().parents[3]
 ROOT = {"new_user_namespace": False, "in_user_namespace": False, "privileged": True}
@@ -91,4 +91,5 @@ def test_the_flags_are_those_of_the_header() -> None:
     """SYMLINK_* here and in plan.h are the same numbers."""
     lines = (TREE / "csrc/plan.h").read_text().splitlines()
     header = dict(line.split()[1:3] for line in lines if line.startswith("#define SYMLINK_"))
-    assert header == {"SYMLINK_IF_TARGET": str(devices.IF_TARGET), "SYMLINK_REPLACE": str(devices.REPLACE)}
+    flags = {"IF_TARGET": devices.IF_TARGET, "REPLACE": devices.REPLACE, "SAME": mounts.SYMLINK_SAME}
+    assert header == {f"SYMLINK_{name}": str(flag) for name, flag in flags.items()}

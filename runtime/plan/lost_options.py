@@ -1,0 +1,72 @@
+"""Mount options that would come to nothing: refused, or told in a warning. Pure; imported only for a mount that has one.
+
+mount(2) takes no options of a file system for a bind, and ignores what it is given (config.md#mounts leaves them to it). A
+misspelt "ro" would give a writable mount without a word, so what is unknown there is an error. What is known and cannot be
+done is a warning, since other runtimes and managers pass such options.
+"""
+
+from runtime.errors import InvalidConfig
+
+from .mount_options import BINDS, LINKS, NAMES, OPTIONS, SUPERBLOCK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .mount_options import Options
+
+    Warnings = list[tuple[str, str]]
+
+# What people write for an option that has another name.
+MEANT = {
+    "readonly": "ro",
+    "read-only": "ro",
+    "rdonly": "ro",
+    "readwrite": "rw",
+    "read-write": "rw",
+    "recursive": "rbind",
+}
+# Those that act on the call that mounts, or on the first mount only.
+AT_FIRST = ("silent", "loud", "iversion", "noiversion")
+
+
+def check(entry: "dict[str, Any]", options: "Options", warnings: "Warnings", origin: str) -> None:
+    """Raises InvalidConfig for an option that this mount cannot have; appends to ``warnings`` what is not done."""
+    pointer = f"{origin}/options"
+    bound, again = bool(options.words & BINDS), "remount" in options.words
+    _check_words(options, bound, again, pointer)
+    cgroup = entry.get("type") == "cgroup" and not bound and not again
+    if options.data and (bound or cgroup):
+        what = "a bind mount" if bound else 'type "cgroup"'
+        raise InvalidConfig(f'"{options.data[0]}" is no option of {what}{_guess(options.data[0])}', pointer)
+    for name in entry["options"]:
+        if name in options.lost:
+            warnings.append((pointer, f'"{name}" is not done: ocirun does not know it'))
+        if OPTIONS.get(name, (None,))[0] != SUPERBLOCK:
+            continue
+        if bound or cgroup:
+            why = "which a bind leaves as it is" if bound else "and those of cgroups are the host's"
+            warnings.append((pointer, f'"{name}" is not done: it is of the file system, {why}'))
+        elif again and name in AT_FIRST:
+            warnings.append((pointer, f'"{name}" is not done: it is for a new mount'))
+        elif again and name[0] == "r":
+            warnings.append((pointer, f'"{name}" is done as "{name[1:]}": not to what is mounted below'))
+
+
+def _check_words(options: "Options", bound: bool, again: bool, pointer: str) -> None:
+    links = sorted(options.words & LINKS)
+    if links and (not bound or again):
+        raise InvalidConfig(f'"{links[0]}" is for bind mounts', pointer)
+    if "copy-symlink" in links and len(links) > 1:
+        raise InvalidConfig(f'"copy-symlink" does not go together with "{links[1]}"', pointer)
+    if links and options.words & {"idmap", "ridmap"}:
+        raise InvalidConfig(f'"{links[0]}" does not go together with id maps', pointer)
+    if "tmpcopyup" in options.words and (bound or again):
+        raise InvalidConfig(f'"tmpcopyup" is for a new tmpfs, not for {"a bind" if bound else "a remount"}', pointer)
+
+
+def _guess(name: str) -> str:
+    import difflib
+
+    near = MEANT.get(name) or next(iter(difflib.get_close_matches(name, NAMES, 1, 0.75)), "")
+    return f'; did you mean "{near}"?' if near else ""
