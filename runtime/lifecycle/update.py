@@ -119,7 +119,8 @@ def completed(given: "dict[str, Any]", current: "dict[str, Any]") -> "dict[str, 
 def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]") -> None:
     intent = record["cgroups"]
     places = limits.places(intent, host.read())
-    if (given.get("memory") or {}).get("checkBeforeUpdate"):
+    memory = {**(current.get("memory") or {}), **(given.get("memory") or {})}
+    if given.get("memory") and memory.get("checkBeforeUpdate"):  # of the config, if not of the update
         _check_usage(places, given["memory"])
     if given.get("intelRdt"):
         raise InvalidConfig("intelRdt is not among a container's resources", f"{_POINTER}/intelRdt")

@@ -99,6 +99,17 @@ def test_check_before_update(runtime: Caller) -> None:
     assert "more than 4194304" in runtime.call("update", "-r", "-", id, stdin=json.dumps(document)).failed(1).err
 
 
+@pytest.mark.proves("/linux/resources/memory/checkBeforeUpdate")
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_check_before_update_of_the_config(runtime: Caller) -> None:
+    """When the config says so, it is said for each update."""
+    change = {"linux": {"resources": {"memory": {"limit": 200 << 20, "checkBeforeUpdate": True}}}}
+    script = "dd if=/dev/zero of=/dev/shm/f bs=1M count=8 2>/dev/null; echo up; sleep 100"
+    id = runtime.launch(runtime.shell(script, change))
+    wait_for(lambda: "up" in runtime.output(id), "the file in memory")
+    assert "more than 4194304" in runtime.call("update", "--memory", "4m", id).failed(1).err
+
+
 @pytest.mark.parametrize(
     ("words", "document", "said"),
     [
