@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 S_IFIFO, S_IFCHR, S_IFBLK = 0o010000, 0o020000, 0o060000
 TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 DEFAULT_MODE = 0o666
+BOUND = ("fileMode", "uid", "gid")  # of the host's node, where that is bound
 # config-linux.md#default-devices: character devices for everybody
 DEFAULTS = (
     ("/dev/null", 1, 3),
@@ -68,6 +69,8 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
     for i, entry in enumerate(listed):
         # It would be the host's pseudo terminals; the symlink below is the container's.
         if clean(entry["path"]) != PTMX:
+            if bound and entry["type"] != "p" and any(entry.get(name) is not None for name in BOUND):
+                warnings.append((f"/linux/devices/{i}", "bound from the host, it keeps the mode and owner of there"))
             plan += _listed(entry, facts, bound, f"/linux/devices/{i}")
     return plan + _links(spec)
 

@@ -34,10 +34,20 @@ def process(section: "Section", warnings: "Warnings") -> None:
         warnings.append(("/process/user/username", WINDOWS))
 
 
+def joined_maps(linux: "Section", warnings: "Warnings") -> None:
+    """The maps of a container in a user namespace that is there already."""
+    for name in ("uidMappings", "gidMappings"):
+        if linux.get(name):
+            warnings.append((f"/linux/{name}", "not written, the user namespace that is joined has its own"))
+
+
 def check(spec: "Section", warnings: "Warnings") -> None:
     """Appends (pointer, message) for each. Sections of another platform have had theirs (`oci_spec.rules`)."""
     if spec.get("process"):
         process(spec["process"], warnings)
+    for entry in spec["linux"].get("namespaces") or ():
+        if entry["type"] == "user" and entry.get("path"):
+            joined_maps(spec["linux"], warnings)
     memory = (spec["linux"].get("resources") or {}).get("memory")
     if memory and memory.get("useHierarchy") is False:
         warnings.append(("/linux/resources/memory/useHierarchy", "cgroups always form a hierarchy, ignored"))

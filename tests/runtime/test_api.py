@@ -267,7 +267,10 @@ def test_stdio_that_is_not_open(place: Place) -> None:
 @on_real_containers
 def test_cgroup_manager(place: Place) -> None:
     """Who makes the cgroups: nobody, systemd with its own form of the path, or it is an error."""
-    container = place.create(cgroup_manager="disabled")
+    with pytest.warns(OcirunWarning) as told:
+        container = place.create(cgroup_manager="disabled")
+    places = sorted(str(one.message).split(": ")[1] for one in told)
+    assert places == ["/linux/cgroupsPath", "/linux/resources/devices"]
     assert place.token not in Path(f"/proc/{container.pid}/cgroup").read_text()
     end(container)
     with pytest.raises(InvalidConfig, match="slice:prefix:name"):
