@@ -8,6 +8,7 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NotRequired, TypedDict
 
     class Hierarchy(TypedDict):
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def read() -> "CgroupFacts":
     """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
-    mounts = _visible(_read("/proc/self/mountinfo"))
+    mounts = _visible(_read("/proc/self/mountinfo"), _is_there)
     unified = ""
     for line in mounts:
         if " - cgroup2 " in line:
@@ -52,7 +53,7 @@ def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupF
     A hierarchy mounted twice counts once, and a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes
     first, so that the tree's first directory is the one with cgroup.kill where there is one.
     """
-    return _facts(_visible(mountinfo), membership, unified_controllers)
+    return _facts(_visible(mountinfo, lambda _: True), membership, unified_controllers)
 
 
 def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "CgroupFacts":
@@ -79,15 +80,32 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
     return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda one: -one["version"]))}
 
 
-def _visible(mountinfo: str) -> list[str]:
-    """The lines of cgroup mounts that no other mount covers, as a v1 tree put over that of v2 does."""
+def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
+    """The lines of cgroup mounts that no other mount covers, as a v1 tree put over that of v2 does.
+
+    ``there`` is asked, with the fields of its line, for each mount that lies in none of cgroups.
+    """
     mounts = [(line.split(" ", 5), line) for line in mountinfo.split("\n") if "cgroup" in line]
     points = {fields[0]: fields[4] for fields, _ in mounts}
     covered = {fields[1] for fields, _ in mounts if points.get(fields[1]) == fields[4]}
+    gone = set()
     for fields, _ in mounts:  # a mount comes after the one that it lies in
-        if fields[1] in covered and points[fields[1]] != fields[4]:
-            covered.add(fields[0])
-    return [line for fields, line in mounts if fields[0] not in covered and " - cgroup" in line]
+        parent = fields[1]
+        if parent not in points:
+            if not there(fields):
+                gone.add(fields[0])
+        elif parent in gone or (parent in covered and points[parent] != fields[4]):
+            gone.add(fields[0])
+    return [line for fields, line in mounts if fields[0] not in covered | gone and " - cgroup" in line]
+
+
+def _is_there(fields: list[str]) -> bool:
+    """Whether a look-up of the mount's path comes to it: something may cover a directory above, as a new sysfs does."""
+    try:
+        number = posix.stat(_unescape(fields[4])).st_dev
+    except OSError:
+        return False
+    return fields[2] == f"{posix.major(number)}:{posix.minor(number)}"
 
 
 def _mode(found: "dict[str, Hierarchy]") -> str:

@@ -1,8 +1,15 @@
 """The texts of /proc as cgroup facts."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from runtime.host import cgroups
+
+TREE = Path(__file__).resolve().parents[3]
 
 V1_LINE = "32 31 0:29 / /sys/fs/cgroup/{0} rw,relatime shared:9 - cgroup cgroup rw,{1}"
 UNIFIED_LINE = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate"
@@ -73,6 +80,21 @@ def test_escaped_paths_and_mount_roots_are_read():
     line = "70 1 0:29 /pod\\134x /mnt/a\\040b\\011c rw - cgroup cgroup rw,memory"
     (one,) = cgroups.parse(line, "4:memory:/pod\n", "")["hierarchies"]
     assert (one["mountpoint"], one["root"]) == ("/mnt/a b\tc", "/pod\\x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_covered_by_a_new_sysfs():
+    """Where a sysfs was mounted over /sys, the cgroups below the old one are not there, though mountinfo lists them."""
+    code = "from runtime.host import cgroups; print(cgroups.read()['mode'])"
+    script = 'mount -t sysfs sysfs /sys; grep -c " - cgroup" /proc/self/mountinfo; exec "$@"'
+    sandbox = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script, "sh"]
+    result = subprocess.run(
+        [*sandbox, sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE
+    )
+    listed, mode = result.stdout.split()
+    if listed == "0":
+        pytest.skip("no cgroups are mounted")
+    assert mode == "none"
 
 
 def test_this_machine_is_read():
