@@ -77,7 +77,7 @@ STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOU
     43,
     53,
 )
-EPERM, ENOENT, EAGAIN, EACCES, EBUSY, EEXIST = 1, 2, 11, 13, 16, 17
+EPERM, ENOENT, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST = 1, 2, 11, 12, 13, 16, 17
 ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 19, 20, 28, 87, 116
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
@@ -113,6 +113,8 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; too many namespaces: see /proc/sys/user/max_*_namespaces"
     if code == ops.OP_MOUNT and error == ENODEV:
         return "; the kernel does not know this file system"
+    if code == ops.OP_FORK and error == ENOMEM and operation[2]:
+        return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == STEP_OPEN and error == EACCES:
         return "; a procfs or sysfs of the host that --no-pivot must cover is closed to the user namespace's root"
     if code == ops.OP_CONSOLE and step in (STEP_OPEN, STEP_VERIFY):

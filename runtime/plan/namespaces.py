@@ -141,7 +141,8 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     if not early:
         plan += opened
     if forks:
-        plan.append(ops.fork())
+        at, path = listed.get("pid", ("", None))
+        plan.append(ops.fork(f"{at}/path" if path else None))
     if placement:
         plan.append(ops.enter_cgroups(origin))
     plan += joined_late

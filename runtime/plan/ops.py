@@ -221,9 +221,9 @@ def all_cpus() -> "Operation":
     return OP_AFFINITY, CONTAINER, None, (), (None,)
 
 
-def fork() -> "Operation":
-    """Go on in a child, which is in the new or joined pid and time namespaces."""
-    return OP_FORK, CONTAINER, None, (), ()
+def fork(origin: str | None = None) -> "Operation":
+    """Go on in a child, which is in the new or joined pid and time namespaces; ``origin``: of the path of a joined one."""
+    return OP_FORK, CONTAINER, origin, (), ()
 
 
 def enter_cgroups(origin: str | None) -> "Operation":

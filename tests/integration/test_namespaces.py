@@ -189,6 +189,22 @@ def test_bad_path(runtime: Caller, path: str) -> None:
     assert path in runtime.try_create(bundle.save()).failed(1).err or runtime.name != "ocirun"
 
 
+def test_pid_namespace_of_a_dead_process(runtime: Caller) -> None:
+    """A pid namespace that somebody keeps after its first process has ended is named, with the reason."""
+    kept = runtime.directory / "pid"
+    kept.touch()
+    subprocess.run(["unshare", f"--pid={kept}", "--fork", "true"], check=True)
+    try:
+        bundle = runtime.bundle()
+        next(one for one in bundle.linux["namespaces"] if one["type"] == "pid")["path"] = str(kept)
+        err = runtime.try_create(bundle.save()).failed(1).err
+    finally:
+        subprocess.run(["umount", kept], check=True)
+    if runtime.name == "ocirun":
+        assert "/linux/namespaces/" in err
+        assert "a pid namespace whose first process has ended" in err
+
+
 def test_own_path(runtime: Caller) -> None:
     """Joining the caller's own namespace by path shares the host's."""
     bundle = add(runtime.bundle(), "network", "/proc/self/ns/net")
