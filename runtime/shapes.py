@@ -33,6 +33,7 @@ class Facts(TypedDict):
     own_uid_map: IdMap  # of the caller's user namespace, where that is not the first
     own_gid_map: IdMap
     deny_setgroups: bool  # nobody in the container can call setgroups(2)
+    keep_groups: bool  # an annotation of the config asks for the caller's supplementary groups
     cgroup: CgroupFacts
     links: dict[str, str]  # what the sources of mounts with copy-symlink link to, by pointer
     # What lifecycle adds before it plans:

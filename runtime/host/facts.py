@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Spec = dict[str, Any]
 
 CAP_SETGID, CAP_SYS_ADMIN = 1 << 6, 1 << 21
+KEEP_GROUPS = "run.oci.keep_original_groups"  # crun's annotation, for `podman run --group-add keep-groups`
 WHOLE_MAP = [b"0", b"0", b"4294967295"]
 
 
@@ -100,7 +101,7 @@ def read(spec: "Spec", bundle: str) -> "Facts":
     caller); capable (CAP_SYS_ADMIN over its own one); capabilities (bits that the container can be granted);
     new_user_namespace (the config makes or joins one); uid_map, gid_map (its mappings); own_uid_map, own_gid_map (those
     of the caller's, where it is in one);
-    deny_setgroups (nobody in the container can call it); cgroup (`runtime.host.cgroups`).
+    deny_setgroups (nobody in the container can call it); keep_groups (the config asks for the caller's); cgroup (`runtime.host.cgroups`).
     """
     status = read_file("/proc/self/status")
     inside = in_user_namespace()
@@ -122,6 +123,7 @@ def read(spec: "Spec", bundle: str) -> "Facts":
         "own_uid_map": own_map("uid") if inside else [],
         "own_gid_map": own_map("gid") if inside else [],
         "deny_setgroups": denies_setgroups(linux, listed[0] if user else None, effective, inside),
+        "keep_groups": (spec.get("annotations") or {}).get(KEEP_GROUPS, "0") != "0",
         "cgroup": cgroups.read(),
         "links": links(spec, bundle),
     }

@@ -33,10 +33,14 @@ def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
     ]
 
 
-def groups(process: "Process", facts: "Facts") -> "list[str] | None":
-    """Decimal supplementary ids; None where setgroups is denied and none are asked for."""
+def groups(process: "Process", facts: "Facts", warnings: "list[tuple[str, str]]") -> "list[str] | None":
+    """Decimal supplementary ids; None, for the caller's, where they are to be kept, or setgroups is denied and none are asked for."""
     wanted = process["user"].get("additionalGids") or []
-    if not wanted and facts.get("deny_setgroups"):
+    keep = facts.get("keep_groups")
+    if keep and wanted:
+        words = "left out, since the annotation run.oci.keep_original_groups keeps the caller's groups"
+        warnings.append(("/process/user/additionalGids", words))
+    if keep or (not wanted and facts.get("deny_setgroups")):
         return None
     return [str(gid) for gid in wanted]
 
@@ -59,7 +63,7 @@ def privileges(
     plan = [ops.no_new_privs()] if no_new_privs else []
     origin = "/process/capabilities" if process.get("capabilities") else None
     plan.append(ops.bounding(sets["bounding"], origin and f"{origin}/bounding"))
-    plan.append(ops.user(user["uid"], user["gid"], groups(process, facts)))
+    plan.append(ops.user(user["uid"], user["gid"], groups(process, facts, warnings)))
     effective, permitted = sets["effective"] | extra, sets["permitted"] | extra
     plan.append(ops.capabilities(effective, permitted, sets["inheritable"], sets["ambient"], origin))
     plan.append(ops.cwd_as_user(process["cwd"]))

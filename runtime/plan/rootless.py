@@ -34,7 +34,8 @@ def check(spec: "Spec", facts: "Facts") -> None:
     elif not user[1].get("path") and facts["in_user_namespace"] and facts["capable"]:
         for kind, own in (("uid", facts["own_uid_map"]), ("gid", facts["own_gid_map"])):
             _check_known(spec["linux"].get(f"{kind}Mappings") or (), own, kind)
-    if facts["deny_setgroups"] and (((spec.get("process") or {}).get("user") or {}).get("additionalGids")):
+    asked = not facts["keep_groups"]  # or else none is set
+    if facts["deny_setgroups"] and asked and (((spec.get("process") or {}).get("user") or {}).get("additionalGids")):
         words = "the user namespace denies setgroups, since only the caller's own group is mapped"
         remedy = "map more groups (newgidmap, /etc/subgid), or leave additionalGids out"
         raise InvalidConfig(f"{words}: {remedy}", "/process/user/additionalGids")

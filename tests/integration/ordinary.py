@@ -62,11 +62,18 @@ class View:
     """The machine as the user sees it: `command` is what a call begins with.
 
     subids: with ranges in /etc/subuid and /etc/subgid; tools: with newuidmap and newgidmap, where the machine has them;
+    groups: the user's supplementary groups;
     cgroups: `cgroup.procs` and `tasks` files that a call enters first, while it is root.
     """
 
     def __init__(
-        self, directory: Path, *, subids: bool = True, tools: bool = True, cgroups: Sequence[Path] = ()
+        self,
+        directory: Path,
+        *,
+        subids: bool = True,
+        tools: bool = True,
+        groups: Sequence[int] = (),
+        cgroups: Sequence[Path] = (),
     ) -> None:
         directory.mkdir(mode=0o755)
         for name in ("home", "run", "hold"):
@@ -77,10 +84,10 @@ class View:
         self.environment = {"HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.run), "USER": NAME, "LOGNAME": NAME}
         account_files(directory, subids)
         script = directory / "enter"
-        script.write_text(self.script(tools, cgroups))
+        script.write_text(self.script(tools, groups, cgroups))
         self.command = ["unshare", "--mount", "sh", "-e", str(script)]
 
-    def script(self, tools: bool, cgroups: Sequence[Path]) -> str:
+    def script(self, tools: bool, groups: Sequence[int], cgroups: Sequence[Path]) -> str:
         lines = [f"mount --bind {self.directory}/{name} /etc/{name}" for name in ("passwd", "group")]
         for name in ("subuid", "subgid"):
             lines.append(f"[ ! -e /etc/{name} ] || mount --bind {self.directory}/{name} /etc/{name}")
@@ -88,7 +95,8 @@ class View:
             lines += [f"mount --bind {self.directory}/passwd {path}" for path in map(shutil.which, TOOLS) if path]
         lines += [f"echo $$ > {file}" for file in cgroups]
         values = " ".join(f"{name}={shlex.quote(value)}" for name, value in self.environment.items())
-        become = f"setpriv --reuid={UID} --regid={GID} --clear-groups --inh-caps=-all"
+        others = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+        become = f"setpriv --reuid={UID} --regid={GID} {others} --inh-caps=-all"
         clean = "env -u DBUS_SESSION_BUS_ADDRESS -u XDG_CONFIG_HOME -u XDG_DATA_HOME -u XDG_CACHE_HOME"
         return "\n".join([*lines, reach(TREE, self.directory / "hold") + f'exec {become} {clean} {values} "$@"', ""])
 

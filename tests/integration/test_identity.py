@@ -41,6 +41,33 @@ def test_no_groups_of_the_caller(runtime: Caller) -> None:
     assert status(runtime, "Groups", user={"uid": 0, "gid": 0})["Groups"].strip() in ("", "0")
 
 
+def some_groups() -> None:
+    os.setgroups([7, 4242])
+
+
+@pytest.mark.not_on("runc", reason="does not know the annotation")
+@pytest.mark.parametrize(("value", "seen"), [("1", [7, 4242]), ("0", [])])
+def test_groups_of_the_caller_are_kept(runtime: Caller, value: str, seen: list[int]) -> None:
+    """With run.oci.keep_original_groups (Podman's `--group-add keep-groups`) the process and `exec` have the caller's."""
+    change = {"annotations": {"run.oci.keep_original_groups": value}, "process": {"user": {"uid": 1000, "gid": 1000}}}
+    look = "grep Groups /proc/self/status"
+    out = runtime.run(runtime.shell(look, change), preexec_fn=some_groups).ok().out
+    assert [int(word) for word in out.split()[1:]] == seen
+    id = runtime.launch(runtime.sleeper(change))
+    out = runtime.exec(id, look, preexec_fn=some_groups).ok().out
+    assert [int(word) for word in out.split()[1:]] == seen
+
+
+@pytest.mark.not_on("runc", "crun", reason="says nothing")
+def test_groups_that_give_way_to_the_callers(runtime: Caller) -> None:
+    """additionalGids are left out then, with a warning."""
+    user = {"uid": 0, "gid": 0, "additionalGids": [50]}
+    change = {"annotations": {"run.oci.keep_original_groups": "1"}, "process": {"user": user}}
+    result = runtime.run(runtime.shell("grep Groups /proc/self/status", change), preexec_fn=some_groups).ok()
+    assert result.out.split() == ["Groups:", "7", "4242"]
+    assert "/process/user/additionalGids: left out, since the annotation" in result.err
+
+
 @pytest.mark.proves("/process/user/umask")
 @pytest.mark.parametrize("umask", [0o22, 0o77, 0])
 @pytest.mark.kernel

@@ -40,6 +40,7 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
         "own_uid_map": [],
         "own_gid_map": [],
         "deny_setgroups": False,
+        "keep_groups": False,
         "cgroup_places": places,
         "placement": placement(places),
         "resctrl": ["/sys/fs/resctrl/class/tasks"] if linux.get("intelRdt") else (),
