@@ -10,7 +10,7 @@ import _signal
 import posix
 
 from runtime.commands import COMMANDS
-from runtime.errors import OcirunError, system_words
+from runtime.errors import OcirunError, system_failure, system_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 GLOBAL_OPTIONS: "tuple[Option, ...]" = (
     (("--root",), "DIR", "root", "directory of the containers' state (default /run/ocirun, or the user's own)"),
-    (("--log",), "FILE", "log", "append errors to this file, one line each"),
+    (("--log",), "FILE", "log", "append errors and warnings to FILE, file:PATH, journald:NAME or syslog:NAME"),
     (("--log-format",), "FORMAT", "log_format", '"text" (default) or "json"'),
-    (("--log-level",), "LEVEL", "log_level", "error, warning, info or debug; debug is the same as --debug"),
-    (("--debug",), None, "debug", "tell more: warnings in the log, tracebacks on standard error"),
+    (("--log-level",), "LEVEL", "log_level", "error: no warnings; warning (default), info; debug: as --debug"),
+    (("--debug",), None, "debug", "tell what is done, each operation, and where in our code an error came up"),
     (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups, as --cgroup-manager systemd"),
     (
         ("--cgroup-manager",),
@@ -73,16 +73,42 @@ class Call:
         return absolute(root)
 
     def warn(self, message: str) -> None:
-        """Tell the user something that does not stop us.
+        """Tell the user something that does not stop us."""
+        if self.settings.get("log_level") != "error":
+            self._tell("warning", message)
 
-        It is in the log only with --debug: managers take what they find there for the error.
-        """
-        message = shown(message)
-        write(2, f"ocirun: warning: {message}\n")
+    def debug(self, message: str) -> None:
+        """Tell what is being done, with --debug."""
         if self.settings.get("debug"):
+            self._tell("debug", message)
+
+    def _tell(self, level: str, message: str) -> None:
+        """In the log; without one on standard error, which is the container's too and so what managers show as its output."""
+        message = shown(message)
+        if self.settings.get("log"):
             from runtime.commands.log import append
 
-            append(self.settings, "warning", message)
+            try:
+                append(self, level, message)
+                return
+            except OSError:
+                pass  # a full disk, say: nothing is left out for that
+        write(2, f"ocirun: {level}: {message}\n")
+
+    def open_log(self) -> None:
+        """Make the log's file, or reach its socket, before anything else is made. OcirunError when that fails."""
+        path = self.settings.get("log") or ""
+        try:
+            if path.startswith(("journald:", "syslog:")):
+                from runtime.commands.log import connect
+
+                connect(path).close()
+            elif path:
+                path = self.settings["log"] = absolute(path.removeprefix("file:"))
+                posix.close(posix.open(path, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644))
+        except OSError as error:
+            del self.settings["log"]
+            raise system_failure(f"open the log {path}", error) from None
 
 
 def absolute(path: str) -> str:
@@ -167,7 +193,10 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
     if call.settings.get("help"):
         return _help(call)
     _check_settings(call.settings)
+    call.open_log()
     _check_operands(call, operands)
+    if call.settings.get("debug"):
+        call.debug(f"{call.command}, state in {call.root}")  # no arguments: they may have a secret's value
     statuses.update(failure=getattr(module, "FAILURE_STATUS", 1))
     status: int = module.main(call)
     return status
@@ -301,16 +330,18 @@ def _help(call: Call) -> int:
 
 def _fail(call: Call, error: BaseException, message: str) -> None:
     """Tell the failure on standard error, and in the log, where managers look for exactly one line."""
-    from runtime.commands.log import append
-
     if call.settings.get("debug"):
         import traceback
 
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        write(2, "".join(f"{shown(line)}\n" for line in lines))
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            call.debug(line)
     message = shown(message)
     write(2, f"ocirun: {message}\n")
+    if not call.settings.get("log"):
+        return
+    from runtime.commands.log import append
+
     try:
-        append(call.settings, "error", message)
+        append(call, "error", message)
     except OSError as failure:
-        write(2, f"ocirun: warning: log file {failure.filename}: {system_words(failure.errno or 0)}\n")
+        write(2, f"ocirun: warning: log {call.settings['log']}: {system_words(failure.errno or 0)}\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.cgroups.layout import Place
     from runtime.host.cgroups import CgroupFacts
@@ -54,6 +54,7 @@ class PublishOptions(TypedDict, total=False):
     preserve_fds: int
     activation: bool  # False: LISTEN_FDS and NOTIFY_SOCKET in the environment are the calling program's own
     detach: bool
+    debug: Callable[[str], None]  # hears what is done
 
 
 class CreateOptions(PublishOptions, total=False):

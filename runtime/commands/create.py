@@ -56,9 +56,10 @@ def placed(call: "Call") -> "CreateOptions":
     for key in PATHS:
         if options.get(key):
             options[key] = absolute(options[key])
-    for key in ("root", "log"):
-        if call.settings.get(key):
-            call.settings[key] = absolute(call.settings[key])
+    if call.settings.get("root"):
+        call.settings["root"] = absolute(call.settings["root"])
+    if call.settings.get("debug"):
+        options["debug"] = call.debug
     options["bundle"] = _clean(absolute(options["bundle"]))
     try:
         posix.chdir(options["bundle"])

@@ -52,6 +52,8 @@ def main(call: "Call") -> int:
     for key in ("process", "console_socket", "pid_file", "pidfd_socket"):
         if options.get(key) not in (None, "", "-"):
             options[key] = absolute(options[key])
+    if call.settings.get("debug"):
+        options["debug"] = call.debug
     from runtime.lifecycle.exec import exec_process
 
     try:

@@ -1,6 +1,9 @@
 """``ocirun list``: the containers of this root directory."""
 
+import posix
+
 from runtime.cli import UsageError, shown, write
+from runtime.errors import system_failure
 from runtime.lifecycle.listing import listing
 
 TYPE_CHECKING = False
@@ -21,6 +24,11 @@ def main(call: "Call") -> int:
     form = call.options.get("format", "table")
     if form not in ("table", "json"):
         raise UsageError(f'--format "{form}": one of table, json is needed')
+    if call.settings.get("root"):
+        try:
+            posix.stat(call.root)  # without --root, that nobody has made a container yet is no error
+        except OSError as error:
+            raise system_failure(f"read {call.root}", error) from None
     if call.options.get("quiet"):
         from runtime.lifecycle.store import ids
 

@@ -1,7 +1,7 @@
-"""The log file of --log: one line an event, as logrus writes it, since managers parse that.
+"""The log of --log: one line an event, as logrus writes it, since managers parse that; or journald, or syslog.
 
-containerd takes the last line whose level is "error", Podman parses the whole file as one JSON object. Cold: loaded
-on a failure.
+containerd takes the last line whose level is "error". Podman parses the whole file as one JSON object, and where it has
+more than one line takes standard error instead, which has the error alone. Cold: loaded when there is something to say.
 """
 
 import posix
@@ -9,23 +9,72 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    import socket
+
+    from runtime.cli import Call
+
+SOCKETS = {"journald": "/run/systemd/journal/socket", "syslog": "/dev/log"}
+PRIORITIES = {"error": 3, "warning": 4, "debug": 7}  # syslog(3)
+USER_FACILITY = 1 << 3
 
 
-def append(settings: "dict[str, Any]", level: str, message: str) -> None:
-    """Add a line to the file named by ``settings["log"]``, if any, in the form of ``settings["log_format"]``.
-
-    OSError passes through.
-    """
-    path = settings.get("log")
-    if not path:
+def append(call: "Call", level: str, message: str) -> None:
+    """Add a line to the log of ``--log``, if any, with the verb and the container's id. OSError passes through."""
+    log: str = call.settings.get("log") or ""
+    if not log:
         return
-    line = json_line(level, message) if settings.get("log_format") == "json" else text_line(level, message)
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
+    fields = {"id": container(call), "verb": call.command}
+    fields = {key: value for key, value in fields.items() if value}
+    json = call.settings.get("log_format") == "json"
+    if log.startswith(("journald:", "syslog:")):
+        _send(log, level, json_line(level, message, fields) if json else message, fields)
+        return
+    line = json_line(level, message, fields) if json else text_line(level, message, fields)
+    descriptor = posix.open(log, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC, 0o644)
     try:
         posix.write(descriptor, line.encode(errors="surrogateescape"))
     finally:
         posix.close(descriptor)
+
+
+def container(call: "Call") -> str:
+    """The id that the command was called with; "" where it takes none."""
+    from runtime.cli import load, options_of, shown
+    from runtime.commands import COMMANDS
+
+    if call.command not in COMMANDS or not call.operands:
+        return ""
+    usage = options_of(load(call.command), call.command)[1][2]
+    return shown(call.operands[0]) if usage.startswith("CONTAINER") else ""
+
+
+def connect(log: str) -> "socket.socket":
+    """A socket to the service of ``journald:NAME`` or ``syslog:NAME``. OSError passes through."""
+    from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, socket
+
+    channel = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
+    try:
+        channel.connect(SOCKETS[log.partition(":")[0]])
+    except OSError:
+        channel.close()
+        raise
+    return channel
+
+
+def _send(log: str, level: str, message: str, fields: "dict[str, str]") -> None:
+    """NAME is who speaks, by default the container. The journal has the fields beside the message (systemd.journal-fields(7))."""
+    service, _, name = log.partition(":")
+    name, priority, text = name or fields.get("id") or "ocirun", PRIORITIES[level], message.rstrip("\n")
+    if service == "syslog":
+        now = time.localtime()
+        stamp = f"{time.strftime('%b', now)} {now.tm_mday:2d} {time.strftime('%H:%M:%S', now)}"
+        data = f"<{USER_FACILITY | priority}>{stamp} {name}[{posix.getpid()}]: {text}"
+    else:
+        named = {"SYSLOG_IDENTIFIER": name, "ID": fields.get("id", ""), "VERB": fields.get("verb", "")}
+        data = f"PRIORITY={priority}\nMESSAGE={text}\n"
+        data += "".join(f"{key}={printable(value)}\n" for key, value in named.items() if value)
+    with connect(log) as channel:
+        channel.send(data.encode(errors="surrogateescape"))
 
 
 def printable(text: str) -> str:
@@ -46,17 +95,18 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def json_line(level: str, message: str) -> str:
-    """``{"level":...,"msg":...,"time":...}`` and a newline."""
+def json_line(level: str, message: str, fields: "dict[str, str]") -> str:
+    """``{"level":...,"msg":...,"time":...}``, with the fields, and a newline."""
     from runtime.lifecycle.document import dumps
 
-    return dumps({"level": level, "msg": message, "time": _now()}) + "\n"
+    return dumps({"level": level, "msg": message, "time": _now(), **fields}) + "\n"
 
 
-def text_line(level: str, message: str) -> str:
-    """``time="..." level=... msg="..."`` and a newline; the message is quoted as in JSON, which keeps it on one
-    line.
+def text_line(level: str, message: str, fields: "dict[str, str]") -> str:
+    """``time="..." level=... msg="..."`` with the fields, and a newline; what is quoted is so as in JSON, which keeps it on
+    one line.
     """
     from runtime.lifecycle.document import dumps
 
-    return f'time="{_now()}" level={level} msg={dumps(message)}\n'
+    more = "".join(f" {key}={dumps(value)}" for key, value in fields.items())
+    return f'time="{_now()}" level={level} msg={dumps(message)}{more}\n'

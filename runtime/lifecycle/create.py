@@ -160,7 +160,8 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
     listener = -1
     if wait_start:
         listener = spawn.listener(making.handle, store.START_SOCKET)
-    flags = encode.TRACE if making.options.get("trace") else 0
+    debug = making.options.get("debug")
+    flags = encode.TRACE if debug or making.options.get("trace") else 0
     try:
         data = encode.encode(making.operations, flags)
         pid, socket = spawn.start(data, making.root, extra=listener, stdio=stdio, kept=making.kept)
@@ -172,6 +173,10 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
         if listener >= 0:
             posix.close(listener)
     making.handshake = Handshake(pid, socket, making.operations)
+    if debug:
+        from runtime.lifecycle.trace import teller
+
+        making.handshake.tell = teller(making.operations, debug)
 
 
 def follow(making: Making) -> None:
@@ -333,6 +338,7 @@ def create(
         publishing.publish(options, making.handshake)
         making.handshake.release()
         settle(making)
+        publishing.publish_pid(options, making.handshake)
     except BaseException:
         undo(making)
         raise

@@ -230,7 +230,7 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
         if pidfd is None:
             raise WrongState(ENDED)
         descriptors.append(pidfd)
-        data = encode.encode(joining.operations)
+        data = encode.encode(joining.operations, encode.TRACE if joining.options.get("debug") else 0)
         started, socket = spawn.start(data, joining.root, extra=pidfd, root=root, stdio=stdio, kept=joining.kept)
     except OSError as error:
         raise system_failure("start the init program", error) from None
@@ -238,12 +238,18 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
         for descriptor in descriptors:
             posix.close(descriptor)
     handshake = Handshake(started, socket, joining.operations)
+    debug = joining.options.get("debug")
+    if debug:
+        from runtime.lifecycle.trace import teller
+
+        handshake.tell = teller(joining.operations, debug)
     try:
         if not handshake.follow(lambda one, operation: host_step(joining, one, operation)):
             raise handshake.died()
         publishing.publish(joining.options, handshake)
         handshake.release()
         handshake.follow(lambda one, operation: host_step(joining, one, operation))
+        publishing.publish_pid(joining.options, handshake)
     except BaseException:
         handshake.end()
         handshake.close()

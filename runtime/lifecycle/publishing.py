@@ -29,13 +29,11 @@ def write_pid_file(path: str, pid: int) -> None:
 
 
 def publish(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Give the caller of create, run or exec what it asked for: pid file, terminal, pidfd."""
-    if options.get("pid_file"):
-        write_pid_file(options["pid_file"], handshake.pid)
+    """Give the caller of create, run or exec what it asked for: terminal, pidfd. The pid file comes last (`publish_pid`)."""
     if not options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.terminal import copy_size
+        from runtime.process.terminal import prepare
 
-        copy_size(handshake.console)
+        prepare(handshake.console)
     if options.get("console_socket") and handshake.console >= 0:
         from runtime.process.console import send
 
@@ -44,3 +42,9 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
         from runtime.process.console import send_pidfd
 
         send_pidfd(options["pidfd_socket"], handshake.pid)
+
+
+def publish_pid(options: "PublishOptions", handshake: "Handshake") -> None:
+    """Write the pid file, when nothing else can fail: one of a process that was killed again would name a stranger."""
+    if options.get("pid_file"):
+        write_pid_file(options["pid_file"], handshake.pid)

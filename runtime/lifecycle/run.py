@@ -41,6 +41,7 @@ def begin(making: "Making") -> "Notification | None":
 
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
         creating.settle(making)
+        publishing.publish_pid(making.options, handshake)
     except BaseException as error:
         creating.undo(making)
         if isinstance(error, OcirunError):

@@ -1,4 +1,4 @@
-"""--trace FILE: when each operation started and ended, as JSON lines. Cold."""
+"""--trace FILE: when each operation started and ended, as JSON lines; and the words of --debug. Cold."""
 
 from runtime.errors import system_failure
 from runtime.lifecycle.document import dumps
@@ -6,7 +6,7 @@ from runtime.plan import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.shim import Report
 
@@ -28,3 +28,16 @@ def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[R
             file.writelines(dumps(row) + "\n" for row in rows)
     except OSError as error:
         raise system_failure(f"write the trace {path}", error) from None
+
+
+def teller(operations: "Sequence[ops.Operation]", debug: "Callable[[str], None]") -> "Callable[[int, int], None]":
+    """What `Handshake.tell` can be: each operation in words, with its place in the config and its time."""
+    from runtime.plan.explain import sentence
+
+    def tell(index: int, nanoseconds: int) -> None:
+        operation = operations[index]
+        place = f"{operation[2]}: " if operation[2] else ""
+        took = f" ({nanoseconds / 1e6:.3f} ms)" if nanoseconds else ""
+        debug(f"{place}{sentence(operation)}{took}")
+
+    return tell

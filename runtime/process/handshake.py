@@ -34,10 +34,11 @@ CONTINUE, TREE, STATE = range(1, 4)
 class Handshake:
     """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1.
 
-    ``network``: the container's network namespace, open once a device was moved there, or -1.
+    ``network``: the container's network namespace, open once a device was moved there, or -1. ``tell``, where it is set,
+    hears of each operation, by its index, and how many nanoseconds init took for it (0 for one of ours).
     """
 
-    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "trace")
+    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "tell", "trace")
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
@@ -46,6 +47,7 @@ class Handshake:
         self.done = 0
         self.console = self.listener = self.network = -1
         self.trace: list[shim.Report] = []
+        self.tell: Callable[[int, int], None] | None = None
 
     def follow(self, perform: "Perform") -> bool:
         """Do the host's side, by ``perform``, until `created` is reached (True) or the channel ends (False).
@@ -70,6 +72,8 @@ class Handshake:
                 self.reply(CONTINUE)
             elif report.kind == TRACE:
                 self.trace.append(report)
+                if self.tell:
+                    self.tell(report.index, report.end - report.start)
             else:
                 raise self._failure(report)
         return False
@@ -113,9 +117,12 @@ class Handshake:
 
     def _catch_up(self, index: int, perform: "Perform") -> bool:
         created = False
-        for operation in self.operations[self.done : index + 1]:
+        for number in range(self.done, index + 1):
+            operation = self.operations[number]
             if operation[1] != ops.HOST:
                 continue
+            if self.tell:
+                self.tell(number, 0)
             if operation[0] == ops.OP_CREATED:
                 created = True
             else:

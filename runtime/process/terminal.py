@@ -63,7 +63,8 @@ class Session:
             | termios.ICRNL
             | termios.IXON
         )
-        raw[1] &= ~termios.OPOST
+        if posix.isatty(1):  # else others print on it, what reads our output among them
+            raw[1] &= ~termios.OPOST
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         termios.tcsetattr(0, termios.TCSANOW, raw)
@@ -143,8 +144,22 @@ class Session:
                 self.status = exit_status(status)
 
 
+def prepare(terminal: int) -> None:
+    """Before the program runs: the container's terminal has the size of the caller's, and where the output goes into a
+    pipe or a file, lines end as a program's do there.
+
+    On a terminal the container's own turns \\n into \\r\\n, as it says to programs, and ours changes nothing more: a program
+    that draws, and switches that off, must see its line feeds go down and not to the left.
+    """
+    copy_size(terminal)
+    if not posix.isatty(1):
+        attributes = termios.tcgetattr(terminal)
+        attributes[1] &= ~termios.ONLCR
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+
+
 def copy_size(terminal: int) -> None:
-    """Give the container's terminal the size of the caller's; before the program runs too, which may look at once."""
+    """Give the container's terminal the size of the caller's."""
     try:
         size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)

@@ -165,6 +165,7 @@ class Manager:
         else:
             assert outcome.out == self.fill(row["stdout"], {"id": id}), said
         assert row.get("stderr", "") in outcome.err, said
+        assert not row.get("silent") or outcome.err == "", said
         assert outcome.seconds <= row.get("within", PATIENCE_S), f"took {outcome.seconds:.2f} s"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def test_json_log(runtime: Caller) -> None:
     log = runtime.directory / "log"
     result = runtime.call("--log", log, "--log-format", "json", "state", "nobody").failed(1)
     (entry,) = log_lines(log)
-    assert set(entry) == {"level", "msg", "time"}
+    assert set(entry) >= {"level", "msg", "time"}
     assert entry["level"] == "error"
     assert "does not exist" in entry["msg"]
     datetime.fromisoformat(entry["time"])
@@ -236,3 +238,129 @@ def test_debug_says_more(runtime: Caller) -> None:
     log = runtime.directory / "log"
     runtime.call("--debug", "--log", log, "--log-format", "json", "state", "nobody").failed(1)
     assert [entry["level"] for entry in log_lines(log)].count("error") == 1
+
+
+DOUBTFUL = {"linux": {"resources": {"memory": {"useHierarchy": False}}}}
+"""A config that every runtime makes, and of which ours warns: the property has no effect any more."""
+
+
+@pytest.mark.not_on("crun", reason="writes the property, which the kernel refuses")
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_warnings_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
+    """With --log the container's standard error, which managers show as its output, has nothing of the runtime's."""
+    log = runtime.directory / "log"
+    bundle = runtime.shell("echo mine >&2", DOUBTFUL)
+    id = runtime.new_id()
+    words = ("--log", log, "--log-format", "json", verb, "--bundle", bundle.directory, id)
+    result = runtime.call(*words).ok()
+    if verb == "create":
+        runtime.remove(id)
+    assert result.err == ("mine\n" if verb == "run" else "")
+    if runtime.name == "ocirun":
+        (entry,) = log_lines(log)
+        assert (entry["level"], entry["verb"], entry["id"]) == ("warning", verb, id)
+        assert "useHierarchy" in entry["msg"]
+
+
+@pytest.mark.not_on("runc", "crun", reason="their lines do not say of which container they are")
+def test_lines_say_of_what_they_are(runtime: Caller) -> None:
+    """An error's line has the verb and the container's id, in both formats, each on one line."""
+    log = runtime.directory / "log"
+    runtime.call("--log", log, "--log-format", "json", "kill", "nobody").failed(1)
+    runtime.call("--log", log, "kill", "nobody").failed(1)
+    first, second = log.read_text().splitlines()
+    assert json.loads(first)["id"] == "nobody"
+    assert json.loads(first)["verb"] == "kill"
+    assert second.endswith(' id="nobody" verb="kill"')
+
+
+def test_the_log_is_made_at_once(runtime: Caller) -> None:
+    """A call that has nothing to say makes the log all the same: whoever follows it need not wait for an error."""
+    log = runtime.directory / "log"
+    runtime.call("--log", log, "delete", "--force", "nobody").ok()
+    assert log.read_text() == ""
+
+
+def test_a_log_that_cannot_be_made(runtime: Caller) -> None:
+    """It is the error, before anything is made: no container, no pid file."""
+    bundle, id, pid_file = runtime.bundle(), runtime.new_id(), runtime.directory / "pid"
+    words = ("create", "--bundle", bundle.directory, "--pid-file", pid_file, id)
+    result = runtime.call("--log", "/no/such/log", *words).failed(1)
+    assert "no such file or directory" in result.err.lower()
+    assert not pid_file.exists()
+    runtime.call("state", id).failed()
+
+
+@pytest.mark.not_on("runc", "crun", reason="they say other things")
+def test_debug_tells_the_operations(runtime: Caller) -> None:
+    """--debug has a line for each operation, with its place in the config; the container's output has none of them."""
+    log = runtime.directory / "log"
+    bundle = runtime.shell("echo mine", {"hostname": "talker"})
+    words = ("--debug", "--log", log, "--log-format", "json", "run", "--bundle", bundle.directory, runtime.new_id())
+    result = runtime.call(*words).ok()
+    assert (result.out, result.err) == ("mine\n", "")
+    entries = log_lines(log)
+    assert {entry["level"] for entry in entries} == {"debug"}
+    said = [entry["msg"] for entry in entries]
+    assert any(words.startswith("/hostname: ") and "talker" in words for words in said)
+    assert any(words.startswith("/mounts/0: ") for words in said)
+
+
+@pytest.mark.not_on("runc", reason="takes the whole word as a path")
+def test_log_of_a_named_kind(runtime: Caller) -> None:
+    """file:PATH is the file."""
+    log = runtime.directory / "log"
+    runtime.call("--log", f"file:{log}", "state", "nobody").failed(1)
+    assert "nobody" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "expected"),
+    [
+        (
+            "journald",
+            "/run/systemd/journal/socket",
+            r"PRIORITY=3\nMESSAGE=.*does not exist\nSYSLOG_IDENTIFIER=me\nID=nobody\nVERB=state\n",
+        ),
+        ("syslog", "/dev/log", r"<11>\w{3} [ \d]\d \d\d:\d\d:\d\d me\[\d+\]: .*does not exist"),
+    ],
+)
+@pytest.mark.not_on("runc", "crun", reason="the one has no such logs, the other not this form in each build")
+def test_log_of_a_service(runtime: Caller, kind: str, path: str, expected: str) -> None:
+    """journald:NAME and syslog:NAME are datagrams to the service, with priority, name and container; without it, an error."""
+    script = f"""
+import os, re, socket, subprocess, sys
+channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+words = sys.argv[1:]
+missing = subprocess.run(words, capture_output=True, text=True)
+os.makedirs({os.path.dirname(path)!r}, exist_ok=True)
+channel.bind({path!r})
+subprocess.run(words, capture_output=True)
+print(missing.stderr, channel.recv(1 << 16).decode(), sep="\\0", end="")
+"""
+    # In a mount namespace whose /run and /dev are the test's own: no service of the host's hears it.
+    covered = "mount -t tmpfs none /run && mount -t tmpfs none /dev && "
+    command = ["unshare", "--mount", "sh", "-c", covered + 'exec "$@"', "sh", sys.executable, "-c", script]
+    command += runtime.command("--log", f"{kind}:me", "state", "nobody")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    missing, _, datagram = done.stdout.partition("\0")
+    assert f"open the log {kind}:me: no such file or directory" in missing
+    assert re.fullmatch(expected, datagram), datagram
+
+
+def test_no_pid_file_of_what_failed(runtime: Caller) -> None:
+    """A create that fails where it hands over the terminal leaves no pid file, which would name a process that is gone."""
+    pid_file = runtime.directory / "pid"
+    bundle = runtime.bundle({"process": {"terminal": True}})
+    runtime.try_create(bundle, "--console-socket", "/no/such/socket", "--pid-file", pid_file).failed(1)
+    assert not pid_file.exists()
+
+
+@pytest.mark.not_on("crun", "runc", reason="the one makes the directory, the other has an empty list")
+@pytest.mark.parametrize("flags", [(), ("--quiet",), ("--format", "json")])
+def test_list_of_a_root_that_is_not_there(runtime: Caller, flags: tuple[str, ...]) -> None:
+    """A --root that does not exist is an error, not an empty list."""
+    command = [runtime.program, "--root", str(runtime.directory / "missing"), "list", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no such file or directory" in done.stderr

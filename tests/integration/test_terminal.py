@@ -223,3 +223,31 @@ def test_run_ends_when_killed(runtime: Caller) -> None:
     session.child.kill()
     session.finish()
     runtime.remove(id)
+
+
+@pytest.mark.not_on("runc", "crun", reason="they take no terminal from a caller without one")
+def test_output_into_a_pipe(runtime: Caller) -> None:
+    """Where the output is no terminal, lines end as the program wrote them."""
+    bundle = on_terminal(runtime, "echo one; echo two")
+    assert runtime.run(bundle).ok().out == "one\ntwo\n"
+
+
+@pytest.mark.not_on("crun", reason="ends lines by \\r\\n")
+def test_output_into_a_pipe_beside_the_callers_terminal(runtime: Caller) -> None:
+    """The reader of the pipe prints on the caller's terminal, which goes on to begin its lines at the left."""
+    bundle = on_terminal(runtime, "echo one; echo two")
+    command = [*runtime.command("run", "--bundle", bundle.directory, runtime.new_id())]
+    session = Session(["sh", "-c", '"$@" | cat', "sh", *command], 24, 80)
+    assert session.terminal.read_until("two\r\n") == "one\r\ntwo\r\n"
+    session.finish()
+
+
+@pytest.mark.not_on(
+    "runc", reason="its caller's terminal turns each line feed into a new line, whatever the program set"
+)
+def test_what_a_drawing_program_draws(runtime: Caller) -> None:
+    """A program that has set its terminal raw moves down by a line feed, on the caller's screen too."""
+    bundle = on_terminal(runtime, "echo ab; stty raw; printf 'cd\\nef'; stty -raw")
+    session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
+    assert session.terminal.read_until("ef") == "ab\r\ncd\nef"
+    session.finish()

@@ -253,11 +253,11 @@ def test_json_log(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "log"
     words = ["--log", str(log), "--log-format", "json"]
     assert run(*words, "delete", "--force", "x").returncode == 0
-    assert not log.exists()
+    assert log.read_text() == ""
     result = run(*words, "state", "x")
     assert 'container "x" does not exist' in result.stderr
     entry = json.loads(log.read_text())
-    assert set(entry) == {"level", "msg", "time"}
+    assert set(entry) == {"level", "msg", "time", "id", "verb"}
     assert (entry["level"], entry["msg"]) == ("error", 'container "x" does not exist')
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
     run(*words, "kill", "--bad", "x")
@@ -268,15 +268,22 @@ def test_text_log(run: Run, tmp_path: Path) -> None:
     """logrus's form; a relative name is from where the caller is."""
     run("--log", "log", "state", "x")
     line = (tmp_path / "log").read_text()
-    assert re.fullmatch(r'time="[^"]+" level=error msg="container \\"x\\" does not exist"\n', line)
+    assert re.fullmatch(r'time="[^"]+" level=error msg="container \\"x\\" does not exist" id="x" verb="state"\n', line)
 
 
-def test_a_log_that_cannot_be_written(run: Run) -> None:
-    """It is told, and the failure itself is too."""
+def test_a_log_that_cannot_be_made(run: Run) -> None:
+    """It is the error, before the command does anything."""
     result = run("--log", "/no/such/log", "state", "x")
     assert result.returncode == 1
-    assert 'ocirun: container "x" does not exist\n' in result.stderr
-    assert "warning: log file /no/such/log: no such file or directory" in result.stderr
+    assert result.stderr == "ocirun: open the log /no/such/log: no such file or directory\n"
+
+
+def test_a_log_that_takes_no_more(run: Run) -> None:
+    """It is told, and the failure itself is too."""
+    result = run("--log", "/dev/full", "state", "x")
+    assert result.returncode == 1
+    expected = 'ocirun: container "x" does not exist\nocirun: warning: log /dev/full: no space left on device\n'
+    assert result.stderr == expected
 
 
 def test_traceback_only_with_debug(run: Run) -> None:
@@ -295,16 +302,20 @@ def test_unexpected_system_error(run: Run, tmp_path: Path) -> None:
     assert result.stderr == f"ocirun: read {tmp_path}/root: not a directory\n"
 
 
-def test_warnings_are_not_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line on standard error; in the log with --debug only, since managers take what is there for the error."""
+def test_warnings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line on standard error, or in the log where there is one; none with --log-level error."""
     call = cli.Call()
+    call.warn("careful")
+    assert capfd.readouterr().err == "ocirun: warning: careful\n"
     call.settings = {"log": str(tmp_path / "log"), "log_format": "json"}
     call.warn("careful")
-    assert not (tmp_path / "log").exists()
-    call.settings["debug"] = True
-    call.warn("careful")
     assert json.loads((tmp_path / "log").read_text())["level"] == "warning"
-    assert capfd.readouterr().err == "ocirun: warning: careful\n" * 2
+    call.settings["log_level"] = "error"
+    call.warn("careful")
+    assert len((tmp_path / "log").read_text().splitlines()) == 1
+    call.settings = {"log": "/dev/full"}
+    call.warn("careful")
+    assert capfd.readouterr().err == "ocirun: warning: careful\n"
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
@@ -332,8 +343,8 @@ def test_a_reader_that_goes_away(run: Run) -> None:
 def test_names_that_are_not_unicode(run: Run, tmp_path: Path) -> None:
     """Bytes of the caller's go through: a root directory of any name works."""
     name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
-    assert run("--root", name, "list", root=False).stdout.startswith("ID")
     os.mkdir(name)
+    assert run("--root", name, "list", root=False).stdout.startswith("ID")
     assert run("--root", name, "list", "-q", root=False).stdout == ""
 
 
