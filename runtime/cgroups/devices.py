@@ -149,19 +149,19 @@ def _take_back(exceptions: "dict[Key, tuple[int, str]]", key: "Key", access: int
 
 
 def joined(exceptions: "dict[Key, tuple[int, str]]") -> "dict[Key, tuple[int, str]]":
-    """The exceptions without those that a wider one holds, each with the bits of the wider ones.
+    """The exceptions without the default ones that a wider one holds, each with the bits of the wider ones that it needs.
 
     The kernel wants one exception that has all bits of a request: `*:* r` and `1:3 w` do not make 1:3 readable and
-    writable at once.
+    writable at once. Making a node is a request of its own. What the config has stays as it is there: others read it.
     """
     result = {}
     wide = [key for key in exceptions if None in key]
-    for key, (bits, place) in exceptions.items():
+    for key, (bits, pointer) in exceptions.items():
         wider = [other for other in wide if other != key and covers(other, key)]
-        if not any(bits & ~exceptions[other][0] == 0 for other in wider):
-            for other in wider:
-                bits |= exceptions[other][0]
-            result[key] = (bits, place)
+        if pointer != POINTER or not any(bits & ~exceptions[other][0] == 0 for other in wider):
+            for other in wider if bits & ~MKNOD else ():
+                bits |= exceptions[other][0] & ~MKNOD
+            result[key] = (bits, pointer)
     return result
 
 

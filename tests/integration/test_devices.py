@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.integration.caller import Caller
+from tests.integration.resources.readings import Counters, limited, on_v1
 
 DEFAULTS = {"null": "1,3", "zero": "1,5", "full": "1,7", "random": "1,8", "urandom": "1,9", "tty": "5,0"}
 
@@ -134,3 +135,20 @@ def test_dev_null_of_the_host_is_replaced(runtime: Caller) -> None:
     """A standard stream that is the host's /dev/null becomes the container's."""
     out = runtime.finish(runtime.launch(runtime.shell("stat -L -c %d /dev/stdin /dev/null"))).split()
     assert out[0] == out[1]
+
+
+@pytest.mark.not_on("runc", reason="sorts the rules")
+@pytest.mark.proves("/linux/resources/devices")
+def test_the_kernel_lists_the_rules_of_the_config(runtime: Caller) -> None:
+    """On v1 a rule is listed with the access that the config gives, beside the right to make nodes that every container has."""
+    if not on_v1("devices"):
+        pytest.skip("v2 has a program, and no list")
+    rules = [
+        {"allow": False, "access": "rwm"},
+        {"allow": True, "type": "b", "major": 8, "minor": 20, "access": "rw"},
+        {"allow": True, "type": "b", "major": 10, "minor": 200, "access": "r"},
+        {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+    ]
+    id = runtime.launch(limited(runtime, "sleep 100", devices=rules))
+    listed = (Counters(runtime, id).directory("devices") / "devices.list").read_text().splitlines()
+    assert {"b 8:20 rw", "b 10:200 r", "c 10:229 rwm", "b *:* m"} <= set(listed)

@@ -207,7 +207,7 @@ def device_properties(rules: "list[Section]") -> "list[Property]":
             if devices.covers(key, other):
                 allowed[other] &= ~access
     # A request passes by one row that has all of its accesses.
-    rows = devices.joined({key: (access, "") for key, access in allowed.items() if access})
+    rows = devices.joined({key: (access, devices.POINTER) for key, access in allowed.items() if access})
     listed = [(_device(key), devices.letters(access)) for key, (access, _) in rows.items()]
     return [("DevicePolicy", ("s", "strict")), ("DeviceAllow", ("a(ss)", [])), ("DeviceAllow", ("a(ss)", listed))]
 

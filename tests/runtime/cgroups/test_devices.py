@@ -64,7 +64,23 @@ def test_rules_that_say_nothing_new_are_not_written():
 def test_an_exception_has_the_bits_of_a_wider_one():
     """The kernel wants one exception with all bits of a request."""
     rules = [DENY, {"allow": True, "type": "b", "access": "r"}, {"allow": True, "type": "b", "major": 8, "access": "w"}]
-    assert ("devices.allow", "b 8:* rwm", "/linux/resources/devices/2") in devices.writes(rules)
+    assert ("devices.allow", "b 8:* rw", "/linux/resources/devices/2") in devices.writes(rules)
+
+
+def test_what_the_config_names_is_written_as_it_is():
+    """First, in its order, and without the defaults' bits: making a node is a request of its own. A default that the config covers is left out."""
+    rules = [
+        DENY,
+        {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+        {"allow": True, "type": "b", "major": 8, "minor": 20, "access": "rw"},
+        {"allow": True, "type": "b", "major": 10, "minor": 200, "access": "r"},
+        {"allow": True, "type": "c", "major": 1, "access": "rwm"},
+        {"allow": True, "type": "c", "major": 4, "minor": 64, "access": "m"},
+    ]
+    values = [value for _, value, _ in devices.writes(rules)]
+    assert values[:6] == ["a", "c 10:229 rwm", "b 8:20 rw", "b 10:200 r", "c 1:* rwm", "c 4:64 m"]
+    assert "c 1:3 rwm" not in values
+    assert "c 5:2 rwm" in values
 
 
 def test_v1_refuses_to_take_back_a_part():

@@ -164,8 +164,8 @@ def test_devices() -> None:
     """A list of what is allowed, with the devices that every container has; everything, where a rule says so."""
     nothing = rule(False, "a", None, None, "rwm")
     assert allowed() == allowed(nothing) == ("strict", DEFAULT)
-    assert allowed(nothing, rule(True, "b", 8, 0, "r")) == ("strict", [("/dev/block/8:0", "rm"), *DEFAULT])
-    assert allowed(nothing, rule(True, "b", 8, None, "rw")) == ("strict", [("block-8", "rwm"), *DEFAULT])
+    assert allowed(nothing, rule(True, "b", 8, 0, "r")) == ("strict", [("/dev/block/8:0", "r"), *DEFAULT])
+    assert allowed(nothing, rule(True, "b", 8, None, "rw")) == ("strict", [("block-8", "rw"), *DEFAULT])
     assert ("char-*", "rm") in allowed(nothing, rule(True, "c", None, 5, "r"))[1]
     assert allowed(rule(True, "a", None, None, "rwm")) == ("auto", [])
     assert v2({"devices": [nothing]}, user=True) == {}
@@ -174,9 +174,9 @@ def test_devices() -> None:
 def test_a_rule_that_takes_back() -> None:
     """As far as the list can say it, and never more."""
     one = rule(True, "b", 8, 0, "rw")
-    assert ("/dev/block/8:0", "rm") in allowed(one, rule(False, "b", 8, None, "w"))[1]
+    assert ("/dev/block/8:0", "r") in allowed(one, rule(False, "b", 8, None, "w"))[1]
     assert not [row for row in allowed(one, rule(False, "b", 8, 0, "rwm"))[1] if "8:0" in row[0]]
-    assert ("block-8", "rwm") in allowed(rule(True, "b", 8, None, "rw"), rule(False, "b", 8, 0, "rw"))[1]
+    assert ("block-8", "rw") in allowed(rule(True, "b", 8, None, "rw"), rule(False, "b", 8, 0, "rw"))[1]
     assert allowed(rule(True, "a", None, None, "rwm"), one, rule(False, "b", 8, 0, "rw")) == ("auto", [])
 
 
