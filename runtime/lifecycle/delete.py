@@ -23,9 +23,10 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
     WrongState, and nothing happens, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears what
     a killed create or delete left behind, and finds nothing wrong with a container that does not exist.
     """
+    ends = True
     try:
         if force:
-            _kill_first(root, id)
+            ends = _kill_first(root, id)
         handle = store.open_locked(root, id)
     except NotFound:
         if force:
@@ -38,13 +39,13 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
         status = state.status_of(handle, record, locked=True)
         if not force and not state.can_delete(status):
             raise WrongState(f'cannot delete container "{id}" that is not stopped: {status}')
-        destroy(root, id, handle, record, warn, kill=force)
+        destroy(root, id, handle, record, warn, kill=force, ends=ends)
     finally:
         posix.close(handle)
 
 
-def _kill_first(root: str, id: str) -> None:
-    """Kill init without the lock: a start that hangs holds it, and gives it back when init is dead."""
+def _kill_first(root: str, id: str) -> bool:
+    """Kill init without the lock: a start that hangs holds it, and gives it back when init is dead. False when it does not end."""
     from runtime.lifecycle.kill import end_init
 
     handle = store.open_unlocked(root, id)
@@ -52,9 +53,10 @@ def _kill_first(root: str, id: str) -> None:
         if store.exists(handle, store.STATE):
             end_init(store.read_state(handle, id))
     except OcirunError:
-        pass  # said later, under the lock, if it is still so
+        return False  # said later, under the lock, if it is still so
     finally:
         posix.close(handle)
+    return True
 
 
 def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
@@ -75,15 +77,21 @@ def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str],
 
 
 def destroy(
-    root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", kill: bool = True
+    root: str,
+    id: str,
+    handle: int,
+    record: "Record",
+    warn: "Callable[[str], None]",
+    kill: bool = True,
+    ends: bool = True,
 ) -> None:
     """Undo what create made, run the poststop hooks, and remove the container; the caller holds the lock.
 
-    ``kill``: whether it may have processes left. OcirunError when a process or a cgroup stays; then the record stays
-    too.
+    ``kill``: whether it may have processes left, and ``ends``: whether they are known to end when they are killed.
+    OcirunError when a process or a cgroup stays; then the record stays too.
     """
     if kill:
-        _end_processes(record)
+        _end_processes(record, ends)
     if "net_devices" in record:
         from runtime.lifecycle.net_devices import give_back
 
@@ -108,11 +116,11 @@ def destroy(
     store.remove(root, id, handle)
 
 
-def _end_processes(record: "Record") -> None:
-    from runtime.lifecycle.kill import end_init
+def _end_processes(record: "Record", ends: bool) -> None:
+    from runtime.lifecycle.kill import WAIT, end_init
 
     if record["cgroups"]:
         from runtime.cgroups import members
 
         members.kill_all(record["cgroups"])
-    end_init(record)
+    end_init(record, WAIT if ends else 0)

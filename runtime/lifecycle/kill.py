@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+WAIT = 10.0  # seconds that a process may take to end after SIGKILL
 _LAST = 64  # signal(7): the last real-time signal
 _FIRST_REALTIME = 34  # what programs call SIGRTMIN: the C library keeps 32 and 33
 
@@ -46,7 +47,8 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
 
     WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error:
-    its cgroups may hold processes that outlived init, where it shares a pid namespace. Takes no lock, so that it
+    its cgroups may hold processes that outlived init, where it shares a pid namespace. There SIGKILL is for all of
+    them anyway, as with runc: nothing else would end them. Takes no lock, so that it
     works beside a start that hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
     """
     number = parse_signal(signal)
@@ -58,10 +60,23 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     if all and status != state.CREATING:
         _signal_all(record, number)
         return
+    everyone = number == _signal.SIGKILL and state.can_kill(status) and not _first_of_its_namespace(record)
     if not state.can_kill(status) or not _signal_init(record, number):
         raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
-    if number == _signal.SIGKILL and status == state.PAUSED:
+    if everyone and any(made != freezer.NOT_OURS for _, made, _ in record["cgroups"]):
+        from runtime.cgroups import members
+
+        members.kill_all(record["cgroups"])
+    elif number == _signal.SIGKILL and status == state.PAUSED:
         freezer.let_end(record["cgroups"])
+
+
+def _first_of_its_namespace(record: "Record") -> bool:
+    """Whether all of the container ends with init: the last number in NSpid is the pid in the process's own namespace."""
+    for line in freezer.read(f"/proc/{record['pid']}/status").split(b"\n"):
+        if line.startswith(b"NSpid:"):
+            return line.split()[-1] == b"1"
+    return True  # it has ended
 
 
 def _signal_init(record: "Record", number: int) -> bool:
@@ -124,7 +139,7 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
     _signal_init(record, number)
 
 
-def end_init(record: "Record", wait: float = 10.0) -> None:
+def end_init(record: "Record", wait: float = WAIT) -> None:
     """SIGKILL init and wait up to ``wait`` seconds until it is dead; in a pid namespace of its own everything in
     it dies too.
     """
@@ -138,7 +153,8 @@ def end_init(record: "Record", wait: float = 10.0) -> None:
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):
-            raise OcirunError(f"process {record['pid']} does not end, {wait:g} seconds after SIGKILL")
+            words = "it may wait for a disk, or be suspended by a cgroup above its own"
+            raise OcirunError(f"process {record['pid']} does not end, {WAIT:g} seconds after SIGKILL; {words}")
     except ProcessLookupError:
         pass
     except OSError as error:

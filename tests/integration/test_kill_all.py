@@ -1,4 +1,4 @@
-"""kill --all of a container that has no cgroup to know its processes by."""
+"""kill of a container that has no cgroup to know its processes by, or no pid namespace of its own to end them by."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration import snapshot
 from tests.integration.caller import Caller, wait_for
-from tests.integration.resources.test_control import DEAF, SHARED, alive
+from tests.integration.resources.test_control import DEAF, SHARED, alive, pids_of
 
-pytestmark = pytest.mark.not_on("runc", "crun", reason="crun's option, and ocirun's words")
+alone = pytest.mark.not_on("runc", "crun", reason="crun's option, and ocirun's words")
 NO_CGROUPS = ("--cgroup-manager", "disabled")
 
 
@@ -22,6 +22,7 @@ def launch(runtime: Caller, script: str, namespaces: list[dict[str, str]] | None
     return id
 
 
+@alone
 def test_in_its_own_pid_namespace(runtime: Caller) -> None:
     """A signal reaches each process, SIGKILL ends all; ps lists them."""
     id = launch(runtime, DEAF)
@@ -34,6 +35,7 @@ def test_in_its_own_pid_namespace(runtime: Caller) -> None:
     assert alive(pids) == []
 
 
+@alone
 @pytest.mark.parametrize("whose", ["host", "container"])
 def test_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
     """The first process gets the signal, and the error says that the others have not: nothing tells whose they are. ps says so too."""
@@ -50,3 +52,37 @@ def test_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
     runtime.call("kill", "--all", id, "KILL").ok()  # nobody is left to get it
     if other:
         assert runtime.status(other) == "running"
+
+
+@pytest.mark.vm
+@pytest.mark.not_on("runc", reason="does so from 1.2 on")
+@pytest.mark.not_on("crun", reason="ends the first process alone")
+@pytest.mark.parametrize("whose", ["host", "container"])
+def test_sigkill_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
+    """kill KILL, without --all, of a container that shares a pid namespace ends what is in its cgroups: nothing else would, once the first
+    process is dead. What the namespace has beside it lives on."""
+    namespaces = list(SHARED)
+    other = runtime.launch(runtime.shell("exec sleep 100"))
+    if whose == "container":
+        namespaces.append({"type": "pid", "path": f"/proc/{runtime.first_pid(other)}/ns/pid"})
+    script = "sleep 100 & (setsid sleep 100 &) ; echo up; sleep 100"
+    id = runtime.launch(runtime.shell(script, {"linux": {"namespaces": namespaces}}))
+    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) >= 3, "processes", 20)
+    pids = pids_of(runtime, id)
+    runtime.kill(id, "KILL")
+    wait_for(lambda: not alive(pids), "end of all", 10)
+    runtime.wait_status(id)
+    assert runtime.status(other) == "running"
+
+
+@pytest.mark.vm
+def test_another_signal_in_a_shared_pid_namespace(runtime: Caller) -> None:
+    """It is the first process's alone."""
+    id = runtime.launch(runtime.shell("sleep 100 & echo up; exec sleep 100", {"linux": {"namespaces": SHARED}}))
+    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) == 2, "processes", 20)
+    init, pids = runtime.first_pid(id), pids_of(runtime, id)
+    runtime.kill(id, "TERM")
+    runtime.wait_status(id)
+    assert alive(pids) == [pid for pid in pids if pid != init]
+    runtime.remove(id)
+    assert alive(pids) == []

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.integration.caller import Caller, wait_for
+from tests.integration.resources.readings import Counters, on_v1
 
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /count; done"
 
@@ -109,3 +110,24 @@ def test_exec_in_a_paused_container(runtime: Caller) -> None:
     assert "paused" in runtime.exec(id, ["true"]).failed(255).err
     runtime.call("resume", id).ok()
     assert runtime.exec(id, ["echo", "on"], "--ignore-paused").ok().out == "on\n"
+
+
+@pytest.mark.not_on("runc", "crun", reason="how long they wait is their own")
+def test_delete_force_of_what_is_frozen_from_outside(runtime: Caller) -> None:
+    """A cgroup above the container's that v1 has suspended: the error says how long was waited, and that is how long it took."""
+    if not on_v1("freezer"):
+        pytest.skip("v2 ends suspended processes")
+    bundle = runtime.shell("exec sleep 100")
+    bundle.linux["cgroupsPath"] = f"/{runtime.token}-frozen/box"
+    id = runtime.launch(bundle.save())
+    above = Counters(runtime, id).directory("freezer").parent / "freezer.state"
+    above.write_text("FROZEN")
+    try:
+        begun = time.monotonic()
+        error = runtime.call("delete", "--force", id).failed(1).err
+        assert 10 <= time.monotonic() - begun < 15
+        assert "10 seconds after SIGKILL" in error
+        assert "suspended by a cgroup above" in error
+    finally:
+        above.write_text("THAWED")
+    runtime.remove(id)
