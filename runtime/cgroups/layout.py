@@ -56,7 +56,12 @@ def _own_below_mount(hierarchy: "Hierarchy") -> str:
     A bind mount shows only the part of the hierarchy below its root; a caller outside of that part (or a mount
     made in another cgroup namespace, whose root reads "/..") is taken to stand at the mount's root.
     """
-    own, root = hierarchy["own"].rstrip("/"), hierarchy["root"].rstrip("/")
+    return below_mount(hierarchy["own"], hierarchy["root"])
+
+
+def below_mount(own: str, root: str) -> str:
+    """The same for any cgroup ``own`` and root of a mount."""
+    own, root = own.rstrip("/"), root.rstrip("/")
     if own == root or "/.." in own + "/":
         return ""
     if not root:

@@ -120,6 +120,19 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
 
 
+def delegate(making: Making, places: "list[layout.Place]") -> None:
+    """Give the cgroup to the container's user, where the config asks for that (config-linux.md#cgroup-ownership)."""
+    if not any(one["type"] == "cgroup" for one in making.spec["linux"].get("namespaces") or ()):
+        return
+    from runtime.cgroups import delegation
+
+    if delegation.asked(making.spec, places):
+        uid = int((making.process.get("user") or {}).get("uid") or 0)
+        failure = delegation.give(making.record["cgroups"], uid, making.record["pid"])
+        if failure:
+            making.warn_at(failure.pointer or "", f"the container cannot divide its cgroup: {failure.message}")
+
+
 def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "Filter | None":
     """What linux.seccomp asks for. ``warn`` takes a pointer and words."""
     profile = spec["linux"].get("seccomp")
@@ -270,6 +283,7 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         store.write_file(making.handle, store.CONFIG, making.data)
         follow(making)
         note_pid(making)
+        delegate(making, places)
         making.record["status"] = state.CREATED
         making.record["tail"] = encode.tail(making.operations) if wait_start else [0, []]
         store.write_state(making.handle, making.record)

@@ -127,13 +127,24 @@ def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
 
 
 def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "list[str]":
-    """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them."""
-    files = tree.placement_files(record["cgroups"])
-    if not wanted:
-        return files
-    from runtime.lifecycle.sub_cgroups import below
+    """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them.
 
-    return below(files, wanted, facts["cgroup"]["hierarchies"])
+    Without that, v2's is the one that the first process has gone to, when it is below the recorded one.
+    """
+    files = tree.placement_files(record["cgroups"])
+    if wanted:
+        from runtime.lifecycle.sub_cgroups import below
+
+        return below(files, wanted, facts["cgroup"]["hierarchies"])
+    if path := tree.unified_directory(record["cgroups"]):
+        lines = tree.read(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" where the path is too long for it
+        own = lines.rpartition(b"\n")[2][len("0::") :].decode(errors="surrogateescape")
+        if not path.endswith(own):
+            from runtime.cgroups.delegation import home
+
+            found = home(path, own, facts["cgroup"]["hierarchies"])
+            files[files.index(f"{path}/cgroup.procs")] = f"{found}/cgroup.procs"
+    return files
 
 
 class Joining:
