@@ -5,6 +5,7 @@ The disk says how far we came, the process table whether it still lives. A proce
 start time. Hot: imports only builtins.
 """
 
+import errno
 import posix
 
 from runtime.cgroups.freezer import frozen
@@ -75,6 +76,8 @@ def open_process(record: "Record") -> int | None:
     except ProcessLookupError:
         return None
     except OSError as error:
+        if error.errno == errno.EINVAL:  # waited for, but the number is still that of a session or a process group
+            return None
         raise system_failure(f"pidfd_open process {record['pid']}", error) from None
     if is_alive(record):
         return descriptor
