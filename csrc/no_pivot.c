@@ -20,9 +20,11 @@
 #define MAX_VIEWS 1024
 #define MAX_DEPTH 4096
 
-/* /proc/self/mountinfo, a line at a time. */
+/* /proc/self/mountinfo, a line at a time. Of an overlay's many layers only the beginning is kept: they are at its end.
+ */
 struct reader {
 	int fd;
+	bool within; /* the rest of a line whose beginning was given already comes first */
 	size_t start, end;
 	char data[8 * PATH_MAX];
 };
@@ -33,24 +35,35 @@ struct entry {
 	const char *type;
 };
 
-/* The next line, without its end; NULL at the end of the file, and for what is too long. */
+/* More of the file behind what is not given yet; false at its end. */
+static bool fill(struct reader *in)
+{
+	memmove(in->data, in->data + in->start, in->end - in->start);
+	in->end -= in->start;
+	in->start = 0;
+	ssize_t n = read(in->fd, in->data + in->end, sizeof in->data - 1 - in->end);
+	if (n > 0)
+		in->end += (size_t)n;
+	return n > 0;
+}
+
+/* The next line, or what there is place for, without its end; NULL at the end of the file. */
 static char *next_line(struct reader *in)
 {
 	for (;;) {
 		char *line = in->data + in->start;
 		char *newline = memchr(line, '\n', in->end - in->start);
-		if (newline) {
-			*newline = '\0';
-			in->start = (size_t)(newline - in->data) + 1;
-			return line;
-		}
-		memmove(in->data, line, in->end - in->start);
-		in->end -= in->start;
-		in->start = 0;
-		ssize_t n = read(in->fd, in->data + in->end, sizeof in->data - in->end);
-		if (n <= 0)
+		bool full = !newline && in->end - in->start == sizeof in->data - 1;
+		if (newline || full) {
+			bool rest = in->within;
+			in->within = full;
+			in->start = newline ? (size_t)(newline - in->data) + 1 : in->end;
+			in->data[newline ? in->start - 1 : in->end] = '\0';
+			if (!rest)
+				return line;
+		} else if (!fill(in)) {
 			return NULL;
-		in->end += (size_t)n;
+		}
 	}
 }
 
@@ -60,7 +73,7 @@ static void unescape(char *s)
 	char *to = s;
 	while (*s) {
 		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			*to++ = (char)((s[1] & 3) << 6 | (s[2] & 7) << 3 | (s[3] & 7));
 			s += 4;
 		} else {
 			*to++ = *s++;
@@ -93,6 +106,7 @@ static bool parse(char *line, struct entry *entry)
 static int rewind_mounts(struct reader *in)
 {
 	in->start = in->end = 0;
+	in->within = false;
 	return lseek(in->fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
