@@ -88,7 +88,7 @@ HIDES = {
 SUPER = ("sync", "dirsync", "lazytime")
 TAKEN = ("mand", "nomand", "iversion", "noiversion", "silent", "loud", "async", "nolazytime", "defaults")
 PROPAGATION = {"shared": "shared:", "slave": "", "private": "", "unbindable": "unbindable"}
-WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+WORDS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", *mount_options.LINKS)
 
 
 class Mountinfo:
@@ -134,9 +134,9 @@ def test_plain_mount_options(runtime: Caller, features: dict[str, Any]) -> None:
         if name in PROPAGATION:
             bad = not table.propagation(path).startswith(PROPAGATION[name])
             bad |= not PROPAGATION[name] and table.propagation(path) != ""
-        elif name in SUPER:
-            bad = name not in table.super_options(path)
-        elif name in TAKEN:
+        elif name.removeprefix("r") in SUPER:
+            bad = name.removeprefix("r") not in table.super_options(path)
+        elif name in TAKEN or name[1:] in TAKEN:
             bad = path not in [row[4] for row in table.rows]
         else:
             bad = wrong_flag(name, table, path)
@@ -145,8 +145,9 @@ def test_plain_mount_options(runtime: Caller, features: dict[str, Any]) -> None:
 
 
 def is_recursive(name: str) -> bool:
-    """Whether it is the form of another option for a whole tree of mounts."""
-    return name[0] == "r" and name[1:] in mount_options.OPTIONS and name not in ("rbind", "ridmap")
+    """Whether it is the form of another option for a whole tree of mounts. A file system has one form of its own."""
+    kind = mount_options.OPTIONS.get(name[1:], (None,))[0]
+    return name[0] == "r" and kind in (mount_options.ATTRIBUTE, mount_options.PROPAGATION)
 
 
 @contextmanager
@@ -183,7 +184,7 @@ def test_recursive_mount_options(runtime: Caller, features: dict[str, Any]) -> N
 
 def test_words_among_mount_options(runtime: Caller, features: dict[str, Any]) -> None:
     """bind and rbind bring a directory without and with what is mounted in it, remount changes a mount, tmpcopyup copies."""
-    assert {"bind", "rbind", "remount", "tmpcopyup"} <= set(features["mountOptions"])
+    assert {"bind", "rbind", "remount", "tmpcopyup", *mount_options.LINKS} <= set(features["mountOptions"])
     bundle = runtime.shell("ls /bind/below /rbind/below; touch /bind/new || echo ro; cat /copied/file")
     bundle.write("/copied/file", "copied\n")
     with tree_of_mounts(runtime.directory / "tree") as source:
