@@ -26,6 +26,8 @@ MEANT = {
     "read-write": "rw",
     "recursive": "rbind",
 }
+# Words about the filling of a new volume, which Podman has done by then and leaves in the options of its bind.
+DONE = ("copy", "nocopy")
 # Those that act on the call that mounts, or on the first mount only.
 AT_FIRST = ("silent", "loud", "iversion", "noiversion")
 
@@ -36,9 +38,10 @@ def check(entry: "dict[str, Any]", options: "Options", warnings: "Warnings", ori
     bound, again = bool(options.words & BINDS), "remount" in options.words
     _check_words(options, bound, again, pointer)
     cgroup = entry.get("type") == "cgroup" and not bound and not again
-    if options.data and (bound or cgroup):
+    unknown = [name for name in options.data if not bound or name not in DONE]
+    if unknown and (bound or cgroup):
         what = "a bind mount" if bound else 'type "cgroup"'
-        raise InvalidConfig(f'"{options.data[0]}" is no option of {what}{_guess(options.data[0])}', pointer)
+        raise InvalidConfig(f'"{unknown[0]}" is no option of {what}{_guess(unknown[0])}', pointer)
     for name in entry["options"]:
         if name in options.lost:
             warnings.append((pointer, f'"{name}" is not done: ocirun does not know it'))

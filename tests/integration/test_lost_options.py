@@ -26,6 +26,12 @@ def test_unknown_option_of_a_bind(runtime: Caller, option: str, hint: str) -> No
     assert f"did you mean {hint}" in err or not hint
 
 
+@pytest.mark.parametrize("option", ["copy", "nocopy"])
+def test_word_of_podman(runtime: Caller, option: str) -> None:
+    """`podman run -v NAME:/x:nocopy` passes its word on, which is done with."""
+    assert runtime.run(with_mounts(runtime, "echo ran", bind("/x", runtime.directory, option))).ok().out == "ran\n"
+
+
 @HERE_ONLY
 @pytest.mark.parametrize("option", ["sync", "dirsync", "lazytime", "async", "iversion", "rsync", "X-mount.subdir=a"])
 def test_file_system_option_of_a_bind(runtime: Caller, option: str) -> None:

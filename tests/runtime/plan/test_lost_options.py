@@ -91,6 +91,13 @@ def test_what_asks_for_nothing(option: str, kind: str) -> None:
     assert planned(kind, option) == planned(kind)
 
 
+@pytest.mark.parametrize("option", ["copy", "nocopy"])
+def test_words_of_a_manager(option: str) -> None:
+    """Podman leaves in a volume's bind whether it was to be filled; on another mount the word is the file system's."""
+    assert planned("rbind", option) == planned("rbind")
+    assert planned("new", option) != planned("new")
+
+
 @pytest.mark.parametrize("option", ["hidepid=2", "sync"])
 def test_what_a_copy_of_the_hosts_would_lose(option: str) -> None:
     """A file system with options of its own is never replaced by a copy of the host's, which would not have them."""
