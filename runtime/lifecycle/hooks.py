@@ -110,6 +110,10 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
             if collecting in ready:
                 output = _collect(waiting, collecting, output)
         return output, True
+    except BaseException:  # interrupted: a hook does not outlive us
+        _signal.pidfd_send_signal(process, _signal.SIGKILL)
+        posix.waitpid(pid, 0)
+        raise
     finally:
         posix.close(process)
 

@@ -14,10 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.lifecycle.create import Making, Warn
     from runtime.lifecycle.notify import Notification
+    from runtime.process.foreground import Foreground
     from runtime.shapes import CreateOptions
 
 
-def begin(making: "Making") -> "Notification | None":
+def begin(making: "Making", foreground: "Foreground | None") -> "Notification | None":
     """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
 
     Returns the socket on which the container says that it is ready, where the caller wants to know.
@@ -32,6 +33,8 @@ def begin(making: "Making") -> "Notification | None":
             from runtime.lifecycle.notify import Notification
 
             notification = Notification(making.handle, making.record)
+        if foreground and not (making.spec.get("hooks") or {}).get("startContainer"):
+            foreground.hold()
         handshake.release()
         handshake.follow(lambda one, operation: creating.host_step(making, operation))
         creating.write_trace(making)  # with what came after `created`
@@ -39,7 +42,11 @@ def begin(making: "Making") -> "Notification | None":
         if poststart:
             from runtime.lifecycle.hooks import run as run_hooks
 
+            if foreground:
+                foreground.yield_to_signals()
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
+        if foreground:
+            foreground.hold()
         creating.settle(making)
         publishing.publish_pid(making.options, handshake)
     except BaseException as error:
@@ -66,9 +73,9 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     if not detach:
         from runtime.process.foreground import Foreground
 
-        foreground = Foreground()
+        foreground = Foreground(bool(making.spec.get("hooks")))
     creating.build(making, wait_start=False)
-    notification = begin(making)
+    notification = begin(making, foreground)
     handshake = making.handshake
     assert handshake is not None
     posix.close(making.handle)

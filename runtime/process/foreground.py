@@ -3,9 +3,7 @@
 import _signal as signal
 import posix
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from runtime.errors import OcirunError
 
 # What is not passed on: what cannot be caught, what is about us, and what a terminal's reader would be stopped by.
 KEPT = {
@@ -20,6 +18,7 @@ KEPT = {
     signal.SIGBUS,
 }
 KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
+ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # what asks a program to end
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
 
@@ -30,11 +29,28 @@ def exit_status(wait_status: int) -> int:
 
 
 class Foreground:
-    """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them."""
+    """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them.
 
-    def __init__(self) -> None:
-        self.waited: Iterable[int] = {*FORWARDED, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, self.waited)
+    ``hooks``: there are some, and one may hang. What asks to end interrupts us, as OcirunError, until `hold`.
+    """
+
+    def __init__(self, hooks: bool = False) -> None:
+        self.waited = {*FORWARDED, signal.SIGCHLD}
+        self.ending = ENDING if hooks else set()
+        for number in self.ending:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _interrupt)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.waited - self.ending)
+
+    def hold(self) -> None:
+        """From now on every signal is the program's."""
+        if self.ending:
+            signal.pthread_sigmask(signal.SIG_BLOCK, self.ending)
+
+    def yield_to_signals(self) -> None:
+        """Until `hold`, what asks to end interrupts us."""
+        if self.ending:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.ending)
 
     def wait(self, pid: int, terminal: int) -> int:
         """The program's exit status when it has ended. ``terminal``: the other end of its terminal, or -1."""
@@ -50,6 +66,11 @@ class Foreground:
                     return exit_status(status)
             elif number != signal.SIGWINCH:
                 forward(pid, number)
+
+
+def _interrupt(number: int, _: object) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: what was made is unmade now
+    raise OcirunError(f"interrupted by signal {number} before the program ran; the container is removed")
 
 
 def forward(pid: int, number: int) -> None:
