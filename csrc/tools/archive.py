@@ -58,6 +58,7 @@ GROUPS = {
         "runtime.commands.delete",
         "runtime.lifecycle.delete",
         "runtime.lifecycle.kill",
+        "runtime.cgroups.members",
         "runtime.cgroups.tree",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.lifecycle import state, store
+from runtime.plan import encode, ops
 
 # Accepts on descriptor 0, sends what it was told to ("hex:descriptors"), and then ends, or goes on as the user's program
 # would.
@@ -41,7 +43,7 @@ def record(id: str, **changes: Any) -> dict[str, Any]:
         "annotations": {},
         "cgroups": [],
         "hooks": {},
-        "tail": [0, []],
+        "tail": json.loads(json.dumps(encode.tail([ops.wait_start(), ops.exec_program("/bin/true", "/process/args")]))),
     } | changes
 
 

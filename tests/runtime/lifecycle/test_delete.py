@@ -119,7 +119,7 @@ def test_force_frees_a_start_that_hangs(made: Callable[..., StandIn], warnings: 
 
     thread = threading.Thread(target=hang)
     thread.start()
-    while (one.path / "start.sock").exists():
+    while thread.is_alive() and (one.path / "start.sock").exists():
         pass
     delete(one.root, "one", True, warnings.append)
     thread.join(10)
