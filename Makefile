@@ -31,7 +31,7 @@ SHIM_LDFLAGS ?= -shared -Wl,-z,relro,-z,now
 
 C_HEADERS := $(wildcard csrc/*.h)
 # One extension from these, one program from this, and the init program from the rest.
-SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c csrc/host_side.c)
+SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c csrc/host_side.c csrc/trees.c)
 LAUNCHER_SOURCES := csrc/launcher.c
 INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
 

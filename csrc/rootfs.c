@@ -44,13 +44,10 @@ static int make_parent_private(struct context *ctx, const char *path)
 	return fd < 0 ? failed(ctx, STEP_OPEN) : set_mount_of(ctx, fd, MS_PRIVATE);
 }
 
-/* Hooks find the root at root.path. In a user namespace that path may be closed to init: then it covers `/`,
- * which nothing below looks up through. */
+/* Hooks find the root at root.path. */
 static int attach_root(struct context *ctx, const char *path)
 {
 	int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (target < 0 && errno == EACCES)
-		target = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (target < 0)
 		return failed(ctx, STEP_OPEN);
 	int r = sys_move_mount(ctx->root, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -66,19 +63,18 @@ int op_root(struct context *ctx, const struct plan_op *op)
 		return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
 	}
 	ctx->peers = op->number[1];
+	if (ctx->tree >= 0) { /* attached by the parent already */
+		ctx->root = ctx->tree;
+		ctx->tree = -1;
+		root_hold_dev(ctx, "/dev");
+		return 0;
+	}
 	if (ctx->peers) {
 		int r = make_parent_private(ctx, path);
 		if (r < 0)
 			return r;
 	}
-	ctx->root = ctx->tree;
-	ctx->tree = -1;
-	if (ctx->root < 0)
-		ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	/* The parent's copy may be a peer of the host's mount: what is mounted in the container must not reach the
-	 * host. */
-	else if (set_propagation(ctx->root, "", AT_EMPTY_PATH | AT_RECURSIVE, MS_SLAVE) < 0)
-		return failed(ctx, STEP_MOUNT_SETATTR);
+	ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (ctx->root < 0)
 		return failed(ctx, STEP_OPEN_TREE);
 	root_hold_dev(ctx, "/dev"); /* a symlink is refused by whoever makes something in it */

@@ -334,12 +334,6 @@ int shim_send_descriptor(const char *path, const char *name, int fd)
 	return r;
 }
 
-int shim_open_tree(const char *path, int recursive)
-{
-	int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
-	return fd < 0 ? -errno : fd;
-}
-
 int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 {
 	struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};

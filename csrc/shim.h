@@ -30,7 +30,6 @@ int shim_receive(int socket, struct report *report, int *pid, int *fd);
 int shim_reply(int socket, int kind, uint32_t length, int fd);
 /* Sends `name` and one descriptor to the AF_UNIX stream socket at `path`. */
 int shim_send_descriptor(const char *path, const char *name, int fd);
-int shim_open_tree(const char *path, int recursive);
 int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 /* The numbers of OP_SCHEDULER and of OP_IO_PRIORITY, for another process. */
 int shim_scheduler(int pid, const uint64_t numbers[6]);

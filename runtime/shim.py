@@ -123,9 +123,19 @@ def send_descriptor(path: str, name: str, fd: int) -> None:
     _checked(lib.shim_send_descriptor(posix_path(path), name.encode(), fd), path)
 
 
-def open_tree(path: str, recursive: bool) -> int:
-    """A detached clone of the mount at ``path``."""
-    return _checked(lib.shim_open_tree(posix_path(path), int(recursive)), path)
+def container_tree(tree: "Any") -> int:
+    """A clone of the mount that a ``struct shim_tree`` asks for, made in the container's mount namespace; else -errno."""
+    return int(lib.shim_container_tree(tree))
+
+
+def locked_tree(tree: "Any") -> int:
+    """The same of the caller's mount namespace, with the locks that it would have in the container's; else -errno."""
+    return int(lib.shim_locked_tree(tree))
+
+
+def node_tree(mode: int, device: int, uid: int, gid: int, label: str) -> int:
+    """A detached mount of a new device node; ``mode`` has its type, ``device`` is a dev_t, ``label`` for SELinux or ""."""
+    return _checked(lib.shim_node_tree(mode, device, uid, gid, posix_path(label)))
 
 
 def mapped_namespace(uid_map: str, gid_map: str) -> int:

@@ -46,6 +46,7 @@ HOST_OPERATIONS = (
     "id_maps",
     "open_tree",
     "idmap_tree",
+    "device_tree",
     "net_device",
     "hooks",
     "state_document",

@@ -56,7 +56,8 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
             warnings.append(("/linux/devices", "not made: /dev is a bind mount"))
         return []
     bound = bool(facts["new_user_namespace"] or facts["in_user_namespace"])
-    listed = (spec.get("linux") or {}).get("devices") or ()
+    linux = spec.get("linux") or {}
+    listed, label = linux.get("devices") or (), linux.get("mountLabel") or None
     paths = {clean(entry["path"]) for entry in listed}
     plan: list[Operation] = []
     for path, major, minor in DEFAULTS:
@@ -69,22 +70,29 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
     for i, entry in enumerate(listed):
         # It would be the host's pseudo terminals; the symlink below is the container's.
         if clean(entry["path"]) != PTMX:
-            if bound and entry["type"] != "p" and any(entry.get(name) is not None for name in BOUND):
-                warnings.append((f"/linux/devices/{i}", "bound from the host, it keeps the mode and owner of there"))
-            plan += _listed(entry, facts, bound, f"/linux/devices/{i}")
+            plan += _listed(entry, facts, bound, label, f"/linux/devices/{i}", warnings)
     return plan + _links(spec)
 
 
-def _listed(entry: "dict[str, Any]", facts: "Facts", bound: bool, origin: str) -> "list[Operation]":
+def _listed(
+    entry: "dict[str, Any]", facts: "Facts", bound: bool, label: "str | None", origin: str, warnings: "Warnings"
+) -> "list[Operation]":
     kind = TYPES[entry["type"]]
     path, major, minor = entry["path"], entry.get("major") or 0, entry.get("minor") or 0
-    if bound and kind != S_IFIFO:
-        if facts["privileged"]:  # init may not be able to look where the host keeps it
-            return [ops.open_tree(path, False, origin), ops.device_bind(path, None, kind, major, minor, origin)]
-        return [ops.device_bind(path, path, kind, major, minor, origin)]
     mode = entry.get("fileMode")
     mode = DEFAULT_MODE if mode is None else mode & 0o7777
-    return [ops.device(path, kind, major, minor, mode, entry.get("uid") or 0, entry.get("gid") or 0, origin)]
+    uid, gid = entry.get("uid") or 0, entry.get("gid") or 0
+    if bound and kind != S_IFIFO:
+        own = any(entry.get(name) is not None for name in BOUND)
+        if facts["privileged"]:  # who may make it, though init may not
+            from . import rare_ops
+
+            made = rare_ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
+            return [made, ops.device_bind(path, None, kind, major, minor, origin)]
+        if own:
+            warnings.append((origin, "bound from the host, it keeps the mode and owner of there"))
+        return [ops.device_bind(path, path, kind, major, minor, origin)]
+    return [ops.device(path, kind, major, minor, mode, uid, gid, origin)]
 
 
 def _links(spec: "Spec") -> "list[Operation]":

@@ -1,6 +1,7 @@
 """Operations as sentences: what `ocirun plan` prints. Pure, and cold: no good path imports it."""
 
-from . import capabilities, explain_attributes, explain_ids, identity, namespaces, ops, rootfs
+from . import capabilities, explain_attributes, explain_ids, explain_mounts, identity, namespaces, ops, rootfs
+from .explain_mounts import options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,35 +22,9 @@ def names(flags: int, table: "dict[str, int]") -> str:
     return ", ".join(name for name, bit in table.items() if flags & bit) or "none"
 
 
-# MOUNT_ATTR_* bits: the option that sets one, and the one that clears it. relatime is the access time without a bit.
-ATTRIBUTES = {
-    1: ("ro", "rw"),
-    2: ("nosuid", "suid"),
-    4: ("nodev", "dev"),
-    8: ("noexec", "exec"),
-    0x10: ("noatime", ""),
-    0x20: ("strictatime", ""),
-    0x80: ("nodiratime", "diratime"),
-    0x200000: ("nosymfollow", "symfollow"),
-}
-# MS_* bits of a file system; ro is told as an attribute.
-SUPERBLOCK = {16: "sync", 64: "mand", 128: "dirsync", 1 << 15: "silent", 1 << 23: "iversion", 1 << 25: "lazytime"}
 COPY_UP, HOST_COPY = 1, 16  # MOUNT_* of plan.h
 RECURSIVE, SOURCE_NOFOLLOW, TARGET_NOFOLLOW = 1, 2, 4  # BIND_* of plan.h
 IF_TARGET, REPLACE = 1, 2  # SYMLINK_* of plan.h
-MS_REC = 1 << 14
-
-
-def options(set_bits: int, clear: int = 0, rec_set: int = 0, rec_clear: int = 0, flags: int = 0) -> str:
-    """The options of a mount in parentheses, as a config spells them; ``flags`` are MS_* bits. "" without any."""
-    found = [names[0] for bit, names in ATTRIBUTES.items() if set_bits & bit]
-    found += [names[1] for bit, names in ATTRIBUTES.items() if clear & ~set_bits & bit and names[1]]
-    found += [f"r{names[0]}" for bit, names in ATTRIBUTES.items() if rec_set & bit]
-    found += [f"r{names[1]}" for bit, names in ATTRIBUTES.items() if rec_clear & ~rec_set & bit and names[1]]
-    found += [name for bit, name in SUPERBLOCK.items() if flags & bit]
-    recursive = "r" if flags & MS_REC else ""
-    found += [recursive + name for name, bit in rootfs.PROPAGATION.items() if flags & bit]
-    return f" ({', '.join(found)})" if found else ""
 
 
 SPREAD = {
@@ -152,7 +127,7 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
         f"move the network device {s[0]} into the container" + (f" as {s[1]}" if s[1] != s[0] else "")
     ),
     ops.OP_PROPAGATION: lambda n, s: f"make every mount {spread(n[0])}",
-    ops.OP_OPEN_TREE: lambda n, s: f"clone the mount at {s[0]}" + (" with what is mounted below it" if n[0] else ""),
+    ops.OP_OPEN_TREE: explain_mounts.open_tree,
     ops.OP_IDMAP_TREE: explain_ids.idmap_tree,
     ops.OP_ROOT: lambda n, s: f"{'mount' if n[0] else 'open'} the root {s[0]}" + (" over itself" if n[0] else ""),
     ops.OP_PROC_HANDLE: lambda n, s: "open a procfs for init's own use",
@@ -168,6 +143,7 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
         + (", in place of what is there" if n[0] & REPLACE else "")
     ),
     ops.OP_DEVICE: lambda n, s: f"make the {DEVICES.get(n[0], 'node')} {s[0]} ({n[1]}:{n[2]}, mode {n[3]:04o})",
+    ops.OP_DEVICE_TREE: explain_mounts.device_tree,
     ops.OP_DEVICE_BIND: lambda n, s: (f"bind the host's device {s[1]}" if s[1] else "bind that device") + f" on {s[0]}",
     ops.OP_MASK: lambda n, s: f"mask {s[0]} if it is there",
     ops.OP_READONLY: lambda n, s: f"make {s[0]} read-only if it is there",

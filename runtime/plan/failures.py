@@ -2,7 +2,7 @@
 
 from runtime.errors import OcirunError, system_words
 
-from . import explain_attributes, ops
+from . import explain_attributes, explain_mounts, ops
 from .explain import sentence, words
 
 TYPE_CHECKING = False
@@ -68,9 +68,10 @@ STEPS = (
     "userfaultfd",
     "make a thread",
 )
-STEP_OPEN, STEP_VERIFY, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_THREAD = (
+STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_THREAD = (
     2,
     16,
+    22,
     39,
     40,
     42,
@@ -178,4 +179,6 @@ def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> O
         return OcirunError(f"{sentence(operation)}: {finding}", origin, None, error)
     tried = STEPS[step] if step < len(STEPS) else ""
     tried = f"{sentence(operation)}: {tried}: " if tried and tried != "mount" else f"{sentence(operation)}: "
-    return OcirunError(tried + system_words(error) + remedy(operation, step, error), origin, None, error)
+    locked = code == ops.OP_BIND and step == STEP_MOUNT_SETATTR and error == EPERM
+    hint = (explain_mounts.remedy_of(operation[3]) if locked else "") or remedy(operation, step, error)
+    return OcirunError(tried + system_words(error) + hint, origin, None, error)

@@ -6,7 +6,7 @@ Imported only for a config that has one.
 
 from runtime.errors import InvalidConfig
 
-from . import ops, rare_ops
+from . import mount_options, ops, rare_ops
 from .mount_options import MOUNT2_ONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, RDONLY
 from .namespaces import map_text
 
@@ -59,8 +59,10 @@ def operations(
         if read_only_later:
             attributes &= ~RDONLY
     recursive = "rbind" in options.words
+    locked = mount_options.lockable(options) if bound else (0, 0, 0, 0)
+    map_all = "ridmap" in options.words
     return [
-        rare_ops.idmap_tree(source, None if bound else kind, data, maps, recursive, "ridmap" in options.words, origin),
+        rare_ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
         ops.bind(
             entry["destination"],
             None,

@@ -110,6 +110,16 @@ class Options:
         self.lost: list[str] = []  # what mount(8) would do and nobody here does
 
 
+def lockable(options: Options) -> "tuple[int, int, int, int]":
+    """What is set and cleared, in the mount and in all below it, where a user namespace may not do all of that itself.
+
+    It may not clear what the host has set, nor change how access times are kept (mount_namespaces(7)). Else zeros.
+    """
+    wanted = options.set, options.clear, options.rec_set, options.rec_clear
+    times = (options.set | options.rec_set) & (ATIME | NODIRATIME)
+    return wanted if options.clear or options.rec_clear or times else (0, 0, 0, 0)
+
+
 def parse(names: "list[str]") -> Options:
     """The meaning of ``names`` together: of two that contradict each other the later one counts."""
     result = Options()

@@ -137,7 +137,7 @@ def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
 
 
 def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
-    """Inside a user namespace the source may be out of reach: then the parent opens it (with ``open_tree``)."""
+    """Inside a user namespace the source may be out of reach: then the parent clones it (with ``open_tree``)."""
     source = entry.get("source")
     if not source:
         raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
@@ -153,11 +153,8 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
         rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
-        if follow & SOURCE_NOFOLLOW:
-            raise InvalidConfig(
-                '"src-nofollow" does not go together with a user namespace made by root', f"{origin}/options"
-            )
-        plan.append(ops.open_tree(source, recursive, origin))
+        flags = int(recursive) | follow & SOURCE_NOFOLLOW
+        plan.append(ops.open_tree(source, flags, origin, 0, *mount_options.lockable(options)))
         source = None
     plan.append(
         ops.bind(

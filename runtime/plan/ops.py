@@ -37,8 +37,13 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("resctrl", (), ("files",)),
     ("net_device", (), ("device", "name")),
     ("propagation", ("flags",), ()),
-    ("open_tree", ("recursive",), ("source",)),
-    ("idmap_tree", ("recursive", "map_all"), ("source", "type", "options", "maps")),
+    ("open_tree", ("flags", "attach", "attr_set", "attr_clr", "rec_set", "rec_clr"), ("source",)),
+    (
+        "idmap_tree",
+        ("recursive", "map_all", "attr_set", "attr_clr", "rec_set", "rec_clr"),
+        ("source", "type", "options", "maps"),
+    ),
+    ("device_tree", ("type", "major", "minor", "mode", "uid", "gid"), ("path", "label", "source")),
     ("root", ("attach", "private_parent"), ("path",)),
     ("proc_handle", ("host",), ()),
     (
@@ -116,6 +121,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_PROPAGATION,
     OP_OPEN_TREE,
     OP_IDMAP_TREE,
+    OP_DEVICE_TREE,
     OP_ROOT,
     OP_PROC_HANDLE,
     OP_MOUNT,
@@ -161,7 +167,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_SECCOMP,
     OP_SECCOMP_NOTIFY,
     OP_EXEC,
-) = range(65)
+) = range(66)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -239,9 +245,23 @@ def propagation(flags: int, origin: str | None) -> "Operation":
     return OP_PROPAGATION, CONTAINER, origin, (flags,), ()
 
 
-def open_tree(source: str, recursive: bool, origin: str) -> "Operation":
-    """Clone the mount at ``source``, which init could not reach, for the next operation."""
-    return OP_OPEN_TREE, HOST, origin, (int(recursive),), (source,)
+def open_tree(
+    source: str,
+    flags: int,
+    origin: str,
+    attach: int = 0,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+) -> "Operation":
+    """Clone the mount at ``source`` in the container's mount namespace, with the caller's rights, for the next operation.
+
+    ``flags`` are ``BIND_*`` of plan.h, 1 is recursive. ``attach``: 1 over ``source`` itself, 2 and the mount that this
+    lies in made private. The others are ``MOUNT_ATTR_*``, those of the bind that a lock may refuse the container.
+    """
+    numbers = (int(flags), attach, attr_set, attr_clr, rec_set, rec_clr)
+    return OP_OPEN_TREE, HOST, origin, numbers, (source,)
 
 
 def root(path: str, attach: bool, private_parent: bool) -> "Operation":

@@ -54,6 +54,25 @@ def net_device(device: str, name: str, origin: str) -> "Operation":
     return ops.OP_NET_DEVICE, ops.HOST, origin, (), (device, name)
 
 
+def device_tree(
+    path: str,
+    type: int,
+    major: int,
+    minor: int,
+    mode: int,
+    uid: int,
+    gid: int,
+    label: str | None,
+    source: str | None,
+    origin: str,
+) -> "Operation":
+    """Hand the next operation a node in a tmpfs of the host's side, or the host's ``source`` where none may be made.
+
+    ``uid`` and ``gid`` are the container's.
+    """
+    return ops.OP_DEVICE_TREE, ops.HOST, origin, (type, major, minor, mode, uid, gid), (path, label, source)
+
+
 def idmap_tree(
     source: str,
     type: str | None,
@@ -62,10 +81,15 @@ def idmap_tree(
     recursive: bool,
     map_all: bool,
     origin: str,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
 ) -> "Operation":
     """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
 
     ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
-    ``recursive``: with what is mounted below, and ``map_all`` maps that too.
+    ``recursive``: with what is mounted below, and ``map_all`` maps that too. The others as for `ops.open_tree`.
     """
-    return ops.OP_IDMAP_TREE, ops.HOST, origin, (int(recursive), int(map_all)), (source, type, options, maps)
+    numbers = (int(recursive), int(map_all), attr_set, attr_clr, rec_set, rec_clr)
+    return ops.OP_IDMAP_TREE, ops.HOST, origin, numbers, (source, type, options, maps)

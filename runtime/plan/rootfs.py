@@ -28,7 +28,8 @@ def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.
     first = wanted if wanted in (MS_SHARED, MS_PRIVATE) else MS_SLAVE
     plan = [ops.propagation(first or MS_SLAVE, origin)]
     if facts["new_user_namespace"] and facts["privileged"]:
-        plan.append(ops.open_tree(facts["rootfs"], True, "/root/path"))
+        # By a path that the container's root may have no right to.
+        plan.append(ops.open_tree(facts["rootfs"], True, "/root/path", attach=2 if shared else 1))
     plan.append(ops.root(facts["rootfs"], True, shared))
     return plan
 

@@ -1,4 +1,4 @@
-"""Scheduling, resctrl and clocks on the host's side: what init may not do itself. Imported only for a plan that has it."""
+"""Scheduling, resctrl, clocks and device nodes on the host's side: what init may not do itself. Imported only for a plan that has it."""
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
@@ -49,9 +49,16 @@ def time_offsets(handshake: "Handshake", operation: "ops.Operation") -> None:
         raise system_failure("set the clock offsets", error, operation[2]) from None
 
 
+def device_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
+    from .trees import send_node
+
+    send_node(handshake, operation)
+
+
 PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
     ops.OP_SCHEDULER: scheduler,
     ops.OP_IO_PRIORITY: io_priority,
     ops.OP_RESCTRL: resctrl,
     ops.OP_TIME_OFFSETS: time_offsets,
+    ops.OP_DEVICE_TREE: device_tree,
 }

@@ -6,7 +6,7 @@ from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.plan import ops
 
-from .handshake import STATE, TREE
+from .handshake import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,16 +45,9 @@ def id_maps(handshake: "Handshake", operation: "ops.Operation") -> None:
 
 
 def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
-    _, _, origin, (recursive,), strings = operation
-    source = str(strings[0])
-    try:
-        tree = shim.open_tree(source, bool(recursive))
-    except OSError as error:
-        raise system_failure(f"clone the mount at {source}", error, origin) from None
-    try:
-        handshake.reply(TREE, 0, tree)
-    finally:
-        posix.close(tree)
+    from .trees import send_tree
+
+    send_tree(handshake, operation)
 
 
 def idmap_tree(handshake: "Handshake", operation: "ops.Operation") -> None:

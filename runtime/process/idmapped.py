@@ -32,16 +32,15 @@ def failure(tried: str, error: OSError, origin: "str | None", remedy: str = "") 
     return OcirunError(f"{tried}: {system_words(number)}{hint}", origin, None, number)
 
 
-def new_tree(operation: "Operation") -> int:
+def new_tree(pid: int, operation: "Operation") -> int:
     """The mount as it is before its ids are mapped."""
+    numbers, origin = operation[3], operation[2]
     strings: Any = operation[4]
     source, kind, options, _ = strings
-    origin = operation[2]
     if kind is None:
-        try:
-            return shim.open_tree(source, bool(operation[3][0]))
-        except OSError as error:
-            raise failure(f"clone the mount at {source}", error, origin, REMEDIES.get(error.errno or 0, "")) from None
+        from .trees import clone
+
+        return clone(pid, source, numbers[0], numbers[2:6], origin)
     try:
         return shim.new_mount(kind, source, options)
     except OSError as error:
@@ -75,10 +74,10 @@ def file_system(path: str) -> str:
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:
     """Make the mount, map its ids, and hand it to init."""
-    _, _, origin, (recursive, map_all), strings = operation
+    _, _, origin, (recursive, map_all, *_), strings = operation
     arguments: Any = strings
     source, kind, _, maps = arguments
-    tree = new_tree(operation)
+    tree = new_tree(handshake.pid, operation)
     try:
         names = map_descriptor(handshake, maps, origin)
         try:

@@ -67,10 +67,10 @@ def test_a_listed_device_replaces_the_default() -> None:
 
 
 def test_in_a_user_namespace_devices_are_binds() -> None:
-    """The host's nodes by path; listed ones are opened by a privileged parent; fifos are made."""
+    """The host's nodes by path; listed ones are made by a privileged parent; fifos are made."""
     listed = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}, {"path": "/dev/p", "type": "p"}]
     privileged = plan(listed, new_user_namespace=True)
-    assert names(privileged)[:9] == ["device_bind"] * 6 + ["open_tree", "device_bind", "device"]
+    assert names(privileged)[:9] == ["device_bind"] * 6 + ["device_tree", "device_bind", "device"]
     assert privileged[7][4] == ("/dev/fuse", None)
     rootless = plan(listed, in_user_namespace=True, privileged=False)
     assert names(rootless)[:8] == ["device_bind"] * 7 + ["device"]

@@ -35,6 +35,7 @@ def test_bind(options, recursive, map_all):
         "origin": "/mounts/0",
         "recursive": recursive,
         "map_all": map_all,
+        **dict.fromkeys(("attr_set", "attr_clr", "rec_set", "rec_clr"), 0),
         "source": "/bundle/data",
         "type": None,
         "options": [],

@@ -186,7 +186,7 @@ def test_bind_sources() -> None:
     entry = {"destination": "/a", "source": "data/x", "options": ["rbind", "ro"]}
     assert named(plan(entry)[0])["source"] == "/bundle/data/x"
     opened, bound = (named(row) for row in plan(entry, new_user_namespace=True, gid_map=[]))
-    assert (opened["op"], opened["side"], opened["source"], opened["recursive"]) == (
+    assert (opened["op"], opened["side"], opened["source"], opened["flags"]) == (
         "open_tree",
         ops.HOST,
         "/bundle/data/x",
@@ -294,7 +294,7 @@ def test_cgroups_of_v2_in_a_user_namespace() -> None:
     user = named(plan(writable, cgroup_places=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
     assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", mounts.HOST_COPY, bits.RDONLY)
     opened, bound = map(named, plan(writable, cgroup_places=at, new_user_namespace=True, gid_map=[]))
-    assert (opened["op"], opened["source"], opened["recursive"]) == ("open_tree", "/sys/fs/cgroup", 1)
+    assert (opened["op"], opened["source"], opened["flags"]) == ("open_tree", "/sys/fs/cgroup", 1)
     assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (None, bits.RDONLY, bits.RDONLY)
     own = named(plan(writable, namespaces=("cgroup",), cgroup_places=at, new_user_namespace=True, gid_map=[])[0])
     assert (own["source"], own["attr_set"]) == ("/sys/fs/cgroup/c", 0)

@@ -1,0 +1,28 @@
+/*
+ * Mounts that the parent clones for a container with a user namespace. runtime/shim.py is the only caller; cffi reads
+ * this file verbatim. Every function returns a descriptor, close-on-exec, or -errno, and says in `step` what it tried.
+ */
+
+enum tree_step { TREE_START, TREE_ENTER, TREE_LOOK, TREE_CLONE, TREE_ATTRIBUTES, TREE_ATTACH };
+
+struct shim_tree {
+	int pid;          /* init's */
+	int flags;        /* BIND_RECURSIVE, BIND_SOURCE_NOFOLLOW */
+	int attach;       /* 1: attached over `path` itself; 2: and the mount that `path` lies in is made private */
+	int step;         /* out: enum tree_step */
+	uint64_t set;     /* MOUNT_ATTR_* of the mount, */
+	uint64_t clear;   /* cleared before they are set, */
+	uint64_t rec_set; /* and the same for those below */
+	uint64_t rec_clear;
+	uint64_t device; /* of what is at `path`: out of shim_container_tree, into shim_locked_tree */
+	uint64_t inode;
+	const char *path;
+};
+
+/* Clones in init's mount namespace, with the caller's rights: `path` is looked up from init's root. */
+int shim_container_tree(struct shim_tree *tree);
+/* The same mount of the caller's own namespace, for what the kernel refuses there because it is locked: one alone of
+ * several that lie over each other, and attributes. Locked all the same, once it has them. */
+int shim_locked_tree(struct shim_tree *tree);
+/* A mount of a new device node. The ids are the caller's; `label` is a context of SELinux or "". */
+int shim_node_tree(uint32_t mode, uint64_t device, uint32_t uid, uint32_t gid, const char *label);

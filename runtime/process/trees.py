@@ -1,0 +1,112 @@
+"""Clones of the host's mounts for a container with a user namespace. Imported only when a plan has the operation.
+
+They are made in the container's mount namespace, where everything of the host is locked (`csrc/trees.c`).
+"""
+
+import posix
+from errno import EACCES, EINVAL, EPERM, ESTALE
+
+from runtime import shim
+from runtime.errors import OcirunError, system_words
+
+from .handshake import TREE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from runtime.plan.ops import Operation
+
+    from .handshake import Handshake
+
+# enum tree_step of csrc/trees.h
+START, ENTER, LOOK, CLONE, ATTRIBUTES, ATTACH = range(6)
+TRIED = {
+    START: "make a process that clones the mount at {}",
+    ENTER: "enter the container's mount namespace, to clone the mount at {}",
+    LOOK: "find the mount at {} outside of the container",
+    CLONE: "clone the mount at {}",
+    ATTRIBUTES: "set the attributes of the mount at {}",
+    ATTACH: "mount {} over itself",
+}
+
+
+def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin: "str | None", attach: int = 0) -> int:
+    """A descriptor of the clone. ``flags``: BIND_* of plan.h. ``attributes``: MOUNT_ATTR_* to set, to clear, and the two for all mounts of it.
+
+    What the locks refuse (the top mount without those over it, a flag of the host's cleared) is a matter of the host's
+    side, and the config is its word: the clone is then made outside, and locked as it is.
+    """
+    path = shim.ffi.new("char[]", shim.posix_path(source))
+    tree: Any = shim.ffi.new("struct shim_tree *")
+    tree.pid, tree.path, tree.flags, tree.attach = pid, path, flags, attach
+    tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
+    result = shim.container_tree(tree)
+    if (tree.step, result) in ((CLONE, -EINVAL), (ATTRIBUTES, -EPERM)) and not attach:
+        step, second = tree.step, shim.locked_tree(tree)
+        if second >= 0 or second != -ESTALE:
+            result = second
+        else:
+            tree.step = step  # the container has something else there
+    if result < 0:
+        raise failure(tree.step, source, -result, attributes, origin)
+    return result
+
+
+def failure(step: int, source: str, error: int, attributes: "Sequence[int]", origin: "str | None") -> OcirunError:
+    remedy = ""
+    if step == ENTER and error in (EPERM, EACCES):
+        remedy = "; it takes CAP_SYS_CHROOT and CAP_SYS_PTRACE"
+    elif step == ATTRIBUTES and error == EPERM:
+        from runtime.plan import explain_mounts
+
+        remedy = explain_mounts.remedy(*attributes)
+    return OcirunError(f"{TRIED[step].format(source)}: {system_words(error)}{remedy}", origin, None, error)
+
+
+def send_tree(handshake: "Handshake", operation: "Operation") -> None:
+    """Clone the mount and hand it to init."""
+    _, _, origin, (flags, attach, *attributes), strings = operation
+    tree = clone(handshake.pid, str(strings[0]), flags, attributes, origin, attach)
+    try:
+        handshake.reply(TREE, 0, tree)
+    finally:
+        posix.close(tree)
+
+
+def host_id(pid: int, kind: str, number: int, origin: "str | None") -> int:
+    """What an id ("uid" or "gid") of init's user namespace is in ours."""
+    with open(f"/proc/{pid}/{kind}_map", encoding="ascii") as lines:
+        for line in lines:
+            first, host, size = map(int, line.split())
+            if first <= number < first + size:
+                return host + number - first
+    raise OcirunError(f"{kind} {number} is not mapped in the user namespace; map it in linux.{kind}Mappings", origin)
+
+
+def new_node(pid: int, operation: "Operation") -> int:
+    """A device node in a tmpfs that is nowhere else."""
+    _, _, origin, (kind, major, minor, mode, *ids), strings = operation
+    uid, gid = (host_id(pid, *pair, origin) for pair in zip(("uid", "gid"), ids, strict=True))
+    try:
+        return shim.node_tree(kind | mode, posix.makedev(major, minor), uid, gid, str(strings[1] or ""))
+    except OSError as error:
+        number = error.errno or 0
+        remedy = "; it takes CAP_MKNOD, and the caller's device rules" if number == EPERM else ""
+        raise OcirunError(f"make a node: {system_words(number)}{remedy}", origin, None, number) from None
+
+
+def send_node(handshake: "Handshake", operation: "Operation") -> None:
+    """Make a device node and hand it to init; the host's where none can be made and its owner is as good (init looks at it)."""
+    source: Any = operation[4][2]
+    try:
+        tree = new_node(handshake.pid, operation)
+    except OcirunError:
+        if source is None:
+            raise
+        tree = clone(handshake.pid, source, 0, (0, 0, 0, 0), operation[2])
+    try:
+        handshake.reply(TREE, 0, tree)
+    finally:
+        posix.close(tree)

@@ -1,0 +1,150 @@
+"""Attempts of a user namespace's root to take from the host's mounts the flags that they have, or what covers them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.integration.bundle import Bundle
+from tests.integration.mounts import host_mount, rbind
+from tests.security.attack import Target, attack
+
+IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+LOCKED = "ro,nosuid,nodev"
+STOPS = "clones are made in the container's mount namespace, with the host's rights: there the kernel locks them"
+
+
+@contextmanager
+def covered(directory: Path) -> Iterator[Path]:
+    """A mount with LOCKED flags and `below/secret` in it, which another mount covers."""
+    with host_mount(directory, "tmpfs", "mode=755"):
+        (directory / "below").mkdir()
+        (directory / "below/secret").write_text("secret")
+        with host_mount(directory / "below", "tmpfs", "mode=755"):
+            subprocess.run(["mount", "-o", f"remount,bind,{LOCKED}", directory], check=True)
+            yield directory
+
+
+def rooted(target: Target, script: str, entry: dict[str, Any] | None = None) -> Bundle:
+    """A bundle whose program is root of a user namespace and may mount; the entry is mounted on /x."""
+    bundle = target.caller.shell(script)
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.linux.update(uidMappings=IDS, gidMappings=IDS, maskedPaths=[], readonlyPaths=[])
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]
+    for name in ("x", "y"):
+        (bundle.rootfs / name).mkdir()
+    if entry:
+        bundle.config["mounts"].append(entry)
+    return bundle.save()
+
+
+def remounting(path: str) -> str:
+    """Says which of the flags could be taken away, with all others kept."""
+    tries = {"rw": "rw,nosuid,nodev", "suid": "ro,suid,nodev", "dev": "ro,nosuid,dev", "all": "rw,suid,dev"}
+    commands = [
+        f"mount -o remount,bind,{options} none {path} 2>/dev/null && echo {name}" for name, options in tries.items()
+    ]
+    return "; ".join([*commands, "true"])
+
+
+def uncovering(path: str) -> str:
+    """Says what of `below/secret` could be seen: by umount, and by a bind of the covered mount alone."""
+    return (
+        f"umount {path}/below 2>/dev/null && echo unmounted; mount -o bind {path} /y 2>/dev/null && echo bound;"
+        f" cat {path}/below/secret /y/below/secret 2>/dev/null; true"
+    )
+
+
+@attack(
+    "own find",
+    "root of a user namespace remounts a bind: rw, suid, dev, which the host's mount is not",
+    stops=STOPS,
+    bites=("crun",),
+)
+def test_remounted_bind(target: Target) -> None:
+    """No flag of the host's mount can be taken away. (runc 1.1.5 withstands.)"""
+    with covered(target.caller.directory / "source") as source:
+        result = target.caller.run(rooted(target, remounting("/x"), rbind("/x", source)))
+    result.ok()
+    target.judge(result.out)
+
+
+@attack("own find", "the same with an id-mapped bind", stops=STOPS, bites=("crun",))
+def test_remounted_idmapped_bind(target: Target) -> None:
+    """Id maps take no lock away. (runc 1.1.5 has no id-mapped mounts.)"""
+    entry = {"options": ["rbind", "idmap"], "uidMappings": IDS, "gidMappings": IDS}
+    with covered(target.caller.directory / "source") as source:
+        result = target.caller.run(rooted(target, remounting("/x"), {**rbind("/x", source), **entry}))
+    result.ok()
+    target.judge(result.out)
+
+
+@attack(
+    "own find", "the same with a bind of one mount alone, without those that lie over it", stops=STOPS, bites=("crun",)
+)
+def test_remounted_lone_bind(target: Target) -> None:
+    """A bind that shows what the host has covered, since the config asks for it, is locked too. (runc refuses the config.)"""
+    with covered(target.caller.directory / "source") as source:
+        entry = {**rbind("/x", source), "options": ["bind"]}
+        result = target.caller.run(
+            rooted(target, f"cat /x/below/secret >/dev/null && {{ {remounting('/x')}; }}", entry)
+        )
+    result.ok()
+    target.judge(result.out)
+
+
+@attack("own find", "root of a user namespace remounts `/`: rw, suid, dev, which the host's mount is not", stops=STOPS)
+def test_remounted_root(target: Target) -> None:
+    """The root keeps the flags that its mount has on the host. (runc 1.1.5 and crun 1.8.1 withstand.)"""
+    bundle = rooted(target, remounting("/"))
+    with host_mount_of(bundle.rootfs):
+        result = target.caller.run(bundle)
+    result.ok()
+    target.judge(result.out)
+
+
+@attack("own find", "root of a user namespace unmounts what covers a file of the host below a bind", stops=STOPS)
+def test_uncovered_bind(target: Target) -> None:
+    """Neither umount nor a bind of the covered mount shows the file. (runc 1.1.5 withstands; crun 1.8.1 shows it at
+    once, since it binds the one mount.)"""
+    with covered(target.caller.directory / "source") as source:
+        result = target.caller.run(rooted(target, uncovering("/x"), rbind("/x", source)))
+    result.ok()
+    target.judge(result.out)
+
+
+@attack("own find", "the same below an id-mapped bind", stops=STOPS)
+def test_uncovered_idmapped_bind(target: Target) -> None:
+    """Neither umount nor a bind of the covered mount shows the file. (The peers: see above.)"""
+    entry = {"options": ["rbind", "idmap"], "uidMappings": IDS, "gidMappings": IDS}
+    with covered(target.caller.directory / "source") as source:
+        result = target.caller.run(rooted(target, uncovering("/x"), {**rbind("/x", source), **entry}))
+    result.ok()
+    target.judge(result.out)
+
+
+@attack("own find", "the same below `/`", stops=STOPS)
+def test_uncovered_root(target: Target) -> None:
+    """What is mounted below the rootfs on the host stays there. (runc 1.1.5 and crun 1.8.1 withstand.)"""
+    bundle = rooted(target, uncovering("/"))
+    (bundle.rootfs / "below").mkdir()
+    (bundle.rootfs / "below/secret").write_text("secret")
+    with host_mount(bundle.rootfs / "below", "tmpfs", "mode=755"):
+        result = target.caller.run(bundle)
+    result.ok()
+    target.judge(result.out)
+
+
+@contextmanager
+def host_mount_of(rootfs: Path) -> Iterator[None]:
+    """The directory as a mount of its own, with LOCKED flags."""
+    subprocess.run(["mount", "--bind", rootfs, rootfs], check=True)
+    try:
+        subprocess.run(["mount", "-o", f"remount,bind,{LOCKED}", rootfs], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", rootfs], check=True)
