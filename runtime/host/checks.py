@@ -8,7 +8,7 @@ message, and what keeps the container in is init's own look-up.
 
 import posix
 
-from runtime.host.container_tree import Tree, Unknown, tree_of
+from runtime.host.container_tree import Tree, Unknown, normal, tree_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def check_rootfs(path: str) -> "Iterator[Row]":
 
 
 def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
-    """What is bound is there."""
+    """What is bound is there, or may come by an earlier mount of the config."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if ("bind" in options or "rbind" in options) and "remount" not in options and mount.get("source"):
@@ -100,7 +100,18 @@ def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
             try:
                 posix.stat(path, follow_symlinks="src-nofollow" not in options and "copy-symlink" not in options)
             except OSError as error:
-                yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
+                if not _comes_by_a_mount(path, spec, bundle, index):
+                    yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
+
+
+def _comes_by_a_mount(path: str, spec: "Spec", bundle: str, index: int) -> bool:
+    """Whether a path of the host lies below the rootfs where a mount before `index` puts something, or makes a directory."""
+    import os
+
+    root = os.path.realpath(_absolute(spec.get("root", {}).get("path") or "", bundle))
+    inside = f"{os.path.realpath(path)}/"
+    targets = [f"{root}{normal(mount['destination'])}/" for mount in spec["mounts"][:index]]
+    return any(inside.startswith(target) or target.startswith(inside) for target in targets)
 
 
 def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
@@ -181,6 +192,8 @@ def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]"
     if (listed and listed[0].get("path")) or (not listed and not uid and not gid and not groups):
         return
     uids, gids = _runs(spec, "uid", bool(listed)), _runs(spec, "gid", bool(listed))
+    if listed and not (uids and gids):  # a rule has said so
+        return
     ids = [("/process/user/uid", uid, uids), ("/process/user/gid", gid, gids)]
     ids += [(f"/process/user/additionalGids/{index}", group, gids) for index, group in enumerate(groups)]
     for pointer, number, runs in ids:
