@@ -336,7 +336,7 @@ def _fail(call: Call, error: BaseException, message: str) -> None:
         for line in "".join(traceback.format_exception(error)).splitlines():
             call.debug(line)
     message = shown(message)
-    write(2, f"ocirun: {message}\n")
+    write(2, f"ocirun: error: {message}\n")
     if not call.settings.get("log"):
         return
     from runtime.commands.log import append

@@ -47,7 +47,6 @@ def run_all(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str, warn:
 
 
 def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
-    name = f"{pointer.split('/')[-2]} hook {hook['path']}"
     limit = hook.get("timeout")
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)
@@ -56,7 +55,7 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
         try:
             pid = _spawn(hook, theirs_in, theirs_out)
         except OSError as error:
-            raise system_failure(f"run {name}", error, pointer) from None
+            raise system_failure(_name(pointer, hook), error, pointer) from None
         finally:
             posix.close(theirs_in)
             posix.close(theirs_out)
@@ -66,9 +65,17 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
             posix.close(descriptor)
     status = posix.waitpid(pid, 0)[1]
     if not in_time:
-        raise OcirunError(f"{name}: not finished after its timeout of {limit} s, killed{_quoted(output)}", pointer)
+        raise OcirunError(
+            f"{_name(pointer, hook)}: not finished after its timeout of {limit} s, killed{_quoted(output)}", pointer
+        )
     if status:
-        raise OcirunError(f"{name}: {_ending(status)}{_quoted(output)}", pointer)
+        raise OcirunError(f"{_name(pointer, hook)}: {_ending(status)}{_quoted(output)}", pointer)
+
+
+def _name(pointer: str, hook: "Hook") -> str:
+    from runtime.plan.failures import hook_name
+
+    return hook_name(pointer, hook["path"])
 
 
 def _spawn(hook: "Hook", standard_input: int, output: int) -> int:

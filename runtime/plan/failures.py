@@ -144,24 +144,35 @@ def program_failure(name: str, step: int, error: int, origin: "str | None") -> O
     tried = f"stat {name}: " if step == STEP_LOOKUP and error == ENOENT else ""
     hint = explain_attributes.transition_remedy(origin, error) if step != STEP_LOOKUP else ""
     place = origin if hint else f"{pointer}/0"
+    if step == STEP_EXEC and error == ENOENT:  # the file itself was found before
+        words = (
+            f"exec {name}: {system_words(error)}; the interpreter that it names, of a script or a linker, is not there"
+        )
+        return OcirunError(words, f"{pointer}/0", None, error)
     return OcirunError(f'exec: "{name}": {tried}{system_words(error)}{hint}', place, None, error)
+
+
+def hook_name(pointer: "str | None", path: str) -> str:
+    """How a failure of the hook at ``pointer`` ("/hooks/poststart/0") begins, as with runc."""
+    _, _, kind, index = (pointer or "/hooks//").split("/")
+    return f"error running {kind} hook #{index}: {path}"
 
 
 def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> OcirunError:
     import posix
 
-    path = words(operation[4][0])
+    name = hook_name(operation[2], words(operation[4][0]))
     if step == STEP_HOOK_TIMEOUT:
-        return OcirunError(f"hook {path}: not finished after its timeout of {operation[3][0]} s, killed", operation[2])
+        return OcirunError(f"{name}: not finished after its timeout of {operation[3][0]} s, killed", operation[2])
     if step == STEP_HOOK_EXIT:
         try:
             code = posix.waitstatus_to_exitcode(detail)
         except (ValueError, OverflowError):  # no status of a process that has ended
-            return OcirunError(f"hook {path}: wait status {detail}", operation[2])
+            return OcirunError(f"{name}: wait status {detail}", operation[2])
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         hint = "; it could not be executed in the container" if code == 127 else ""
-        return OcirunError(f"hook {path}: {how}{hint}", operation[2])
-    return OcirunError(f"start hook {path}: {system_words(error)}", operation[2], None, error)
+        return OcirunError(f"{name}: {how}{hint}", operation[2])
+    return OcirunError(f"{name}: start the hook: {system_words(error)}", operation[2], None, error)
 
 
 def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> OcirunError:

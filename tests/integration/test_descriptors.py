@@ -74,7 +74,7 @@ def test_preserve_fds_that_are_not_open(runtime: Caller) -> None:
 def test_preserve_fds_names_the_first_that_is_not_open(runtime: Caller, number: str) -> None:
     """However many are asked for, the refusal is quick and says which is missing."""
     err = runtime.run(runtime.bundle(), "--preserve-fds", number).failed(1).err
-    assert err == "ocirun: --preserve-fds: descriptor 3: bad file descriptor\n"
+    assert err == "ocirun: error: --preserve-fds: descriptor 3: bad file descriptor\n"
 
 
 @pytest.mark.parametrize("env", [{}, {"LISTEN_PID": "1"}, {"LISTEN_PID": "x"}])

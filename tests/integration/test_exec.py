@@ -40,13 +40,13 @@ def test_broken_process_file(runtime: Caller, running: str) -> None:
     file = runtime.directory / "broken.json"
     file.write_text('{"args": ["true"]\n "cwd": "/"}')
     result = runtime.call("exec", "--process", file, running).failed(255)
-    assert result.err == f"ocirun: {file}:2: a comma or a closing brace should stand here\n"
+    assert result.err == f"ocirun: error: {file}:2: a comma or a closing brace should stand here\n"
 
 
 def test_failure_does_not_blame_the_config(runtime: Caller, running: str) -> None:
     """What is wrong with the command line is told without a place in config.json."""
     assert runtime.exec(running, ["nosuch"]).failed(255).err == (
-        'ocirun: exec: "nosuch": executable file not found in $PATH\n'
+        'ocirun: error: exec: "nosuch": executable file not found in $PATH\n'
     )
 
 

@@ -345,6 +345,16 @@ def test_run_is_interrupted_while_a_hook_hangs(runtime: Caller, kind: str) -> No
         _, said = child.communicate(timeout=20)
     assert (child.returncode, said) == (
         1,
-        "ocirun: interrupted by signal 15 before the program ran; the container is removed\n",
+        "ocirun: error: interrupted by signal 15 before the program ran; the container is removed\n",
     )
     runtime.call("state", id).failed()
+
+
+@pytest.mark.not_on("crun", reason="says no more than the exit status")
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer"])
+def test_the_words_of_a_failed_hook(runtime: Caller, kind: str) -> None:
+    """A failed hook's error says which of its kind it was, as callers of runc look for it."""
+    hooks = Hooks(runtime).shell(kind, "exit 0").shell(kind, "exit 3")
+    said = runtime.try_create(hooks.bundle.save()).failed(1).err
+    assert f"error running {kind} hook #1:" in said
+    assert "exit status 3" in said

@@ -31,7 +31,7 @@ def test_refusal_has_its_line(runtime: Caller, change: dict[str, Any], words: st
     key = json.dumps(pointer.rpartition("/")[2])
     lines = (bundle.directory / "config.json").read_text().splitlines()
     number = next(i for i, line in enumerate(lines, 1) if line.lstrip().startswith(key))
-    assert runtime.try_create(bundle).failed(1).err.startswith(f"ocirun: config.json:{number}: {words}")
+    assert runtime.try_create(bundle).failed(1).err.startswith(f"ocirun: error: config.json:{number}: {words}")
     assert runtime.known_ids() == []
 
 
@@ -40,7 +40,7 @@ def test_broken_json_has_its_line(runtime: Caller, text: str) -> None:
     """Broken JSON is no internal error."""
     bundle = runtime.bundle()
     (bundle.directory / "config.json").write_text(text)
-    assert runtime.try_create(bundle).failed(1).err.startswith("ocirun: config.json:2: ")
+    assert runtime.try_create(bundle).failed(1).err.startswith("ocirun: error: config.json:2: ")
 
 
 def test_pid_file_that_cannot_be_written(runtime: Caller) -> None:
@@ -69,7 +69,7 @@ def test_trace_of_a_failure(runtime: Caller) -> None:
 def test_trace_that_cannot_be_written(runtime: Caller) -> None:
     """It is told once, and nothing stays."""
     err = runtime.try_create(runtime.bundle(), "--trace", "/no/trace").failed(1).err
-    assert err == "ocirun: write the trace /no/trace: no such file or directory\n"
+    assert err == "ocirun: error: write the trace /no/trace: no such file or directory\n"
     assert runtime.known_ids() == []
 
 

@@ -364,3 +364,11 @@ def test_list_of_a_root_that_is_not_there(runtime: Caller, flags: tuple[str, ...
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no such file or directory" in done.stderr
+
+
+@pytest.mark.not_on("crun", reason="other words")
+def test_a_script_without_its_interpreter(runtime: Caller) -> None:
+    """The words are those by which Docker exits with 127: the script is there, what its first line names is not."""
+    bundle = runtime.bundle({"process": {"args": ["/run.sh"]}})
+    bundle.write("/run.sh", "#!/no/such/interpreter\n", 0o755)
+    assert "exec /run.sh: no such file or directory" in runtime.run(bundle).failed().err

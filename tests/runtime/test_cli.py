@@ -167,7 +167,7 @@ def test_wrong_usage(run: Run, words: list[str], message: str) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert message in result.stderr
-    assert re.fullmatch(r"ocirun: [^\n]*; see 'ocirun [^\n]*--help'\n", result.stderr)
+    assert re.fullmatch(r"ocirun: error: [^\n]*; see 'ocirun [^\n]*--help'\n", result.stderr)
 
 
 @pytest.mark.parametrize("command", [name for name, (module, _) in COMMANDS.items() if module == "later"])
@@ -175,7 +175,7 @@ def test_verbs_of_later_work(run: Run, command: str) -> None:
     """They answer --help, for callers that probe, and are refused by name."""
     assert run(command, "--help").returncode == 0
     result = run(command, "x")
-    assert (result.returncode, result.stderr) == (1, f"ocirun: {command} is not supported yet\n")
+    assert (result.returncode, result.stderr) == (1, f"ocirun: error: {command} is not supported yet\n")
 
 
 @pytest.mark.parametrize("command", SURFACE)
@@ -245,7 +245,7 @@ def test_failure_without_a_log(run: Run) -> None:
     """The message on standard error, one line."""
     result = run("state", "x")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == 'ocirun: container "x" does not exist\n'
+    assert result.stderr == 'ocirun: error: container "x" does not exist\n'
 
 
 def test_json_log(run: Run, tmp_path: Path) -> None:
@@ -275,14 +275,14 @@ def test_a_log_that_cannot_be_made(run: Run) -> None:
     """It is the error, before the command does anything."""
     result = run("--log", "/no/such/log", "state", "x")
     assert result.returncode == 1
-    assert result.stderr == "ocirun: open the log /no/such/log: no such file or directory\n"
+    assert result.stderr == "ocirun: error: open the log /no/such/log: no such file or directory\n"
 
 
 def test_a_log_that_takes_no_more(run: Run) -> None:
     """It is told, and the failure itself is too."""
     result = run("--log", "/dev/full", "state", "x")
     assert result.returncode == 1
-    expected = 'ocirun: container "x" does not exist\nocirun: warning: log /dev/full: no space left on device\n'
+    expected = 'ocirun: error: container "x" does not exist\nocirun: warning: log /dev/full: no space left on device\n'
     assert result.stderr == expected
 
 
@@ -299,7 +299,7 @@ def test_unexpected_system_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "root").write_text("")
     result = run("list")
     assert result.returncode == 1
-    assert result.stderr == f"ocirun: read {tmp_path}/root: not a directory\n"
+    assert result.stderr == f"ocirun: error: read {tmp_path}/root: not a directory\n"
 
 
 def test_warnings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

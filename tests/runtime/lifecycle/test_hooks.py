@@ -87,10 +87,13 @@ def test_no_descriptor_is_inherited() -> None:
 @pytest.mark.parametrize(
     ("hook", "words"),
     [
-        (shell("echo to out; echo to err >&2; exit 3"), "poststart hook /bin/sh: exit status 3: to out to err"),
-        (shell("kill -9 $$"), "poststart hook /bin/sh: killed by signal 9"),
-        ({"path": "/no/such"}, "run poststart hook /no/such: no such file or directory"),
-        ({"path": "/etc/passwd"}, "run poststart hook /etc/passwd: permission denied"),
+        (
+            shell("echo to out; echo to err >&2; exit 3"),
+            "error running poststart hook #0: /bin/sh: exit status 3: to out to err",
+        ),
+        (shell("kill -9 $$"), "error running poststart hook #0: /bin/sh: killed by signal 9"),
+        ({"path": "/no/such"}, "error running poststart hook #0: /no/such: no such file or directory"),
+        ({"path": "/etc/passwd"}, "error running poststart hook #0: /etc/passwd: permission denied"),
     ],
 )
 def test_words_of_a_failure(hook: dict[str, Any], words: str) -> None:
@@ -140,7 +143,7 @@ def test_run_all_goes_on(tmp_path: Path, warnings: list[str]) -> None:
     steps = [shell(f"echo {name} >> {tmp_path}/log; exit {code}") for name, code in (("a", 1), ("b", 0))]
     hooks.run_all(steps, STATE, "/hooks/poststop", warnings.append)
     assert (tmp_path / "log").read_text() == "a\nb\n"
-    assert warnings == ["config.json: /hooks/poststop/0: poststop hook /bin/sh: exit status 1"]
+    assert warnings == ["config.json: /hooks/poststop/0: error running poststop hook #0: /bin/sh: exit status 1"]
 
 
 def own_children() -> set[str]:

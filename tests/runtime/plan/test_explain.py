@@ -241,11 +241,26 @@ def test_a_program_that_cannot_run(name, error, step, message):
 @pytest.mark.parametrize(
     ("step", "error", "detail", "message"),
     [
-        ("HOOK_EXIT", 0, 3 << 8, "hook /h: exit status 3"),
-        ("HOOK_EXIT", 0, 127 << 8, "hook /h: exit status 127; it could not be executed in the container"),
-        ("HOOK_EXIT", 0, 9, "hook /h: killed by signal 9"),
-        ("HOOK_TIMEOUT", 0, 0, "hook /h: not finished after its timeout of 3 s, killed"),
-        ("HOOK_SPAWN", ENOENT, 0, "start hook /h: no such file or directory"),
+        ("HOOK_EXIT", 0, 3 << 8, "error running createContainer hook #0: /h: exit status 3"),
+        (
+            "HOOK_EXIT",
+            0,
+            127 << 8,
+            "error running createContainer hook #0: /h: exit status 127; it could not be executed in the container",
+        ),
+        ("HOOK_EXIT", 0, 9, "error running createContainer hook #0: /h: killed by signal 9"),
+        (
+            "HOOK_TIMEOUT",
+            0,
+            0,
+            "error running createContainer hook #0: /h: not finished after its timeout of 3 s, killed",
+        ),
+        (
+            "HOOK_SPAWN",
+            ENOENT,
+            0,
+            "error running createContainer hook #0: /h: start the hook: no such file or directory",
+        ),
     ],
 )
 def test_a_hook_that_fails(step, error, detail, message):
