@@ -2,7 +2,7 @@
 
 mount(2) takes no options of a file system for a bind, and ignores what it is given (config.md#mounts leaves them to it). A
 misspelt "ro" would give a writable mount without a word, so what is unknown there is an error. What is known and cannot be
-done is a warning, since other runtimes and managers pass such options.
+done is a warning, since other runtimes and managers pass such options; so is NAME=VALUE, which only file systems have.
 """
 
 from runtime.errors import InvalidConfig
@@ -38,10 +38,13 @@ def check(entry: "dict[str, Any]", options: "Options", warnings: "Warnings", ori
     bound, again = bool(options.words & BINDS), "remount" in options.words
     _check_words(options, bound, again, pointer)
     cgroup = entry.get("type") == "cgroup" and not bound and not again
-    unknown = [name for name in options.data if not bound or name not in DONE]
+    unknown = [name for name in options.data if not bound or (name not in DONE and "=" not in name)]
     if unknown and (bound or cgroup):
         what = "a bind mount" if bound else 'type "cgroup"'
         raise InvalidConfig(f'"{unknown[0]}" is no option of {what}{_guess(unknown[0])}', pointer)
+    if bound:
+        why = "it is for a file system, which a bind leaves as it is"
+        warnings += [(pointer, f'"{name}" is not done: {why}') for name in options.data if "=" in name]
     for name in entry["options"]:
         if name in options.lost:
             warnings.append((pointer, f'"{name}" is not done: ocirun does not know it'))

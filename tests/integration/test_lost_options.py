@@ -16,7 +16,7 @@ HERE_ONLY = pytest.mark.not_on("runc", "crun", reason="say nothing")
 @HERE_ONLY
 @pytest.mark.parametrize(
     ("option", "hint"),
-    [("readonly", '"ro"'), ("rprivte", '"rprivate"'), ("size=64k", ""), ("nosiud", '"nosuid"')],
+    [("readonly", '"ro"'), ("rprivte", '"rprivate"'), ("nsdelegate", ""), ("nosiud", '"nosuid"')],
 )
 def test_unknown_option_of_a_bind(runtime: Caller, option: str, hint: str) -> None:
     """It would be mounted without it, and writable: an error that names the option, and what may be meant."""
@@ -33,7 +33,9 @@ def test_word_of_podman(runtime: Caller, option: str) -> None:
 
 
 @HERE_ONLY
-@pytest.mark.parametrize("option", ["sync", "dirsync", "lazytime", "async", "iversion", "rsync", "X-mount.subdir=a"])
+@pytest.mark.parametrize(
+    "option", ["sync", "dirsync", "lazytime", "async", "iversion", "rsync", "X-mount.subdir=a", "size=1k"]
+)
 def test_file_system_option_of_a_bind(runtime: Caller, option: str) -> None:
     """A bind cannot change the file system: a warning that names the option."""
     result = runtime.run(with_mounts(runtime, "true", bind("/x", runtime.directory, option))).ok()
