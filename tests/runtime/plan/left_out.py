@@ -21,6 +21,7 @@ from runtime.errors import OcirunError
 from runtime.host.facts import absolute
 from runtime.lifecycle import planning
 from runtime.plan import join, plan, rootless
+from tests.integration import option_trials
 from tests.integration.bundle import merge
 from tests.runtime.cgroups import hosts
 from tests.runtime.plan import left_out_samples as samples
@@ -286,7 +287,7 @@ def page(rows: dict[str, dict[str, tuple[str, str]]]) -> str:
     for path, row in rows.items():
         first, rest = words_of(row, path)
         lines.append(f"| `{path}` | {first} | {rest} |\n")
-    return "".join(lines)
+    return "".join(lines) + option_trials.table()
 
 
 if __name__ == "__main__":
