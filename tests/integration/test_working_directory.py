@@ -78,6 +78,7 @@ def closed(runtime: Caller, script: str, user: dict[str, Any]) -> Any:
     return bundle.save()
 
 
+@pytest.mark.proves_operation("cwd_as_user")
 @pytest.mark.not_on("crun", reason="tries as root only")
 def test_directory_of_the_user_alone(runtime: Caller) -> None:
     """A cwd that root may not enter is entered as the container's user, by `run` and by `exec`."""
