@@ -333,7 +333,11 @@ def settle(making: Making) -> None:
     if making.record.get("net_devices"):
         from runtime.lifecycle.net_devices import settle
 
-        settle(making)
+        try:
+            settle(making)
+        except BaseException:
+            publishing.withdraw_pid(making.options)
+            raise
 
 
 def create(
@@ -351,8 +355,8 @@ def create(
         write_trace(making)
         publishing.publish(options, making.handshake)
         making.handshake.release()
-        settle(making)
         publishing.publish_pid(options, making.handshake)
+        settle(making)
     except BaseException:
         undo(making)
         raise

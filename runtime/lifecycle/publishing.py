@@ -45,6 +45,15 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
 
 
 def publish_pid(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Write the pid file, when nothing else can fail: one of a process that was killed again would name a stranger."""
+    """Write the pid file, late: one of a process that was killed again would name a stranger."""
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)
+
+
+def withdraw_pid(options: "PublishOptions") -> None:
+    """Remove the pid file of a process that is killed again."""
+    if options.get("pid_file"):
+        try:
+            posix.unlink(options["pid_file"])
+        except OSError:
+            pass  # what failed before is what the caller is told

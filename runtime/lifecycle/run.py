@@ -47,8 +47,8 @@ def begin(making: "Making", foreground: "Foreground | None") -> "Notification | 
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
         if foreground:
             foreground.hold()
-        creating.settle(making)
         publishing.publish_pid(making.options, handshake)
+        creating.settle(making)
     except BaseException as error:
         creating.undo(making)
         if isinstance(error, OcirunError):
