@@ -48,7 +48,8 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
         connect(channel, path if path.startswith("/") else f"{record['bundle']}/{path}")
         tried = f"send the seccomp listener to {path}"
         sent = channel.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, pack("=i", listener))])
-        channel.sendall(data[sent:])
+        if sent < len(data):  # an agent that has all may have gone, and sending nothing would fail for that
+            channel.sendall(data[sent:])
     except OSError as error:
         raise refused(tried, error) from None
     finally:
