@@ -79,7 +79,7 @@ STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EX
     53,
 )
 EPERM, ENOENT, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST = 1, 2, 11, 12, 13, 16, 17
-ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE = 19, 20, 28, 87, 116
+ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE, EDQUOT = 19, 20, 28, 87, 116, 122
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
@@ -103,13 +103,21 @@ def found(operation: "Operation", error: int) -> str:
     return FINDINGS.get(error, "")
 
 
+# What is the same for every operation of its kind.
+REMEDIES = {
+    (ops.OP_RLIMIT, EPERM): "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
+    (ops.OP_OOM_SCORE_ADJ, EACCES): "; a lower score than the caller's takes CAP_SYS_RESOURCE",
+    (ops.OP_OOM_SCORE_ADJ, EPERM): "; a lower score than the caller's takes CAP_SYS_RESOURCE",
+    (ops.OP_KEYRING, EPERM): "; with --no-new-keyring the program has the caller's keyring",
+    (ops.OP_KEYRING, EDQUOT): "; the user has as many keys as /proc/sys/kernel/keys allows",
+}
+
+
 def remedy(operation: "Operation", step: int, error: int) -> str:
     """What to do about it, where that is known; "" where it is not."""
     code = operation[0]
-    if code == ops.OP_RLIMIT and error == EPERM:
-        return "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config"
-    if code == ops.OP_OOM_SCORE_ADJ and error in (EACCES, EPERM):
-        return "; a lower score than the caller's takes CAP_SYS_RESOURCE"
+    if (code, error) in REMEDIES:
+        return REMEDIES[code, error]
     if code == ops.OP_UNSHARE and error in (ENOSPC, EUSERS):
         return "; too many namespaces: see /proc/sys/user/max_*_namespaces"
     if code == ops.OP_MOUNT and error == ENODEV:

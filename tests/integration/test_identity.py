@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import resource
 import signal
+import struct
 from pathlib import Path
 
 import pytest
@@ -247,6 +250,30 @@ def test_session_keyring(runtime: Caller) -> None:
         id = runtime.new_id()
         out = runtime.call("run", *flags, "--bundle", bundle.save().directory, id).ok().out
         assert (f"_ses.{id}:" in out) is expected
+
+
+def refuse_keyctl() -> None:
+    """A filter under which keyctl(2) says EPERM, as a container engine's does."""
+    number = 250  # of x86-64
+    program = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)]
+    code = b"".join(struct.pack("=HBBI", *one) for one in program)
+    text = ctypes.create_string_buffer(code)
+    header = struct.pack("@HxxxxxxQ", len(program), ctypes.addressof(text))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, header) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter has the number of keyctl on x86-64")
+@pytest.mark.not_on("crun", reason="leaves the program the caller's keyring without a word")
+def test_a_session_keyring_that_is_refused(runtime: Caller) -> None:
+    """It is an error, for the program would have the caller's; --no-new-keyring asks for that."""
+    id, bundle = runtime.new_id(), runtime.shell("echo ran").save()
+    result = runtime.call("run", "--bundle", bundle.directory, id, preexec_fn=refuse_keyctl).failed(1)
+    assert "operation not permitted" in result.err
+    assert "ran" not in result.out
+    flags = ("run", "--no-new-keyring", "--bundle", bundle.directory, runtime.new_id())
+    assert runtime.call(*flags, preexec_fn=refuse_keyctl).ok().out == "ran\n"
 
 
 def test_signal_dispositions(runtime: Caller) -> None:
