@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +16,25 @@
 #include "kernel.h"
 
 #define LONGEST (INT64_C(1) << 32) /* seconds */
+#define NOT_FILTERED 125           /* a hook's exit status; runtime/plan/failures.py has the words */
+
+/*
+ * In the child of a startContainer hook: the filter that init itself loads later. A filter that notifies has no
+ * listener here, since the one that the agent gets is the program's: what would be notified fails with ENOSYS
+ * (seccomp(2)).
+ */
+static bool load_filter(struct context *ctx)
+{
+	for (uint32_t i = ctx->index + 1; i < ctx->plan->count; i++) {
+		struct plan_op filter = ctx->ops[i];
+		if (filter.code != OP_SECCOMP && filter.code != OP_SECCOMP_NOTIFY)
+			continue;
+		filter.number[0] &=
+			~(uint64_t)(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+		return op_seccomp(ctx, &filter) == 0;
+	}
+	return false;
+}
 
 /* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
 static void become_hook(struct context *ctx, const struct plan_op *op, int input)
@@ -31,6 +51,8 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	for (int fd = 1; fd < 3; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
+	if (op->number[3] && !load_filter(ctx))
+		_exit(NOT_FILTERED);
 	execve(text(ctx, op, 0), arguments, environment);
 	_exit(127);
 }

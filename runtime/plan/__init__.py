@@ -72,6 +72,6 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     if not spec.get("process"):
         return operations + identity.waiting(options), warnings
     operations += identity.program(process, options.get("environment") or ())
-    start_hooks = rootfs.container_hooks(spec.get("hooks") or {}, "startContainer", rootfs.HOOK_CREATED)
+    start_hooks = rootfs.start_hooks(spec.get("hooks") or {}, options.get("seccomp"), warnings)
     operations += identity.ending(process, options, start_hooks)
     return operations, warnings

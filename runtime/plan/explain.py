@@ -156,7 +156,9 @@ SENTENCES: "dict[int, Callable[[Any, Any], str]]" = {
     ops.OP_HOOKS: lambda n, s: f"run {count(n[0], f'{s[0]} hook')}",
     ops.OP_STATE_DOCUMENT: lambda n, s: "give init the container's state, for its hooks",
     ops.OP_RUN_HOOK: lambda n, s: (
-        f"run the hook {s[0]} in the container's namespaces" + (f", at most {n[0]} s" if n[0] else "")
+        f"run the hook {s[0]} in the container's namespaces"
+        + (" and under its seccomp filter" if n[3] else "")
+        + (f", at most {n[0]} s" if n[0] else "")
     ),
     ops.OP_PIVOT: lambda n, s: "enter the root by " + ("pivot_root", "moving it to /", "chroot alone")[n[0]],
     ops.OP_ENTER_ROOT: lambda n, s: "enter the container's root",

@@ -166,6 +166,14 @@ def hook_name(pointer: "str | None", path: str) -> str:
     return f"error running {kind} hook #{index}: {path}"
 
 
+NOT_FILTERED, NOT_EXECUTED, SIGSYS = 125, 127, 31
+HOOK_ENDS = {
+    NOT_EXECUTED: "; it could not be executed in the container",
+    NOT_FILTERED: ", as when its seccomp filter cannot be loaded",
+    -SIGSYS: "; the seccomp filter (/linux/seccomp) kills for a system call that it made",
+}
+
+
 def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> OcirunError:
     import posix
 
@@ -178,7 +186,7 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> 
         except (ValueError, OverflowError):  # no status of a process that has ended
             return OcirunError(f"{name}: wait status {detail}", operation[2])
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
-        hint = "; it could not be executed in the container" if code == 127 else ""
+        hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or operation[3][3] else ""
         return OcirunError(f"{name}: {how}{hint}", operation[2])
     return OcirunError(f"{name}: start the hook: {system_words(error)}", operation[2], None, error)
 

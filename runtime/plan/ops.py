@@ -69,7 +69,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("sysctl", (), ("path", "value")),
     ("hooks", ("count",), ("kind",)),
     ("state_document", (), ()),
-    ("run_hook", ("timeout", "state", "inherit"), ("path", "args", "env")),
+    ("run_hook", ("timeout", "state", "inherit", "filtered"), ("path", "args", "env")),
     ("pivot", ("mode",), ()),
     ("enter_root", ("chroot",), ()),
     ("root_readonly", (), ()),
@@ -302,13 +302,20 @@ def state_document() -> "Operation":
 
 
 def run_hook(
-    path: str, args: "Sequence[str]", env: "Sequence[str] | None", timeout: int, state: int, origin: str
+    path: str,
+    args: "Sequence[str]",
+    env: "Sequence[str] | None",
+    timeout: int,
+    state: int,
+    origin: str,
+    filtered: bool = False,
 ) -> "Operation":
     """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created.
 
-    ``env``: None is the environment of the program, which is known by then.
+    ``env``: None is the environment of the program, which is known by then. ``filtered``: under the filter that `seccomp`
+    loads later.
     """
-    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(env is None)), (path, args, env)
+    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(env is None), int(filtered)), (path, args, env)
 
 
 def pivot(mode: int) -> "Operation":

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from runtime.plan.identity import Filter
     from runtime.shapes import Facts, PlanOptions
 
     Spec = dict[str, Any]
@@ -39,7 +40,11 @@ def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]
 
 
 def container_hooks(
-    hooks: "dict[str, list[dict[str, Any]]]", kind: str, state: int, environment: "Sequence[str] | None" = None
+    hooks: "dict[str, list[dict[str, Any]]]",
+    kind: str,
+    state: int,
+    environment: "Sequence[str] | None" = None,
+    filtered: bool = False,
 ) -> "list[ops.Operation]":
     """One operation for each hook that init itself runs; ``environment``: of a hook without env, None for the program's."""
     return [
@@ -50,9 +55,23 @@ def container_hooks(
             h.get("timeout") or 0,
             state,
             f"/hooks/{kind}/{i}",
+            filtered,
         )
         for i, h in enumerate(hooks.get(kind) or ())
     ]
+
+
+def start_hooks(
+    hooks: "dict[str, list[dict[str, Any]]]", program: "Filter | None", warnings: "list[tuple[str, str]]"
+) -> "list[ops.Operation]":
+    """startContainer: programs of the image, and so under the container's filter, as the program is.
+
+    The one listener of a filter that notifies is the program's.
+    """
+    if program and program[1] & ops.NEW_LISTENER and hooks.get("startContainer"):
+        reason = "a system call of theirs that the seccomp filter would notify of (SCMP_ACT_NOTIFY) fails with ENOSYS"
+        warnings.append(("/hooks/startContainer", reason))
+    return container_hooks(hooks, "startContainer", HOOK_CREATED, None, bool(program))
 
 
 def create_hooks(spec: "Spec", environment: "Sequence[str]") -> "list[ops.Operation]":

@@ -1,7 +1,7 @@
 """runtime.plan.explain: every operation and every failure has words, and the words name what the config asked for."""
 
 import re
-from errno import EACCES, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
+from errno import EACCES, ECHILD, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
 from pathlib import Path
 
 import pytest
@@ -267,6 +267,18 @@ def test_a_hook_that_fails(step, error, detail, message):
     """How it ended, with its own place."""
     failure = fail(ops.run_hook("/h", [], [], 3, 0, "/hooks/createContainer/0"), error, step, detail)
     assert (failure.message, failure.pointer) == (message, "/hooks/createContainer/0")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(31, "killed by signal 31; the seccomp filter"), (125 << 8, "as when its seccomp filter"), (127 << 8, "executed")],
+)
+def test_a_filtered_hook_that_fails(status, said):
+    """What the filter may have to do with it is said where there is one."""
+    filtered = fail(ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", True), ECHILD, "HOOK_EXIT", status)
+    assert said in filtered.message
+    plain = fail(ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0"), ECHILD, "HOOK_EXIT", status)
+    assert "seccomp" not in plain.message
 
 
 @pytest.mark.parametrize(

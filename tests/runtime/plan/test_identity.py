@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from runtime.plan import capabilities, identity, join, ops, plan
+from runtime.plan import capabilities, identity, join, ops, plan, rootfs
 from tests.runtime.plan import configs, machines
 from tests.runtime.plan.test_plan import ordered, positions
 
@@ -65,10 +65,20 @@ def test_order_of_exec_for_any_process(process, facts):
 
 
 def test_starthooks_run_between_the_go_and_the_descriptors():
-    """With the container's program not yet there, and before the filter could refuse what they need."""
+    """Init loads its own filter after them, so that a profile need not allow what starts a hook."""
     spec = machines.spec_with(seccomp={"defaultAction": "SCMP_ACT_ALLOW"})
     spec["hooks"] = {"startContainer": [{"path": "/bin/hook"}]}
     assert ordered(machines.planned(spec), "wait_start", "run_hook", "place_descriptors", "seccomp", "exec")
+
+
+@pytest.mark.parametrize("filter", [None, (b"\0" * 8, 0, "", ""), (b"\0" * 8, ops.NEW_LISTENER, "/agent", "")])
+def test_start_hooks_are_filtered_as_the_program_is(filter):
+    """Under a filter that notifies a warning tells what becomes of the hooks' own notifications."""
+    warnings = []
+    operations = rootfs.start_hooks({"startContainer": [{"path": "/bin/hook"}]}, filter, warnings)
+    assert [bool(operation[3][3]) for operation in operations] == [filter is not None]
+    assert [pointer for pointer, _ in warnings] == ["/hooks/startContainer"] * bool(filter and filter[1])
+    assert rootfs.start_hooks({}, filter, []) == []
 
 
 @pytest.mark.parametrize("no_new_privs", [True, False])
