@@ -94,12 +94,19 @@ def cgroup_mounts() -> list[Path]:
 
 
 def cgroups(token: str) -> set[str]:
-    """Every cgroup directory whose path holds the token."""
-    found = set()
-    for mount in cgroup_mounts():
-        for directory, names, _ in os.walk(mount):
-            found.update(os.path.join(directory, name) for name in names if token in os.path.join(directory, name))
-    return found
+    """Every cgroup directory whose path holds the token. os.walk recurses, and others may nest cgroups deeply."""
+    held = set()
+    unseen = [str(mount) for mount in cgroup_mounts()]
+    while unseen:
+        directory = unseen.pop()
+        if token in directory:
+            held.add(directory)
+        try:
+            with os.scandir(directory) as entries:
+                unseen += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # removed meanwhile, or its path is too long
+            continue
+    return held
 
 
 def mounts(token: str) -> set[str]:
