@@ -18,9 +18,11 @@ Names are loaded on first use (PEP 562), so importing the package costs one smal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from oci_spec.checking import Row, check, load_checked, verify
     from oci_spec.document import BadDocument, load, load_accepted
-    from oci_spec.problem import Problem, located
+    from oci_spec.problem import Problem, Row, located
+    from oci_spec.report import check
+    from oci_spec.shape import verify
+    from oci_spec.verdict import load_checked
 
 __all__ = ["BadDocument", "Problem", "Row", "check", "load", "load_accepted", "load_checked", "located", "verify"]
 
@@ -28,12 +30,12 @@ _HOME = {
     "BadDocument": "oci_spec.document",
     "load": "oci_spec.document",
     "load_accepted": "oci_spec.document",
-    "Row": "oci_spec.checking",
-    "check": "oci_spec.checking",
-    "load_checked": "oci_spec.checking",
-    "verify": "oci_spec.checking",
     "Problem": "oci_spec.problem",
+    "Row": "oci_spec.problem",
     "located": "oci_spec.problem",
+    "check": "oci_spec.report",
+    "verify": "oci_spec.shape",
+    "load_checked": "oci_spec.verdict",
 }
 
 

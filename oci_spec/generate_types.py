@@ -1,6 +1,6 @@
 """Makes `types.py`, the typed dicts of the spec, from the schema: `python -m oci_spec.generate_types` (a test compares)."""
 
-from oci_spec.generate import RARE, SCHEMA, read
+from oci_spec.generate_shapes import ELSEWHERE, SCHEMA, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Types:
         path, _, name = target.partition("#/$defs/")
         path = path or file
         stem = path.removesuffix(".json")
-        if not name and stem in RARE:
+        if not name and stem in ELSEWHERE:
             return "dict[str, Any]"
         schema = read(path)
         return self.annotation(schema["$defs"][name] if name else schema, path, camel(name or stem))

@@ -4,7 +4,7 @@ Only what the schema lists by name can be null. An entry of a map (an annotation
 or an item of a list, stays, and is refused by the schema. Cold: loaded for a text that has the word.
 """
 
-from oci_spec.checking import rare, shape_of
+from oci_spec.shape import elsewhere, shape_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _remove(value: "Any", shape: "Any", pointer: str) -> "Iterator[str]":
     from oci_spec.rules import escape
 
     if type(shape) is bytes:
-        shape = rare(shape.decode())
+        shape = elsewhere(shape.decode())
     if type(shape) is list and type(value) is list:
         for index, item in enumerate(value):
             yield from _remove(item, shape[0], f"{pointer}/{index}")

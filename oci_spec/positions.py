@@ -7,10 +7,7 @@ broken. It accepts just what `document.load` accepts.
 from _json import scanstring
 
 from oci_spec.document import DEPTH_LIMIT, SIZE_LIMIT, BadDocument, load
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
+from oci_spec.rules import escape
 
 _DIGITS = "0123456789"
 _LITERALS = ("true", "false", "null")
@@ -180,11 +177,6 @@ class Positions:
         while at < len(text) and text[at] in _DIGITS:
             at += 1
         return at
-
-
-def escape(name: str) -> str:
-    """A property name as a step of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _scan_string(text: str, start: int) -> "tuple[str, int]":

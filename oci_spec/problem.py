@@ -4,7 +4,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oci_spec.checking import Row
+    # pointer, severity, message, hint, rule: a problem whose place in the text has not been looked for.
+    Row = tuple[str, str, str, str | None, str]
 
 ERROR = "error"
 WARNING = "warning"

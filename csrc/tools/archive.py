@@ -28,7 +28,7 @@ PACKAGES = ("oci_spec", "runtime")
 LEFT_OUT = (
     "runtime/__main__.py",
     "runtime/archive.py",
-    "oci_spec/generate.py",
+    "oci_spec/generate_shapes.py",
     "oci_spec/generate_types.py",
     "oci_spec/types.py",
     "runtime/shapes.py",
@@ -37,7 +37,7 @@ LEFT_OUT = (
 CLI = "runtime.cli"
 RULES = ("oci_spec.rules", *(f"oci_spec.rules.{name}" for name in ("process", "config", "linux", "resources")))
 PLAN = ("runtime.plan.mounts", "runtime.plan.devices", "runtime.plan.paths")
-CREATE = ("oci_spec.checking", "runtime.lifecycle.create", *RULES, *PLAN)
+CREATE = ("oci_spec.verdict", "runtime.lifecycle.create", *RULES, *PLAN)
 # What a command imports as a rule, besides what these import at load: tests/runtime/test_archive.py compares.
 GROUPS = {
     "create": (CLI, "runtime.commands.create", *CREATE),
@@ -49,7 +49,7 @@ GROUPS = {
         "runtime.process.foreground",
         "runtime.lifecycle.delete",
     ),
-    "exec": (CLI, "runtime.commands.exec", "oci_spec.checking", "runtime.lifecycle.exec", "runtime.process.foreground"),
+    "exec": (CLI, "runtime.commands.exec", "oci_spec.verdict", "runtime.lifecycle.exec", "runtime.process.foreground"),
     "start": (CLI, "runtime.commands.start", "runtime.lifecycle.start"),
     "state": (CLI, "runtime.commands.state", "runtime.lifecycle.state"),
     "kill": (CLI, "runtime.commands.kill", "runtime.lifecycle.kill"),

@@ -2,7 +2,7 @@
 
 A rule takes the whole document and yields (pointer, severity, message, hint). Its name is the `rule` of the problem, its
 docstring begins with the section of the spec. The rules may rely on the schema: a document that it refuses is pruned
-before they see it (`oci_spec.reporting`).
+before they see it (`oci_spec.report`).
 
 `rules_for` loads only the modules whose subject the document has, since all this runs at every create. What concerns
 the document's style and not the container is in `advice` and runs in `ocirun validate` only.
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 VERSION = (1, 3, 0)
 
 _OTHER_PLATFORMS = ("windows", "solaris", "vm", "zos", "freebsd")
-_RARE = ("intelRdt", "memoryPolicy", "netDevices", "personality", "timeOffsets")
-_RARE_PROCESS = ("scheduler", "ioPriority", "execCPUAffinity")
+_SCHEDULING = ("scheduler", "ioPriority", "execCPUAffinity")
+_HARDWARE = ("intelRdt", "memoryPolicy", "personality")
+_NAMESPACE_CONTENTS = ("netDevices", "timeOffsets")
 
 
 def platform(spec: "Spec") -> str:
@@ -51,12 +52,12 @@ def rules_for(spec: "Spec", kind: str) -> "tuple[Rule, ...]":
         rules = config.RULES
     if "process" in spec and target != "windows":
         rules += process.LINUX if target == "linux" else process.POSIX
+    if any(name in spec.get("process", ()) for name in _SCHEDULING):
+        from oci_spec.rules import scheduling
+
+        rules += scheduling.RULES
     if target == "linux" and kind == "config":
         rules += _linux_rules(linux)
-    if any(name in linux for name in _RARE) or any(name in spec.get("process", ()) for name in _RARE_PROCESS):
-        from oci_spec.rules import rare
-
-        rules += rare.RULES
     return rules
 
 
@@ -72,6 +73,14 @@ def _linux_rules(linux: "Spec") -> "tuple[Rule, ...]":
         from oci_spec.rules import seccomp
 
         rules += seccomp.RULES
+    if any(name in linux for name in _HARDWARE):
+        from oci_spec.rules import hardware
+
+        rules += hardware.RULES
+    if any(name in linux for name in _NAMESPACE_CONTENTS):
+        from oci_spec.rules import namespace_contents
+
+        rules += namespace_contents.RULES
     return rules
 
 

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 def unknown_property(spec: "Spec", kind: str = "config") -> "Iterator[Finding]":
     """config.md#extensibility: a property that the spec does not have is ignored, so it may be a slip of the pen."""
-    from oci_spec.checking import shape_of
+    from oci_spec.shape import shape_of
 
     return _unknown(spec, shape_of(kind), "")
 
 
 def _unknown(value: "Any", shape: "Any", pointer: str) -> "Iterator[Finding]":
-    from oci_spec.checking import rare
     from oci_spec.rules import escape
+    from oci_spec.shape import elsewhere
 
     if type(shape) is bytes:
-        shape = rare(shape.decode())
+        shape = elsewhere(shape.decode())
     if type(shape) is list and type(value) is list:
         for index, item in enumerate(value):
             yield from _unknown(item, shape[0], f"{pointer}/{index}")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oci_spec import load_checked
-from oci_spec.checking import verify
+from oci_spec.shape import verify
 from runtime.cgroups import layout, resources
 from runtime.errors import OcirunError
 from runtime.lifecycle.planning import placement, program_of

@@ -26,9 +26,9 @@ BUILTIN = {
 
 # Modules off the hot path: each says what it needs a larger module for.
 COLD = {
-    "oci_spec/generate.py": "writes _checker.py, by hand and in a test",
+    "oci_spec/generate_shapes.py": "writes _shapes.py, by hand and in a test",
     "runtime/shapes.py": "types, for type checkers only",
-    "oci_spec/validator.py": "words a failure, with jsonschema",
+    "oci_spec/schemas.py": "words a failure, with jsonschema",
     "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",
     "runtime/commands/validate.py": "a report for a person",
     "runtime/shim.py": "site, where cffi's backend is found only by it",

@@ -206,7 +206,20 @@ DOCUMENT_CASES = [
     ("features", "features_versions_order", "/ociVersionMax", "0.9.0", ERROR, None),
     ("features", "features_flags_known", "/linux", {"seccomp": FLAGS}, ERROR, "/linux/seccomp/supportedFlags/0"),
 ]
-MODULES = ("config", "process", "linux", "resources", "seccomp", "rare", "documents", "advice", "unknown", "text")
+MODULES = (
+    "config",
+    "process",
+    "linux",
+    "resources",
+    "seccomp",
+    "scheduling",
+    "hardware",
+    "namespace_contents",
+    "documents",
+    "advice",
+    "unknown",
+    "text",
+)
 
 
 def changed(document, place, value):

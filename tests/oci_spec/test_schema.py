@@ -1,4 +1,4 @@
-"""The schema itself: valid, described, dated; and the checkers that are made from it."""
+"""The schema itself: valid, described, dated; and the shapes that are made from it."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 
 import oci_spec
 from oci_spec import generate_types
-from oci_spec.generate import generate
-from oci_spec.reporting import schema_rows
-from oci_spec.validator import SCHEMA, schemas, validator
+from oci_spec.generate_shapes import generate
+from oci_spec.report import schema_rows
+from oci_spec.schemas import SCHEMA, schemas, validator
 from tests.oci_spec.reference import CONFIGS, REFERENCE, examples, needs_reference
 
 PACKAGE = Path(oci_spec.__file__).parent
@@ -69,10 +69,10 @@ def test_releases_are_those_of_the_reference():
         assert since(path) == release, path
 
 
-def test_generated_checkers_are_current():
-    """The committed checkers are what the generator makes from the schema."""
+def test_generated_shapes_are_current():
+    """The committed shapes are what the generator makes from the schema."""
     for name, text in generate().items():
-        assert (PACKAGE / name).read_text() == text, f"{name}: run python -m oci_spec.generate"
+        assert (PACKAGE / name).read_text() == text, f"{name}: run python -m oci_spec.generate_shapes"
 
 
 def test_generated_types_are_current():
@@ -132,8 +132,8 @@ def documents(draw, schema, file, depth=0):
 
 @settings(deadline=None, max_examples=300)
 @given(st.data())
-def test_fast_checker_and_jsonschema_agree(data):
-    """Whatever the document, the fast checker says yes exactly when jsonschema finds no error."""
+def test_shapes_and_jsonschema_agree(data):
+    """Whatever the document, the shape holds exactly when jsonschema finds no error."""
     kind = data.draw(st.sampled_from(["config", "config", "config", "process", "state", "features"]))
     document = data.draw(documents(schemas()[f"{kind}.json"], f"{kind}.json"))
     assert oci_spec.verify(document, kind) == validator(kind).is_valid(document)
@@ -160,7 +160,7 @@ def test_rules_stand_any_document(data):
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
 def test_real_configs_satisfy_the_schema(path):
-    """Fast checker and jsonschema accept the configs that managers write."""
+    """The shapes and jsonschema accept the configs that managers write."""
     kind = "process" if "exec" in path.stem else "config"
     value = json.loads(path.read_bytes())
     assert oci_spec.verify(value, kind)

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from oci_spec import verify
-from oci_spec.validator import validator
+from oci_spec.schemas import validator
 from tests.oci_spec.mutations import mixed, mutated
 from tests.oci_spec.reference import KINDS, ROOT, needs_reference, official_validator
 
@@ -58,7 +58,7 @@ def test_both_verdicts_occur(verdicts):
 
 
 @needs_reference
-def test_fast_checker_agrees_on_every_mutation(verdicts):
-    """The fast checker and jsonschema give each of these documents one verdict."""
+def test_shapes_agree_on_every_mutation(verdicts):
+    """The shapes and jsonschema give each of these documents one verdict."""
     for kind, _, document, _, ours in verdicts:
         assert validator(kind).is_valid(document) == ours, (kind, document)

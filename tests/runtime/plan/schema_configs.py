@@ -15,9 +15,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oci_spec.checking import rule_rows, verify
 from oci_spec.default import default
 from oci_spec.rules.text import nul_in_string
+from oci_spec.shape import verify
+from oci_spec.verdict import rule_rows
 from runtime.plan.capabilities import NAMES
 from runtime.plan.mount_options import OPTIONS
 

@@ -1,7 +1,7 @@
-"""Makes `_checker.py` and `_checker_rare.py` from the schema: `python -m oci_spec.generate` (a test compares them).
+"""Makes `_shapes.py` and `_shapes_elsewhere.py` from the schema: `python -m oci_spec.generate_shapes` (a test compares them).
 
-The shapes that it writes are read by `checking.holds`, which documents them. `_checker.py` has what a Linux config can
-contain; other platforms, states and features go to `_checker_rare.py`, which a good Linux config never loads.
+The shapes that it writes are read by `shape.holds`, which documents them. `_shapes.py` has what a Linux config can
+contain; other platforms, states and features go to `_shapes_elsewhere.py`, which a good Linux config never loads.
 """
 
 import json
@@ -11,14 +11,14 @@ from typing import Any
 
 SCHEMA = Path(__file__).parent / "schema"
 ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "x-since"}
-RARE = ("windows", "solaris", "vm", "zos", "freebsd", "state", "features")
-HEADER = '''"""Shapes of {what}, made from schema/*.json by `oci_spec.generate`. Not to be edited."""
+ELSEWHERE = ("windows", "solaris", "vm", "zos", "freebsd", "state", "features")
+HEADER = '''"""Shapes of {what}, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
 
 # ruff: noqa
 # fmt: off
 '''
 
-# The only patterns that the fast checker can say without `re`: PREFIX, one character class with + or *, SUFFIX.
+# The only patterns that a shape can test without `re`: PREFIX, one character class with + or *, SUFFIX.
 # Python's $ also matches before a last line feed, which the schema forbids by the look-ahead.
 PATTERN = re.compile(r"\^(?P<head>[A-Z_:]*)\[(?P<set>[^\]]+)\](?P<many>[+*])\$\(\?!\\n\)")
 PAGE_SIZE = r"^[1-9][0-9]*[KMG]B$(?!\n)"
@@ -49,7 +49,7 @@ class Shapes:
         path, _, fragment = target.partition("#/$defs/")
         path = path or file
         stem = Path(path).stem
-        if not fragment and stem in RARE:
+        if not fragment and stem in ELSEWHERE:
             return repr(stem.encode()).replace("'", '"')
         return self.named(path, fragment)
 
@@ -159,7 +159,7 @@ def layout(text: str, lines: "list[str]", depth: int = 0) -> None:
 def render(shapes: Shapes, what: str, last: "list[str]") -> str:
     lines = [HEADER.format(what=what)]
     if shapes.used:
-        lines += ["from oci_spec._checker import (", *(f"    {name}," for name in sorted(shapes.used)), ")", ""]
+        lines += ["from oci_spec._shapes import (", *(f"    {name}," for name in sorted(shapes.used)), ")", ""]
     layout("\n".join("".join(shapes.lines).splitlines() + last), lines)
     return "\n".join(lines) + "\n"
 
@@ -168,12 +168,12 @@ def generate() -> "dict[str, str]":
     """File name → text of the two generated modules."""
     hot = Shapes()
     hot.named("config.json", "")
-    rare = Shapes(hot.known)
-    table = {name: rare.named(f"{name}.json", "") for name in RARE}
-    index = ["RARE = {", *(f"{quoted(name)}: {value}," for name, value in table.items()), "}"]
+    elsewhere = Shapes(hot.known)
+    table = {name: elsewhere.named(f"{name}.json", "") for name in ELSEWHERE}
+    index = ["ELSEWHERE = {", *(f"{quoted(name)}: {value}," for name, value in table.items()), "}"]
     return {
-        "_checker.py": render(hot, "a config on Linux", []),
-        "_checker_rare.py": render(rare, "other platforms, states and features", index),
+        "_shapes.py": render(hot, "a config on Linux", []),
+        "_shapes_elsewhere.py": render(elsewhere, "other platforms, states and features", index),
     }
 
 

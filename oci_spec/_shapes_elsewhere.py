@@ -1,9 +1,9 @@
-"""Shapes of other platforms, states and features, made from schema/*.json by `oci_spec.generate`. Not to be edited."""
+"""Shapes of other platforms, states and features, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
 
 # ruff: noqa
 # fmt: off
 
-from oci_spec._checker import (
+from oci_spec._shapes import (
     action,
     annotations,
     architecture,
@@ -208,7 +208,7 @@ features = {
         },
     },
 }
-RARE = {
+ELSEWHERE = {
     "windows": windows,
     "solaris": solaris,
     "vm": vm,

@@ -1,4 +1,4 @@
-"""Shapes of a config on Linux, made from schema/*.json by `oci_spec.generate`. Not to be edited."""
+"""Shapes of a config on Linux, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
 
 # ruff: noqa
 # fmt: off

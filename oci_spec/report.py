@@ -4,18 +4,19 @@ What the schema refuses is worded here from the errors of `jsonschema`. The rule
 that one report has everything that is wrong.
 """
 
-from oci_spec.checking import rare, shape_of, verify
 from oci_spec.document import NULLABLE, BadDocument, load
-from oci_spec.positions import escape, explain, read
+from oci_spec.positions import explain, read
 from oci_spec.problem import Problem, located, ordered
-from oci_spec.rules import rules_for
+from oci_spec.rules import escape, rules_for
+from oci_spec.shape import elsewhere, shape_of, verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from oci_spec.checking import More, Row
+    from oci_spec.problem import Row
+    from oci_spec.verdict import More
 
 # Of a refused part only so much is quoted.
 QUOTED = 60
@@ -105,7 +106,7 @@ def tolerant_rows(document: "Any", kind: str) -> "Iterator[Row]":
 
 def schema_rows(value: "Any", kind: str) -> "Iterator[Row]":
     """The errors of the schema: each with the pointer of the refused value, or of the property that is missing."""
-    from oci_spec.validator import validator
+    from oci_spec.schemas import validator
 
     for error in validator(kind).iter_errors(value):
         pointer = "".join(f"/{escape(str(name))}" for name in error.absolute_path)
@@ -175,7 +176,7 @@ def crippled(value: "Any", kind: str, refused: "list[str]") -> "Iterator[str]":
         shape, item, parent = shape_of(kind), value, None
         for name in names[:-1]:
             shape = shape[0] if type(shape) is list else shape.get(name, shape.get(0))
-            shape = rare(shape.decode()) if type(shape) is bytes else shape
+            shape = elsewhere(shape.decode()) if type(shape) is bytes else shape
             item, parent = item[int(name)] if type(item) is list else item.get(name), item
         if names and type(parent) is list and type(shape) is dict and names[-1] in shape.get(None, ()):
             yield pointer.rpartition("/")[0]

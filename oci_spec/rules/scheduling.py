@@ -1,0 +1,80 @@
+"""Rules on when the process runs: scheduler, ioPriority, execCPUAffinity."""
+
+from oci_spec.rules import cpu_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from oci_spec.rules import Finding, Rule, Spec
+
+
+def _process(spec: "Spec", name: str) -> "dict[str, Any]":
+    part: dict[str, Any] = spec.get("process", {}).get(name, {})
+    return part
+
+
+def scheduler_nice(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: nice goes from -20 to 19; only SCHED_OTHER and SCHED_BATCH look at it."""
+    scheduler = _process(spec, "scheduler")
+    nice, policy = scheduler.get("nice", 0), scheduler.get("policy")
+    if not -20 <= nice <= 19:
+        yield "/process/scheduler/nice", "error", f"{nice} is not between -20 and 19", None
+    elif nice and policy not in ("SCHED_OTHER", "SCHED_BATCH"):
+        yield "/process/scheduler/nice", "warning", f"{policy} has no nice value, ignored", None
+
+
+def scheduler_priority(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: SCHED_FIFO and SCHED_RR have a priority of 1 to 99, the other policies have none."""
+    scheduler = _process(spec, "scheduler")
+    policy, priority = scheduler.get("policy"), scheduler.get("priority", 0)
+    if policy in ("SCHED_FIFO", "SCHED_RR"):
+        if not 1 <= priority <= 99:
+            yield "/process/scheduler/priority", "error", f"{policy} needs a priority between 1 and 99", None
+    elif priority != 0:
+        yield "/process/scheduler/priority", "error", f"{policy} has no priority", None
+
+
+def scheduler_deadline(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: runtime, deadline and period are SCHED_DEADLINE's, each no larger than the next."""
+    scheduler = _process(spec, "scheduler")
+    runtime, deadline, period = (scheduler.get(name, 0) for name in ("runtime", "deadline", "period"))
+    if scheduler.get("policy") == "SCHED_DEADLINE":
+        if not 1024 <= runtime <= deadline <= (period or deadline):
+            message = "runtime, deadline and period do not rise from at least 1024 ns"
+            yield "/process/scheduler/runtime", "error", message, None
+        return
+    for name in ("runtime", "deadline", "period"):
+        if scheduler.get(name):
+            yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
+
+
+def io_priority_level(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: an I/O priority has a level, 0 to 7. IOPRIO_CLASS_IDLE has but one, which need not be named."""
+    if not _process(spec, "ioPriority"):
+        return
+    level = _process(spec, "ioPriority").get("priority")
+    if level is None:
+        if _process(spec, "ioPriority").get("class") == "IOPRIO_CLASS_IDLE":
+            return
+        yield "/process/ioPriority/priority", "error", "priority is missing", None
+    elif not 0 <= level <= 7:
+        yield "/process/ioPriority/priority", "error", f"{level} is not between 0 and 7", None
+
+
+def exec_affinity_lists(spec: "Spec") -> "Iterator[Finding]":
+    """config.md#linux-process: initial and final are lists of CPUs."""
+    for name in ("initial", "final"):
+        text = _process(spec, "execCPUAffinity").get(name, "")
+        if not cpu_list(text):
+            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is no list such as 0-3,7", None
+
+
+RULES: "tuple[Rule, ...]" = (
+    scheduler_nice,
+    scheduler_priority,
+    scheduler_deadline,
+    io_priority_level,
+    exec_affinity_lists,
+)

@@ -1,0 +1,78 @@
+"""Whether a document has the shape that its schema asks for: yes or no, and fast. `report` has the words.
+
+The shapes are in `_shapes.py`, made from the schema. A shape is
+
+    str, bool, int, dict        a value of just that type
+    (low, high)                 an integer within bounds, both included
+    {"a", "b"}                  one of these strings
+    function                    a string for which it is true (a pattern)
+    [shape] or [shape, least]   an array, of at least so many items
+    {"name": shape, ...}        an object; None: required names, 0: the shape of every property without its own
+    b"windows"                  a shape of `_shapes_elsewhere.py`, loaded when it is met
+"""
+
+from oci_spec._shapes import config, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ONLY_STR = {str}
+
+
+def holds(value: "Any", shape: "Any") -> bool:
+    """Whether a value has a shape. Properties that the shape does not name may be anything."""
+    kind = type(shape)
+    if kind is type:
+        return type(value) is shape
+    if kind is dict:
+        return type(value) is dict and _object_holds(value, shape)
+    if kind is list:
+        if type(value) is not list or (len(shape) > 1 and len(value) < shape[1]):
+            return False
+        item_shape = shape[0]
+        if item_shape is str:
+            return not value or set(map(type, value)) == _ONLY_STR
+        for item in value:  # noqa: SIM110, all() would add a generator to each level
+            if not holds(item, item_shape):
+                return False
+        return True
+    if kind is tuple:
+        return type(value) is int and shape[0] <= value <= shape[1]
+    if kind is bytes:
+        return holds(value, elsewhere(shape.decode()))
+    return type(value) is str and (value in shape if kind is set else shape(value))
+
+
+def _object_holds(value: "dict[str, Any]", shape: "dict[Any, Any]") -> bool:
+    if None in shape:
+        for name in shape[None]:
+            if name not in value:
+                return False
+    others = shape.get(0)
+    for name, item in value.items():
+        inner = shape.get(name, others)
+        if inner is str:
+            if type(item) is not str:
+                return False
+        elif inner is not None and not holds(item, inner):
+            return False
+    return True
+
+
+def elsewhere(name: str) -> "Any":
+    """A shape that a good config on Linux does not have: another platform's, or that of "state" or "features"."""
+    from oci_spec._shapes_elsewhere import ELSEWHERE
+
+    return ELSEWHERE[name]
+
+
+def shape_of(kind: str) -> "Any":
+    if kind == "config":
+        return config
+    return process if kind == "process" else elsewhere(kind)
+
+
+def verify(spec: "Any", kind: str = "config") -> bool:
+    """Whether a document's value satisfies the schema of its kind. Says no more than that."""
+    return holds(spec, shape_of(kind))
