@@ -1,0 +1,63 @@
+"""Small files, most of them the kernel's: read whole, written with one call. Hot: imports only builtins."""
+
+import posix
+
+BLOCK = 1 << 16  # bytes asked of one read(2)
+PAGE = 4096
+
+
+def read(path: str, dir_fd: int | None = None) -> bytes:
+    """The whole content. Raises OSError."""
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        pieces = []
+        while piece := posix.read(descriptor, BLOCK):
+            pieces.append(piece)
+    finally:
+        posix.close(descriptor)
+    return b"".join(pieces)
+
+
+def read_or_empty(path: str, dir_fd: int | None = None) -> bytes:
+    """The content as far as it can be read: b"" where the file is absent or refuses, as a threaded cgroup's cgroup.procs does."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    except OSError:
+        return b""
+    pieces = []
+    try:
+        while piece := posix.read(descriptor, BLOCK):
+            pieces.append(piece)
+    except OSError:
+        pass
+    finally:
+        posix.close(descriptor)
+    return b"".join(pieces)
+
+
+def read_page(path: str) -> bytes:
+    """The first page, with a single read(2): enough for a file of one value. b"" where the file is absent or goes away."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return posix.read(descriptor, PAGE)
+    except OSError:
+        return b""
+    finally:
+        posix.close(descriptor)
+
+
+def write(path: str, data: bytes, dir_fd: int | None = None) -> None:
+    """Write to a file that exists, with a single write(2). Raises OSError."""
+    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        posix.write(descriptor, data)
+    finally:
+        posix.close(descriptor)
+
+
+def components(path: str) -> list[str]:
+    """The parts of a path, without empty ones and "."; ".." stays. Pure."""
+    return [part for part in path.split("/") if part not in ("", ".")]
