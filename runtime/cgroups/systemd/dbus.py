@@ -1,6 +1,6 @@
-"""A D-Bus connection to systemd, with a limit on every wait. Cold: loaded for the systemd cgroup manager alone.
+"""A D-Bus connection to systemd, with a limit on every wait. Cold: loaded only for the systemd cgroup manager.
 
-jeepney has the wire format; addresses, the login and the waiting are here, since its own wait for ever in places.
+jeepney does the wire format. Addresses, the login and the waiting are here, since its own can wait for ever.
 """
 
 import os
@@ -12,15 +12,15 @@ from runtime.errors import OcirunError, system_words
 try:
     from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
 except ModuleNotFoundError:
-    # A distribution's package lies where only site looks.
+    # A distribution's package is where only site looks.
     import site
 
     site.main()
     try:
         from jeepney import DBusAddress, HeaderFields, MessageType, Parser, new_method_call
     except ModuleNotFoundError:
-        words = "it takes the Python package jeepney to talk to systemd: install it (Debian: python3-jeepney)"
-        raise OcirunError(f"{words}, or use --cgroup-manager cgroupfs") from None
+        message = "it takes the Python package jeepney to talk to systemd: install it (Debian: python3-jeepney)"
+        raise OcirunError(f"{message}, or use --cgroup-manager cgroupfs") from None
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,23 +29,26 @@ if TYPE_CHECKING:
 
     from jeepney import Message
 
+    # The values of a message, of the types that its signature says.
+    Body = tuple[Any, ...]
+
 LIMIT = 10.0  # seconds for a login, and for a reply
-LONGEST_LINE = 1 << 14  # bytes; of the login
+LONGEST_LINE = 1 << 14  # bytes, in the login
 SYSTEMD, PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 MANAGER, PROPERTIES = f"{SYSTEMD}.Manager", "org.freedesktop.DBus.Properties"
 NAME = "org.freedesktop.DBus"
-# systemd's own socket, behind which is no bus: for root, and for the user's own systemd.
+# systemd's own socket, without a bus in between: for root, and for the user's own systemd.
 DIRECT = "/systemd/private"
 
 
 class Unreachable(OcirunError):
-    """The bus does not answer, or not as a bus does. ``absent``: nobody listens there."""
+    """The bus does not answer, or does not speak D-Bus. ``absent``: nobody listens there."""
 
     absent = False
 
 
 class Refused(OcirunError):
-    """An error reply. ``name`` is D-Bus's word for it, ``text`` what the peer said."""
+    """An error reply. ``name`` is the error's name on D-Bus, ``text`` what the peer said."""
 
     def __init__(self, tried: str, name: str, text: str) -> None:
         super().__init__(f"{tried}: {text or name}")
@@ -54,19 +57,19 @@ class Refused(OcirunError):
 
 
 def sockets(address: str) -> list[str]:
-    """The socket names of a D-Bus address (dbus specification, "Server Addresses"); a leading NUL byte is an abstract one.
+    """The socket names of a D-Bus address (dbus specification, "Server Addresses"). An abstract one begins with a NUL byte.
 
     Transports other than unix sockets are left out.
     """
-    found = []
-    for one in address.split(";"):
-        transport, _, rest = one.partition(":")
+    names = []
+    for entry in address.split(";"):
+        transport, _, rest = entry.partition(":")
         keys = dict(pair.partition("=")[::2] for pair in rest.split(","))
         if transport == "unix" and keys.get("path"):
-            found.append(_unescaped(keys["path"]))
+            names.append(_unescaped(keys["path"]))
         elif transport == "unix" and keys.get("abstract"):
-            found.append("\0" + _unescaped(keys["abstract"]))
-    return found
+            names.append("\0" + _unescaped(keys["abstract"]))
+    return names
 
 
 def _unescaped(text: str) -> str:
@@ -76,7 +79,7 @@ def _unescaped(text: str) -> str:
 
 
 def addresses(user: bool) -> list[str]:
-    """What to try in turn; what the environment gives is alone. ``user``: of the caller's own systemd."""
+    """The addresses to try in turn; only that of the environment if it gives one. ``user``: of the caller's own systemd."""
     given = os.environ.get("DBUS_SESSION_BUS_ADDRESS" if user else "DBUS_SYSTEM_BUS_ADDRESS")
     if given:
         return [given]
@@ -87,7 +90,7 @@ def addresses(user: bool) -> list[str]:
 
 
 def uid() -> int:
-    """The caller's id outside of all user namespaces that this one's map tells of."""
+    """The caller's id in the parent of its user namespace, where that namespace maps it."""
     own = os.geteuid()
     with open("/proc/self/uid_map") as file:
         for first, outside, size in (map(int, line.split()) for line in file):
@@ -99,7 +102,7 @@ def uid() -> int:
 def connect(user: bool, kept: str = "", limit: float = LIMIT) -> "Connection":
     """A connection to the system's systemd, or to the caller's own (``user``). Unreachable says what was tried.
 
-    ``kept``: the address that served before, to be tried first; the environment of a later call may be another.
+    ``kept``: the address that worked before, to be tried first; a later call may have another environment.
     """
     tried = []
     for address in dict.fromkeys(([kept] if kept else []) + addresses(user)):
@@ -144,12 +147,12 @@ class Connection:
         self._socket.close()
 
     def __del__(self) -> None:
-        """One that a failure has left without an owner."""
+        """Close a connection that a failure has left without an owner."""
         if hasattr(self, "_socket"):
             self._socket.close()
 
-    def _broken(self, words: str, absent: bool = False) -> Unreachable:
-        error = Unreachable(f"reach systemd through {self.address}: {words}")
+    def _broken(self, reason: str, absent: bool = False) -> Unreachable:
+        error = Unreachable(f"reach systemd through {self.address}: {reason}")
         error.absent = absent
         return error
 
@@ -159,24 +162,24 @@ class Connection:
             raise self._broken("not the address of a unix socket")
         failure = OSError()
         for name in names:
-            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             try:
-                self._join(made, name)
-                return made
+                self._join(stream, name)
+                return stream
             except OSError as error:
-                made.close()
+                stream.close()
                 failure = error
             except Unreachable:
-                made.close()
+                stream.close()
                 raise
         raise self._broken(system_words(failure.errno or 0), absent=True)
 
-    def _join(self, made: socket.socket, name: str) -> None:
-        """connect(2), which does not wait where the listener's queue is full: that ends when the listener lives."""
-        made.settimeout(self.limit)
+    def _join(self, stream: socket.socket, name: str) -> None:
+        """connect(2), again while the listener's queue is full: then it does not wait, and a live listener empties the queue."""
+        stream.settimeout(self.limit)
         while True:
             try:
-                made.connect(name)
+                stream.connect(name)
                 return
             except BlockingIOError:
                 if time.monotonic() > self._end:
@@ -208,10 +211,10 @@ class Connection:
         return data
 
     def _log_in(self) -> None:
-        """EXTERNAL without a name: the socket says who we are, also from a user namespace, whose ids mean nothing there.
+        """EXTERNAL without a name: the socket says who we are, also from a user namespace, whose ids mean nothing outside.
 
-        BEGIN goes with it, before the answer, as systemd's own programs send it: sd-bus, behind systemd's socket, leaves
-        a message that it reads together with BEGIN until the next one comes.
+        BEGIN is sent with DATA, before the answer, as systemd's own programs do: sd-bus, behind systemd's socket, does not
+        handle a message that it reads together with BEGIN until the next one comes.
         """
         self._send(b"\0AUTH EXTERNAL\r\n")
         if not self._line().startswith(b"DATA"):
@@ -230,84 +233,83 @@ class Connection:
         return data[:-2]
 
     def _messages(self) -> "list[Message]":
-        """What has come, at least one message, before the end of the present wait."""
+        """The messages that have come, at least one, before the present wait ends."""
         while True:
-            if time.monotonic() > self._end:  # also where signals come in one after another
+            if time.monotonic() > self._end:  # also while signals keep coming
                 raise self._late()
             try:
-                found: list[Message] = self._parser.feed(self._receive())
+                messages: list[Message] = self._parser.feed(self._receive())
             except (ValueError, KeyError, IndexError, AssertionError, TypeError, ArithmeticError) as error:
                 raise self._broken(f"it does not speak D-Bus ({type(error).__name__})") from None
             except OcirunError:
                 raise
-            except Exception as error:  # struct.error, whose module has no other use here
+            except Exception as error:  # struct.error, whose module nothing else here needs
                 raise self._broken(f"it does not speak D-Bus ({type(error).__name__})") from None
-            if found:
-                return found
+            if messages:
+                return messages
 
     def call(
         self,
         tried: str,
         member: str,
         signature: str = "",
-        body: "tuple[Any, ...]" = (),
+        body: "Body" = (),
         *,
         path: str = PATH,
         interface: str = MANAGER,
         destination: str = SYSTEMD,
-    ) -> "tuple[Any, ...]":
-        """The body of the reply. Refused when that is an error; ``tried`` words it. Unreachable when there is none in time."""
+    ) -> "Body":
+        """The body of the reply. Refused when it is an error, which ``tried`` begins. Unreachable when none comes in time."""
         self._serial += 1
         self._end = time.monotonic() + self.limit
-        message = new_method_call(DBusAddress(path, destination, interface), member, signature or None, body)
+        request = new_method_call(DBusAddress(path, destination, interface), member, signature or None, body)
         if self.direct:
-            del message.header.fields[HeaderFields.destination]
-        self._send(message.serialise(serial=self._serial))
+            del request.header.fields[HeaderFields.destination]
+        self._send(request.serialise(serial=self._serial))
         while True:
             answer = None
-            for one in self._messages():
-                if one.header.message_type is MessageType.signal:
-                    self.signals.append(one)
-                elif one.header.fields.get(HeaderFields.reply_serial) == self._serial:
-                    answer = one
+            for message in self._messages():
+                if message.header.message_type is MessageType.signal:
+                    self.signals.append(message)
+                elif message.header.fields.get(HeaderFields.reply_serial) == self._serial:
+                    answer = message
             if answer is None:
                 continue
             if answer.header.message_type is MessageType.error:
-                words = answer.body[0] if answer.body and isinstance(answer.body[0], str) else ""
-                raise Refused(tried, answer.header.fields.get(HeaderFields.error_name, ""), words.rstrip("."))
-            found: tuple[Any, ...] = answer.body
-            return found
+                text = answer.body[0] if answer.body and isinstance(answer.body[0], str) else ""
+                raise Refused(tried, answer.header.fields.get(HeaderFields.error_name, ""), text.rstrip("."))
+            reply: Body = answer.body
+            return reply
 
-    def get(self, path: str, interface: str, name: str) -> "Any":
+    def get(self, path: str, interface: str, name: str) -> object:
         """A property's value."""
-        words = f"ask systemd for {name}"
-        return self.call(words, "Get", "ss", (interface, name), path=path, interface=PROPERTIES)[0][1]
+        tried = f"ask systemd for {name}"
+        value: object = self.call(tried, "Get", "ss", (interface, name), path=path, interface=PROPERTIES)[0][1]
+        return value
 
-    def get_all(self, path: str, interface: str) -> "dict[str, tuple[str, Any]]":
-        """All properties of an interface: name -> (signature, value)."""
-        found: dict[str, tuple[str, Any]] = self.call(
+    def get_all(self, path: str, interface: str) -> dict[str, tuple[str, object]]:
+        """All properties of an interface: name → (signature, value)."""
+        properties: dict[str, tuple[str, object]] = self.call(
             f"ask systemd for {interface}", "GetAll", "s", (interface,), path=path, interface=PROPERTIES
         )[0]
-        return found
+        return properties
 
     def subscribe(self, member: str) -> None:
-        """Let the manager's signals of this name come."""
+        """Ask for the manager's signals of this name."""
         if not self.direct:
             rule = f"type='signal',sender='{SYSTEMD}',interface='{MANAGER}',member='{member}'"
             bus = {"interface": NAME, "path": "/org/freedesktop/DBus", "destination": NAME}
             self.call("listen to systemd", "AddMatch", "s", (rule,), **bus)
         self.call("listen to systemd", "Subscribe")
 
-    def signal(
-        self, member: str, wanted: "Callable[[tuple[Any, ...]], bool]", limit: float
-    ) -> "tuple[Any, ...] | None":
-        """The body of the first signal that is wanted, also one that has come before; None after ``limit`` seconds."""
+    def signal(self, member: str, wanted: "Callable[[Body], bool]", limit: float) -> "Body | None":
+        """The body of the first signal that is wanted, or that has come already; None after ``limit`` seconds."""
         self._end = time.monotonic() + limit
         while True:
-            for one in self.signals:
-                if one.header.fields.get(HeaderFields.member) == member and wanted(one.body):
-                    found: tuple[Any, ...] = one.body
-                    return found
+            for message in self.signals:
+                if message.header.fields.get(HeaderFields.member) == member and wanted(message.body):
+                    body: Body = message.body
+                    return body
             self.signals.clear()
             try:
                 messages = self._messages()
@@ -315,4 +317,4 @@ class Connection:
                 if time.monotonic() > self._end:
                     return None
                 raise
-            self.signals += [one for one in messages if one.header.message_type is MessageType.signal]
+            self.signals += [message for message in messages if message.header.message_type is MessageType.signal]

@@ -1,14 +1,11 @@
-"""GVariant text, in which annotations give properties of the unit ("uint64 5", "'text'", "['a.service']"). Pure.
+"""GVariant text, the form of the unit's properties in annotations ("uint64 5", "'text'", "['a.service']"). Pure.
 
-https://docs.gtk.org/glib/gvariant-text-format.html, for the types that D-Bus has; no handles and no maybe types.
+https://docs.gtk.org/glib/gvariant-text-format.html, for the types that D-Bus has: no handles and no maybe types.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    # (kind: number, word, text, bytes, array, tuple, dictionary or variant; what is in it; the type that was written, or "")
-    Node = tuple[str, Any, str]
+    from collections.abc import Sequence
 
 DEEPEST = 32
 KEYWORDS = {
@@ -30,8 +27,24 @@ ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 CLOSING = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
 
-def parse(text: str) -> "tuple[str, Any]":
-    """(signature, value) as jeepney takes them. ValueError says what is wrong."""
+class Node:
+    """A value as it is written.
+
+    ``kind``: number, word (true or false), text, bytes, array, tuple, dictionary or variant. ``value`` is that of the first
+    four, ``items`` are those of the others, a dictionary's keys and values in turn. ``written``: the type in front of it, or "".
+    """
+
+    __slots__ = ("items", "kind", "value", "written")
+
+    def __init__(self, kind: str, value: "int | float | str | bytes" = "", items: "Sequence[Node]" = ()) -> None:
+        self.kind = kind
+        self.value = value
+        self.items = items
+        self.written = ""
+
+
+def parse(text: str) -> "tuple[str, object]":
+    """(signature, value) in jeepney's form. ValueError says what is wrong."""
     reader = _Reader(text)
     node = reader.value(0)
     reader.blank()
@@ -65,37 +78,43 @@ class _Reader:
             self.at += 1
         return self.text[begin : self.at]
 
-    def value(self, depth: int) -> "Node":
+    def value(self, depth: int) -> Node:
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} values in one another")
-        one = self.peek()
-        if one == "@":
+        first = self.peek()
+        if first == "@":
             self.at += 1
             signature = self.run("(){}")
             if not _is_type(signature):
                 raise ValueError(f"{'@' + signature!r} is no type that a property can have")
-            return (*self.value(depth + 1)[:2], signature)
-        if one in ("'", '"'):
-            return "text", self.quoted(), ""
-        if one in CLOSING:
-            return self.several(one, depth)
+            return self.typed(signature, depth)
+        if first in ("'", '"'):
+            return Node("text", self.quoted())
+        if first in CLOSING:
+            return self.several(first, depth)
         if self.text[self.at : self.at + 2] in ("b'", 'b"'):
             self.at += 1
-            return "bytes", self.quoted().encode("latin-1") + b"\0", ""
+            return Node("bytes", self.quoted().encode("latin-1") + b"\0")
         word = self.run("+-._")
         if word in KEYWORDS:
-            return (*self.value(depth + 1)[:2], KEYWORDS[word])
+            return self.typed(KEYWORDS[word], depth)
         if word in ("true", "false"):
-            return "word", word == "true", ""
-        return "number", _number(word or self.text[self.at :][:16]), ""
+            return Node("word", word == "true")
+        return Node("number", _number(word or self.text[self.at :][:16]))
+
+    def typed(self, signature: str, depth: int) -> Node:
+        """The value that follows a type."""
+        node = self.value(depth + 1)
+        node.written = signature
+        return node
 
     def quoted(self) -> str:
         quote, out = self.text[self.at], []
         self.at += 1
         while self.at < len(self.text) and self.text[self.at] != quote:
-            one = self.text[self.at]
+            letter = self.text[self.at]
             self.at += 1
-            out.append(self.escape() if one == "\\" else one)
+            out.append(self.escape() if letter == "\\" else letter)
         if self.at >= len(self.text):
             raise ValueError(f"the closing {quote} is missing")
         self.at += 1
@@ -106,36 +125,34 @@ class _Reader:
         return text
 
     def escape(self) -> str:
-        one = self.text[self.at : self.at + 1]
+        letter = self.text[self.at : self.at + 1]
         self.at += 1
-        length = {"u": 4, "U": 8}.get(one, 0)
+        length = {"u": 4, "U": 8}.get(letter, 0)
         if not length:
-            return ESCAPES.get(one, one)
+            return ESCAPES.get(letter, letter)
         digits = self.text[self.at : self.at + length]
         self.at += length
         try:
             return chr(int(digits, 16))
         except (ValueError, OverflowError):
-            raise ValueError(f"\\{one}{digits} is no character") from None
+            raise ValueError(f"\\{letter}{digits} is no character") from None
 
-    def several(self, opening: str, depth: int) -> "Node":
+    def several(self, opening: str, depth: int) -> Node:
         self.at += 1
-        items: list[Any] = []
+        items: list[Node] = []
         while self.peek() != CLOSING[opening]:
             if items:
                 self.take(",")
                 if self.peek() == CLOSING[opening] and opening == "(":
                     break  # (1,) is a tuple of one
-            item = self.value(depth + 1)
+            items.append(self.value(depth + 1))
             if opening == "{":
                 self.take(":")
-                items.append((item, self.value(depth + 1)))
-            else:
-                items.append(item)
+                items.append(self.value(depth + 1))
         self.at += 1
         if opening == "<" and len(items) != 1:
             raise ValueError("one value stands between < and >")
-        return {"[": "array", "(": "tuple", "{": "dictionary", "<": "variant"}[opening], items, ""
+        return Node({"[": "array", "(": "tuple", "{": "dictionary", "<": "variant"}[opening], items=items)
 
 
 def _number(word: str) -> "int | float":
@@ -160,22 +177,22 @@ def _is_type(signature: str) -> bool:
 
 
 def _after_type(signature: str, at: int, depth: int) -> int:
-    """Where the type that begins at ``at`` ends; -1: none does."""
-    one = signature[at : at + 1]
-    if depth > DEEPEST or not one:
+    """Where the type that begins at ``at`` ends; -1 when no type begins there."""
+    letter = signature[at : at + 1]
+    if depth > DEEPEST or not letter:
         return -1
-    if one in "bynqiuxtdsogv":
+    if letter in "bynqiuxtdsogv":
         return at + 1
-    if one == "a":
+    if letter == "a":
         if signature[at + 1 : at + 2] != "{":
             return _after_type(signature, at + 1, depth + 1)
         key = signature[at + 2 : at + 3]
         end = _after_type(signature, at + 3, depth + 1) if key and key in "bynqiuxtdsog" else -1
         return end + 1 if end > 0 and signature[end : end + 1] == "}" else -1
     end = at + 1
-    while one == "(" and end > 0 and signature[end : end + 1] != ")":
+    while letter == "(" and end > 0 and signature[end : end + 1] != ")":
         end = _after_type(signature, end, depth + 1)
-    return end + 1 if one == "(" and end > at + 1 else -1
+    return end + 1 if letter == "(" and end > at + 1 else -1
 
 
 def _are_types(signature: str) -> bool:
@@ -191,68 +208,73 @@ def _is_path(text: str) -> bool:
     return text == "/" or (text[:1] == "/" and all(parts) and letters.isascii() and (letters.isalnum() or not letters))
 
 
-def _type(node: "Node") -> str:
-    kind, inside, written = node
-    if written:
-        return written
-    if kind == "number":
-        return "d" if isinstance(inside, float) else "i"
-    if kind == "array":
-        return "a" + _common(inside, "array")
-    if kind == "tuple":
-        if not inside:
+# Types whose text has a form.
+CHECKS = {"o": _is_path, "g": _are_types}
+
+
+def _type(node: Node) -> str:
+    if node.written:
+        return node.written
+    if node.kind == "number":
+        return "d" if isinstance(node.value, float) else "i"
+    if node.kind == "array":
+        return "a" + _common(node.items, "array")
+    if node.kind == "tuple":
+        if not node.items:
             raise ValueError("D-Bus has no empty tuple")
-        return f"({''.join(map(_type, inside))})"
-    if kind == "dictionary":
-        return f"a{{{_common([key for key, _ in inside], 'dictionary')}{_common([one for _, one in inside], 'dictionary')}}}"
-    return {"word": "b", "text": "s", "bytes": "ay", "variant": "v"}[kind]
+        return f"({''.join(map(_type, node.items))})"
+    if node.kind == "dictionary":
+        return f"a{{{_common(node.items[::2], 'dictionary')}{_common(node.items[1::2], 'dictionary')}}}"
+    return {"word": "b", "text": "s", "bytes": "ay", "variant": "v"}[node.kind]
 
 
-def _common(nodes: "list[Node]", what: str) -> str:
-    """The type of all: that of one which says it, else what the first looks like."""
+def _common(nodes: "Sequence[Node]", what: str) -> str:
+    """The type of all: the one that is written in front of one of them, else what the first looks like."""
     if not nodes:
         raise ValueError(f"the type of an empty {what} is missing, as in @as []")
-    return next((node[2] for node in nodes if node[2]), "") or max(map(_type, nodes), key=lambda one: one == "d")
+    written = next((node.written for node in nodes if node.written), "")
+    return written or max(map(_type, nodes), key=lambda signature: signature == "d")
 
 
-def _converted(node: "Node", signature: str) -> "Any":
-    kind, inside, written = node
-    if written and written != signature:
-        raise ValueError(f"a value of the type {written} stands where {signature} is needed")
-    if signature in BITS and kind == "number" and isinstance(inside, int):
+def _converted(node: Node, signature: str) -> object:
+    kind, value = node.kind, node.value
+    if node.written and node.written != signature:
+        raise ValueError(f"a value of the type {node.written} stands where {signature} is needed")
+    if kind == "number" and isinstance(value, int) and signature in BITS:
         signed, bits = BITS[signature]
-        if not -(1 << bits - 1) * signed <= inside < 1 << bits - signed:
-            raise ValueError(f"{inside} does not fit the type {signature}")
-        return inside
-    if signature == "d" and kind == "number":
-        return float(inside)
+        if not -(1 << bits - 1) * signed <= value < 1 << bits - signed:
+            raise ValueError(f"{value} does not fit the type {signature}")
+        return value
+    if kind == "number" and isinstance(value, int | float) and signature == "d":
+        return float(value)
     if (signature, kind) in (("b", "word"), ("ay", "bytes"), ("s", "text")):
-        return inside
-    if (signature, kind) in (("o", "text"), ("g", "text")) and (
-        _is_path(inside) if signature == "o" else _are_types(inside)
-    ):
-        return inside
+        return value
+    if kind == "text" and isinstance(value, str) and signature in CHECKS and CHECKS[signature](value):
+        return value
     if signature == "v" and kind == "variant":
-        inner = _type(inside[0])
-        return inner, _converted(inside[0], inner)
+        inner = _type(node.items[0])
+        return inner, _converted(node.items[0], inner)
     if signature[:2] == "a{" and kind == "dictionary":
-        return {_converted(key, signature[2]): _converted(one, signature[3:-1]) for key, one in inside}
+        return {
+            _converted(key, signature[2]): _converted(item, signature[3:-1])
+            for key, item in zip(node.items[::2], node.items[1::2], strict=True)
+        }
     if signature[0] == "a" and kind == "array":
-        items = [_converted(one, signature[1:]) for one in inside]
-        return bytes(items) if signature == "ay" else items
+        items = [_converted(item, signature[1:]) for item in node.items]
+        return bytes(item for item in items if isinstance(item, int)) if signature == "ay" else items
     if signature[0] == "(" and kind == "tuple":
-        return _fields(inside, signature)
+        return _fields(node.items, signature)
     raise ValueError(f"a {kind} is not of the type {signature}")
 
 
-def _fields(nodes: "list[Node]", signature: str) -> "tuple[Any, ...]":
-    at, found = 1, []
+def _fields(nodes: "Sequence[Node]", signature: str) -> tuple[object, ...]:
+    at, fields = 1, []
     for node in nodes:
         end = _after_type(signature, at, 0)
         if end < 0:
             raise ValueError(f"the tuple has more than the values of {signature}")
-        found.append(_converted(node, signature[at:end]))
+        fields.append(_converted(node, signature[at:end]))
         at = end
     if signature[at:] != ")":
         raise ValueError(f"the tuple lacks values of {signature}")
-    return tuple(found)
+    return tuple(fields)
