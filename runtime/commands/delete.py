@@ -1,4 +1,4 @@
-"""``ocirun delete ID``: remove a container and everything that was made for it."""
+"""The command line of ``ocirun delete ID``: remove a container and everything that was made for it."""
 
 from runtime.lifecycle.delete import delete
 

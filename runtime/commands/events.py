@@ -1,4 +1,4 @@
-"""``ocirun events ID``: statistics and out-of-memory events, a JSON document a line."""
+"""The command line of ``ocirun events ID``: statistics and out-of-memory events, one JSON document on each line."""
 
 from runtime.cli import UsageError, write
 from runtime.lifecycle import events

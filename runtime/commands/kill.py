@@ -1,4 +1,4 @@
-"""``ocirun kill ID [SIGNAL]``: send a signal to a container's init, or to all of its processes."""
+"""The command line of ``ocirun kill ID [SIGNAL]``: send a signal to a container's init, or to all of its processes."""
 
 from runtime.lifecycle.kill import kill, parse_signal
 

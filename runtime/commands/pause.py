@@ -1,4 +1,4 @@
-"""``ocirun pause ID``: suspend all processes of a container."""
+"""The command line of ``ocirun pause ID``: suspend all processes of a container."""
 
 from runtime.lifecycle.pause import pause
 

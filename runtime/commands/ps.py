@@ -1,4 +1,4 @@
-"""``ocirun ps ID [ARGUMENT OF ps ...]``: the processes of a container, as the host's ps shows them."""
+"""The command line of ``ocirun ps ID [ARGUMENT OF ps ...]``: a container's processes, as the host's ps shows them."""
 
 from runtime.cli import UsageError, write
 from runtime.errors import OcirunError
@@ -24,11 +24,11 @@ def main(call: "Call") -> int:
 
         write(1, dumps(pids) + "\n")
     else:
-        write(1, table(_host(call.operands[1:] or ["-ef"]), pids))
+        write(1, table(_host_ps(call.operands[1:] or ["-ef"]), pids))
     return 0
 
 
-def _host(arguments: "Sequence[str]") -> str:
+def _host_ps(arguments: "Sequence[str]") -> str:
     import subprocess
 
     try:
@@ -36,8 +36,8 @@ def _host(arguments: "Sequence[str]") -> str:
     except OSError as error:
         raise OcirunError(f"run ps: {(error.strerror or '').lower()}; it comes with the package procps") from None
     if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        raise OcirunError(f"ps {' '.join(arguments)}: {words[0]}")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise OcirunError(f"ps {' '.join(arguments)}: {lines[0]}")
     return done.stdout.decode(errors="surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""``ocirun resume ID``: let the processes of a paused container go on."""
+"""The command line of ``ocirun resume ID``: let the processes of a paused container go on."""
 
 from runtime.lifecycle.pause import resume
 
