@@ -1,31 +1,31 @@
-"""linux.intelRdt: a container's group in the resctrl file system, made, filled and removed. Imported only for one that asks.
+"""linux.intelRdt: a container's group in the resctrl file system, made, configured and removed. Imported only for a config with it.
 
-A group is a directory with the files `schemata` and `tasks`; one for monitoring is below `mon_groups` of it. The kernel
-gives a new directory its files (Documentation/filesystems/resctrl.rst).
+A group is a directory with the files `schemata` and `tasks`; a group for monitoring is below its `mon_groups`. The kernel
+puts the files into a new directory (Documentation/filesystems/resctrl.rst).
 """
 
 import posix
 
+from runtime import files
 from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    Section = dict[str, Any]
-    Groups = dict[str, list[str]]
+    from oci_spec.types import LinuxIntelRdt
+    from runtime.shapes import ResctrlRow
 
 POINTER = "/linux/intelRdt"
-# Directories of the kernel's own at the root of the file system.
+# The kernel's own directories at the root of the file system.
 RESERVED = ("info", "mon_groups", "mon_data")
+# Older specs asked for monitoring by the last two names, which the schema and its types do not have.
+MONITORING = ("enableMonitoring", "enableCMT", "enableMBM")
 
 
-def monitored(wanted: "Section") -> bool:
-    """enableMonitoring, or one of the two names by which older specs asked for it."""
-    return any(wanted.get(name) is True for name in ("enableMonitoring", "enableCMT", "enableMBM"))
+def monitored(wanted: "LinuxIntelRdt") -> bool:
+    return any(wanted.get(name) is True for name in MONITORING)
 
 
-def places(wanted: "Section", id: str, mount: str) -> "tuple[str, str]":
+def directories(wanted: "LinuxIntelRdt", id: str, mount: str) -> "tuple[str, str]":
     """The directory of the group, and that of its monitoring group or ""."""
     name = wanted.get("closID") or id
     if name in RESERVED:
@@ -41,59 +41,59 @@ def is_directory(path: str) -> bool:
         return False
 
 
-def survey(wanted: "Section", id: str, mount: str) -> "Groups":
-    """What the container will be in, for its record, before anything is made (config-linux.md#intelrdt).
+def survey(wanted: "LinuxIntelRdt", id: str, mount: str) -> "ResctrlRow":
+    """The groups that the container will be in, for its record, before anything is made (config-linux.md#intelrdt).
 
-    ``tasks``: the files that take the pid of each of its processes; ``made``: the directories that `delete` removes, those
-    which are not there yet. A group that the config names is never removed: others may be in it.
+    ``made`` has the directories that do not exist yet. A group that the config names is never removed: it may have other
+    members.
     """
-    group, monitor = places(wanted, id, mount)
+    group, monitor = directories(wanted, id, mount)
     tasks = [f"{path}/tasks" for path in (group, monitor) if path]
     candidates = (monitor, "" if wanted.get("closID") else group)
     return {"tasks": tasks, "made": [path for path in candidates if path and not is_directory(path)]}
 
 
-def lines(wanted: "Section", names: "tuple[str, ...]") -> "list[tuple[str, str]]":
-    """(line of `schemata`, pointer) in the order in which they are written."""
-    found = [(wanted[name], f"{POINTER}/{name}") for name in names if wanted.get(name)]
-    return found + [(line, f"{POINTER}/schemata/{i}") for i, line in enumerate(wanted.get("schemata") or ())]
+def shares(wanted: "LinuxIntelRdt") -> "list[tuple[str, str]]":
+    """(line of `schemata`, pointer) of l3CacheSchema and memBwSchema."""
+    given = (("l3CacheSchema", wanted.get("l3CacheSchema")), ("memBwSchema", wanted.get("memBwSchema")))
+    return [(line, f"{POINTER}/{name}") for name, line in given if line]
+
+
+def lines(wanted: "LinuxIntelRdt") -> "list[tuple[str, str]]":
+    """(line of `schemata`, pointer) of everything that is written, in order."""
+    schemata = wanted.get("schemata") or ()
+    return shares(wanted) + [(line, f"{POINTER}/schemata/{index}") for index, line in enumerate(schemata)]
 
 
 def parse(text: str) -> "dict[str, dict[str, str]]":
-    """`schemata` as resource → domain → value; values are compared as the kernel prints them, but for leading zeros."""
-    found: dict[str, dict[str, str]] = {}
+    """`schemata` as resource → domain → value. Values are as the kernel prints them, without leading zeros."""
+    result: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         resource, colon, rest = line.strip().partition(":")
         for item in rest.split(";") if colon else ():
             domain, _, value = item.partition("=")
-            found.setdefault(resource.strip(), {})[domain.strip()] = value.strip().lower().lstrip("0")
-    return found
+            result.setdefault(resource.strip(), {})[domain.strip()] = value.strip().lower().lstrip("0")
+    return result
 
 
-def read(path: str) -> str:
-    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+def read_schemata(group: str) -> str:
+    """The lines of a group as the kernel prints them. Raises OcirunError."""
     try:
-        data = b""
-        while piece := posix.read(descriptor, 1 << 16):
-            data += piece
-        return data.decode(errors="replace")
-    finally:
-        posix.close(descriptor)
-
-
-def compare(wanted: "Section", group: str) -> None:
-    """OcirunError where an existing group has another share than l3CacheSchema and memBwSchema say."""
-    asked = [(wanted[name], f"{POINTER}/{name}") for name in ("l3CacheSchema", "memBwSchema") if wanted.get(name)]
-    if not asked:
-        return
-    try:
-        there = parse(read(f"{group}/schemata"))
+        return files.read(f"{group}/schemata").decode(errors="replace")
     except OSError as error:
         raise system_failure(f"read {group}/schemata", error, POINTER) from None
+
+
+def compare(wanted: "LinuxIntelRdt", group: str) -> None:
+    """OcirunError where an existing group has other shares than l3CacheSchema and memBwSchema say."""
+    asked = shares(wanted)
+    if not asked:
+        return
+    present = parse(read_schemata(group))
     for line, pointer in asked:
         for resource, domains in parse(line).items():
             for domain, value in domains.items():
-                actual = there.get(resource, {}).get(domain)
+                actual = present.get(resource, {}).get(domain)
                 if actual != value:
                     raise OcirunError(
                         f"{line!r} differs from the group {group}, which has {resource}:{domain}={actual or 'nothing'}",
@@ -102,16 +102,13 @@ def compare(wanted: "Section", group: str) -> None:
 
 
 def reason(mount: str) -> str:
-    """What the kernel says about the last failure, in words."""
-    try:
-        said = read(f"{mount}/info/last_cmd_status").strip()
-    except OSError:
-        return ""
-    return f" ({said})" if said and said != "ok" else ""
+    """What the kernel says about the last failure, as the end of a message; "" where it says nothing."""
+    status = files.read_or_empty(f"{mount}/info/last_cmd_status").decode(errors="replace").strip()
+    return f" ({status})" if status and status != "ok" else ""
 
 
-def write_schemata(wanted: "Section", group: str, mount: str) -> None:
-    for line, pointer in lines(wanted, ("l3CacheSchema", "memBwSchema")):
+def write_schemata(wanted: "LinuxIntelRdt", group: str, mount: str) -> None:
+    for line, pointer in lines(wanted):
         try:
             write_line(line, group)
         except OSError as error:
@@ -121,24 +118,17 @@ def write_schemata(wanted: "Section", group: str, mount: str) -> None:
 
 
 def write_line(line: str, group: str) -> None:
-    descriptor = posix.open(f"{group}/schemata", posix.O_WRONLY | posix.O_CLOEXEC)
-    try:
-        posix.write(descriptor, f"{line}\n".encode())
-    finally:
-        posix.close(descriptor)
+    files.write(f"{group}/schemata", f"{line}\n".encode())
 
 
-def change(schemas: "Section", group: str, mount: str) -> "list[str]":
+def change(schemas: "LinuxIntelRdt", group: str, mount: str) -> "list[str]":
     """Write l3CacheSchema and memBwSchema of a group that is in use; returns the lines that would undo it.
 
-    OcirunError for the first that is refused; then the group is as before.
+    Raises OcirunError for the first that is refused; then the group is as before.
     """
-    try:
-        there = parse_lines(read(f"{group}/schemata"))
-    except OSError as error:
-        raise system_failure(f"read {group}/schemata", error, POINTER) from None
-    named = [line.partition(":")[0].strip() for line, _ in lines(schemas, ("l3CacheSchema", "memBwSchema"))]
-    undo = [there[name] for name in named if name in there]
+    present = parse_lines(read_schemata(group))
+    resources = [line.partition(":")[0].strip() for line, _ in lines(schemas)]
+    undo = [present[resource] for resource in resources if resource in present]
     try:
         write_schemata(schemas, group, mount)
     except OcirunError:
@@ -148,13 +138,13 @@ def change(schemas: "Section", group: str, mount: str) -> "list[str]":
 
 
 def parse_lines(text: str) -> "dict[str, str]":
-    """`schemata` as resource → its line, as it can be written back."""
+    """`schemata` as resource → its line, in the form in which it can be written back."""
     stripped = [line.strip() for line in text.splitlines()]
     return {line.partition(":")[0].strip(): line for line in stripped if ":" in line}
 
 
 def restore(undo: "list[str]", group: str) -> None:
-    """Undo what `change` did, as far as the kernel lets it."""
+    """Undo what `change` did, as far as the kernel allows it."""
     for line in undo:
         try:
             write_line(line, group)
@@ -166,21 +156,21 @@ def make_directory(path: str, mount: str, pointer: str) -> None:
     try:
         posix.mkdir(path, 0o755)
     except FileExistsError:
-        pass  # somebody was faster, or a group that the config names
+        pass  # somebody else was faster, or it is a group that the config names
     except OSError as error:
         failure = system_failure(f"make the group {path}", error, pointer)
         failure.message += reason(mount)
         raise failure from None
 
 
-def make(wanted: "Section", id: str, mount: str) -> None:
-    """Make the group, or see that an existing one is what the config says; nobody is in it yet."""
-    group, monitor = places(wanted, id, mount)
+def make(wanted: "LinuxIntelRdt", id: str, mount: str) -> None:
+    """Make the group, or check that an existing one is as the config says. No process is in it yet."""
+    group, monitor = directories(wanted, id, mount)
     pointer = f"{POINTER}/closID" if wanted.get("closID") else POINTER
     if is_directory(group):
         if wanted.get("closID"):
             compare(wanted, group)
-    elif wanted.get("closID") and not lines(wanted, ("l3CacheSchema", "memBwSchema")):
+    elif wanted.get("closID") and not lines(wanted):
         raise OcirunError(f"there is no group {group}, and no schema to make one with", pointer)
     else:
         make_directory(group, mount, pointer)
@@ -190,7 +180,7 @@ def make(wanted: "Section", id: str, mount: str) -> None:
 
 
 def remove(made: "list[str]") -> None:
-    """Remove what `make` made; the kernel gives processes that are left in it back to the default group."""
+    """Remove what `make` made. The kernel moves processes that are left in a group back to the default one."""
     for path in made:
         try:
             posix.rmdir(path)

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.cgroups.layout import Place
-    from runtime.host.cgroups import CgroupFacts
+    from oci_spec.types import Resources
+    from runtime.host.cgroups import CgroupFacts, Hierarchy
     from runtime.plan.identity import Filter
 
 IdMap = list[dict[str, int]]  # in the form of linux.uidMappings
+
+
+class Location(TypedDict):
+    """Where a container's cgroup in one hierarchy is: `runtime.cgroups.layout`."""
+
+    path: str  # of its directory, absolute
+    base: str  # an ancestor that exists; removal never goes above it
+    hierarchy: Hierarchy
 
 
 class Facts(TypedDict):
@@ -38,7 +46,7 @@ class Facts(TypedDict):
     links: dict[str, str]  # what the sources of mounts with copy-symlink link to, by pointer
     # What lifecycle adds before it plans:
     placement: NotRequired[list[str]]  # files by which a process enters the container's cgroups
-    cgroup_places: NotRequired[list[Place]]
+    cgroup_locations: NotRequired[list[Location]]  # what a mount of cgroups shows
     resctrl: NotRequired[Sequence[str]]  # files of resctrl that take the pid of each of its processes
     join: NotRequired[int]  # exec: CLONE_NEW* of the namespaces that differ from the caller's
     chroot: NotRequired[bool]  # exec: the container's root is not that of its mount namespace
@@ -105,6 +113,42 @@ class PlanOptions(TypedDict, total=False):
     make_cwd: bool
 
 
+class CgroupRow(TypedDict):
+    """One of a container's cgroups: `runtime.cgroups.intent`."""
+
+    path: str  # of its directory, absolute
+    made: int  # how many of the path's last components the container makes; or KEPT, SHARED, NOT_OURS
+    version: int  # of its hierarchy: 1 or 2
+
+
+class UnitRow(TypedDict):
+    """The systemd unit of a container: `runtime.cgroups.systemd.scope`."""
+
+    unit: str  # its name
+    user: bool  # it belongs to the caller's own systemd
+    address: str  # of the bus
+    below: str  # that systemd's own cgroup
+
+
+class ResctrlRow(TypedDict):
+    """The resctrl group of a container: `runtime.resctrl`."""
+
+    tasks: list[str]  # files that take the pid of each of its processes
+    made: list[str]  # directories that `delete` removes
+
+
+class NetDeviceRow(TypedDict):
+    """A network device before it is moved into a container: `runtime.process.net_devices`."""
+
+    device: str  # its name on the host
+    index: int
+    flags: int  # IFF_*
+    name: str  # the one that it gets in the container
+    before: list[int]  # indices of the devices that the container had already
+    # Family, prefix length, flags, scope and IFA_* attributes (number, hexadecimal value); JSON makes lists of the tuples.
+    addresses: list[tuple[int, int, int, int, list[tuple[int, str]]]]
+
+
 class Record(TypedDict, total=False):
     """The state file of a container: `runtime.lifecycle.store` reads and writes it."""
 
@@ -118,11 +162,11 @@ class Record(TypedDict, total=False):
     chroot: bool  # the container's root is not that of its mount namespace: --no-pivot, or there is none
     created: str  # RFC 3339
     annotations: dict[str, str]
-    cgroups: Any  # `runtime.cgroups.tree` has the rows
-    systemd: dict[str, Any]  # of the unit: `runtime.cgroups.systemd.scope`
+    cgroups: list[CgroupRow]  # one for each hierarchy; [] with --cgroup-manager disabled
+    systemd: UnitRow
     hooks: dict[str, list[dict[str, Any]]]  # poststart and poststop
-    resctrl: dict[str, Any]  # `runtime.cgroups.resctrl`
-    net_devices: Any  # `runtime.lifecycle.net_devices`
+    resctrl: ResctrlRow
+    net_devices: list[NetDeviceRow]  # `runtime.lifecycle.net_devices`
     notify: str  # the caller's NOTIFY_SOCKET
-    resources: dict[str, Any]  # as `update` left them
+    resources: Resources  # as `update` left them
     tail: Any  # the operations after `created`, encoded, for `start`

@@ -1,4 +1,5 @@
-"""Control groups: where a container's are, made and removed, limits written. v1, v2 and hybrid hosts.
+"""Control groups: where a container's are, how they are made and removed, which limits are written. v1, v2 and hybrid hosts.
 
-`layout` and `resources` (with `v1`, `v2` and `devices`) are pure; `tree` and `apply` act. `systemd/` is the other manager.
+`layout`, `intent` and `resources` (with `v1`, `v2`, `setting` and `devices`) are pure; `tree` and `apply` act.
+`systemd/` is the other manager.
 """

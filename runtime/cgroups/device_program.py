@@ -1,4 +1,4 @@
-"""Device rules as an eBPF program for a v2 cgroup, attached through csrc/device_filter.c. Pure.
+"""Device rules as an eBPF program for a v2 cgroup, which csrc/device_filter.c attaches. Pure.
 
 Loaded only where the host has no v1 devices controller.
 """
@@ -9,8 +9,7 @@ from runtime.cgroups.devices import complete, normal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import ResourcesDevice
     from runtime.cgroups.devices import Rule
 
     # (opcode, registers, offset or the end to jump to, immediate)
@@ -27,14 +26,14 @@ CONTEXT, TYPE, ACCESS, MAJOR, MINOR = 1, 2, 3, 4, 5
 TO_ALLOW, TO_DENY = "allow", "deny"
 
 
-def program(rules: "list[dict[str, Any]]") -> bytes:
+def program(rules: "list[ResourcesDevice]") -> bytes:
     """The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program; b"" when everything is allowed and none is needed.
 
-    Last rule first: the register ACCESS holds the bits of the request that no later rule has decided. A deny rule that
-    matches one of them ends the program, an allow rule takes its bits away, and none left means allowed.
+    The last rule comes first. The register ACCESS holds the bits of the request that no later rule has decided. A deny
+    rule that matches one of them ends the program; an allow rule clears its bits; the request is allowed when none is left.
     """
     start, rest = complete(*normal(rules))
-    if start and all(rule[0] for rule in rest):
+    if start and all(rule.allow for rule in rest):
         return b""
     code: list[Instruction] = [
         (LOAD_WORD, CONTEXT << 4 | ACCESS, 0, 0),  # access << 16 | type
@@ -51,10 +50,10 @@ def program(rules: "list[dict[str, Any]]") -> bytes:
 
 
 def _rule(rule: "Rule") -> "list[Instruction]":
-    allow, kind, major, minor, access, _ = rule
-    body: list[Instruction] = [(AND, ACCESS, 0, ~access), (IF_EQUAL, ACCESS, TO_ALLOW, 0)]
-    if not allow:
-        body = [(IF_ANY, ACCESS, TO_DENY, access)]
+    kind, major, minor = rule.device
+    body: list[Instruction] = [(AND, ACCESS, 0, ~rule.access), (IF_EQUAL, ACCESS, TO_ALLOW, 0)]
+    if not rule.allow:
+        body = [(IF_ANY, ACCESS, TO_DENY, rule.access)]
     tests = [(TYPE, TYPES[kind])]
     tests += [(register, value) for register, value in ((MAJOR, major), (MINOR, minor)) if value is not None]
     for register, value in reversed(tests):
@@ -63,8 +62,8 @@ def _rule(rule: "Rule") -> "list[Instruction]":
 
 
 def _assembled(code: "list[Instruction]") -> bytes:
-    """The instructions with the two ends put behind them. An end that nothing jumps to is left out: the verifier
-    refuses code that cannot be reached."""
+    """The instructions, followed by the two ends. An end that nothing jumps to is left out: the verifier refuses code
+    that cannot be reached."""
     ends = {}
     at = len(code)
     for name, result in ((TO_DENY, 0), (TO_ALLOW, 1)):

@@ -1,18 +1,20 @@
-"""What a config asks of cgroups that nobody makes (`--cgroup-manager disabled`). Pure, and loaded only then."""
+"""What a config asks of cgroups that nobody makes (`--cgroup-manager disabled`). Pure; loaded only then."""
 
 from runtime.cgroups import devices
+from runtime.cgroups.intent import POINTER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import Linux
 
 
-def warnings(linux: "dict[str, Any]") -> "list[tuple[str, str]]":
-    """(pointer, message) of what is not done for a linux section."""
-    found = []
+def warnings(linux: "Linux") -> "list[tuple[str, str]]":
+    """(pointer, message) for each thing that a linux section asks for and that is not done."""
+    messages = []
     if linux.get("cgroupsPath"):
-        found.append(("/linux/cgroupsPath", "no cgroup is made, since cgroups are disabled"))
-    for name, section in (linux.get("resources") or {}).items():
-        if section and not (name == "devices" and devices.allows_all(section)):
-            found.append((f"/linux/resources/{name}", "not set, since cgroups are disabled"))
-    return found
+        messages.append((POINTER, "no cgroup is made, since cgroups are disabled"))
+    resources = linux.get("resources") or {}
+    for name, section in resources.items():
+        if section and not (name == "devices" and devices.allows_all(resources["devices"])):
+            messages.append((f"/linux/resources/{name}", "not set, since cgroups are disabled"))
+    return messages

@@ -1,66 +1,59 @@
-"""Where a container's cgroups are: cgroupsPath and the host's facts become one directory in each hierarchy.
+"""Where a container's cgroups are: cgroupsPath and the host's facts give one directory in each hierarchy.
 
-Pure: nothing here looks at the disk. `tree` makes what this names.
+Pure: nothing here looks at the disk. `tree` makes the directories.
 """
 
+from runtime.cgroups.intent import POINTER
 from runtime.errors import OcirunError
+from runtime.files import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.host.cgroups import CgroupFacts, Hierarchy
-
-    # (absolute directory, the ancestor that is certainly there, the hierarchy it is in)
-    Place = tuple[str, str, Hierarchy]
-
-POINTER = "/linux/cgroupsPath"
+    from runtime.host.cgroups import CgroupFacts
+    from runtime.shapes import Location
 
 
-def places(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") -> "list[Place]":
-    """One place in each mounted hierarchy, v2 first (config-linux.md#cgroups-path).
+def locations(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") -> "list[Location]":
+    """The cgroup in each mounted hierarchy, v2 first (config-linux.md#cgroups-path).
 
-    A leading "/" counts from the mount's root, anything else from the caller's own cgroup; none (or "", as Go
-    writes none) is `<caller's own cgroup>/<id>`. On pure v2 both count from the parent of that, where the caller may
-    write there, as with runc: it has processes, at least the caller, and so can give no controller to a cgroup below.
-    Raises OcirunError for a path that leaves its place or names the place itself: the container would share its
-    limits, and its end, with the caller.
+    A leading "/" counts from the mount's root, any other path from the caller's own cgroup. No path (or "", as Go writes
+    it) is `<caller's own cgroup>/<id>`. On pure v2 both count from the parent of the caller's cgroup, if the caller may
+    write there, as with runc: the caller's cgroup has processes, at least the caller, so it cannot enable a controller
+    for cgroups below it. Raises OcirunError for a path that contains ".." or names the root itself: the container would
+    share its limits, and its end, with the caller.
     """
     absolute = bool(cgroups_path) and str(cgroups_path).startswith("/")
     below = _below(cgroups_path or container_id, cgroups_path)
-    result: list[Place] = []
+    result: list[Location] = []
     for hierarchy in facts["hierarchies"]:
         base = hierarchy["mountpoint"].rstrip("/")
         if not absolute:
-            own = _own_below_mount(hierarchy)
+            own = below_mount(hierarchy["own"], hierarchy["root"])
             base += own.rpartition("/")[0] if hierarchy.get("beside") else own
-        result.append((base + below, base, hierarchy))
+        result.append({"path": base + below, "base": base, "hierarchy": hierarchy})
     return result
 
 
 def _below(path: str, cgroups_path: str | None) -> str:
-    """The path as "/a/b": no empty parts, no "." and no "..", not empty."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
+    """The path as "/a/b": not empty, without empty parts, "." and ".."."""
+    parts = components(path)
     if not parts:
         reason = "names the root of the hierarchies, which the host's own processes use"
     elif ".." in parts:
         reason = 'must not contain ".."'
     elif "\0" in path or "\n" in path:
-        reason = "contains a character that no cgroup's name can have"
+        reason = "contains a character that a cgroup's name cannot have"
     else:
         return "/" + "/".join(parts)
     raise OcirunError(f"{path!r} {reason}", pointer=POINTER if cgroups_path else None)
 
 
-def _own_below_mount(hierarchy: "Hierarchy") -> str:
-    """The caller's own cgroup relative to what is mounted: "" or "/a/b".
-
-    A bind mount shows only the part of the hierarchy below its root; a caller outside of that part (or a mount
-    made in another cgroup namespace, whose root reads "/..") is taken to stand at the mount's root.
-    """
-    return below_mount(hierarchy["own"], hierarchy["root"])
-
-
 def below_mount(own: str, root: str) -> str:
-    """The same for any cgroup ``own`` and root of a mount."""
+    """Cgroup ``own`` relative to a mount whose root is ``root``: "" or "/a/b".
+
+    A bind mount shows only the part of the hierarchy below its root. A process outside of that part counts as being at
+    the mount's root; so does one under a mount made in another cgroup namespace, whose root reads "/..".
+    """
     own, root = own.rstrip("/"), root.rstrip("/")
     if own == root or "/.." in own + "/":
         return ""
@@ -69,31 +62,31 @@ def below_mount(own: str, root: str) -> str:
     return own[len(root) :] if own.startswith(root + "/") else ""
 
 
-def mount_entries(places: "list[Place]", cgroup_namespace: bool) -> list[tuple[str, str, str, str]]:
-    """What a mount of type `cgroup` holds: (kind, source, data, target below the destination), in order.
+def mount_entries(locations: "list[Location]", cgroup_namespace: bool) -> list[tuple[str, str, str, str]]:
+    """What a mount of type `cgroup` consists of: (kind, source, data, target below the destination), in order.
 
-    As runc has it. v2: one ("cgroup2", fallback, "", ""), where `fallback` is the directory to bind when the
-    kernel refuses the mount (in a user namespace without a cgroup namespace of its own). v1 and hybrid: a tmpfs,
-    then for each v1 hierarchy a fresh ("cgroup", source, data, target) within a cgroup namespace, else a
-    ("bind", the container's own directory, "", target), then a ("symlink", "cpu,cpuacct", "", "cpu") for each
-    name of a joined pair. The v2 hierarchy of a hybrid host is not shown. Empty: the host has no cgroups.
+    As with runc. v2: one ("cgroup2", fallback, "", ""), where `fallback` is the directory to bind when the kernel
+    refuses the mount (in a user namespace without a cgroup namespace of its own). v1 and hybrid: a tmpfs; then, for each
+    v1 hierarchy, a new ("cgroup", source, data, target) within a cgroup namespace, else a ("bind", the container's own
+    directory, "", target); then a ("symlink", "cpu,cpuacct", "", "cpu") for each name of a joined pair. The v2 hierarchy
+    of a hybrid host is not shown. [] on a host without cgroups.
     """
-    if not places:
+    if not locations:
         return []
-    v1 = [place for place in places if place[2]["version"] == 1]
+    v1 = [location for location in locations if location["hierarchy"]["version"] == 1]
     if not v1:
-        path, _, hierarchy = places[0]
-        return [("cgroup2", path if cgroup_namespace else hierarchy["mountpoint"], "", "")]
+        shown = locations[0]["path"] if cgroup_namespace else locations[0]["hierarchy"]["mountpoint"]
+        return [("cgroup2", shown, "", "")]
     entries = [("tmpfs", "tmpfs", "mode=755", "")]
     links = []
-    for path, _, hierarchy in v1:
-        target = hierarchy["mountpoint"].rsplit("/", 1)[1]
-        data = ",".join(hierarchy["controllers"])
+    for location in v1:
+        target = location["hierarchy"]["mountpoint"].rsplit("/", 1)[1]
+        data = ",".join(location["hierarchy"]["controllers"])
         if cgroup_namespace:
             source = "systemd" if data == "name=systemd" else "cgroup"
             entries.append(("cgroup", source, data, target))
         else:
-            entries.append(("bind", path, "", target))
+            entries.append(("bind", location["path"], "", target))
         if "," in target:
             links += [("symlink", target, "", name) for name in target.split(",")]
     return entries + links

@@ -1,66 +1,73 @@
-"""The processes in a container's cgroups and in those that it has made below: found, signalled, ended. Cold, as `walk` is.
+"""The processes in a container's cgroups, and in the cgroups that it has made below: listed, signalled, killed. Cold.
 
-A pid alone names no process for long: each signal goes by a descriptor, after a second look has shown that its process is still in the cgroup.
+A pid alone does not identify a process for long. So each signal goes to a pidfd, after a second look has shown that the
+process is still in the cgroup.
 """
 
 import errno
 import posix
 from _signal import SIGKILL, pidfd_send_signal
 
-from runtime.cgroups import tree
+from runtime import files
+from runtime.cgroups.intent import entered
 from runtime.errors import OcirunError, system_failure
 from runtime.host.walk import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.cgroups.tree import Intent
+    from runtime.cgroups.intent import Intent
 
 BATCH = 256  # processes that are signalled at a time: a descriptor each
 
 
 def processes(intent: "Intent") -> list[int]:
     """The pids (as the caller's pid namespace has them) in the container's cgroups and below, each once, sorted."""
-    found: set[int] = set()
-    for path, made, _ in intent:
-        if made != tree.NOT_OURS:
-            found.update(below(str(path)))
-    return sorted(found)
+    pids: set[int] = set()
+    for row in entered(intent):
+        pids.update(processes_below(row["path"]))
+    return sorted(pids)
 
 
-def below(path: str) -> list[int]:
-    """Those of one cgroup and below, as often as they are listed."""
-    found: list[int] = []
+def processes_below(path: str) -> list[int]:
+    """The pids in one cgroup and below it, as often as they are listed."""
+    pids: list[int] = []
     for directory in walk(path):
-        found += _listed(directory)
-    return found
+        pids += _listed(directory)
+    return pids
 
 
 def _listed(directory: int) -> list[int]:
-    """A process of a foreign pid namespace reads 0, and is left out."""
-    words = tree.read("cgroup.procs", directory).split()
-    if not words and (threads := tree.read("cgroup.threads", directory).split()):
+    """The pids in one cgroup. A process of a foreign pid namespace reads 0, and is left out."""
+    listed = files.read_or_empty("cgroup.procs", directory).split()
+    if not listed and (threads := files.read_or_empty("cgroup.threads", directory).split()):
         from runtime.cgroups import threaded
 
-        return threaded.processes(threads)  # a threaded cgroup says nothing else
-    return [int(word) for word in words if word != b"0"]
+        return threaded.processes(threads)  # a threaded cgroup lists threads only
+    return [int(pid) for pid in listed if pid != b"0"]
 
 
 def signal(intent: "Intent", number: int, done: set[int]) -> OcirunError | None:
-    """Send a signal to each process in the cgroups that is not among ``done``, and add it there. Returns the first failure, after all were tried."""
+    """Send a signal to each process in the cgroups that is not in ``done``, and add it there.
+
+    Tries all of them; returns the first failure.
+    """
     failure = None
-    for path, made, _ in intent:
-        for directory in walk(str(path)) if made != tree.NOT_OURS else ():
+    for row in entered(intent):
+        for directory in walk(row["path"]):
             pids = [pid for pid in _listed(directory) if pid not in done]
             while pids:
-                taken, wrong = _signal_some(directory, pids[:BATCH], number)
+                taken, problem = _signal_some(directory, pids[:BATCH], number)
                 done.update(pids[:taken])
-                failure = failure or wrong
+                failure = failure or problem
                 del pids[:taken]
     return failure
 
 
 def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, OcirunError | None]:
-    """How many of ``pids``, from the first on, were dealt with (as many as descriptors can be had), and the first failure."""
+    """How many of ``pids``, counted from the first, were dealt with, and the first failure.
+
+    The descriptors that can be had limit the number.
+    """
     opened: list[tuple[int, int]] = []
     taken, failure = 0, None
     try:
@@ -70,7 +77,7 @@ def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, Oci
             except OSError as error:
                 if error.errno == errno.EMFILE and opened:
                     break
-                if error.errno not in (errno.ESRCH, errno.EINVAL):  # ended, or by now the number of a thread
+                if error.errno not in (errno.ESRCH, errno.EINVAL):  # ended, or the number is a thread's by now
                     failure = failure or system_failure(f"send signal {number} to process {pid}", error)
             taken += 1
         still = set(_listed(directory))
@@ -89,41 +96,41 @@ def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, Oci
 
 
 def kill_all(intent: "Intent") -> None:
-    """SIGKILL to every process in the cgroups, and to what those start meanwhile. Returns without waiting for the ends.
+    """SIGKILL every process in the cgroups, and what those start meanwhile. Does not wait for them to end.
 
-    v2: cgroup.kill (5.14). What is left, or all of it on v1, is killed one by one until a look finds nobody new. OcirunError for the
-    first that cannot be killed, after all the others were.
+    v2: cgroup.kill (Linux 5.14). What is left, or everything on v1, is killed one by one until a look shows nothing new.
+    Raises OcirunError for the first that cannot be killed, after all the others were.
     """
-    for path, made, version in intent:
-        if version == 2 and made != tree.NOT_OURS:
+    for row in entered(intent):
+        if row["version"] == 2:
             try:
-                tree.write(f"{path}/cgroup.kill", b"1")
+                files.write(f"{row['path']}/cgroup.kill", b"1")
             except OSError:
-                pass  # Gone, a threaded cgroup or an older kernel: the loop below is the answer.
+                pass  # Gone, a threaded cgroup or an older kernel: the loop below handles it.
     killed: set[int] = set()
     before, failure = -1, None
     while before < len(killed):
         before = len(killed)
         failure = signal(intent, SIGKILL, killed) or failure
-    for path, made, version in intent if killed else ():
-        if version == 1 and made != tree.NOT_OURS and "freezer" in str(path):
-            _thaw_below(str(path))
+    for row in entered(intent) if killed else ():
+        if row["version"] == 1 and "freezer" in row["path"]:
+            _thaw_below(row["path"])
     if failure:
         raise failure
 
 
 def _thaw_below(path: str) -> None:
-    """v1 ends a suspended process only when it goes on; also one that the container itself has suspended."""
+    """On v1 a suspended process ends only when it goes on; the container may have suspended some itself."""
     for directory in walk(path):
-        if tree.read("freezer.state", directory).strip() in (b"FROZEN", b"FREEZING"):
+        if files.read_or_empty("freezer.state", directory).strip() in (b"FROZEN", b"FREEZING"):
             try:
-                tree.write("freezer.state", b"THAWED", directory)
+                files.write("freezer.state", b"THAWED", directory)
             except OSError:
-                pass  # gone, or suspended by a parent, whose turn was before
+                pass  # gone, or suspended by a parent, which was thawed before
 
 
 def remove_below(path: str) -> None:
-    """rmdir of a cgroup with all below it, children first. OSError as it is."""
+    """rmdir a cgroup and all below it, children first. Raises OSError."""
     for _ in walk(path, leave=_remove):
         pass
     posix.rmdir(path)

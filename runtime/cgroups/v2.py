@@ -1,14 +1,15 @@
-"""The resources of the spec, which are v1's, as files of the v2 controllers. Pure: one function a controller.
+"""/linux/resources, which has v1's units, as settings of the v2 controllers. Pure: one function for each controller.
 
-Settings are as in `v1`. What v2 cannot say is an error that names it (config-linux.md#unified: convert or fail).
+What v2 cannot express is an error that names it (config-linux.md#unified: convert or fail).
 """
 
-from runtime.cgroups.v1 import burst, cpuset, device_number, each, idle, pids, rdma
+from runtime.cgroups.setting import Setting
+from runtime.cgroups.v1 import POINTER, burst, cpuset, each, idle, numbers, of_disk, pids, rdma, throttled
 from runtime.errors import InvalidConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.cgroups.v1 import Section, Setting
+    from oci_spec.types import ResourcesBlockIO, ResourcesCpu, ResourcesHugepageLimit, ResourcesMemory
 
 __all__ = ["block_io", "cpu", "cpuset", "hugepages", "memory", "pids", "rdma"]
 
@@ -16,32 +17,35 @@ DEFAULT_PERIOD = 100000
 UNLIMITED = -1
 
 
-def _refuse(section: "Section", pointer: str, *keys: str) -> None:
-    """v2 has no file for these. 0, false and -1 ask for nothing."""
-    for key in keys:
-        if section.get(key) and section[key] != UNLIMITED:
-            raise InvalidConfig("cgroup v2 has no such setting; remove it, or use a v1 host", f"{pointer}/{key}")
+def _refuse(value: int | None, pointer: str) -> None:
+    """Refuse a setting for which v2 has no file. 0, false and -1 ask for nothing."""
+    if value and value != UNLIMITED:
+        raise InvalidConfig("cgroup v2 has no such setting; remove it, or use a v1 host", f"{POINTER}/{pointer}")
 
 
 def _bytes(value: int) -> str:
     return "max" if value < 0 else str(value)
 
 
-def memory(section: "Section") -> "list[Setting]":
+def memory(section: "ResourcesMemory") -> list[Setting]:
     """memory.max, memory.swap.max (swap alone, where v1 counts both) and memory.low."""
-    pointer = "/linux/resources/memory"
-    _refuse(section, pointer, "kernel", "kernelTCP", "disableOOMKiller")
+    _refuse(section.get("kernel"), "memory/kernel")
+    _refuse(section.get("kernelTCP"), "memory/kernelTCP")
+    _refuse(section.get("disableOOMKiller"), "memory/disableOOMKiller")
     if section.get("swappiness") is not None:
-        raise InvalidConfig("cgroup v2 has no swappiness; remove it, or use a v1 host", f"{pointer}/swappiness")
+        message = "cgroup v2 has no swappiness; remove it, or use a v1 host"
+        raise InvalidConfig(message, f"{POINTER}/memory/swappiness")
     settings: list[Setting] = []
-    for key, file in (("limit", "memory.max"), ("reservation", "memory.low")):
-        if value := int(section.get(key) or 0):
-            settings.append((file, _bytes(value), f"{pointer}/{key}", () if value < 0 else None))
-    place = f"{pointer}/swap" if section.get("swap") else f"{pointer}/limit"
-    swap = swap_alone(int(section.get("limit") or 0), int(section.get("swap") or 0), place)
+    limit, both = int(section.get("limit") or 0), int(section.get("swap") or 0)
+    if limit:
+        settings.append(Setting("memory.max", _bytes(limit), f"{POINTER}/memory/limit", is_default=limit < 0))
+    if low := int(section.get("reservation") or 0):
+        settings.append(Setting("memory.low", _bytes(low), f"{POINTER}/memory/reservation", is_default=low < 0))
+    pointer = f"{POINTER}/memory/swap" if both else f"{POINTER}/memory/limit"
+    swap = swap_alone(limit, both, pointer)
     if swap is not None:
-        # Without swap accounting there is no file, and "max" and none at all are what the container gets.
-        settings.insert(1, ("memory.swap.max", _bytes(swap), place, () if swap <= 0 else None))
+        # Without swap accounting the file is absent. For "max" and for no swap at all that makes no difference.
+        settings.insert(1, Setting("memory.swap.max", _bytes(swap), pointer, is_default=swap <= 0))
     return settings
 
 
@@ -58,18 +62,18 @@ def swap_alone(limit: int, swap: int, pointer: str) -> int | None:
     return swap - limit
 
 
-def cpu(section: "Section") -> "list[Setting]":
-    """Shares 2..262144 become the weight 1..10000, in proportion, as runc 1.1 and crun 1.8 have it."""
-    pointer = "/linux/resources/cpu"
-    _refuse(section, pointer, "realtimeRuntime", "realtimePeriod")
+def cpu(section: "ResourcesCpu") -> list[Setting]:
+    """Shares 2..262144 become the weight 1..10000, in proportion, as with runc 1.1 and crun 1.8."""
+    _refuse(section.get("realtimeRuntime"), "cpu/realtimeRuntime")
+    _refuse(section.get("realtimePeriod"), "cpu/realtimePeriod")
     settings: list[Setting] = []
     if shares := int(section.get("shares") or 0):
-        settings.append(("cpu.weight", str(weight_of(shares)), f"{pointer}/shares", None))
+        settings.append(Setting("cpu.weight", str(weight_of(shares)), f"{POINTER}/cpu/shares"))
     quota, period = int(section.get("quota") or 0), int(section.get("period") or 0)
     if quota or period:
         value = f"{quota if quota > 0 else 'max'} {period or DEFAULT_PERIOD}"
-        key = "quota" if quota else "period"
-        settings.append(("cpu.max", value, f"{pointer}/{key}", None if quota > 0 or period else ()))
+        pointer = f"{POINTER}/cpu/{'quota' if quota else 'period'}"
+        settings.append(Setting("cpu.max", value, pointer, is_default=quota <= 0 and not period))
     return settings + burst(section, "cpu.max.burst") + idle(section)
 
 
@@ -78,32 +82,30 @@ def weight_of(shares: int) -> int:
     return 1 + (min(max(shares, 2), 262144) - 2) * 9999 // 262142
 
 
-THROTTLES = (
-    ("throttleReadBpsDevice", "rbps"),
-    ("throttleWriteBpsDevice", "wbps"),
-    ("throttleReadIOPSDevice", "riops"),
-    ("throttleWriteIOPSDevice", "wiops"),
-)
+THROTTLE_KEYS = {
+    "throttleReadBpsDevice": "rbps",
+    "throttleWriteBpsDevice": "wbps",
+    "throttleReadIOPSDevice": "riops",
+    "throttleWriteIOPSDevice": "wiops",
+}
 
 
-def block_io(section: "Section") -> "list[Setting]":
-    """BFQ takes the spec's weight as it is; without it, io.weight takes 10..1000 stretched to 1..10000."""
-    pointer = "/linux/resources/blockIO"
-    _refuse(section, pointer, "leafWeight")
+def block_io(section: "ResourcesBlockIO") -> list[Setting]:
+    """BFQ takes the spec's weight as it is. Without BFQ io.weight gets 10..1000 stretched to 1..10000."""
+    _refuse(section.get("leafWeight"), "blockIO/leafWeight")
     settings: list[Setting] = []
     if weight := int(section.get("weight") or 0):
-        otherwise = ("io.weight", str(io_weight(weight)))
-        settings.append(("io.bfq.weight", str(weight), f"{pointer}/weight", otherwise))
-    for device, place in each(section, "weightDevice", pointer):
-        _refuse(device, place, "leafWeight")
-        for file, value, where, _ in device_number(device, "weight", "io.bfq.weight", place):
-            name = value.split(" ")[0]
-            settings.append((file, value, where, ("io.weight", f"{name} {io_weight(int(device['weight']))}")))
-    for key, word in THROTTLES:
-        for device, place in each(section, key, pointer):
-            if rate := int(device.get("rate") or 0):
-                name = f"{int(device['major'])}:{int(device['minor'])}"
-                settings.append(("io.max", f"{name} {word}={rate}", f"{place}/rate", None))
+        fallback = ("io.weight", str(io_weight(weight)))
+        settings.append(Setting("io.bfq.weight", str(weight), f"{POINTER}/blockIO/weight", fallback=fallback))
+    for disk, pointer in each(section.get("weightDevice"), "blockIO/weightDevice"):
+        _refuse(disk.get("leafWeight"), f"{pointer}/leafWeight")
+        for setting in of_disk(disk, disk.get("weight"), "io.bfq.weight", f"{pointer}/weight"):
+            setting.fallback = ("io.weight", f"{numbers(disk)} {io_weight(int(disk['weight']))}")
+            settings.append(setting)
+    for name, throttle, pointer in throttled(section):
+        if rate := int(throttle.get("rate") or 0):
+            value = f"{numbers(throttle)} {THROTTLE_KEYS[name]}={rate}"
+            settings.append(Setting("io.max", value, f"{POINTER}/{pointer}/rate"))
     return settings
 
 
@@ -112,11 +114,10 @@ def io_weight(weight: int) -> int:
     return 1 + (min(max(weight, 10), 1000) - 10) * 9999 // 990
 
 
-def hugepages(section: "list[Section]") -> "list[Setting]":
+def hugepages(section: "list[ResourcesHugepageLimit]") -> list[Setting]:
     """As on v1: reserved pages and pages in use."""
     settings: list[Setting] = []
-    for index, item in enumerate(section):
-        place, limit = f"/linux/resources/hugepageLimits/{index}/limit", str(int(item["limit"]))
+    for item, pointer in each(section, f"{POINTER}/hugepageLimits"):
         for kind in ("rsvd.max", "max"):
-            settings.append((f"hugetlb.{item['pageSize']}.{kind}", limit, place, None))
+            settings.append(Setting(f"hugetlb.{item['pageSize']}.{kind}", str(int(item["limit"])), f"{pointer}/limit"))
     return settings

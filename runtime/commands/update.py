@@ -1,17 +1,21 @@
-"""``ocirun update ID``: change the limits of a container that is there already."""
+"""The command line of ``ocirun update ID``: options and files with new limits for an existing container."""
 
 from runtime.cli import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
+    from oci_spec.types import LinuxIntelRdt
     from runtime.cli import Call
     from runtime.commands import Option
 
+    # /linux/resources as far as options can say it: section → property → value. `runtime.lifecycle.update` checks it.
+    Sections = dict[str, dict[str, int | str]]
+
 UNITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 
-# option -> (what its value is, section of /linux/resources, property, help)
+# option → (kind of value, section of /linux/resources, property, help)
 FLAGS = {
     "blkio-weight": ("N", "blockIO", "weight", "weight of the disks' bandwidth, 10 to 1000"),
     "cpu-period": ("USEC", "cpu", "period", "period of --cpu-quota in microseconds"),
@@ -20,19 +24,22 @@ FLAGS = {
     "cpu-share": ("N", "cpu", "shares", "weight against other cgroups"),
     "cpu-rt-period": ("USEC", "cpu", "realtimePeriod", "period of --cpu-rt-runtime in microseconds"),
     "cpu-rt-runtime": ("USEC", "cpu", "realtimeRuntime", "time of realtime processes in each period, in microseconds"),
-    "cpu-idle": ("N", "cpu", "idle", "1: only where nobody else wants the cpus; 0: not so"),
+    "cpu-idle": ("N", "cpu", "idle", "1: run only when the cpus would be idle; 0: normal scheduling"),
     "cpuset-cpus": ("LIST", "cpu", "cpus", "cpus to run on, such as 0-3,7"),
     "cpuset-mems": ("LIST", "cpu", "mems", "memory nodes to use, such as 0-1"),
     "memory": ("BYTES", "memory", "limit", "memory, with k, m, g or t for larger units; -1 is no limit"),
-    "memory-reservation": ("BYTES", "memory", "reservation", "memory that is kept as long as possible"),
+    "memory-reservation": (
+        "BYTES",
+        "memory",
+        "reservation",
+        "memory that is protected from reclaim as far as possible",
+    ),
     "memory-swap": ("BYTES", "memory", "swap", "memory and swap together; -1 is no limit"),
     "kernel-memory": ("BYTES", "memory", "kernel", "memory of the kernel (older kernels)"),
     "kernel-memory-tcp": ("BYTES", "memory", "kernelTCP", "memory of TCP buffers"),
     "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
 }
-ZEROS = ("cpu-burst", "cpu-idle", "pids-limit")  # where 0 is a value like another
-# option -> property of /linux/intelRdt
-SCHEMAS = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
+ZEROS = ("cpu-burst", "cpu-idle", "pids-limit")  # options for which 0 is an ordinary value
 OPTIONS: "tuple[Option, ...]" = (
     (
         ("--resources", "-r"),
@@ -55,41 +62,46 @@ def main(call: "Call") -> int:
     from runtime.lifecycle.document import dumps
     from runtime.lifecycle.update import update
 
-    schemas = {key: call.options[option] for option, key in SCHEMAS.items() if option in call.options}
+    schemas: LinuxIntelRdt = {}
+    if "l3-cache-schema" in call.options:
+        schemas["l3CacheSchema"] = call.options["l3-cache-schema"]
+    if "mem-bw-schema" in call.options:
+        schemas["memBwSchema"] = call.options["mem-bw-schema"]
     if "resources" in call.options:
         others = [f"--{name}" for name in FLAGS if name in call.options]
         if others:
             raise UsageError(f"--resources says everything: {others[0]} cannot be given beside it")
         data = config.read(call.options["resources"])
     else:
-        found = resources(call.options)
-        for option in without_effect(found):
+        sections = resources(call.options)
+        for option in without_effect(sections):
             call.warn(f"{option} is taken as not given: nothing is changed by it")
-        data = dumps(found).encode()
+        data = dumps(sections).encode()
         if data == b"{}" and not schemas:
             raise UsageError("update needs a limit to change")
     update(call.root, call.operands[0], data, call.warn, schemas)
     return 0
 
 
-def resources(options: "dict[str, Any]") -> "dict[str, Any]":
+def resources(options: "Mapping[str, str]") -> "Sections":
     """The options as /linux/resources."""
-    found: dict[str, Any] = {}
+    sections: Sections = {}
     for name, (kind, section, key, _) in FLAGS.items():
         if name in options:
             text = options[name]
-            found.setdefault(section, {})[key] = text if kind == "LIST" else number(text, f"--{name}", kind == "BYTES")
-    return found
+            value = text if kind == "LIST" else number(text, f"--{name}", kind == "BYTES")
+            sections.setdefault(section, {})[key] = value
+    return sections
 
 
-def without_effect(found: "dict[str, Any]") -> "list[str]":
-    """The options that ask for nothing: 0, where that is how "not set" is written, and an empty list."""
-    empty = [name for name, (_, section, key, _) in FLAGS.items() if found.get(section, {}).get(key) in (0, "")]
+def without_effect(sections: "Sections") -> "list[str]":
+    """The options that ask for nothing: 0, where it means "not set", and an empty list."""
+    empty = [name for name, (_, section, key, _) in FLAGS.items() if sections.get(section, {}).get(key) in (0, "")]
     return [f"--{name}" + (" 0" if FLAGS[name][0] != "LIST" else " ''") for name in empty if name not in ZEROS]
 
 
 def number(text: str, option: str, units: bool) -> int:
-    """A whole number, with ``units`` also one such as 512m or 1.5G (of 1024; a b, ib or B behind it is understood)."""
+    """A whole number; with ``units`` also one such as 512m or 1.5G (multiples of 1024; b, ib or B may follow)."""
     word = text.strip().lower()
     shift = 0
     if units:

@@ -1,10 +1,12 @@
-"""Which cgroup hierarchies the machine has mounted, and where the caller stands in each.
+"""Which cgroup hierarchies the machine has mounted, and where the caller is in each.
 
-Reads /proc/self/mountinfo, /proc/self/cgroup and, where a v2 hierarchy is mounted, its cgroup.controllers:
-once each, since every create and delete pays for it. Decides nothing: `runtime.cgroups.layout` does.
+Reads /proc/self/mountinfo, /proc/self/cgroup and, where a v2 hierarchy is mounted, its cgroup.controllers: once each,
+since every create pays for it. Decides nothing: `runtime.cgroups.layout` does.
 """
 
 import posix
+
+from runtime import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,95 +14,93 @@ if TYPE_CHECKING:
     from typing import NotRequired, TypedDict
 
     class Hierarchy(TypedDict):
-        """One mounted hierarchy. Paths are absolute; `own` is relative to the hierarchy's root ("/a/b").
+        """One mounted hierarchy. Paths are absolute."""
 
-        `beside`: on pure v2, whether the caller may make cgroups beside its own, and not only below.
-        """
-
-        version: int
+        version: int  # 1 or 2
         controllers: tuple[str, ...]
         mountpoint: str
-        root: str
-        own: str
-        beside: NotRequired[bool]
+        root: str  # what of the hierarchy the mount shows
+        own: str  # the caller's cgroup, relative to the hierarchy's root: "/a/b"
+        beside: NotRequired[bool]  # pure v2: whether the caller may also make cgroups beside its own
 
     class CgroupFacts(TypedDict):
-        """`mode`: "none", "v1", "hybrid" (v1 with a v2 mount beside it) or "v2"."""
+        """What `read` returns."""
 
-        mode: str
+        mode: str  # "none", "v1", "hybrid" (v1 with a v2 mount beside it) or "v2"
         hierarchies: tuple[Hierarchy, ...]
 
 
 def read() -> "CgroupFacts":
     """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
-    mounts = _visible(_read("/proc/self/mountinfo"), _is_there)
+    mounts = _visible(_text(files.read("/proc/self/mountinfo")), _is_there)
     unified = ""
     for line in mounts:
         if " - cgroup2 " in line:
-            unified = _read(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers", missing_ok=True)
+            unified = _text(files.read_or_empty(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers"))
             break
-    facts = _facts(mounts, _read("/proc/self/cgroup"), unified)
+    facts = _facts(mounts, _text(files.read("/proc/self/cgroup")), unified)
     if facts["mode"] == "v2":
-        one = facts["hierarchies"][0]
-        if one["root"] == "/" and one["own"] != "/":
-            one["beside"] = posix.access(one["mountpoint"] + one["own"].rpartition("/")[0], posix.W_OK)
+        hierarchy = facts["hierarchies"][0]
+        if hierarchy["root"] == "/" and hierarchy["own"] != "/":
+            parent = hierarchy["mountpoint"] + hierarchy["own"].rpartition("/")[0]
+            hierarchy["beside"] = posix.access(parent, posix.W_OK)
     return facts
 
 
 def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupFacts":
     """The facts from the texts of the three files (proc_pid_mountinfo(5), cgroups(7)). Pure.
 
-    A hierarchy mounted twice counts once, and a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes
-    first, so that the tree's first directory is the one with cgroup.kill where there is one.
+    A hierarchy that is mounted twice counts once; a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes first,
+    so that a container's first directory is the one with cgroup.kill where there is one.
     """
     return _facts(_visible(mountinfo, lambda _: True), membership, unified_controllers)
 
 
 def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "CgroupFacts":
     own = _membership(membership)
-    found: dict[str, Hierarchy] = {}
+    by_name: dict[str, Hierarchy] = {}
     for line in mounts:
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         name = _name(kind, options, own)
         mountpoint = _unescape(fields[4])
-        if name is None or (name in found and not mountpoint.startswith("/sys/fs/cgroup")):
+        if name is None or (name in by_name and not mountpoint.startswith("/sys/fs/cgroup")):
             continue
-        if name in found and found[name]["mountpoint"].startswith("/sys/fs/cgroup"):
+        if name in by_name and by_name[name]["mountpoint"].startswith("/sys/fs/cgroup"):
             continue
-        found[name] = {
+        by_name[name] = {
             "version": 1 if name else 2,
             "controllers": tuple(name.split(",") if name else unified_controllers.split()),
             "mountpoint": mountpoint,
             "root": _unescape(fields[3]),
             "own": own[name],
         }
-    mode = _mode(found)
-    kept = [one for one in found.values() if mode != "v2" or one["version"] == 2]
-    return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda one: -one["version"]))}
+    mode = _mode(by_name)
+    kept = [hierarchy for hierarchy in by_name.values() if mode != "v2" or hierarchy["version"] == 2]
+    return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda hierarchy: -hierarchy["version"]))}
 
 
 def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
-    """The lines of cgroup mounts that no other mount covers, as a v1 tree put over that of v2 does.
+    """The lines of cgroup mounts that no other mount covers, as a v1 tree mounted over a v2 hierarchy does.
 
-    ``there`` is asked, with the fields of its line, for each mount that lies in none of cgroups.
+    ``there`` says, from the fields of its line, whether a mount that lies in no cgroup mount can be reached.
     """
     mounts = [(line.split(" ", 5), line) for line in mountinfo.split("\n") if "cgroup" in line]
     points = {fields[0]: fields[4] for fields, _ in mounts}
     covered = {fields[1] for fields, _ in mounts if points.get(fields[1]) == fields[4]}
-    gone = set()
+    hidden = set()
     for fields, _ in mounts:  # a mount comes after the one that it lies in
         parent = fields[1]
         if parent not in points:
             if not there(fields):
-                gone.add(fields[0])
-        elif parent in gone or (parent in covered and points[parent] != fields[4]):
-            gone.add(fields[0])
-    return [line for fields, line in mounts if fields[0] not in covered | gone and " - cgroup" in line]
+                hidden.add(fields[0])
+        elif parent in hidden or (parent in covered and points[parent] != fields[4]):
+            hidden.add(fields[0])
+    return [line for fields, line in mounts if fields[0] not in covered | hidden and " - cgroup" in line]
 
 
 def _is_there(fields: list[str]) -> bool:
-    """Whether a look-up of the mount's path comes to it: something may cover a directory above, as a new sysfs does."""
+    """Whether the mount's path leads to it: another mount may cover a directory above, as a new sysfs does."""
     try:
         number = posix.stat(_unescape(fields[4])).st_dev
     except OSError:
@@ -108,11 +108,11 @@ def _is_there(fields: list[str]) -> bool:
     return fields[2] == f"{posix.major(number)}:{posix.minor(number)}"
 
 
-def _mode(found: "dict[str, Hierarchy]") -> str:
-    """A v1 hierarchy that somebody mounted elsewhere does not make a v2 host hybrid."""
-    if "" not in found:
-        return "v1" if found else "none"
-    return "v2" if len(found) == 1 or found[""]["mountpoint"] == "/sys/fs/cgroup" else "hybrid"
+def _mode(by_name: "dict[str, Hierarchy]") -> str:
+    """A v1 hierarchy that is mounted elsewhere does not make a v2 host hybrid."""
+    if "" not in by_name:
+        return "v1" if by_name else "none"
+    return "v2" if len(by_name) == 1 or by_name[""]["mountpoint"] == "/sys/fs/cgroup" else "hybrid"
 
 
 def _membership(text: str) -> dict[str, str]:
@@ -131,9 +131,9 @@ def _name(kind: str, options: str, own: dict[str, str]) -> str | None:
         return "" if "" in own else None
     if kind != "cgroup":
         return None
-    words = options.split(",")
+    given = options.split(",")
     for name in own:
-        if name and name.split(",")[0] in words:
+        if name and name.split(",")[0] in given:
             return name
     return None
 
@@ -146,18 +146,6 @@ def _unescape(path: str) -> str:
     return parts[0] + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts[1:])
 
 
-def _read(path: str, missing_ok: bool = False) -> str:
-    try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        if missing_ok:
-            return ""
-        raise
-    try:
-        pieces = []
-        while piece := posix.read(descriptor, 65536):
-            pieces.append(piece)
-    finally:
-        posix.close(descriptor)
-    # Bytes that are no UTF-8 survive in names, as they do in os.fsdecode.
-    return b"".join(pieces).decode("utf-8", "surrogateescape")
+def _text(data: bytes) -> str:
+    """Bytes that are not UTF-8 survive in names, as they do in os.fsdecode."""
+    return data.decode("utf-8", "surrogateescape")

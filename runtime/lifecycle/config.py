@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from oci_spec import Problem
+    from oci_spec.types import Linux, Resources
     from runtime.shapes import PublishOptions
 
 MAX_SIZE = 64 << 20  # bytes
@@ -93,9 +94,9 @@ def check_terminal(process: "dict[str, Any]", options: "PublishOptions", detache
     raise locate(InvalidConfig(words, "/process/terminal"), data)
 
 
-def resources(data: bytes) -> "dict[str, Any]":
+def resources(data: bytes) -> "Resources":
     """/linux/resources of a configuration that was checked before; {} where it has none."""
     from oci_spec import load_accepted
 
-    found: dict[str, Any] = (load_accepted(data).get("linux") or {}).get("resources") or {}
-    return found
+    linux: Linux = load_accepted(data).get("linux", {})
+    return linux.get("resources", {})

@@ -8,7 +8,7 @@ by itself because its parent is gone. Hot.
 import posix
 import time
 
-from runtime.cgroups import apply, layout, resources, tree
+from runtime.cgroups import apply, intent, layout, resources, tree
 from runtime.errors import OcirunError, system_failure
 from runtime.host import facts as host
 from runtime.lifecycle import config, descriptors, publishing, state, store
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from oci_spec import Problem
     from runtime.cgroups.systemd.scope import Unit
     from runtime.plan.identity import Filter
-    from runtime.shapes import CreateOptions, PlanOptions, Record
+    from runtime.shapes import CreateOptions, Location, PlanOptions, Record
 
     Warn = Callable[[str], None]
 
@@ -71,7 +71,7 @@ class Making:
         return process
 
 
-def record_of(making: Making, places: "list[layout.Place]") -> "Record":
+def record_of(making: Making, places: "list[Location]") -> "Record":
     """The record as it is before anything is made."""
     now = time.time_ns()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
@@ -90,13 +90,13 @@ def record_of(making: Making, places: "list[layout.Place]") -> "Record":
         "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
     }
     if making.unit:
-        record["systemd"] = making.unit.note
+        record["systemd"] = making.unit.row
     if making.options.get("no_pivot") or "mount" not in kinds(making.spec):
         record["chroot"] = True
     return record
 
 
-def place(making: Making, places: "list[layout.Place]") -> None:
+def place(making: Making, places: "list[Location]") -> None:
     """Make the cgroups and write the limits, before anybody is in them."""
     wanted = making.spec["linux"].get("resources")
     if making.options.get("cgroup_manager") == "disabled":
@@ -106,13 +106,12 @@ def place(making: Making, places: "list[layout.Place]") -> None:
             making.warn_at(pointer, message)
         return
     writes, device_filter = resources.writes(wanted, places)
-    intent = making.record["cgroups"]
     if making.unit:
         assert making.handshake is not None
-        making.unit.start(making.handshake.pid, intent)
-        failures = making.unit.fill(intent, writes, device_filter, making.tolerant)
+        making.unit.start(making.handshake.pid, making.record)
+        failures = making.unit.fill(making.record["cgroups"], writes, device_filter, making.tolerant)
     else:
-        failures = apply.build(places, intent, writes, device_filter, making.tolerant)
+        failures = apply.build(places, making.record["cgroups"], writes, device_filter, making.tolerant)
     if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
         failures = [one for one in failures if one.pointer != "/linux/resources/devices"]
     if failures and (wanted or making.spec["linux"].get("cgroupsPath")):
@@ -120,13 +119,13 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
 
 
-def delegate(making: Making, places: "list[layout.Place]") -> None:
+def delegate(making: Making, places: "list[Location]") -> None:
     """Give the cgroup to the container's user, where the config asks for that (config-linux.md#cgroup-ownership)."""
     if not any(one["type"] == "cgroup" for one in making.spec["linux"].get("namespaces") or ()):
         return
     from runtime.cgroups import delegation
 
-    if delegation.asked(making.spec, places):
+    if delegation.asked(making.spec["linux"], making.spec.get("mounts") or [], places):
         uid = int((making.process.get("user") or {}).get("uid") or 0)
         failure = delegation.give(making.record["cgroups"], uid, making.record["pid"])
         if failure:
@@ -143,9 +142,9 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
     return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
 
 
-def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:
-    making.facts["placement"] = tree.placement_files(making.record["cgroups"])
-    making.facts["cgroup_places"] = tree.visible(places, making.record["cgroups"])
+def planned(making: Making, places: "list[Location]", wait_start: bool) -> None:
+    making.facts["placement"] = intent.placement_files(making.record["cgroups"])
+    making.facts["cgroup_locations"] = intent.visible(places, making.record["cgroups"])
     environment = descriptors.listen_environment(making.options)
     if making.record.get("notify"):
         from runtime.lifecycle import notify
@@ -240,17 +239,17 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
         host_side.perform(making.handshake, operation)
 
 
-def places_of(making: Making) -> "list[layout.Place]":
+def places_of(making: Making) -> "list[Location]":
     """Where the cgroups will be. With the systemd manager, after a talk with systemd; `making.unit` is there then."""
     manager = making.options.get("cgroup_manager")
     if manager == "systemd":
         from runtime.cgroups.systemd.scope import Unit
 
-        making.unit = Unit(making.spec, making.id, making.facts)
-        return making.unit.places
+        making.unit = Unit(making.spec["linux"], making.spec.get("annotations") or {}, making.id, making.facts)
+        return making.unit.locations
     if manager == "disabled":
         return []
-    return layout.places(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
+    return layout.locations(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
 
 
 def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
@@ -272,7 +271,8 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         if making.spec["linux"].get("intelRdt"):
             from runtime.lifecycle import resctrl
 
-            resctrl.place(making)
+            resctrl.make_group(making.handle, making.record, making.spec["linux"]["intelRdt"])
+            making.facts["resctrl"] = making.record["resctrl"]["tasks"]
         early = making.tolerant and not making.unit  # which cgroups there can be is known only when they are made
         if early:
             place(making, places)

@@ -1,7 +1,7 @@
-"""The end of a container: its processes, its cgroups, its poststop hooks, its directory, in this order.
+"""The state side of `delete`: the end of a container's processes, cgroups, poststop hooks and directory, in this order.
 
-Each step may be repeated, and the record goes last: after a SIGKILL at any point, ``delete --force`` finds what is
-left to do. (A kill between the hooks and the record's removal makes the hooks run again; better twice than never.)
+Each step may be repeated, and the record is removed last: after a SIGKILL at any point, ``delete --force`` knows what is
+left to do. (After a SIGKILL between the hooks and the record's removal the hooks run again: better twice than never.)
 Hot: imports only builtins.
 """
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:
     """Remove a stopped container, so that its id is free again.
 
-    WrongState, and nothing happens, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears what
-    a killed create or delete left behind, and finds nothing wrong with a container that does not exist.
+    Raises WrongState, and changes nothing, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears
+    what a killed create or delete left behind, and makes a container that does not exist no error.
     """
     ends = True
     try:
@@ -45,7 +45,7 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
 
 
 def _kill_first(root: str, id: str) -> bool:
-    """Kill init without the lock: a start that hangs holds it, and gives it back when init is dead. False when it does not end."""
+    """Kill init without the lock: a start that hangs holds it, and releases it when init is dead. False when init does not end."""
     from runtime.lifecycle.kill import end_init
 
     handle = store.open_unlocked(root, id)
@@ -53,14 +53,14 @@ def _kill_first(root: str, id: str) -> bool:
         if store.exists(handle, store.STATE):
             end_init(store.read_state(handle, id))
     except OcirunError:
-        return False  # said later, under the lock, if it is still so
+        return False  # reported later, under the lock, if it persists
     finally:
         posix.close(handle)
     return True
 
 
 def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
-    """The record; None when there was none or a broken one, and the directory was removed for ``force``."""
+    """The record. None where it is missing or damaged and ``force`` has removed the directory."""
     try:
         return store.read_state(handle, id)
     except OcirunError as error:
@@ -87,7 +87,7 @@ def destroy(
 ) -> None:
     """Undo what create made, run the poststop hooks, and remove the container; the caller holds the lock.
 
-    ``kill``: whether it may have processes left, and ``ends``: whether they are known to end when they are killed.
+    ``kill``: whether it may have processes left. ``ends``: whether init is expected to end when it is killed. Raises
     OcirunError when a process or a cgroup stays; then the record stays too.
     """
     if kill:

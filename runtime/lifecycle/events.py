@@ -1,11 +1,12 @@
-"""Statistics of a container, once or as a stream, and its out-of-memory events. Not hot."""
+"""The state side of `events`: statistics of a container, once or as a stream, and its out-of-memory events. Not hot."""
 
 import posix
 import select
 import time
 from errno import ENODEV
 
-from runtime.cgroups import stats, tree
+from runtime import files
+from runtime.cgroups import stats
 from runtime.cgroups import update as limits
 from runtime.errors import WrongState, system_failure
 from runtime.host import cgroups as host
@@ -14,20 +15,25 @@ from runtime.lifecycle import state, store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import NotRequired, TypedDict
 
-    from runtime.cgroups.layout import Place
-    from runtime.shapes import Record
+    from runtime.shapes import Location, Record
 
-    Event = dict[str, Any]
+    class Event(TypedDict):
+        """What `events` prints on a line."""
 
-# /proc/PID/net/dev: the columns of received and of sent traffic, as runc names them
+        type: str  # stats or oom
+        id: str
+        data: NotRequired[stats.Data]
+
+
+# /proc/PID/net/dev: runc's names of the columns for received and for sent traffic
 RECEIVED = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped")
 SENT = ("tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 SENT_FROM = 8
 
 
-def _opened(root: str, id: str) -> "tuple[Record, list[Place]]":
+def _opened(root: str, id: str) -> "tuple[Record, list[Location]]":
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
@@ -35,48 +41,48 @@ def _opened(root: str, id: str) -> "tuple[Record, list[Place]]":
         posix.close(handle)
     if not state.can_kill(status):
         raise WrongState(f'container "{id}" has no statistics: container not running: it is {status}')
-    return record, limits.places(record["cgroups"], host.read())
+    return record, limits.locations(record["cgroups"], host.read())
 
 
-def statistics(root: str, id: str) -> "dict[str, Any]":
+def statistics(root: str, id: str) -> "stats.Data":
     """The ``data`` of a "stats" event (see runtime.cgroups.stats). WrongState unless created, running or paused."""
-    record, places = _opened(root, id)
-    return _data(record, places)
+    record, locations = _opened(root, id)
+    return _data(record, locations)
 
 
-def _data(record: "Record", places: "list[Place]") -> "dict[str, Any]":
-    return {**stats.collect(places), "network_interfaces": _interfaces(record["pid"])}
+def _data(record: "Record", locations: "list[Location]") -> "stats.Data":
+    return {**stats.collect(locations), "network_interfaces": _interfaces(record["pid"])}
 
 
-def _interfaces(pid: int) -> "list[dict[str, Any]]":
-    """The traffic of each interface but lo; [] where the container has the caller's network namespace."""
+def _interfaces(pid: int) -> "list[stats.Interface]":
+    """The traffic of each interface but lo; [] where the container shares the caller's network namespace."""
     try:
         if posix.stat(f"/proc/{pid}/ns/net").st_ino == posix.stat("/proc/self/ns/net").st_ino:
             return []
     except OSError:
         return []
-    found = []
-    for line in tree.read(f"/proc/{pid}/net/dev").decode().splitlines()[2:]:
+    interfaces: list[stats.Interface] = []
+    for line in files.read_or_empty(f"/proc/{pid}/net/dev").decode().splitlines()[2:]:
         name, _, rest = line.partition(":")
-        columns = [int(word) for word in rest.split()]
+        columns = [int(count) for count in rest.split()]
         if name.strip() != "lo":
             sent = dict(zip(SENT, columns[SENT_FROM:], strict=False))
-            found.append({"name": name.strip(), **dict(zip(RECEIVED, columns, strict=False)), **sent})
-    return found
+            interfaces.append({"name": name.strip(), **dict(zip(RECEIVED, columns, strict=False)), **sent})
+    return interfaces
 
 
 def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
-    """A "stats" event every ``interval`` seconds, an "oom" event when the kernel kills in the container's memory cgroup.
+    """A "stats" event every ``interval`` seconds, and an "oom" event when the kernel kills in the container's memory cgroup.
 
     Ends when the container does.
     """
-    record, places = _opened(root, id)
+    record, locations = _opened(root, id)
     process = state.open_process(record)
     if process is None:
         return
     waiting = select.poll()
     waiting.register(process, select.POLLIN)
-    watch = _watch(places)
+    watch = _watch(locations)
     if watch:
         waiting.register(watch.descriptor, watch.events)
     due = time.monotonic() + interval
@@ -90,12 +96,14 @@ def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
                 except OSError as error:
                     if error.errno != ENODEV:
                         raise
-                    waiting.unregister(watch.descriptor)  # the cgroup is gone: systemd removes it with its last process
+                    waiting.unregister(
+                        watch.descriptor
+                    )  # the cgroup is gone: systemd removes it after its last process
             if process in ready:
                 return
             if time.monotonic() >= due:
                 due += interval
-                yield {"type": "stats", "id": id, "data": _data(record, places)}
+                yield {"type": "stats", "id": id, "data": _data(record, locations)}
     finally:
         posix.close(process)
         if watch:
@@ -103,7 +111,7 @@ def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
 
 
 class _Eventfd:
-    """v1: an eventfd that memory.oom_control is told of (cgroup-v1/memory, "OOM Control")."""
+    """v1: an eventfd that is registered with memory.oom_control (cgroup-v1/memory, "OOM Control")."""
 
     events = select.POLLIN
 
@@ -113,7 +121,7 @@ class _Eventfd:
         try:
             control = posix.open(f"{path}/memory.oom_control", posix.O_RDONLY | posix.O_CLOEXEC)
             try:
-                tree.write(f"{path}/cgroup.event_control", b"%d %d" % (self.descriptor, control))
+                files.write(f"{path}/cgroup.event_control", b"%d %d" % (self.descriptor, control))
             finally:
                 posix.close(control)
         except OSError:
@@ -121,7 +129,7 @@ class _Eventfd:
             raise
 
     def happened(self) -> bool:
-        """Whether it was memory: the removal of the cgroup is told too."""
+        """Whether memory ran out: the removal of the cgroup is notified too."""
         posix.eventfd_read(self.descriptor)
         return posix.access(f"{self.directory}/memory.oom_control", posix.F_OK)
 
@@ -130,7 +138,7 @@ class _Eventfd:
 
 
 class _Events:
-    """v2: memory.events, whose changes poll tells; oom_kill counts (cgroup-v2, "memory.events")."""
+    """v2: memory.events, whose changes poll(2) reports; oom_kill counts (cgroup-v2, "memory.events")."""
 
     events = select.POLLPRI
 
@@ -142,7 +150,7 @@ class _Events:
 
     def happened(self) -> bool:
         """Whether the kernel has killed since the last look."""
-        posix.pread(self.descriptor, 4096, 0)  # only a read makes the next change known
+        posix.pread(self.descriptor, 4096, 0)  # poll reports the next change only after a read
         before, self.count = self.count, stats.pairs(self.path).get("oom_kill", 0)
         return self.count > before
 
@@ -150,8 +158,9 @@ class _Events:
         posix.close(self.descriptor)
 
 
-def _watch(places: "list[Place]") -> "_Eventfd | _Events | None":
-    for path, _, hierarchy in places:
+def _watch(locations: "list[Location]") -> "_Eventfd | _Events | None":
+    for location in locations:
+        path, hierarchy = location["path"], location["hierarchy"]
         if "memory" in hierarchy["controllers"]:
             try:
                 return _Eventfd(path) if hierarchy["version"] == 1 else _Events(path)

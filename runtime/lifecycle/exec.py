@@ -3,8 +3,9 @@
 import posix
 
 from oci_spec import load_accepted, load_checked
-from runtime.cgroups import tree
+from runtime.cgroups import intent
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
+from runtime.files import read_or_empty
 from runtime.host import facts as host
 from runtime.lifecycle import config, descriptors, publishing, state, store
 from runtime.lifecycle import create as creating
@@ -131,13 +132,13 @@ def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "lis
 
     Without that, v2's is the one that the first process has gone to, when it is below the recorded one.
     """
-    files = tree.placement_files(record["cgroups"])
+    files = intent.placement_files(record["cgroups"])
     if wanted:
         from runtime.lifecycle.sub_cgroups import below
 
         return below(files, wanted, facts["cgroup"]["hierarchies"])
-    if path := tree.unified_directory(record["cgroups"]):
-        lines = tree.read(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" where the path is too long for it
+    if path := intent.unified_directory(record["cgroups"]):
+        lines = read_or_empty(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" where the path is too long for it
         own = lines.rpartition(b"\n")[2][len("0::") :].decode(errors="surrogateescape")
         if not path.endswith(own):
             from runtime.cgroups.delegation import home

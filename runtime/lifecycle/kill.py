@@ -1,15 +1,17 @@
-"""Signals to a container: to its first process, or to all of them. Hot: imports only builtins."""
+"""The state side of `kill`: a signal to a container's init, or to all of its processes. Hot: imports only builtins."""
 
 import posix
 import select
 
+from runtime import files
 from runtime.cgroups import freezer
+from runtime.cgroups.intent import entered
 from runtime.errors import OcirunError, WrongState, system_failure
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal  # the same names; at run time it would import enum
+    import signal as _signal  # has the same names; at run time it would import enum
 
     from runtime.shapes import Record
 else:
@@ -17,7 +19,7 @@ else:
 
 WAIT = 10.0  # seconds that a process may take to end after SIGKILL
 _LAST = 64  # signal(7): the last real-time signal
-_FIRST_REALTIME = 34  # what programs call SIGRTMIN: the C library keeps 32 and 33
+_FIRST_REALTIME = 34  # SIGRTMIN of programs: the C library keeps 32 and 33 for itself
 
 
 def parse_signal(text: str) -> int:
@@ -46,10 +48,10 @@ def _realtime(name: str) -> int | None:
 def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
 
-    WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error:
-    its cgroups may hold processes that outlived init, where it shares a pid namespace. There SIGKILL is for all of
-    them anyway, as with runc: nothing else would end them. Takes no lock, so that it
-    works beside a start that hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
+    WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error: where
+    it shares a pid namespace, its cgroups may hold processes that outlived init. SIGKILL goes to all processes of such a
+    container in any case, as with runc: nothing else would end them. Takes no lock, so that it works beside a start that
+    hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
     """
     number = parse_signal(signal)
     handle = store.open_unlocked(root, id)
@@ -63,7 +65,7 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     everyone = number == _signal.SIGKILL and state.can_kill(status) and not _first_of_its_namespace(record)
     if not state.can_kill(status) or not _signal_init(record, number):
         raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
-    if everyone and any(made != freezer.NOT_OURS for _, made, _ in record["cgroups"]):
+    if everyone and entered(record["cgroups"]):
         from runtime.cgroups import members
 
         members.kill_all(record["cgroups"])
@@ -72,8 +74,8 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
 
 
 def _first_of_its_namespace(record: "Record") -> bool:
-    """Whether all of the container ends with init: the last number in NSpid is the pid in the process's own namespace."""
-    for line in freezer.read(f"/proc/{record['pid']}/status").split(b"\n"):
+    """Whether the whole container ends with init: the last number in NSpid is the pid in the process's own namespace."""
+    for line in files.read_page(f"/proc/{record['pid']}/status").split(b"\n"):
         if line.startswith(b"NSpid:"):
             return line.split()[-1] == b"1"
     return True  # it has ended
@@ -96,9 +98,9 @@ def _signal_init(record: "Record", number: int) -> bool:
 
 
 def _signal_all(record: "Record", number: int) -> None:
-    from runtime.cgroups import members, tree
+    from runtime.cgroups import members
 
-    if all(made == tree.NOT_OURS for _, made, _ in record["cgroups"]):
+    if not entered(record["cgroups"]):
         _signal_without_cgroups(record, number)
         return
     if number == _signal.SIGKILL:
@@ -114,9 +116,9 @@ def _signal_all(record: "Record", number: int) -> None:
 
 
 def _signal_without_cgroups(record: "Record", number: int) -> None:
-    """By the pid namespace, whose other processes end with its first. OcirunError where it is another's too.
+    """Signal all processes of the pid namespace; on SIGKILL they end with its first.
 
-    Then the first process alone has got the signal.
+    OcirunError where the namespace is shared: then only the first process has got the signal.
     """
     from runtime.lifecycle.processes import in_namespace, open_in_namespace
 
@@ -140,9 +142,7 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
 
 
 def end_init(record: "Record", wait: float = WAIT) -> None:
-    """SIGKILL init and wait up to ``wait`` seconds until it is dead; in a pid namespace of its own everything in
-    it dies too.
-    """
+    """SIGKILL init and wait up to ``wait`` seconds for its end. If it has its own pid namespace, all processes in that end too."""
     process = state.open_process(record)
     if process is None:
         return
@@ -153,8 +153,8 @@ def end_init(record: "Record", wait: float = WAIT) -> None:
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):
-            words = "it may wait for a disk, or be suspended by a cgroup above its own"
-            raise OcirunError(f"process {record['pid']} does not end, {WAIT:g} seconds after SIGKILL; {words}")
+            reason = "it may wait for a disk, or be suspended by a cgroup above its own"
+            raise OcirunError(f"process {record['pid']} does not end, {WAIT:g} seconds after SIGKILL; {reason}")
     except ProcessLookupError:
         pass
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A container's processes suspended, and let go on again."""
+"""The state side of `pause` and `resume`: a container's processes suspended and let go on."""
 
 import posix
 
@@ -8,9 +8,9 @@ from runtime.lifecycle import state, store
 
 
 def pause(root: str, id: str) -> None:
-    """Suspend every process of a created or running container; its status is "paused" from then on.
+    """Suspend every process of a created or running container; its status is "paused" then.
 
-    WrongState otherwise; OcirunError where no cgroup of the container has a freezer, or a process does not stop.
+    WrongState in any other state. OcirunError where no cgroup of the container has a freezer, or a process does not stop.
     """
     handle = store.open_locked(root, id)
     try:

@@ -17,9 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from oci_spec.types import Linux
     from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
-    from runtime.shapes import Facts, PlanOptions
+    from runtime.shapes import Facts, Location, PlanOptions
 
 S_IFMT, S_IFREG = 0o170000, 0o100000
 NEWEST = 1 << 16  # a version of systemd that has every property
@@ -50,24 +51,24 @@ def plain(value: "String") -> "Any":
     return value if value is None or isinstance(value, str) else list(value)
 
 
-def placement(places: "list[layout.Place]") -> "list[str]":
+def placement(places: "list[Location]") -> "list[str]":
     """The files by which a process enters each of the cgroups, were they made."""
     names = {1: "tasks", 2: "cgroup.procs"}
-    return [f"{path}/{names[hierarchy['version']]}" for path, _, hierarchy in places]
+    return [f"{place['path']}/{names[place['hierarchy']['version']]}" for place in places]
 
 
-def cgroup_writes(spec: "dict[str, Any]", places: "list[layout.Place]") -> "dict[str, Any]":
+def cgroup_writes(spec: "dict[str, Any]", places: "list[Location]") -> "dict[str, Any]":
     """What the runtime's part of `cgroups` makes and writes; the wire does not have it, since init does not need it.
 
     Raises OcirunError for a limit that this host cannot set.
     """
     writes, device_filter = resources.writes(spec["linux"].get("resources"), places)
     rows = [
-        {"file": f"{places[index][0]}/{file}", "value": value, "pointer": pointer}
-        for index, file, value, pointer, _ in writes
+        {"file": f"{location['path']}/{setting.file}", "value": setting.value, "pointer": setting.pointer}
+        for location, setting in writes
     ]
     length = len(device_filter[1]) // INSTRUCTION_SIZE if device_filter else 0
-    return {"directories": [path for path, _, _ in places], "writes": rows, "device_filter": length}
+    return {"directories": [place["path"] for place in places], "writes": rows, "device_filter": length}
 
 
 def is_file(path: str) -> bool:
@@ -99,7 +100,7 @@ class Plan:
         if not facts["privileged"]:
             self.check_rights(spec, facts)
         places = self.places(spec, facts, manager)
-        facts["cgroup_places"] = places
+        facts["cgroup_locations"] = places
         facts["placement"] = placement(places)
         if spec["linux"].get("intelRdt"):
             from runtime import resctrl
@@ -124,26 +125,27 @@ class Plan:
             self.refuse(error)
             self.add(error.pointer or "", "error", error.message)
 
-    def places(self, spec: "dict[str, Any]", facts: "Facts", manager: str) -> "list[layout.Place]":
+    def places(self, spec: "dict[str, Any]", facts: "Facts", manager: str) -> "list[Location]":
         """Where the cgroups would be. systemd is not asked: it is taken to be the newest, and at the hierarchies' roots."""
         path = spec["linux"].get("cgroupsPath")
         if manager == "disabled":
             return []
         if manager != "systemd":
-            return layout.places(path, ID, facts["cgroup"])
+            return layout.locations(path, ID, facts["cgroup"])
         from runtime.cgroups.systemd import annotations, units
         from runtime.cgroups.systemd import properties as table
 
         user = not facts["privileged"]
         slice, name = units.names(path, ID, user)
-        resources = spec["linux"].get("resources") or {}
+        linux: Linux = spec["linux"]
+        resources = linux.get("resources") or {}
         v2 = facts["cgroup"]["mode"] == "v2"
         properties = table.of_unit(slice, name, ID, resources, v2, NEWEST, user)
         properties += annotations.properties(spec.get("annotations") or {})
         self.unit = [name, *table.text(properties)]
         uid = posix.geteuid()
         below = f"/user.slice/user-{uid}.slice/user@{uid}.service" if user else ""
-        return [units.place(below + units.cgroup(slice, name), one) for one in facts["cgroup"]["hierarchies"]]
+        return [units.location(below + units.cgroup(slice, name), one) for one in facts["cgroup"]["hierarchies"]]
 
     def read(self) -> "dict[str, Any]":
         """The checked config. What only the host can find fault with becomes problems, and the refusal."""

@@ -1,8 +1,10 @@
-"""The processes of a container, as the host sees them."""
+"""The state side of `ps`: the processes of a container, as the host sees them."""
 
 import posix
 
-from runtime.cgroups import members, tree
+from runtime import files
+from runtime.cgroups import members
+from runtime.cgroups.intent import entered
 from runtime.errors import OcirunError
 from runtime.lifecycle import state, store
 
@@ -12,25 +14,26 @@ if TYPE_CHECKING:
 
 
 def processes(root: str, id: str) -> list[int]:
-    """The pids of all processes in the container's cgroups, sorted; [] when it is stopped and nothing outlived it.
+    """The pids of all processes in the container's cgroups, sorted; [] when it is stopped and no process outlived it.
 
-    A container without cgroups (--cgroup-manager disabled, or rootless) is known by its pid namespace.
+    Those of a container without cgroups (--cgroup-manager disabled, or rootless) are the ones in its pid namespace.
     """
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
     finally:
         posix.close(handle)
-    if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
+    if entered(record["cgroups"]):
         return members.processes(record["cgroups"])
     return [] if status in (state.STOPPED, state.CREATING) else in_namespace(record)
 
 
 def in_namespace(record: "Record") -> list[int]:
-    """The pids of the processes in the container's own pid namespace. OcirunError where it is in another's."""
-    pid: int = record["pid"]
+    """The pids of the processes in the container's own pid namespace. OcirunError where it shares another's."""
+    pid = record["pid"]
     namespace = _namespace(str(pid))
-    numbers = [line.split() for line in tree.read(f"/proc/{pid}/status").split(b"\n") if line.startswith(b"NSpid:")]
+    status = files.read_or_empty(f"/proc/{pid}/status")
+    numbers = [line.split() for line in status.split(b"\n") if line.startswith(b"NSpid:")]
     if namespace == _namespace("self") or (numbers and numbers[0][-1] != b"1"):
         raise OcirunError(
             "the container has neither a cgroup nor a pid namespace of its own by which its processes could be known"
@@ -39,7 +42,7 @@ def in_namespace(record: "Record") -> list[int]:
 
 
 def open_in_namespace(record: "Record", pid: int) -> int:
-    """A descriptor of a process that is in the container's pid namespace; -1 when it has ended, and its pid may be another's."""
+    """A pidfd of a process in the container's pid namespace; -1 when it has ended, also if another process has its pid now."""
     try:
         process = posix.pidfd_open(pid)
     except OSError:

@@ -1,4 +1,4 @@
-"""A container's resctrl group (linux.intelRdt), on the way to the container. Loaded only when the config asks for it."""
+"""The state side of linux.intelRdt: `create` makes the group, which the record has before. Loaded only for a config with it."""
 
 from runtime import resctrl
 from runtime.errors import OcirunError
@@ -7,15 +7,15 @@ from runtime.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Making
+    from oci_spec.types import LinuxIntelRdt
+    from runtime.shapes import Record
 
 
-def place(making: "Making") -> None:
-    """Make the group, once the record says what may have to be removed."""
-    wanted, mount = making.spec["linux"]["intelRdt"], resctrl_mount()
+def make_group(handle: int, record: "Record", wanted: "LinuxIntelRdt") -> None:
+    """Write what may have to be removed to the record, then make the group."""
+    mount = resctrl_mount()
     if mount is None:  # unmounted since it was checked
         raise OcirunError("no resctrl file system is mounted", resctrl.POINTER)
-    making.record["resctrl"] = resctrl.survey(wanted, making.id, mount)
-    making.facts["resctrl"] = making.record["resctrl"]["tasks"]
-    store.write_state(making.handle, making.record)
-    resctrl.make(wanted, making.id, mount)
+    record["resctrl"] = resctrl.survey(wanted, record["id"], mount)
+    store.write_state(handle, record)
+    resctrl.make(wanted, record["id"], mount)

@@ -15,7 +15,7 @@ container, and the next reserve() adopts it. Nothing here follows a symbolic lin
 builtins.
 
 RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
-"creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (runtime.cgroups.tree's own list);
+"creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (rows of runtime.cgroups.intent);
 hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; notify (the caller's NOTIFY_SOCKET),
 where there is one; net_devices, the devices that are to be brought back (runtime.lifecycle.net_devices); tail [index, [operation, ...]], the
 plan's operations from the wait for start on, which `start` words failures with.

@@ -1,6 +1,7 @@
-"""`exec --cgroup`: a cgroup below the container's own, by hierarchy. Pure; loaded where the option is given."""
+"""`exec --cgroup`: cgroups below the container's own, by hierarchy. Pure; loaded only for that option."""
 
 from runtime.errors import OcirunError
+from runtime.files import components
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hierarchy]") -> "list[str]":
-    """``files``, by which the container's cgroups are entered, with those of ``wanted`` in their places.
+    """The files by which a process enters the ``wanted`` cgroups; ``files`` are those of the container's own.
 
-    ``wanted``: PATH, or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, a hierarchy that is named
-    twice, and a path that leads out.
+    ``wanted``: PATH, or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, a hierarchy that is
+    named twice, and a path that leads out of the container's cgroup.
     """
     result = list(files)
     for entry in wanted:
         controllers, colon, path = entry.rpartition(":")
-        parts = [part for part in path.split("/") if part not in ("", ".")]
+        parts = components(path)
         if ".." in parts:
             raise OcirunError(
                 f'--cgroup {entry!r}: the path may not contain "..", it counts from the container\'s cgroup'
@@ -33,11 +34,13 @@ def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hi
 
 def _indices(files: "list[str]", names: "list[str]", hierarchies: "Sequence[Hierarchy]", entry: str) -> "list[int]":
     """Which of the files are in the hierarchies of the controllers."""
-    found = []
+    result: list[int] = []
     for name in names:
-        mounts = [one["mountpoint"].rstrip("/") + "/" for one in hierarchies if name in one["controllers"]]
+        mounts = [
+            hierarchy["mountpoint"].rstrip("/") + "/" for hierarchy in hierarchies if name in hierarchy["controllers"]
+        ]
         indices = [index for index, file in enumerate(files) if file.startswith(tuple(mounts))]
         if not indices:
             raise OcirunError(f"--cgroup {entry!r}: the container is in no cgroup with a controller {name!r}")
-        found += [index for index in indices if index not in found]
-    return found
+        result += [index for index in indices if index not in result]
+    return result

@@ -1,10 +1,11 @@
-"""The limits of a container that is there already, changed. Not hot."""
+"""The state side of `update`: the limits of an existing container changed, in its cgroups and in its record. Not hot."""
 
 import errno
 import posix
 
 from oci_spec import BadDocument, check, load, load_checked
-from runtime.cgroups import apply, resources, tree
+from runtime import files
+from runtime.cgroups import apply, devices, resources
 from runtime.cgroups import update as limits
 from runtime.errors import InvalidConfig, OcirunError, WrongState
 from runtime.host import cgroups as host
@@ -13,19 +14,16 @@ from runtime.lifecycle import config, state, store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    from runtime.cgroups.layout import Place
-    from runtime.shapes import Record
+    from oci_spec.types import LinuxIntelRdt, Resources, ResourcesDevice, ResourcesMemory
+    from runtime.shapes import Location, Record
 
 _BEFORE, _AFTER = b'{"ociVersion":"1.3.0","linux":{"resources":', b"}}"
 _POINTER = "/linux/resources"
-# What the kernel, or the conversion to v2, wants to be told together.
-_PARTNERS = (("memory", "swap", "limit"), ("cpu", "quota", "period"), ("cpu", "period", "quota"))
 _USAGE = ("memory.current", "memory.usage_in_bytes")
 
 
-def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
+def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
     """The resources of a JSON text of the form of /linux/resources. InvalidConfig for the first thing that is wrong."""
     try:
         load(data)
@@ -36,21 +34,22 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
     for problem in problems:
         if not problem.pointer.startswith(_POINTER):
             continue  # of the rest of a config, which is not there
-        words = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
+        message = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
         if problem.severity == "error":
-            raise InvalidConfig(words)
-        warn(words)
-    given: dict[str, Any] = spec["linux"]["resources"]
+            raise InvalidConfig(message)
+        warn(message)
+    given: Resources = spec["linux"]["resources"]
     return given
 
 
 def update(
-    root: str, id: str, data: bytes, warn: "Callable[[str], None]", schemas: "dict[str, str] | None" = None
+    root: str, id: str, data: bytes, warn: "Callable[[str], None]", schemas: "LinuxIntelRdt | None" = None
 ) -> None:
     """Change the limits that ``data`` names (JSON of the form of /linux/resources), and leave the others.
 
-    ``schemas``: l3CacheSchema and memBwSchema, new shares of the container's resctrl group. WrongState unless created, running or
-    paused. OcirunError when one is refused; then all limits are as before. Device rules, where given, replace all earlier ones.
+    ``schemas``: l3CacheSchema and memBwSchema, new shares of the container's resctrl group. WrongState unless created,
+    running or paused. OcirunError when one is refused; then all limits are as before. Device rules replace all earlier
+    ones.
     """
     given = checked(data, warn)
     handle = store.open_locked(root, id)
@@ -69,14 +68,14 @@ def update(
             raise
     except OcirunError as error:
         if error.pointer:
-            words = f"resources: {error.pointer.removeprefix(_POINTER)}: {error.message}"
-            raise type(error)(words, None, None, error.errno) from None
+            message = f"resources: {error.pointer.removeprefix(_POINTER)}: {error.message}"
+            raise type(error)(message, None, None, error.errno) from None
         raise
     finally:
         posix.close(handle)
 
 
-def _change_limits(handle: int, record: "Record", given: "dict[str, Any]") -> None:
+def _change_limits(handle: int, record: "Record", given: "Resources") -> None:
     current = record.get("resources")
     if current is None:
         current = config.resources(store.read_file(handle, store.CONFIG))
@@ -85,8 +84,8 @@ def _change_limits(handle: int, record: "Record", given: "dict[str, Any]") -> No
     store.write_state(handle, record)
 
 
-def _change_shares(record: "Record", schemas: "dict[str, str]") -> "Callable[[], None]":
-    """The container's shares of cache and memory bandwidth. Returns what undoes it."""
+def _change_shares(record: "Record", schemas: "LinuxIntelRdt") -> "Callable[[], None]":
+    """Change the container's shares of cache and memory bandwidth. Returns what undoes it."""
     from runtime import resctrl
     from runtime.host.confinement import resctrl_mount
 
@@ -97,48 +96,58 @@ def _change_shares(record: "Record", schemas: "dict[str, str]") -> "Callable[[],
     return lambda: resctrl.restore(undo, group)
 
 
-def merged(current: "dict[str, Any]", given: "dict[str, Any]") -> "dict[str, Any]":
-    """The resources after an update: sections by property, lists as a whole. Pure."""
-    result = dict(current)
+def merged(current: "Resources", given: "Resources") -> "Resources":
+    """The resources after an update: sections are merged by property, lists are replaced. Pure."""
+    # JSON of any shape here: which sections there are, and what is in them, does not matter.
+    result: dict[str, object] = {**current}
     for name, section in given.items():
-        both = isinstance(section, dict) and isinstance(result.get(name), dict)
-        result[name] = {**result[name], **section} if both else section
+        present = result.get(name)
+        result[name] = {**present, **section} if isinstance(present, dict) and isinstance(section, dict) else section
+    return result  # type: ignore[return-value]  # merged section by section, it has the shape of both
+
+
+def completed(given: "Resources", current: "Resources") -> "Resources":
+    """``given``, with the present values that the kernel, or the conversion to v2, needs together with the new ones. Pure."""
+    result: Resources = {**given}
+    memory, present_memory = given.get("memory") or {}, current.get("memory") or {}
+    if memory.get("swap") and not memory.get("limit") and present_memory.get("limit"):
+        result["memory"] = {**memory, "limit": present_memory["limit"]}
+    cpu, present_cpu = given.get("cpu") or {}, current.get("cpu") or {}
+    if cpu.get("quota") and not cpu.get("period") and present_cpu.get("period"):
+        result["cpu"] = {**cpu, "period": present_cpu["period"]}
+    elif cpu.get("period") and not cpu.get("quota") and present_cpu.get("quota"):
+        result["cpu"] = {**cpu, "quota": present_cpu["quota"]}
     return result
 
 
-def completed(given: "dict[str, Any]", current: "dict[str, Any]") -> "dict[str, Any]":
-    """``given``, and what its values cannot be said without, as it is at present. Pure."""
-    result = dict(given)
-    for section, name, partner in _PARTNERS:
-        wanted, there = result.get(section) or {}, current.get(section) or {}
-        if wanted.get(name) and not wanted.get(partner) and there.get(partner):
-            result[section] = {**wanted, partner: there[partner]}
-    return result
-
-
-def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]") -> None:
+def _change(record: "Record", given: "Resources", current: "Resources") -> None:
     intent = record["cgroups"]
-    places = limits.places(intent, host.read())
-    memory = {**(current.get("memory") or {}), **(given.get("memory") or {})}
-    if given.get("memory") and memory.get("checkBeforeUpdate"):  # of the config, if not of the update
-        _check_usage(places, given["memory"])
-    if given.get("intelRdt"):
+    locations = limits.locations(intent, host.read())
+    changed = given.get("memory")
+    memory: ResourcesMemory = {**(current.get("memory") or {}), **(changed or {})}
+    if changed and memory.get("checkBeforeUpdate"):  # the config's, if the update does not give it
+        _check_usage(locations, changed)
+    if given.get("intelRdt"):  # of linux, but written here by mistake
         raise InvalidConfig("intelRdt is not among a container's resources", f"{_POINTER}/intelRdt")
     wanted = completed(given, current)
-    devices = wanted.pop("devices", None)
-    # Without device rules `writes` would give the default ones.
-    writes = [one for one in resources.writes(wanted, places)[0] if not one[3].startswith(f"{_POINTER}/devices")]
-    undo = limits.change(places, intent, writes)
+    rules = wanted.pop("devices", None)
+    # Without device rules `resources.writes` returns the default ones.
+    writes = [
+        (location, setting)
+        for location, setting in resources.writes(wanted, locations)[0]
+        if not setting.pointer.startswith(devices.POINTER)
+    ]
+    undo = limits.change(locations, intent, writes)
     unit = None
     try:
         if record.get("systemd"):
             from runtime.cgroups.systemd import scope
 
-            unit = scope.Change(record["systemd"], intent, places)
-            unit.make(wanted if devices is None else {**wanted, "devices": devices})
-            limits.change(places, intent, scope.exact(writes))  # systemd has written what it made of them
-        if devices is not None:
-            _change_devices(places, devices)
+            unit = scope.Change(record["systemd"], intent, locations)
+            unit.make(wanted if rules is None else {**wanted, "devices": rules})
+            limits.change(locations, intent, scope.exact(writes))  # systemd has written its own values
+        if rules is not None:
+            _change_devices(locations, rules)
     except BaseException:
         try:
             if unit:
@@ -151,28 +160,27 @@ def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]"
             unit.close()
 
 
-def _change_devices(places: "list[Place]", rules: "list[dict[str, Any]]") -> None:
-    where = resources.controllers(places).get("devices")
-    if where is not None:
-        limits.change_devices(places[where][0], rules, f"{_POINTER}/devices")
+def _change_devices(locations: "list[Location]", rules: "list[ResourcesDevice]") -> None:
+    location = resources.controllers(locations).get("devices")
+    if location is not None:
+        limits.change_devices(location["path"], rules)
         return
-    for index, (path, _, hierarchy) in enumerate(places):
-        if hierarchy["version"] == 2:
-            from runtime.cgroups.device_program import program
+    location = resources.unified(locations)
+    if location is None:
+        raise OcirunError("device rules need the devices controller or cgroup v2", devices.POINTER)
+    from runtime.cgroups.device_program import program
 
-            apply.attach(path, (index, program(rules), f"{_POINTER}/devices"), replace=True)
-            return
-    raise OcirunError("device rules need the devices controller or cgroup v2", f"{_POINTER}/devices")
+    apply.attach(location["path"], program(rules), replace=True)
 
 
-def _check_usage(places: "list[Place]", memory: "dict[str, Any]") -> None:
-    """memory.checkBeforeUpdate: a limit below what is used would kill; it is refused instead (config-linux.md#memory)."""
+def _check_usage(locations: "list[Location]", memory: "ResourcesMemory") -> None:
+    """memory.checkBeforeUpdate: a limit below the usage would kill, so it is refused (config-linux.md#memory)."""
     limit = int(memory.get("limit") or 0)
-    for path, _, hierarchy in places if limit > 0 else ():
-        if "memory" not in hierarchy["controllers"]:
+    for location in locations if limit > 0 else ():
+        if "memory" not in location["hierarchy"]["controllers"]:
             continue
         for file in _USAGE:
-            usage = tree.read(f"{path}/{file}").strip()
+            usage = files.read_or_empty(f"{location['path']}/{file}").strip()
             if usage and int(usage) > limit:
-                words = f"the container uses {int(usage)} bytes of memory, which is more than {limit}"
-                raise OcirunError(words, f"{_POINTER}/memory/limit", None, errno.EBUSY)
+                message = f"the container uses {int(usage)} bytes of memory, which is more than {limit}"
+                raise OcirunError(message, f"{_POINTER}/memory/limit", None, errno.EBUSY)

@@ -296,11 +296,12 @@ def _cgroup(
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    places = facts.get("cgroup_places") or []
+    places = facts.get("cgroup_locations") or []
     entries = mount_entries(places, cgroup_namespace)
     # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
-    foreign = [place for place in places if place[0] == place[1]]
-    callers = {path for path, _, _ in foreign} | {",".join(one["controllers"]) for _, _, one in foreign} - {""}
+    foreign = [place for place in places if place["path"] == place["base"]]
+    controllers = {",".join(place["hierarchy"]["controllers"]) for place in foreign}
+    callers = {place["path"] for place in foreign} | controllers - {""}
     for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
         # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).

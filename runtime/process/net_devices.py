@@ -18,14 +18,14 @@ from .netlink import ADDRESS, LINK, Netlink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from runtime.plan.ops import Operation
+    from runtime.shapes import NetDeviceRow
 
     from .handshake import Handshake
 
     Address = tuple[int, int, int, int, netlink.Attributes]  # family, prefix length, flags, scope, IFA_*
-    Entry = dict[str, Any]  # see entry()
+    Entry = NetDeviceRow
 
 IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO = 1, 2, 3, 4, 6
 IFA_FLAGS, IFA_RT_PRIORITY, IFA_PROTO = 8, 9, 11
@@ -166,7 +166,7 @@ def failure(tried: str, device: str, error: OSError, origin: "str | None") -> Oc
 
 def entry(device: str, index: int, flags: int, name: str, before: "list[int]", found: "list[Address]") -> "Entry":
     """What a record keeps of a device before it is moved. ``before``: the indices of the devices that are there already."""
-    kept = [[*address[:4], [[kind, value.hex()] for kind, value in address[4].items()]] for address in found]
+    kept = [(*address[:4], [(kind, value.hex()) for kind, value in address[4].items()]) for address in found]
     return {"device": device, "index": index, "flags": flags, "name": name, "before": before, "addresses": kept}
 
 

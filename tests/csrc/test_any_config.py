@@ -48,8 +48,8 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
 
 
 def facts_of(spec: dict[str, Any], cgroup: str, caller: str) -> dict[str, Any]:
-    places = layout.places(spec["linux"].get("cgroupsPath"), machines.ID, CGROUPS[cgroup])
-    changes = {"cgroup": CGROUPS[cgroup], "cgroup_places": places, "placement": placement(places)}
+    places = layout.locations(spec["linux"].get("cgroupsPath"), machines.ID, CGROUPS[cgroup])
+    changes = {"cgroup": CGROUPS[cgroup], "cgroup_locations": places, "placement": placement(places)}
     return machines.facts(spec, "v2", **{**changes, **CALLERS[caller]})
 
 
@@ -103,7 +103,7 @@ def planned(spec: dict[str, Any], cgroup: str, caller: str) -> list[ops.Operatio
     options = {"id": machines.ID, "wait_start": True, "preserve_fds": 0, "seccomp": program_of(spec)}
     operations, warnings = plan(spec, facts, options)
     assert all(has_place(spec, pointer) and "\n" not in words for pointer, words in warnings), warnings
-    resources.writes(spec["linux"].get("resources"), facts["cgroup_places"])
+    resources.writes(spec["linux"].get("resources"), facts["cgroup_locations"])
     return operations
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from runtime.cgroups import layout, tree
+from runtime import files
+from runtime.cgroups import layout
 from runtime.host import cgroups
 
 
 def directories(name: str) -> list[Path]:
     """Every cgroup of this name directly below a mounted hierarchy."""
     facts = cgroups.read()
-    found = [Path(one["mountpoint"], name) for one in facts["hierarchies"]]
-    return [path for path in found if path.is_dir()]
+    paths = [Path(hierarchy["mountpoint"], name) for hierarchy in facts["hierarchies"]]
+    return [path for path in paths if path.is_dir()]
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def name(needs_root: None, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def places(name: str) -> Callable[[str], list[Any]]:
-    """Places of a container at /NAME/PATH."""
-    return lambda path: layout.places(f"/{name}/{path}", "box", cgroups.read())
+def locations(name: str) -> Callable[[str], list[Any]]:
+    """Where the cgroups of a container at /NAME/PATH are."""
+    return lambda path: layout.locations(f"/{name}/{path}", "box", cgroups.read())
 
 
 @pytest.fixture
@@ -45,12 +46,12 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a process that enters the cgroups of an intent and sleeps."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(intent: list[list[Any]], below: str = "") -> subprocess.Popen[bytes]:
+    def start(intent: list[dict[str, Any]], below: str = "") -> subprocess.Popen[bytes]:
         process = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
         started.append(process)
-        for path, _, version in intent:
-            if version == 2 or not below:
-                tree.write(f"{path}{below}/cgroup.procs", str(process.pid).encode())
+        for row in intent:
+            if row["version"] == 2 or not below:
+                files.write(f"{row['path']}{below}/cgroup.procs", str(process.pid).encode())
         return process
 
     yield start

@@ -1,4 +1,4 @@
-"""runtime.cgroups.resctrl on directories prepared as the kernel has them, and on cgroups where it fills a new directory.
+"""runtime.resctrl on directories prepared as the kernel has them, and on cgroups where it fills a new directory.
 
 No machine of ours has resctrl. A group that is there is a directory with its two files, which serves to see what is
 compared and written; what makes, enters and removes a group is tried on v1 cgroups, where a new directory has `tasks` too.
@@ -55,8 +55,8 @@ def make(wanted: dict[str, Any], mount: Path) -> None:
 )
 def test_survey(mount: Path, wanted: dict[str, Any], tasks: list[str], made: list[str]) -> None:
     """What a container will be in, and what of it goes with it: never a group that the config names."""
-    found = resctrl.survey(wanted, "one", str(mount))
-    assert found == {"tasks": [f"{mount}/{path}" for path in tasks], "made": [f"{mount}/{path}" for path in made]}
+    row = resctrl.survey(wanted, "one", str(mount))
+    assert row == {"tasks": [f"{mount}/{path}" for path in tasks], "made": [f"{mount}/{path}" for path in made]}
 
 
 def test_a_group_that_is_there_is_not_ours(mount: Path) -> None:
@@ -81,7 +81,7 @@ def test_what_is_written(mount: Path) -> None:
         "schemata": ["L2:0=1", "L2:1=2"],
     }
     (mount / "class/schemata").unlink()
-    assert [line for line, _ in resctrl.lines(wanted, ("l3CacheSchema", "memBwSchema"))] == [
+    assert [line for line, _ in resctrl.lines(wanted)] == [
         "L3:1=ff0",
         "MB:1=50",
         "L2:0=1",
@@ -184,7 +184,8 @@ def test_a_group_of_its_own(
     from runtime.plan import rare_ops
     from runtime.process.attributes import resctrl as enter
 
-    v1 = [one for one in cgroups.read()["hierarchies"] if one["version"] == 1 and "pids" in one["controllers"]]
+    hierarchies = cgroups.read()["hierarchies"]
+    v1 = [one for one in hierarchies if one["version"] == 1 and "pids" in one["controllers"]]
     if not v1:
         pytest.skip("no v1 hierarchy is mounted")
     mount = f"{v1[0]['mountpoint']}/{name}"

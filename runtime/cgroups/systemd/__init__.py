@@ -1,5 +1,5 @@
-"""A container's cgroups as a unit of systemd's, with `--systemd-cgroup`.
+"""A container's cgroups as those of a systemd unit, with `--systemd-cgroup`.
 
-`scope` makes, changes and stops it, over `dbus`. The rest is pure: `units` says what it is called and where it is,
-`properties` what its limits are as systemd's properties, `annotations` and `variants` what annotations add to them.
+`scope` makes, changes and stops the unit, over `dbus`. The rest is pure: `units` gives its name and where its cgroups
+are, `properties` its limits as systemd's properties, `annotations` and `variants` the properties from annotations.
 """

@@ -1,4 +1,4 @@
-"""`org.systemd.property.NAME` annotations: any property of the unit, as runc and crun have them. Pure."""
+"""`org.systemd.property.NAME` annotations: any property of the unit, as with runc and crun. Pure."""
 
 from runtime.cgroups.systemd.properties import INFINITY, SECOND
 from runtime.cgroups.systemd.variants import BITS, parse
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from runtime.cgroups.systemd.properties import Property
 
 PREFIX = "org.systemd.property."
-# Which processes are in the unit, and where it is, is what the runtime's own record says.
+# The runtime itself decides which processes are in the unit, and in which slice it is.
 OURS = ("PIDs", "Slice")
 
 
 def pointer(name: str) -> str:
-    """The place of an annotation."""
+    """The pointer of the annotation for a property."""
     return "/annotations/" + (PREFIX + name).replace("~", "~0").replace("/", "~1")
 
 
@@ -23,7 +23,7 @@ def properties(annotations: "dict[str, str]") -> "list[Property]":
 
     `...Sec`, in seconds, is systemd's `...USec`, in microseconds.
     """
-    found: list[Property] = []
+    result: list[Property] = []
     for key, text in annotations.items():
         if not key.startswith(PREFIX):
             continue
@@ -37,10 +37,10 @@ def properties(annotations: "dict[str, str]") -> "list[Property]":
             if name.endswith("Sec") and not name.endswith("USec"):
                 name, signature, value = f"{name[:-3]}USec", "t", _microseconds(signature, value)
         except ValueError as error:
-            words = f"{text[:64]!r} is no value in GVariant text: {error}"
-            raise InvalidConfig(words, pointer(key.removeprefix(PREFIX))) from None
-        found.append((name, (signature, value)))
-    return found
+            message = f"{text[:64]!r} is no value in GVariant text: {error}"
+            raise InvalidConfig(message, pointer(key.removeprefix(PREFIX))) from None
+        result.append((name, (signature, value)))
+    return result
 
 
 def _microseconds(signature: str, value: object) -> int:

@@ -1,15 +1,15 @@
-"""The systemd cgroup manager: a container's cgroup is a transient unit's, made and removed by systemd over D-Bus.
+"""The systemd cgroup manager: a container's cgroup belongs to a transient unit, which systemd makes and removes, over D-Bus.
 
-systemd moves init into the unit before init opens its cgroups; everything after that is as with the cgroupfs manager:
-the record's `cgroups` name the directories, and every limit is written to its file once systemd has written its own.
-Cold: loaded only when it is asked for, or when a container's record has a unit.
-
-The record's `systemd`: unit; user (of the caller's own systemd); address (of the bus); below (that systemd's own cgroup).
+systemd moves init into the unit before init opens its cgroups. Everything after that is as with the cgroupfs manager: the
+record's `cgroups` name the directories, and every limit is written to its file once systemd has written its own. Cold:
+loaded only when it is asked for, or when a container's record has a unit.
 """
 
 import posix
 
+from runtime import files
 from runtime.cgroups import apply, freezer, tree
+from runtime.cgroups.intent import NOT_OURS, POINTER
 from runtime.cgroups.systemd import annotations, dbus, units
 from runtime.cgroups.systemd import properties as table
 from runtime.errors import OcirunError
@@ -17,34 +17,29 @@ from runtime.errors import OcirunError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    from runtime.cgroups.layout import Place
-    from runtime.cgroups.resources import Filter, Write
-    from runtime.cgroups.systemd.dbus import Connection
+    from oci_spec.types import Linux, Resources
+    from runtime.cgroups.intent import Intent
+    from runtime.cgroups.resources import DeviceFilter
+    from runtime.cgroups.setting import Write
+    from runtime.cgroups.systemd.dbus import Body, Connection
     from runtime.cgroups.systemd.properties import Property
-    from runtime.cgroups.tree import Intent
-    from runtime.host.cgroups import CgroupFacts
-    from runtime.shapes import Facts
+    from runtime.shapes import Facts, Location, Record, UnitRow
 
-    Note = dict[str, Any]
-
-POINTER = units.POINTER
 JOB_LIMIT = 25.0  # seconds that systemd may take to start or stop the unit
 NO_UNIT = f"{dbus.SYSTEMD}.NoSuchUnit"
 EXISTS = f"{dbus.SYSTEMD}.UnitExists"
 
 
 class Unit:
-    """The unit of a container on its way. ``note`` is for the record, ``places`` are where its cgroups will be."""
+    """The unit of a container that is being created. ``row`` is for the record; ``locations`` are its cgroups to be."""
 
-    def __init__(self, spec: "dict[str, Any]", id: str, facts: "Facts") -> None:
+    def __init__(self, linux: "Linux", annotated: dict[str, str], id: str, facts: "Facts") -> None:
         user = is_users(facts["in_user_namespace"])
-        linux = spec["linux"]
-        cgroups: CgroupFacts = facts["cgroup"]
+        cgroups = facts["cgroup"]
         self.slice, self.name = units.names(linux.get("cgroupsPath"), id, user)
         self.pointer = POINTER if linux.get("cgroupsPath") else None
-        self.annotated = annotations.properties(spec.get("annotations") or {})
+        self.annotated = annotations.properties(annotated)
         self.v2 = cgroups["mode"] == "v2"
         if user and not self.v2:
             raise OcirunError("a user's own systemd manages cgroup v2 only: use --cgroup-manager cgroupfs on this host")
@@ -52,17 +47,17 @@ class Unit:
         self.version = version(self.bus)
         below = root_of(self.bus)
         self.path = below + units.cgroup(self.slice, self.name)
-        self.note: Note = {"unit": self.name, "user": user, "address": self.bus.address, "below": below}
-        self.places = [units.place(self.path, one) for one in cgroups["hierarchies"]]
+        self.row: UnitRow = {"unit": self.name, "user": user, "address": self.bus.address, "below": below}
+        self.locations = [units.location(self.path, hierarchy) for hierarchy in cgroups["hierarchies"]]
         resources = linux.get("resources") or {}
         self.properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user)
         self.properties += self.annotated
         self._check_free()
 
     def _check_free(self) -> None:
-        """The unit's end would be the container's: one that is there is another's. A failed one is only a memory."""
+        """Refuse the name of a unit that exists: its end would be the container's. A failed unit counts as gone."""
         try:
-            path = self.bus.call(f"ask systemd for the unit {self.name}", "GetUnit", "s", (self.name,))[0]
+            path = str(self.bus.call(f"ask systemd for the unit {self.name}", "GetUnit", "s", (self.name,))[0])
         except dbus.Refused as error:
             if error.name == NO_UNIT:
                 return
@@ -71,66 +66,69 @@ class Unit:
         if state not in ("failed", "inactive"):
             raise OcirunError(f"the systemd unit {self.name} is in use: it is {state}", self.pointer)
 
-    def start(self, pid: int, intent: "Intent") -> None:
-        """Make the unit, with process ``pid`` in it, and the cgroups that systemd leaves to us.
+    def start(self, pid: int, record: "Record") -> None:
+        """Make the unit with process ``pid`` in it, and the cgroups that systemd does not make.
 
-        An intent that names another's unit is changed, so that the clean-up leaves it alone.
+        Where the unit turns out to be another's, the record changes: the clean-up must leave that unit alone.
         """
         properties = self.properties
         if not self.name.endswith(".slice"):
             properties = [("PIDs", ("au", [pid])), *properties]
+        intent = record["cgroups"]
         try:
             self._start(properties)
         except dbus.Refused as error:
             if error.name == EXISTS:
-                for entry in intent:
-                    entry[1] = tree.NOT_OURS
-                self.note.clear()
+                for row in intent:
+                    row["made"] = NOT_OURS
+                record.pop("systemd", None)
             raise self._worded(error) from None
-        found = self.bus.get(units.object_path(self.name), interface(self.name), "ControlGroup")
-        if found != self.path:
-            raise OcirunError(f"systemd gave the unit {self.name} the cgroup {found}, not {self.path}", self.pointer)
-        tree.make([entry for entry in intent if not posix.access(str(entry[0]), posix.F_OK)])
+        cgroup = self.bus.get(units.object_path(self.name), interface(self.name), "ControlGroup")
+        if cgroup != self.path:
+            raise OcirunError(f"systemd gave the unit {self.name} the cgroup {cgroup}, not {self.path}", self.pointer)
+        tree.make([row for row in intent if not posix.access(row["path"], posix.F_OK)])
 
     def fill(
-        self, intent: "Intent", writes: "list[Write]", device_filter: "Filter | None", tolerate: bool
+        self, intent: "Intent", writes: "list[Write]", device_filter: "DeviceFilter | None", tolerate: bool
     ) -> list[OcirunError]:
-        """Write every limit to its file, as systemd has written what it made of them. Returns what to warn about."""
-        return apply.fill(self.places, intent, exact(writes), device_filter, {}, tolerate)
+        """Write every limit to its file, after systemd has written its own. Returns what to warn about."""
+        return apply.fill(self.locations, intent, exact(writes), device_filter, {}, tolerate)
 
     def _start(self, properties: "list[Property]") -> None:
-        words = f"start the systemd unit {self.name}"
-        body: tuple[Any, ...] = (self.name, "fail", properties, [])
+        tried = f"start the systemd unit {self.name}"
+        body: Body = (self.name, "fail", properties, [])
         self.bus.subscribe("JobRemoved")
         try:
-            job = self.bus.call(words, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)[0]
+            job = self.bus.call(tried, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)[0]
         except dbus.Refused as error:
             if error.name != EXISTS:
                 raise
             reset(self.bus, self.name)  # a failed one of the same name
-            job = self.bus.call(words, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)[0]
+            job = self.bus.call(tried, "StartTransientUnit", "ssa(sv)a(sa(sv))", body)[0]
         result = finished(self.bus, job)
         if result != "done":
-            remedy = f"journalctl{' --user' if self.note['user'] else ''} -u {self.name} may tell more"
-            raise OcirunError(f"{words}: {result or f'not within {JOB_LIMIT:g} seconds'}; {remedy}", self.pointer)
+            remedy = f"journalctl{' --user' if self.row['user'] else ''} -u {self.name} may tell more"
+            raise OcirunError(f"{tried}: {result or f'not within {JOB_LIMIT:g} seconds'}; {remedy}", self.pointer)
 
     def _worded(self, error: "dbus.Refused") -> OcirunError:
-        """With the place of the property that systemd names. It does not name one whose type is wrong."""
+        """The error with the pointer of the property that systemd names. It does not name one whose type is wrong."""
         names = [name for name, _ in self.annotated]
         named = [name for name in names if name in error.text.replace(",", " ").split()]
         if not named and error.name.startswith(("System.Error.", "org.freedesktop.DBus.Error.InvalidArgs")):
             named = names
         if not named:
             return OcirunError(error.message, self.pointer)
-        place = annotations.pointer(named[0]) if len(named) == 1 else "/annotations"
-        return OcirunError(f"{error.message}; a property's type may be another: see org.freedesktop.systemd1(5)", place)
+        pointer = annotations.pointer(named[0]) if len(named) == 1 else "/annotations"
+        return OcirunError(
+            f"{error.message}; a property's type may be another: see org.freedesktop.systemd1(5)", pointer
+        )
 
     def close(self) -> None:
         self.bus.close()
 
 
 def is_users(in_user_namespace: bool) -> bool:
-    """Whether the caller's systemd is a user's own. Root of a user namespace has the system's where process 1 is of that too."""
+    """Whether the caller's systemd is a user's own. Root of a user namespace has the system's if process 1 is in it too."""
     if posix.geteuid() or not in_user_namespace:
         return bool(posix.geteuid())
     try:
@@ -140,9 +138,9 @@ def is_users(in_user_namespace: bool) -> bool:
 
 
 def exact(writes: "list[Write]") -> "list[Write]":
-    """What can be written behind systemd. It has made the cgroup idle by then, and the weight of an idle one is locked."""
-    idle = any(file == "cpu.idle" and value.strip() == "1" for _, file, value, _, _ in writes)
-    return [one for one in writes if not (idle and one[1] == "cpu.weight")]
+    """What can be written after systemd. It has made the cgroup idle by then, and the weight of an idle one is locked."""
+    idle = any(setting.file == "cpu.idle" and setting.value.strip() == "1" for _, setting in writes)
+    return [(location, setting) for location, setting in writes if not (idle and setting.file == "cpu.weight")]
 
 
 def interface(unit: str) -> str:
@@ -152,17 +150,17 @@ def interface(unit: str) -> str:
 def version(bus: "Connection") -> int:
     """Such as 252, of "252.39-1~deb12u1" or "v252"."""
     text = str(bus.get(dbus.PATH, dbus.MANAGER, "Version")).lstrip("v")
-    digits = text[: next((at for at, one in enumerate(text) if not one.isdecimal()), len(text))]
+    digits = text[: next((index for index, letter in enumerate(text) if not letter.isdecimal()), len(text))]
     return int(digits or 0)
 
 
 def root_of(bus: "Connection") -> str:
-    """The cgroup below which this systemd makes its own: "", or "/user.slice/user-1000.slice/user@1000.service"."""
+    """The cgroup below which this systemd makes its units: "", or "/user.slice/user-1000.slice/user@1000.service"."""
     return str(bus.get(dbus.PATH, dbus.MANAGER, "ControlGroup")).rstrip("/").removesuffix("/init.scope")
 
 
 def finished(bus: "Connection", job: str) -> str:
-    """How a job ended: "done", or the word for its failure; "" when it has not in time."""
+    """How a job ended: "done", or systemd's name for its failure; "" when it did not end in time."""
     body = bus.signal("JobRemoved", lambda body: len(body) == 4 and body[1] == job, JOB_LIMIT)
     return str(body[3]) if body else ""
 
@@ -175,17 +173,17 @@ def reset(bus: "Connection", unit: str) -> None:
         pass  # it is not loaded, or not failed
 
 
-def remove(note: "Note", intent: "Intent", warn: "Callable[[str], None]") -> None:
-    """Stop the unit, whose processes are the container's, and wait until it is gone. Twice is no error.
+def remove(row: "UnitRow", intent: "Intent", warn: "Callable[[str], None]") -> None:
+    """Stop the unit, whose processes are the container's, and wait until it is gone. No error where it is gone already.
 
-    Without a bus, systemd drops the unit by itself when its cgroup is empty: a warning says so.
+    Without a bus, systemd itself drops the unit when its cgroup is empty: a warning says so.
     """
     from runtime.cgroups import members
 
     members.kill_all(intent)
-    unit = note["unit"]
+    unit = row["unit"]
     try:
-        bus = dbus.connect(note["user"], note["address"])
+        bus = dbus.connect(row["user"], row["address"])
     except dbus.Unreachable as error:
         warn(f"systemd could not be asked to stop the unit {unit}: {error}")
         return
@@ -205,40 +203,43 @@ def remove(note: "Note", intent: "Intent", warn: "Callable[[str], None]") -> Non
         bus.close()
 
 
-def stands_outside(note: "Note") -> bool:
-    """Whether the caller is a user outside of his own systemd's cgroups, as in a login session: he may move nobody into them."""
-    return note["user"] and not tree.read("/proc/self/cgroup").decode().startswith(f"0::{note['below']}/")
+def stands_outside(row: "UnitRow") -> bool:
+    """Whether the caller is a user outside of the cgroups of his own systemd, as in a login session.
+
+    He may move no process into them.
+    """
+    return row["user"] and not files.read_or_empty("/proc/self/cgroup").decode().startswith(f"0::{row['below']}/")
 
 
-def admit(note: "Note", pid: int) -> None:
-    """Let systemd bring a process of such a caller's into the unit."""
-    bus = dbus.connect(True, note["address"])
+def admit(row: "UnitRow", pid: int) -> None:
+    """Let systemd move a process of such a caller into the unit."""
+    bus = dbus.connect(True, row["address"])
     try:
-        words = f"bring the process into the systemd unit {note['unit']}"
-        bus.call(words, "AttachProcessesToUnit", "ssau", (note["unit"], "", [pid]))
+        tried = f"bring the process into the systemd unit {row['unit']}"
+        bus.call(tried, "AttachProcessesToUnit", "ssau", (row["unit"], "", [pid]))
     finally:
         bus.close()
 
 
 class Change:
-    """Properties of a container's unit, changed; `undo` gives it those that it had."""
+    """A change of properties of a container's unit; `undo` restores them."""
 
-    def __init__(self, note: "Note", intent: "Intent", places: "list[Place]") -> None:
-        self.note = note
-        self.unit: str = note["unit"]
-        self.bus = dbus.connect(note["user"], note["address"])
+    def __init__(self, row: "UnitRow", intent: "Intent", locations: "list[Location]") -> None:
+        self.user = row["user"]
+        self.unit = row["unit"]
+        self.bus = dbus.connect(self.user, row["address"])
         self.version = version(self.bus)
-        self.v2 = all(hierarchy["version"] == 2 for _, _, hierarchy in places)
+        self.v2 = all(location["hierarchy"]["version"] == 2 for location in locations)
         self.intent = intent
         self.before: list[Property] = []
 
-    def make(self, resources: "dict[str, Any]") -> None:
+    def make(self, resources: "Resources") -> None:
         """Set what ``resources`` names, and wait until systemd has written it."""
-        properties = table.properties(resources, self.v2, self.version, self.note["user"])
+        properties = table.properties(resources, self.v2, self.version, self.user)
         if not properties:
             return
-        had = self.bus.get_all(units.object_path(self.unit), interface(self.unit))
-        self.before = former(properties, had)
+        present = self.bus.get_all(units.object_path(self.unit), interface(self.unit))
+        self.before = former(properties, present)
         self._set(properties)
 
     def undo(self) -> None:
@@ -247,32 +248,32 @@ class Change:
             self._set(before)
 
     def _set(self, properties: "list[Property]") -> None:
-        """On v1, systemd denies every device before it allows the right ones: nobody may see that."""
-        stopped = not self.v2 and bool(freezer.place(self.intent)) and not freezer.frozen(self.intent)
-        if stopped:
+        """On v1, systemd denies every device before it allows the right ones: no process may run meanwhile."""
+        freeze = not self.v2 and bool(freezer.freezable(self.intent)) and not freezer.frozen(self.intent)
+        if freeze:
             freezer.freeze(self.intent)
         try:
-            words = f"set properties of the systemd unit {self.unit}"
-            self.bus.call(words, "SetUnitProperties", "sba(sv)", (self.unit, True, properties))
-            # It writes cgroup files after it has answered, and before it takes the next call.
+            tried = f"set properties of the systemd unit {self.unit}"
+            self.bus.call(tried, "SetUnitProperties", "sba(sv)", (self.unit, True, properties))
+            # systemd writes the cgroup files after it has answered, and before it takes the next call.
             self.bus.get(dbus.PATH, dbus.MANAGER, "Version")
         finally:
-            if stopped:
+            if freeze:
                 freezer.thaw(self.intent)
 
     def close(self) -> None:
         self.bus.close()
 
 
-def former(properties: "list[Property]", had: "dict[str, tuple[str, Any]]") -> "list[Property]":
-    """What sets the properties named by ``properties`` back to what they were, each once; lists are emptied first. Pure."""
-    found: list[Property] = []
+def former(properties: "list[Property]", present: "dict[str, tuple[str, object]]") -> "list[Property]":
+    """What sets the named properties back to their ``present`` values, each once; lists are emptied first. Pure."""
+    result: list[Property] = []
     for name in dict.fromkeys(name for name, _ in properties):
-        if name not in had:
+        if name not in present:
             continue
-        signature, value = had[name]
+        signature, value = present[name]
         if signature.startswith("a("):
-            found.append((name, (signature, [])))
+            result.append((name, (signature, [])))
         if value or not signature.startswith("a("):
-            found.append((name, (signature, value)))
-    return found
+            result.append((name, (signature, value)))
+    return result

@@ -1,34 +1,34 @@
-"""Names of systemd: what cgroupsPath means to it, and where a unit's cgroup is. Pure.
+"""systemd's names: the unit and slice of a cgroupsPath, and where a unit's cgroup is. Pure.
 
 The form is `slice:prefix:name` (runc's, which the managers write): the unit is `prefix-name.scope` in the slice, or the
 slice `name` where that ends in ".slice".
 """
 
+from runtime.cgroups.intent import POINTER
 from runtime.errors import InvalidConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.cgroups.layout import Place
     from runtime.host.cgroups import Hierarchy
+    from runtime.shapes import Location
 
-POINTER = "/linux/cgroupsPath"
 PREFIX = "ocirun"
 SLICE, USER_SLICE = "system.slice", "user.slice"
-# The v1 controllers in which systemd makes cgroups; it leaves the others to us.
+# The v1 controllers in which systemd makes cgroups; it leaves the others to the runtime.
 MANAGED = {"cpu", "cpuacct", "memory", "blkio", "devices", "pids", "name=systemd"}
 LONGEST = 255  # characters (unit-name.h)
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
 _ALLOWED = _PLAIN | frozenset("\\@")
-# Names that a cgroup has files of: systemd puts "_" before those (cgroup-util.c).
+# Names that files of a cgroup have: systemd puts "_" before those (cgroup-util.c).
 _FILES = ("notify_on_release", "release_agent", "tasks")
 _CONTROLLERS = ("cgroup", "cpu", "cpuacct", "cpuset", "io", "blkio", "memory", "devices", "pids")
 _PSEUDO = ("bpf-firewall", "bpf-devices", "bpf-foreign", "bpf-socket-bind", "bpf-restrict-network-interfaces")
 
 
 def names(cgroups_path: str | None, id: str, user: bool) -> tuple[str, str]:
-    """(slice, unit) of a container. ``user``: of a user's own systemd. InvalidConfig where the path is of another form.
+    """(slice, unit) of a container. ``user``: of a user's own systemd. InvalidConfig where the path has another form.
 
-    Without a path, `ocirun-<id>.scope` in the default slice; an empty slice is the default one, an empty prefix none,
+    Without a path: `ocirun-<id>.scope` in the default slice. An empty slice means the default one, an empty prefix none,
     an empty name the id.
     """
     default = USER_SLICE if user else SLICE
@@ -36,13 +36,13 @@ def names(cgroups_path: str | None, id: str, user: bool) -> tuple[str, str]:
         return default, _unit(f"{PREFIX}-{_escaped(id)}.scope", None)
     parts = cgroups_path.split(":")
     if len(parts) != 3:
-        words = f'the systemd cgroup manager needs the form "slice:prefix:name", not {cgroups_path!r}'
-        raise InvalidConfig(f"{words}, such as {default}:{PREFIX}:{id}; or use --cgroup-manager cgroupfs", POINTER)
+        message = f'the systemd cgroup manager needs the form "slice:prefix:name", not {cgroups_path!r}'
+        raise InvalidConfig(f"{message}, such as {default}:{PREFIX}:{id}; or use --cgroup-manager cgroupfs", POINTER)
     slice, prefix, name = parts
     slice = slice or default
     if directory(slice) is None:
-        words = f"{slice!r} is no slice: it ends in .slice, and its parts, between single dashes, are not empty"
-        raise InvalidConfig(words, POINTER)
+        message = f"{slice!r} is no slice: it ends in .slice, and its parts, between single dashes, are not empty"
+        raise InvalidConfig(message, POINTER)
     if name.endswith(".slice"):
         if directory(name) in (None, ""):
             raise InvalidConfig(f"{name!r} is no slice of its own", POINTER)
@@ -52,8 +52,8 @@ def names(cgroups_path: str | None, id: str, user: bool) -> tuple[str, str]:
 
 
 def _escaped(id: str) -> str:
-    """As systemd-escape has it, for what a container's id may have and a unit's name may not."""
-    return "".join(one if one in _PLAIN else f"\\x{ord(one):02x}" for one in id)
+    """The id as systemd-escape writes it: an id may have characters that a unit's name may not."""
+    return "".join(letter if letter in _PLAIN else f"\\x{ord(letter):02x}" for letter in id)
 
 
 def _unit(name: str, pointer: str | None) -> str:
@@ -65,7 +65,7 @@ def _unit(name: str, pointer: str | None) -> str:
 
 
 def directory(slice: str) -> str | None:
-    """The cgroup of a slice below systemd's own: "a-b.slice" is "/a.slice/a-b.slice", "-.slice" "". None: no slice's name."""
+    """The cgroup of a slice below systemd's own: "/a.slice/a-b.slice" for "a-b.slice", "" for "-.slice". None: not a slice."""
     stem = slice.removesuffix(".slice")
     if stem == slice or not _ALLOWED.issuperset(stem) or len(slice) > LONGEST:
         return None
@@ -74,7 +74,8 @@ def directory(slice: str) -> str | None:
     parts = stem.split("-")
     if not all(parts):
         return None
-    return "".join("/" + _component(f"{'-'.join(parts[: i + 1])}.slice") for i in range(len(parts)))
+    slices = [f"{'-'.join(parts[:length])}.slice" for length in range(1, len(parts) + 1)]
+    return "".join(f"/{_component(name)}" for name in slices)
 
 
 def cgroup(slice: str, unit: str) -> str:
@@ -84,12 +85,12 @@ def cgroup(slice: str, unit: str) -> str:
     return f"{directory(slice)}/{_component(unit)}"
 
 
-def place(path: str, hierarchy: "Hierarchy") -> "Place":
-    """Where a unit's cgroup is in a hierarchy. What systemd makes has its parent there, as far as removal goes: slices stay."""
+def location(cgroup: str, hierarchy: "Hierarchy") -> "Location":
+    """Where a unit's cgroup is in a hierarchy. What systemd makes has its parent as the base: removal leaves slices alone."""
     mountpoint, root = hierarchy["mountpoint"].rstrip("/"), hierarchy["root"].rstrip("/")
-    where = mountpoint + (path.removeprefix(root) if path.startswith(f"{root}/") else path)
+    path = mountpoint + (cgroup.removeprefix(root) if cgroup.startswith(f"{root}/") else cgroup)
     managed = hierarchy["version"] == 2 or MANAGED & set(hierarchy["controllers"])
-    return where, where.rpartition("/")[0] if managed else mountpoint, hierarchy
+    return {"path": path, "base": path.rpartition("/")[0] if managed else mountpoint, "hierarchy": hierarchy}
 
 
 def _component(name: str) -> str:
@@ -102,6 +103,7 @@ def object_path(unit: str) -> str:
     """The unit's object on the bus (sd_bus_path_encode(3))."""
     letters = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
     encoded = "".join(
-        one if one in letters and not (at == 0 and one.isdigit()) else f"_{ord(one):02x}" for at, one in enumerate(unit)
+        letter if letter in letters and not (index == 0 and letter.isdigit()) else f"_{ord(letter):02x}"
+        for index, letter in enumerate(unit)
     )
     return f"/org/freedesktop/systemd1/unit/{encoded}"

@@ -12,24 +12,27 @@ from typing import Any
 
 import pytest
 
+from runtime import files
 from runtime.cgroups import apply, device_program, layout, resources, tree
+from runtime.cgroups.setting import Setting
 from runtime.errors import OcirunError
 from runtime.host import cgroups
 from tests.runtime.conftest import directories
 
 pytestmark = pytest.mark.kernel
 
-Places = Callable[[str], list[Any]]
+Locations = Callable[[str], list[Any]]
+Intent = list[dict[str, Any]]
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.json"))
 
 
 @pytest.fixture
-def build(places: Places) -> Any:
+def build(locations: Locations) -> Any:
     """Build the cgroups of a container with these resources; removed at the end."""
     intents = []
 
-    def built(given: dict[str, Any] | None, path: str = "box", tolerate: bool = False) -> list[list[Any]]:
-        at = places(path)
+    def built(given: dict[str, Any] | None, path: str = "box", tolerate: bool = False) -> Intent:
+        at = locations(path)
         writes, device_filter = resources.writes(given, at)
         intents.append(tree.survey(at))
         assert apply.build(at, intents[-1], writes, device_filter, tolerate) == []
@@ -40,18 +43,18 @@ def build(places: Places) -> Any:
         tree.remove(intent)
 
 
-def value(intent: list[list[Any]], *files: str) -> str:
+def value(intent: Intent, *names: str) -> str:
     """The content of the first of the files that some hierarchy has; a skip where none has."""
-    for path, _, _ in intent:
-        for file in files:
-            if Path(path, file).exists():
-                return tree.read(f"{path}/{file}").decode().strip()
-    pytest.skip(f"this host has none of {', '.join(files)}")
+    for row in intent:
+        for name in names:
+            if Path(row["path"], name).exists():
+                return files.read(f"{row['path']}/{name}").decode().strip()
+    pytest.skip(f"this host has none of {', '.join(names)}")
 
 
 def controller(name: str, *other: str) -> None:
-    found = {one for hierarchy in cgroups.read()["hierarchies"] for one in hierarchy["controllers"]}
-    if not found & {name, *other}:
+    controllers = {one for hierarchy in cgroups.read()["hierarchies"] for one in hierarchy["controllers"]}
+    if not controllers & {name, *other}:
         pytest.skip(f"this host has no {name} controller")
 
 
@@ -70,8 +73,8 @@ def test_swap(build: Any):
     """v1 has memory and swap together, v2 swap alone."""
     controller("memory")
     intent = build({"memory": {"limit": 67108864, "swap": 134217728}})
-    found = value(intent, "memory.memsw.limit_in_bytes", "memory.swap.max")
-    assert found == ("134217728" if "tasks" in os.listdir(intent[-1][0]) else "67108864")
+    limit = value(intent, "memory.memsw.limit_in_bytes", "memory.swap.max")
+    assert limit == ("134217728" if "tasks" in os.listdir(intent[-1]["path"]) else "67108864")
 
 
 @pytest.mark.proves("/linux/resources/cpu/quota")
@@ -83,8 +86,8 @@ def test_cpu(build: Any):
     controller("cpu")
     intent = build({"cpu": {"shares": 512, "quota": 50000, "period": 200000, "burst": 3000}})
     assert value(intent, "cpu.shares", "cpu.weight") in ("512", "20")
-    found = value(intent, "cpu.cfs_quota_us", "cpu.max"), value(intent, "cpu.cfs_period_us", "cpu.max")
-    assert found in (("50000", "200000"), ("50000 200000", "50000 200000"))
+    bandwidth = value(intent, "cpu.cfs_quota_us", "cpu.max"), value(intent, "cpu.cfs_period_us", "cpu.max")
+    assert bandwidth in (("50000", "200000"), ("50000 200000", "50000 200000"))
     assert value(intent, "cpu.cfs_burst_us", "cpu.max.burst") == "3000"
 
 
@@ -115,7 +118,7 @@ def test_pids(build: Any):
 
 
 @pytest.mark.proves("/linux/resources/hugepageLimits")
-def test_hugepages_where_hugetlb_is(build: Any, places: Places):
+def test_hugepages_where_hugetlb_is(build: Any):
     """v1's or v2's controller, in use and reserved; on a hybrid host the v2 one is enabled for it."""
     controller("hugetlb")
     facts = cgroups.read()["hierarchies"][0]
@@ -125,8 +128,8 @@ def test_hugepages_where_hugetlb_is(build: Any, places: Places):
     if "hugepages-2048kB" not in sizes:
         pytest.skip(f"no pages of 2 MB: {sizes}")
     intent = build({"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]})
-    for one in ("", "rsvd."):
-        assert value(intent, f"hugetlb.2MB.{one}limit_in_bytes", f"hugetlb.2MB.{one}max") == "4194304"
+    for kind in ("", "rsvd."):
+        assert value(intent, f"hugetlb.2MB.{kind}limit_in_bytes", f"hugetlb.2MB.{kind}max") == "4194304"
     tree.remove(intent)
     if control.exists() and not enabled:
         control.write_text("-hugetlb")
@@ -143,14 +146,14 @@ def test_block_io(build: Any):
     major, minor = (disks[0] / "dev").read_text().strip().split(":")
     device = {"major": int(major), "minor": int(minor), "rate": 1048576}
     intent = build({"blockIO": {"throttleReadBpsDevice": [device], "throttleWriteIOPSDevice": [{**device, "rate": 7}]}})
-    found = value(intent, "blkio.throttle.read_bps_device", "io.max")
-    assert found in (f"{major}:{minor} 1048576", f"{major}:{minor} rbps=1048576 wbps=max riops=max wiops=7")
+    rate = value(intent, "blkio.throttle.read_bps_device", "io.max")
+    assert rate in (f"{major}:{minor} 1048576", f"{major}:{minor} rbps=1048576 wbps=max riops=max wiops=7")
 
 
 @pytest.mark.proves("/linux/resources/unified")
 def test_unified(build: Any):
     """A file of the v2 hierarchy by its name."""
-    if tree.unified_directory([[p, 1, h["version"]] for p, _, h in layout.places("/x", "x", cgroups.read())]) is None:
+    if resources.unified(layout.locations("/x", "x", cgroups.read())) is None:
         pytest.skip("no v2 hierarchy")
     assert value(build({"unified": {"cgroup.max.depth": "3"}}), "cgroup.max.depth") == "3"
 
@@ -175,71 +178,71 @@ def test_managers_configs(config: Path, build: Any):
         ({"hugepageLimits": [{"pageSize": "3MB", "limit": 5}]}, "hugepageLimits/0/limit", "no pages of this size"),
     ],
 )  # fmt: skip
-def test_a_refused_limit_says_where_and_why(places: Places, given: dict[str, Any], pointer: str, words: str):
+def test_a_refused_limit_says_where_and_why(locations: Locations, given: dict[str, Any], pointer: str, words: str):
     """The place in the config, the file, the system's words and a remedy; the clean-up leaves nothing."""
-    at = places("box")
+    at = locations("box")
     try:
         writes, _ = resources.writes({"devices": [{"allow": True}], **given}, at)
     except OcirunError as error:
         pytest.skip(error.message)
-    writes = [one for one in writes if one[1] not in ("devices.allow", "hugetlb.3MB.rsvd.max")]
-    control = Path(at[0][0]).parents[1] / "cgroup.subtree_control"
-    before = tree.read(str(control))
+    writes = [write for write in writes if write[1].file not in ("devices.allow", "hugetlb.3MB.rsvd.max")]
+    control = Path(at[0]["path"]).parents[1] / "cgroup.subtree_control"
+    before = files.read_or_empty(str(control))
     intent = tree.survey(at)
     try:
         with pytest.raises(OcirunError, match=words) as caught:
             apply.build(at, intent, writes, None)
         assert caught.value.pointer == f"/linux/resources/{pointer}"
-        assert writes[0][1] in caught.value.message
+        assert writes[0][1].file in caught.value.message
     finally:
         tree.remove(intent)
-        if b"hugetlb" not in before and b"hugetlb" in tree.read(str(control)):
-            tree.write(str(control), b"-hugetlb")
+        if b"hugetlb" not in before and b"hugetlb" in files.read_or_empty(str(control)):
+            files.write(str(control), b"-hugetlb")
 
 
-def test_a_parent_with_processes_cannot_have_the_controller(places: Places, sleeper: Callable[..., Any]):
+def test_a_parent_with_processes_cannot_have_the_controller(locations: Locations, sleeper: Callable[..., Any]):
     """v2 enables no controller below a cgroup with processes: the error names it and says what to do."""
-    at = [place for place in places("parent/box") if place[2]["version"] == 2]
-    if not at or not at[0][2]["controllers"]:
+    at = locations("parent/box")
+    unified = resources.unified(at)
+    if unified is None or not unified["hierarchy"]["controllers"]:
         pytest.skip("no v2 controller")
-    control = f"{at[0][2]['mountpoint']}/cgroup.subtree_control"
-    before = tree.read(control).split()
-    wanted = at[0][2]["controllers"][-1]
+    control = f"{unified['hierarchy']['mountpoint']}/cgroup.subtree_control"
+    before = files.read(control).split()
+    wanted = unified["hierarchy"]["controllers"][-1]
     intent = tree.survey(at)
     tree.make(intent)
-    parent = str(Path(at[0][0]).parent)
-    process = sleeper([[parent, 1, 2]])
+    process = sleeper([{"path": str(Path(unified["path"]).parent), "made": 1, "version": 2}])
     try:
         with pytest.raises(OcirunError, match=f"cannot have the {wanted} controller.*busy; that cgroup has") as caught:
-            apply.enable(places("parent/box"), intent, [(0, f"{wanted}.max", "1", "/linux/resources/unified", None)])
+            apply.enable(at, intent, [(unified, Setting(f"{wanted}.max", "1", "/linux/resources/unified"))])
         assert caught.value.pointer == "/linux/resources/unified"
     finally:
         process.kill()
         process.wait()
         tree.remove(intent)
-        for name in set(tree.read(control).split()) - set(before):
-            tree.write(control, b"-" + name)
+        for name in set(files.read(control).split()) - set(before):
+            files.write(control, b"-" + name)
 
 
-def test_a_limit_that_cannot_be_placed_is_not_tolerated(places: Places):
+def test_a_limit_without_a_cgroup_is_not_tolerated(locations: Locations):
     """Rootless: an unwritable hierarchy is left out with a warning, but a limit in it is an error at its place."""
-    failed = {0: OcirunError("make cgroup /x: permission denied", errno=errno.EACCES)}
-    intent: list[list[str | int]] = [["/x", tree.NOT_OURS, 1]]
+    location = locations("box")[0]
+    failed = {location["path"]: OcirunError("make cgroup /x: permission denied", errno=errno.EACCES)}
     with pytest.raises(OcirunError, match="cannot be set: make cgroup /x: permission denied") as caught:
-        apply.write(intent, [(0, "pids.max", "5", "/linux/resources/pids/limit", None)], failed)
+        apply.write([(location, Setting("pids.max", "5", "/linux/resources/pids/limit"))], failed)
     assert (caught.value.pointer, caught.value.errno) == ("/linux/resources/pids/limit", errno.EACCES)
 
 
-def test_a_write_has_another_way(places: Places):
-    """A file that is absent: nothing where that is expected, another file where there is one, else an error."""
-    at = places("box")
+def test_an_absent_file(locations: Locations):
+    """No error where the value is the default, the fallback where there is one, else an error."""
+    at = locations("box")
     intent = tree.survey(at)
     tree.make(intent)
     try:
-        apply.write(intent, [(0, "absent", "1", "/a", ())], {})
-        apply.write(intent, [(0, "absent", "1", "/a", ("cgroup.procs", ""))], {})
+        apply.write([(at[0], Setting("absent", "1", "/a", is_default=True))], {})
+        apply.write([(at[0], Setting("absent", "1", "/a", fallback=("cgroup.procs", "")))], {})
         with pytest.raises(OcirunError, match="no such file or directory; this kernel"):
-            apply.write(intent, [(0, "absent", "1", "/a", None)], {})
+            apply.write([(at[0], Setting("absent", "1", "/a"))], {})
     finally:
         tree.remove(intent)
 
@@ -257,15 +260,15 @@ print(",".join(answers))
 """
 
 
-def answers(intent: list[list[Any]], nodes: Path) -> list[str]:
+def answers(intent: Intent, nodes: Path) -> list[str]:
     """What a process in the cgroups is told about /dev/null rw, zero r, and loop-control's number r and w."""
     for name, major, minor in (("null", 1, 3), ("zero", 1, 5), ("node", 10, 237)):
         if not (nodes / name).exists():
             os.mknod(nodes / name, stat.S_IFCHR | 0o666, os.makedev(major, minor))
 
     def enter() -> None:
-        for path, _, _ in intent:
-            tree.write(f"{path}/cgroup.procs", b"0")
+        for row in intent:
+            files.write(f"{row['path']}/cgroup.procs", b"0")
 
     command = [sys.executable, "-I", "-S", "-c", ASK, str(nodes)]
     done = subprocess.run(command, preexec_fn=enter, capture_output=True, text=True, timeout=20)
@@ -298,29 +301,29 @@ def test_device_rules_hold(build: Any, nodes: Path):
     assert answers(allowed, nodes)[2] != "Operation not permitted"
 
 
-def test_the_device_filter_holds_in_a_v2_cgroup(places: Places, nodes: Path):
+def test_the_device_filter_holds_in_a_v2_cgroup(locations: Locations, nodes: Path):
     """The eBPF program, attached for real: on a hybrid host beside v1, whose controller allows everything here."""
-    at = [place for place in places("box") if place[2]["version"] == 2]
-    if not at:
+    unified = resources.unified(locations("box"))
+    if unified is None:
         pytest.skip("no v2 hierarchy")
-    intent = tree.survey(at)
+    intent = tree.survey([unified])
     tree.make(intent)
     program = device_program.program([DENY, NODE])
     try:
-        apply.attach(at[0][0], (0, program, "/linux/resources/devices"))
-        found = answers(intent, nodes)
-        assert found[:2] == ["yes", "yes"]
-        assert found[2] != "Operation not permitted"
-        assert found[3] == "Operation not permitted"
+        apply.attach(unified["path"], program)
+        told = answers(intent, nodes)
+        assert told[:2] == ["yes", "yes"]
+        assert told[2] != "Operation not permitted"
+        assert told[3] == "Operation not permitted"
     finally:
         tree.remove(intent)
 
 
-def test_the_device_filter_reports_the_kernels_answer(places: Places, name: str):
+def test_the_device_filter_reports_the_kernels_answer(name: str):
     """A program that the verifier refuses, and a directory that is no v2 cgroup, are errors at the rules."""
     with pytest.raises(OcirunError, match=r"attach the device filter to /tmp: \w+") as caught:
-        apply.attach("/tmp", (0, device_program.program([DENY]), "/linux/resources/devices"))
+        apply.attach("/tmp", device_program.program([DENY]))
     assert caught.value.pointer == "/linux/resources/devices"
     with pytest.raises(OcirunError, match="attach the device filter"):
-        apply.attach("/tmp", (0, device_program.program([DENY])[:-8], "/linux/resources/devices"))
+        apply.attach("/tmp", device_program.program([DENY])[:-8])
     assert directories(name) == []

@@ -8,7 +8,7 @@ from tests.runtime.cgroups import hosts
 
 
 def paths(cgroups_path: str | None, facts: dict) -> list[str]:
-    return [path for path, _, _ in layout.places(cgroups_path, "box", facts)]
+    return [location["path"] for location in layout.locations(cgroups_path, "box", facts)]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_on_pure_v2_a_path_counts_from_beside_the_caller(own: str, beside: bool,
 
 def test_every_hierarchy_gets_a_directory():
     """Hybrid: the v2 hierarchy too, with the base that is certainly there."""
-    places = layout.places("/a/b", "box", hosts.hybrid())
-    assert [(path, base) for path, base, _ in places][:2] == [
+    locations = layout.locations("/a/b", "box", hosts.hybrid())
+    assert [(location["path"], location["base"]) for location in locations][:2] == [
         ("/sys/fs/cgroup/unified/a/b", "/sys/fs/cgroup/unified"),
         ("/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/memory"),
     ]
@@ -80,15 +80,15 @@ def test_every_hierarchy_gets_a_directory():
 
 def test_a_v2_mount_is_one_file_system():
     """Without a cgroup namespace the fallback is the host's tree, within one the container's own."""
-    places = layout.places("/box", "box", hosts.v2())
-    assert layout.mount_entries(places, False) == [("cgroup2", "/sys/fs/cgroup", "", "")]
-    assert layout.mount_entries(places, True) == [("cgroup2", "/sys/fs/cgroup/box", "", "")]
+    locations = layout.locations("/box", "box", hosts.v2())
+    assert layout.mount_entries(locations, False) == [("cgroup2", "/sys/fs/cgroup", "", "")]
+    assert layout.mount_entries(locations, True) == [("cgroup2", "/sys/fs/cgroup/box", "", "")]
 
 
 def test_a_v1_mount_binds_the_containers_own_directories():
     """A tmpfs, a bind for each v1 hierarchy, a link for each of a joined pair; unified is not shown."""
     facts = {"mode": "hybrid", "hierarchies": hosts.hybrid()["hierarchies"] + hosts.v1("cpu,cpuacct")["hierarchies"]}
-    assert layout.mount_entries(layout.places("/box", "box", facts), False) == [
+    assert layout.mount_entries(layout.locations("/box", "box", facts), False) == [
         ("tmpfs", "tmpfs", "mode=755", ""),
         ("bind", "/sys/fs/cgroup/memory/box", "", "memory"),
         ("bind", "/sys/fs/cgroup/devices/box", "", "devices"),
@@ -103,7 +103,7 @@ def test_a_v1_mount_in_a_cgroup_namespace_is_fresh():
     """Within a cgroup namespace each hierarchy is mounted anew, by its controllers or its name."""
     facts = hosts.v1("cpu,cpuacct", "memory")
     facts["hierarchies"] += (hosts.hierarchy(1, ("name=systemd",), "/sys/fs/cgroup/systemd"),)
-    assert layout.mount_entries(layout.places("/box", "box", facts), True) == [
+    assert layout.mount_entries(layout.locations("/box", "box", facts), True) == [
         ("tmpfs", "tmpfs", "mode=755", ""),
         ("cgroup", "cgroup", "cpu,cpuacct", "cpu,cpuacct"),
         ("cgroup", "cgroup", "memory", "memory"),

@@ -14,10 +14,10 @@ import pytest
 
 from runtime.cgroups import members, tree
 
-Places = Callable[[str], list[Any]]
+Locations = Callable[[str], list[Any]]
 
 
-def made(at: list[Any]) -> list[list[str | int]]:
+def made(at: list[Any]) -> list[dict[str, Any]]:
     intent = tree.survey(at)
     tree.make(intent)
     tree.seed_cpusets(at, intent, set())
@@ -36,10 +36,10 @@ def few_descriptors(count: int) -> Iterator[None]:
 
 
 def test_a_pid_that_is_another_process_now(
-    places: Places, sleeper: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    locations: Locations, sleeper: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list of pids ages: a process of the host that has the pid of one that ended is not signalled."""
-    intent = made(places("box"))
+    intent = made(locations("box"))
     inside = sleeper(intent)
     with subprocess.Popen(["sleep", "60"]) as outside:
         look, aged = members._listed, [outside.pid]
@@ -51,13 +51,13 @@ def test_a_pid_that_is_another_process_now(
     tree.remove(intent)
 
 
-def test_more_processes_than_descriptors(places: Places, sleeper: Callable[..., Any]) -> None:
+def test_more_processes_than_descriptors(locations: Locations, sleeper: Callable[..., Any]) -> None:
     """Each gets the signal, with as many descriptors at a time as can be had."""
-    intent = made(places("box"))
+    intent = made(locations("box"))
     sleepers = [sleeper(intent) for _ in range(20)]
     done: set[int] = set()
     with few_descriptors(8):
         assert members.signal(intent, signal.SIGTERM, done) is None
-    assert done == {one.pid for one in sleepers}
-    assert [one.wait(5) for one in sleepers] == [-signal.SIGTERM] * 20
+    assert done == {process.pid for process in sleepers}
+    assert [process.wait(5) for process in sleepers] == [-signal.SIGTERM] * 20
     tree.remove(intent)

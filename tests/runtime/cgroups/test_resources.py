@@ -11,16 +11,22 @@ from tests.runtime.cgroups import hosts
 ALLOW_ALL = [{"allow": True, "access": "rwm"}]
 
 
+REQUIRED, DEFAULT = "required", "default"
+
+
 def writes(given: dict[str, Any], facts: dict[str, Any]) -> list[tuple[str, str, str, Any]]:
-    """(path below /sys/fs/cgroup, value, pointer below /linux/resources, otherwise), but for the device rules."""
-    places = layout.places("/box", "box", facts)
-    result, _ = resources.writes({"devices": ALLOW_ALL, **given}, places)
-    found = []
-    for index, file, value, pointer, otherwise in result:
-        if not file.startswith("devices."):
-            path = f"{places[index][0]}/{file}".removeprefix("/sys/fs/cgroup/")
-            found.append((path, value, pointer.removeprefix("/linux/resources/"), otherwise))
-    return found
+    """(path below /sys/fs/cgroup, value, pointer below /linux/resources, how an absent file is taken), without the device rules.
+
+    An absent file is an error where the setting is REQUIRED, none where it is the DEFAULT, or there is a fallback.
+    """
+    result, _ = resources.writes({"devices": ALLOW_ALL, **given}, layout.locations("/box", "box", facts))
+    rows = []
+    for location, setting in result:
+        if not setting.file.startswith("devices."):
+            path = f"{location['path']}/{setting.file}".removeprefix("/sys/fs/cgroup/")
+            absent = setting.fallback or (DEFAULT if setting.is_default else REQUIRED)
+            rows.append((path, setting.value, setting.pointer.removeprefix("/linux/resources/"), absent))
+    return rows
 
 
 def values(given: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
@@ -41,19 +47,19 @@ def test_v1_files_in_the_kernels_order():
     """Memory before memory and swap, period before quota before burst; each with its pointer."""
     given = {"memory": {**MEMORY, "swappiness": 0, "disableOOMKiller": True}, "cpu": CPU, "pids": {"limit": 50}}
     assert writes(given, hosts.v1()) == [
-        ("memory/box/memory.limit_in_bytes", "67108864", "memory/limit", None),
-        ("memory/box/memory.memsw.limit_in_bytes", "134217728", "memory/swap", None),
-        ("memory/box/memory.soft_limit_in_bytes", "1048576", "memory/reservation", None),
-        ("memory/box/memory.swappiness", "0", "memory/swappiness", None),
-        ("memory/box/memory.oom_control", "1", "memory/disableOOMKiller", None),
-        ("cpu,cpuacct/box/cpu.shares", "512", "cpu/shares", None),
-        ("cpu,cpuacct/box/cpu.cfs_period_us", "100000", "cpu/period", None),
-        ("cpu,cpuacct/box/cpu.cfs_quota_us", "50000", "cpu/quota", None),
-        ("cpu,cpuacct/box/cpu.cfs_burst_us", "1000", "cpu/burst", None),
-        ("cpu,cpuacct/box/cpu.idle", "0", "cpu/idle", ()),
-        ("cpuset/box/cpuset.cpus", "0-1", "cpu/cpus", None),
-        ("cpuset/box/cpuset.mems", "0", "cpu/mems", None),
-        ("pids/box/pids.max", "50", "pids/limit", None),
+        ("memory/box/memory.limit_in_bytes", "67108864", "memory/limit", REQUIRED),
+        ("memory/box/memory.memsw.limit_in_bytes", "134217728", "memory/swap", REQUIRED),
+        ("memory/box/memory.soft_limit_in_bytes", "1048576", "memory/reservation", REQUIRED),
+        ("memory/box/memory.swappiness", "0", "memory/swappiness", REQUIRED),
+        ("memory/box/memory.oom_control", "1", "memory/disableOOMKiller", REQUIRED),
+        ("cpu,cpuacct/box/cpu.shares", "512", "cpu/shares", REQUIRED),
+        ("cpu,cpuacct/box/cpu.cfs_period_us", "100000", "cpu/period", REQUIRED),
+        ("cpu,cpuacct/box/cpu.cfs_quota_us", "50000", "cpu/quota", REQUIRED),
+        ("cpu,cpuacct/box/cpu.cfs_burst_us", "1000", "cpu/burst", REQUIRED),
+        ("cpu,cpuacct/box/cpu.idle", "0", "cpu/idle", DEFAULT),
+        ("cpuset/box/cpuset.cpus", "0-1", "cpu/cpus", REQUIRED),
+        ("cpuset/box/cpuset.mems", "0", "cpu/mems", REQUIRED),
+        ("pids/box/pids.max", "50", "pids/limit", REQUIRED),
     ]
 
 
@@ -66,15 +72,15 @@ def test_v1_block_hugetlb_network_rdma():
         "rdma": {"mlx5/1": {"hcaHandles": 3, "hcaObjects": 10000}},
     }
     assert writes(given, hosts.v1()) == [
-        ("blkio/box/blkio.bfq.weight", "500", "blockIO/weight", None),
-        ("blkio/box/blkio.bfq.weight_device", "8:0 100", "blockIO/weightDevice/0/weight", None),
-        ("blkio/box/blkio.throttle.read_bps_device", "8:0 1048576", "blockIO/throttleReadBpsDevice/0/rate", None),
-        ("blkio/box/blkio.throttle.write_iops_device", "8:16 30", "blockIO/throttleWriteIOPSDevice/0/rate", None),
-        ("hugetlb/box/hugetlb.2MB.rsvd.limit_in_bytes", "0", "hugepageLimits/0/limit", None),
-        ("hugetlb/box/hugetlb.2MB.limit_in_bytes", "0", "hugepageLimits/0/limit", None),
-        ("net_cls,net_prio/box/net_cls.classid", "7", "network/classID", None),
-        ("net_cls,net_prio/box/net_prio.ifpriomap", "eth0 3", "network/priorities/0", None),
-        ("rdma/box/rdma.max", "mlx5/1 hca_handle=3 hca_object=10000", "rdma/mlx5~11", None),
+        ("blkio/box/blkio.bfq.weight", "500", "blockIO/weight", REQUIRED),
+        ("blkio/box/blkio.bfq.weight_device", "8:0 100", "blockIO/weightDevice/0/weight", REQUIRED),
+        ("blkio/box/blkio.throttle.read_bps_device", "8:0 1048576", "blockIO/throttleReadBpsDevice/0/rate", REQUIRED),
+        ("blkio/box/blkio.throttle.write_iops_device", "8:16 30", "blockIO/throttleWriteIOPSDevice/0/rate", REQUIRED),
+        ("hugetlb/box/hugetlb.2MB.rsvd.limit_in_bytes", "0", "hugepageLimits/0/limit", REQUIRED),
+        ("hugetlb/box/hugetlb.2MB.limit_in_bytes", "0", "hugepageLimits/0/limit", REQUIRED),
+        ("net_cls,net_prio/box/net_cls.classid", "7", "network/classID", REQUIRED),
+        ("net_cls,net_prio/box/net_prio.ifpriomap", "eth0 3", "network/priorities/0", REQUIRED),
+        ("rdma/box/rdma.max", "mlx5/1 hca_handle=3 hca_object=10000", "rdma/mlx5~11", REQUIRED),
     ]
 
 
@@ -83,22 +89,22 @@ def test_v2_converts_what_it_can():
     given = {"memory": MEMORY, "cpu": CPU, "pids": {"limit": -1}, "blockIO": BLOCK}
     given["hugepageLimits"] = [{"pageSize": "2MB", "limit": 4194304}]
     assert writes(given, hosts.v2()) == [
-        ("box/memory.max", "67108864", "memory/limit", None),
-        ("box/memory.swap.max", "67108864", "memory/swap", None),
-        ("box/memory.low", "1048576", "memory/reservation", None),
-        ("box/cpu.weight", "20", "cpu/shares", None),
-        ("box/cpu.max", "50000 100000", "cpu/quota", None),
-        ("box/cpu.max.burst", "1000", "cpu/burst", None),
-        ("box/cpu.idle", "0", "cpu/idle", ()),
-        ("box/cpuset.cpus", "0-1", "cpu/cpus", None),
-        ("box/cpuset.mems", "0", "cpu/mems", None),
-        ("box/pids.max", "max", "pids/limit", ()),
+        ("box/memory.max", "67108864", "memory/limit", REQUIRED),
+        ("box/memory.swap.max", "67108864", "memory/swap", REQUIRED),
+        ("box/memory.low", "1048576", "memory/reservation", REQUIRED),
+        ("box/cpu.weight", "20", "cpu/shares", REQUIRED),
+        ("box/cpu.max", "50000 100000", "cpu/quota", REQUIRED),
+        ("box/cpu.max.burst", "1000", "cpu/burst", REQUIRED),
+        ("box/cpu.idle", "0", "cpu/idle", DEFAULT),
+        ("box/cpuset.cpus", "0-1", "cpu/cpus", REQUIRED),
+        ("box/cpuset.mems", "0", "cpu/mems", REQUIRED),
+        ("box/pids.max", "max", "pids/limit", DEFAULT),
         ("box/io.bfq.weight", "500", "blockIO/weight", ("io.weight", "4950")),
         ("box/io.bfq.weight", "8:0 100", "blockIO/weightDevice/0/weight", ("io.weight", "8:0 910")),
-        ("box/io.max", "8:0 rbps=1048576", "blockIO/throttleReadBpsDevice/0/rate", None),
-        ("box/io.max", "8:16 wiops=30", "blockIO/throttleWriteIOPSDevice/0/rate", None),
-        ("box/hugetlb.2MB.rsvd.max", "4194304", "hugepageLimits/0/limit", None),
-        ("box/hugetlb.2MB.max", "4194304", "hugepageLimits/0/limit", None),
+        ("box/io.max", "8:0 rbps=1048576", "blockIO/throttleReadBpsDevice/0/rate", REQUIRED),
+        ("box/io.max", "8:16 wiops=30", "blockIO/throttleWriteIOPSDevice/0/rate", REQUIRED),
+        ("box/hugetlb.2MB.rsvd.max", "4194304", "hugepageLimits/0/limit", REQUIRED),
+        ("box/hugetlb.2MB.max", "4194304", "hugepageLimits/0/limit", REQUIRED),
     ]
 
 
@@ -119,8 +125,8 @@ def test_v2_weight_is_in_proportion_to_shares(shares: int, weight: str):
 )
 def test_v2_swap_of_each_kind_of_limit(memory: dict[str, int], expected: dict[str, str]):
     """-1 is max, equal limits leave no swap, and no swap limit leaves it as it is."""
-    found = values({"memory": memory}, hosts.v2())
-    assert {path.removeprefix("box/"): value for path, value in found.items()} == expected
+    written = values({"memory": memory}, hosts.v2())
+    assert {path.removeprefix("box/"): value for path, value in written.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -234,10 +240,10 @@ def test_unified_comes_last_and_unknown_files_are_written():
     """unified is written verbatim after everything else, also where no known controller has the file."""
     given = {"unified": {"memory.high": "max", "memory.new": "1", "cgroup.type": "threaded"}, "memory": {"limit": 7}}
     assert writes(given, hosts.v2()) == [
-        ("box/memory.max", "7", "memory/limit", None),
-        ("box/memory.high", "max", "unified/memory.high", None),
-        ("box/memory.new", "1", "unified/memory.new", None),
-        ("box/cgroup.type", "threaded", "unified/cgroup.type", None),
+        ("box/memory.max", "7", "memory/limit", REQUIRED),
+        ("box/memory.high", "max", "unified/memory.high", REQUIRED),
+        ("box/memory.new", "1", "unified/memory.new", REQUIRED),
+        ("box/cgroup.type", "threaded", "unified/cgroup.type", REQUIRED),
     ]
 
 
@@ -257,25 +263,26 @@ def test_devices_are_limited_where_the_host_can():
     """v1: writes to the devices controller. v2: a program for the one cgroup. Neither: an error for a rule."""
     deny = {"devices": [{"allow": False, "access": "rwm"}]}
     for given in (deny, {}, None):
-        result, device_filter = resources.writes(given, layout.places("/b", "b", hosts.hybrid()))
-        assert result[0] == (2, "devices.deny", "a", "/linux/resources/devices", None)
+        result, device_filter = resources.writes(given, layout.locations("/b", "b", hosts.hybrid()))
+        location, setting = result[0]
+        assert location["path"] == "/sys/fs/cgroup/devices/b"
+        assert (setting.file, setting.value, setting.pointer) == ("devices.deny", "a", "/linux/resources/devices")
         assert device_filter is None
-        result, device_filter = resources.writes(given, layout.places("/b", "b", hosts.v2()))
+        result, device_filter = resources.writes(given, layout.locations("/b", "b", hosts.v2()))
         assert result == []
         assert device_filter is not None
-        assert device_filter[0] == 0
+        assert device_filter[0] == "/sys/fs/cgroup/b"
     with pytest.raises(OcirunError, match="neither"):
-        resources.writes(deny, layout.places("/b", "b", hosts.v1("memory")))
-    assert resources.writes({}, layout.places("/b", "b", hosts.v1("memory"))) == ([], None)
-    assert resources.writes({"devices": ALLOW_ALL}, layout.places("/b", "b", hosts.v2())) == ([], None)
+        resources.writes(deny, layout.locations("/b", "b", hosts.v1("memory")))
+    assert resources.writes({}, layout.locations("/b", "b", hosts.v1("memory"))) == ([], None)
+    assert resources.writes({"devices": ALLOW_ALL}, layout.locations("/b", "b", hosts.v2())) == ([], None)
 
 
 def test_needed_controllers_have_the_pointer_of_their_first_limit():
     """What must be enabled in subtree_control: not what asks for nothing, not v1's."""
     given = {"memory": {"limit": 7, "swap": 9}, "pids": {"limit": -1}, "unified": {"io.latency": "x", "cgroup.x": "1"}}
-    places = layout.places("/b", "b", hosts.v2())
-    result, _ = resources.writes(given, places)
-    assert resources.needed(result, places) == {
+    result, _ = resources.writes(given, layout.locations("/b", "b", hosts.v2()))
+    assert resources.needed(result) == {
         "memory": "/linux/resources/memory/limit",
         "io": "/linux/resources/unified/io.latency",
     }

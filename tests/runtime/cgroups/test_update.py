@@ -4,8 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cgroups.freezer import NOT_OURS
-from runtime.cgroups.tree import NOT_OURS as NOT_OURS_OF_TREE
 from runtime.cgroups.update import former, transition
 from runtime.commands.events import duration
 from runtime.commands.update import number
@@ -72,15 +70,10 @@ def test_merged_and_completed():
 
 def test_numbers():
     """Units of 1024, parts of them, and -1."""
-    words = ["1", "-1", "2k", "1.5m", "3GB", "1GiB", "0.5t"]
-    assert [number(word, "--memory", True) for word in words] == [1, -1, 2048, 1572864, 3 << 30, 1 << 30, 1 << 39]
+    texts = ["1", "-1", "2k", "1.5m", "3GB", "1GiB", "0.5t"]
+    assert [number(text, "--memory", True) for text in texts] == [1, -1, 2048, 1572864, 3 << 30, 1 << 30, 1 << 39]
 
 
 def test_durations():
     """Units that can be joined; a bare number is seconds."""
     assert [duration(text) for text in ("5", "5s", "1m30s", "250ms", "0.5h")] == [5, 5, 90, 0.25, 1800]
-
-
-def test_one_mark():
-    """freezer knows by its own number what tree calls NOT_OURS."""
-    assert NOT_OURS == NOT_OURS_OF_TREE

@@ -146,7 +146,9 @@ def test_is_locked(root: Path) -> None:
 def test_record_survives(root: Path) -> None:
     """What is written is read, also in other alphabets, and its file is private."""
     handle = store.reserve(str(root), "one")
-    written = record("one", annotations={"ä\n": "\U0001f40b"}, cgroups=[["/x", 1, 2]], pid=2**31)
+    written = record(
+        "one", annotations={"ä\n": "\U0001f40b"}, cgroups=[{"path": "/x", "made": 1, "version": 2}], pid=2**31
+    )
     store.write_state(handle, {"id": "old"})
     store.write_state(handle, written)
     assert store.read_state(handle, "one") == written

@@ -115,18 +115,18 @@ def done(spec: Config, situation: Situation) -> tuple[list[Any], list[tuple[str,
     facts["rootfs"] = absolute(spec["root"]["path"], "/bundle")
     linux, wanted = spec["linux"], spec["linux"].get("resources") or {}
     unit: list[Any] = []
-    places = [] if situation.manager == "disabled" else layout.places(linux.get("cgroupsPath"), machines.ID, cgroup)
+    places = [] if situation.manager == "disabled" else layout.locations(linux.get("cgroupsPath"), machines.ID, cgroup)
     if situation.manager == "systemd":
         slice, name = units.names(linux.get("cgroupsPath"), machines.ID, False)
         unit = [slice, name, *unit_properties.of_unit(slice, name, machines.ID, wanted, True, 999, False)]
         unit += annotations.properties(spec.get("annotations") or {})
-        places = [units.place(units.cgroup(slice, name), one) for one in cgroup["hierarchies"]]
-    facts.update(cgroup_places=places, placement=planning.placement(places))
+        places = [units.location(units.cgroup(slice, name), one) for one in cgroup["hierarchies"]]
+    facts.update(cgroup_locations=places, placement=planning.placement(places))
     if not facts["privileged"]:
         rootless.check(spec, facts)
     if linux.get("intelRdt"):
         unit.append(resctrl.survey(linux["intelRdt"], machines.ID, "/sys/fs/resctrl"))
-        unit.append(resctrl.lines(linux["intelRdt"], ("l3CacheSchema", "memBwSchema")))
+        unit.append(resctrl.lines(linux["intelRdt"]))
         facts["resctrl"] = unit[-2]["tasks"]
     seccomp = planning.program_of(spec)
     operations, warnings = plan(spec, facts, {"id": machines.ID, "wait_start": True, "seccomp": seccomp})
@@ -134,7 +134,9 @@ def done(spec: Config, situation: Situation) -> tuple[list[Any], list[tuple[str,
     if situation.manager == "disabled":
         warnings += disabled.warnings(linux)
     else:
-        writes = resources.writes(wanted, places)
+        settings, device_filter = resources.writes(wanted, places)
+        rows = [(location["path"], one.file, one.value, one.is_default, one.fallback) for location, one in settings]
+        writes = rows, device_filter
     record = [spec.get("annotations"), {kind: (spec.get("hooks") or {}).get(kind) for kind in KINDS}]
     return [[bare(one) for one in operations], writes, unit, record, execution(spec, facts, seccomp)], warnings
 

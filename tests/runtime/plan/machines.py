@@ -27,7 +27,7 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
     """What runtime.host.facts.read would give there to root, with the container's cgroups made."""
     linux = spec["linux"]
     user = any(entry["type"] == "user" for entry in linux.get("namespaces") or ())
-    places = layout.places(linux.get("cgroupsPath"), ID, HOSTS[host]["cgroup"])
+    places = layout.locations(linux.get("cgroupsPath"), ID, HOSTS[host]["cgroup"])
     return {
         "bundle": "/bundle",
         "rootfs": "/bundle/rootfs",
@@ -41,7 +41,7 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
         "own_gid_map": [],
         "deny_setgroups": False,
         "keep_groups": False,
-        "cgroup_places": places,
+        "cgroup_locations": places,
         "placement": placement(places),
         "resctrl": ["/sys/fs/resctrl/class/tasks"] if linux.get("intelRdt") else (),
         **HOSTS[host],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cgroups.layout import places
+from runtime.cgroups.layout import locations
 from runtime.errors import InvalidConfig
 from runtime.plan import mount_options as bits
 from runtime.plan import mounts, ops
@@ -258,7 +258,7 @@ CGROUP = {
 
 def test_cgroups_of_v1_are_the_containers_own_directories() -> None:
     """A tmpfs, the container's directory of each hierarchy, links for joined names, all read-only at last."""
-    rows = [named(row) for row in plan(CGROUP, cgroup_places=places("/c", "id", hierarchies("v1")))]  # type: ignore[arg-type]
+    rows = [named(row) for row in plan(CGROUP, cgroup_locations=locations("/c", "id", hierarchies("v1")))]  # type: ignore[arg-type]
     assert [(row["op"], row.get("destination", row.get("path"))) for row in rows] == [
         ("mount", "/sys/fs/cgroup"),
         ("bind", "/sys/fs/cgroup/memory"),
@@ -276,7 +276,7 @@ def test_cgroups_of_v1_with_a_namespace_are_new_mounts() -> None:
     """The namespace makes the container's cgroup the root of what is mounted."""
     rows = [
         named(row)
-        for row in plan(CGROUP, namespaces=("cgroup",), cgroup_places=places("/c", "id", hierarchies("v1")))  # type: ignore[arg-type]
+        for row in plan(CGROUP, namespaces=("cgroup",), cgroup_locations=locations("/c", "id", hierarchies("v1")))  # type: ignore[arg-type]
     ]
     assert [(row["type"], row["options"]) for row in rows if row["op"] == "mount"] == [
         ("tmpfs", ["mode=755"]),
@@ -287,16 +287,16 @@ def test_cgroups_of_v1_with_a_namespace_are_new_mounts() -> None:
 
 def test_cgroups_of_v2_in_a_user_namespace() -> None:
     """CVE-2023-25809: without a cgroup namespace what is shown in its place is the host's tree, never writable."""
-    at = places("/c", "id", hierarchies("v2"))  # type: ignore[arg-type]
+    at = locations("/c", "id", hierarchies("v2"))  # type: ignore[arg-type]
     writable = {**CGROUP, "options": ["rw"]}
-    plain = named(plan(writable, cgroup_places=at)[0])
+    plain = named(plan(writable, cgroup_locations=at)[0])
     assert (plain["type"], plain["source"], plain["flags"], plain["attr_set"]) == ("cgroup2", "cgroup", 0, 0)
-    user = named(plan(writable, cgroup_places=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
+    user = named(plan(writable, cgroup_locations=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
     assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", mounts.HOST_COPY, bits.RDONLY)
-    opened, bound = map(named, plan(writable, cgroup_places=at, new_user_namespace=True, gid_map=[]))
+    opened, bound = map(named, plan(writable, cgroup_locations=at, new_user_namespace=True, gid_map=[]))
     assert (opened["op"], opened["source"], opened["flags"]) == ("open_tree", "/sys/fs/cgroup", 1)
     assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (None, bits.RDONLY, bits.RDONLY)
-    own = named(plan(writable, namespaces=("cgroup",), cgroup_places=at, new_user_namespace=True, gid_map=[])[0])
+    own = named(plan(writable, namespaces=("cgroup",), cgroup_locations=at, new_user_namespace=True, gid_map=[])[0])
     assert (own["source"], own["attr_set"]) == ("/sys/fs/cgroup/c", 0)
 
 
@@ -363,7 +363,7 @@ def test_every_managers_config_has_a_plan(path: Path) -> None:
     facts = {
         **FACTS,
         "gid_map": spec["linux"].get("gidMappings") or [],
-        "cgroup_places": places("/c", "i", hierarchies("v1")),
+        "cgroup_locations": locations("/c", "i", hierarchies("v1")),
     }  # type: ignore[arg-type]
     warnings: list[tuple[str, str]] = []
     rows = mounts.operations(spec, facts, warnings)
