@@ -75,3 +75,31 @@ def test_a_module_loads_only_what_is_built_in(name: str):
 def test_cold_modules_exist():
     """The table of exceptions names no module that is gone."""
     assert [name for name in COLD if not (TREE / name).exists()] == []
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a loop, in its order; [] where there is none."""
+    done: set[str] = set()
+
+    def search(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return trail[trail.index(name) :]
+        if name in done:
+            return []
+        loops = (search(other, [*trail, name]) for other in sorted(graph.get(name, ())))
+        loop = next(filter(None, loops), [])
+        done.add(name)
+        return loop
+
+    return next(filter(None, (search(name, []) for name in sorted(graph))), [])
+
+
+@pytest.mark.parametrize("room", ["runtime/cgroups"])
+def test_a_room_has_no_import_circle(room: str):
+    """No module of the room imports, not even inside a function, one that imports it."""
+    modules = {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in python_files(room)
+    }
+    graph = {module: imports(name, everywhere=True) & set(modules) for module, name in modules.items()}
+    assert circle(graph) == []
+    assert circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d"]
