@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from oci_spec.types import IdMapping
     from runtime.cgroups.layout import Place
     from runtime.host.cgroups import CgroupFacts
     from runtime.plan.identity import Filter
-
-IdMap = list[dict[str, int]]  # in the form of linux.uidMappings
 
 
 class Facts(TypedDict):
@@ -28,10 +27,10 @@ class Facts(TypedDict):
     capable: bool  # CAP_SYS_ADMIN over the caller's own
     capabilities: int  # bits that the container can be granted
     new_user_namespace: bool  # the config makes or joins one
-    uid_map: IdMap  # of the config
-    gid_map: IdMap
-    own_uid_map: IdMap  # of the caller's user namespace, where that is not the first
-    own_gid_map: IdMap
+    uid_map: list[IdMapping]  # of the config
+    gid_map: list[IdMapping]
+    own_uid_map: list[IdMapping]  # of the caller's user namespace, where that is not the first
+    own_gid_map: list[IdMapping]
     deny_setgroups: bool  # nobody in the container can call setgroups(2)
     keep_groups: bool  # an annotation of the config asks for the caller's supplementary groups
     cgroup: CgroupFacts
