@@ -63,7 +63,7 @@ int take_tree(struct context *ctx, const char *source, uint64_t bind)
 	int tree = ctx->tree;
 	if (*source) {
 		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-		flags |= bind & BIND_RECURSIVE ? AT_RECURSIVE : 0;
+		flags |= bind & BIND_REC ? AT_RECURSIVE : 0;
 		flags |= bind & BIND_SOURCE_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
 		tree = sys_open_tree(AT_FDCWD, source, flags);
 		return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
@@ -228,7 +228,7 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 	const char *type = text(ctx, op, 1), *source = text(ctx, op, 2);
 	if (*source != '/')
 		source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
-	int tree = take_tree(ctx, source, BIND_RECURSIVE);
+	int tree = take_tree(ctx, source, BIND_REC);
 	if (tree < 0)
 		return tree;
 	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;

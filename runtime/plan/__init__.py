@@ -52,9 +52,7 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     process = spec.get("process") or without_process(facts)
     operations = namespaces.operations(spec, facts)
     if spec["linux"].get("intelRdt"):
-        from . import rare_ops
-
-        operations.append(rare_ops.resctrl(facts["resctrl"]))
+        operations.append(ops.resctrl(facts["resctrl"]))
     if spec["linux"].get("netDevices"):
         from . import net_devices
 

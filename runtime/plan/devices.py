@@ -36,8 +36,6 @@ LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
 )
 KCORE = ("/proc/kcore", "/dev/core")
-# SYMLINK_* of plan.h
-IF_TARGET, REPLACE = 1, 2
 
 
 def has_own_dev(spec: "Spec") -> bool:
@@ -85,9 +83,7 @@ def _listed(
     if bound and kind != S_IFIFO:
         own = any(entry.get(name) is not None for name in BOUND)
         if facts["privileged"]:  # who may make it, though init may not
-            from . import rare_ops
-
-            made = rare_ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
+            made = ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
             return [made, ops.device_bind(path, None, kind, major, minor, origin)]
         if own:
             warnings.append((origin, "bound from the host, it keeps the mode and owner of there"))
@@ -98,8 +94,8 @@ def _listed(
 def _links(spec: "Spec") -> "list[Operation]":
     """Each link where its source exists; with a procfs in the config that need not be looked at."""
     has_proc = any(clean(entry["destination"]) == "/proc" for entry in spec.get("mounts") or ())
-    flags = 0 if has_proc else IF_TARGET
-    plan = [ops.symlink("pts/ptmx", PTMX, REPLACE)]
+    flags = 0 if has_proc else ops.SYMLINK_IF_TARGET
+    plan = [ops.symlink("pts/ptmx", PTMX, ops.SYMLINK_REPLACE)]
     plan += [ops.symlink(target, path, flags) for target, path in LINKS]
-    plan.append(ops.symlink(*KCORE, IF_TARGET))
+    plan.append(ops.symlink(*KCORE, ops.SYMLINK_IF_TARGET))
     return plan

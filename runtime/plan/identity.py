@@ -20,6 +20,7 @@ RLIMITS = (
 # What execvp(3) searches when PATH is not set is only /bin and /usr/bin; images rely on more.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
+NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER of linux/seccomp.h
 NAMED = 4  # capabilities in a warning: buildah's configs have 14 that are ambient and not inheritable
 
 
@@ -63,7 +64,8 @@ def privileges(
     plan = [ops.no_new_privs()] if no_new_privs else []
     origin = "/process/capabilities" if process.get("capabilities") else None
     plan.append(ops.bounding(sets["bounding"], origin and f"{origin}/bounding"))
-    plan.append(ops.user(user["uid"], user["gid"], groups(process, facts, warnings)))
+    others = groups(process, facts, warnings)
+    plan.append(ops.user(user["uid"], user["gid"], others is not None, others))
     effective, permitted = sets["effective"] | extra, sets["permitted"] | extra
     plan.append(ops.capabilities(effective, permitted, sets["inheritable"], sets["ambient"], origin))
     plan.append(ops.cwd_as_user(process["cwd"]))
@@ -126,8 +128,8 @@ def ending(process: "Process", options: "PlanOptions", start_hooks: "list[ops.Op
     plan.append(ops.place_descriptors(options.get("preserve_fds", 0)))
     if program := options.get("seccomp"):
         code, flags, path, metadata = program
-        notify = flags & ops.NEW_LISTENER
+        notify = flags & NEW_LISTENER
         plan.append(ops.seccomp_notify(code, flags, path, metadata) if notify else ops.seccomp(code, flags))
     label = next((name for name in ("selinuxLabel", "apparmorProfile") if process.get(name)), "args")
-    plan.append(ops.exec_program(process["args"][0], f"/process/{label}"))
+    plan.append(ops.exec(process["args"][0], f"/process/{label}"))
     return plan

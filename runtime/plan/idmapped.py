@@ -6,7 +6,7 @@ Imported only for a config that has one.
 
 from runtime.errors import InvalidConfig
 
-from . import mount_options, ops, rare_ops
+from . import mount_options, ops
 from .mount_options import MOUNT2_ONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, RDONLY
 from .namespaces import map_text
 
@@ -62,11 +62,11 @@ def operations(
     locked = mount_options.lockable(options) if bound else (0, 0, 0, 0)
     map_all = "ridmap" in options.words
     return [
-        rare_ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
+        ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
         ops.bind(
             entry["destination"],
             None,
-            recursive,
+            ops.BIND_REC if recursive else 0,
             attributes,
             options.clear,
             options.propagation,

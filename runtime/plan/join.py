@@ -18,7 +18,7 @@ def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
     """The CPUs that it asks for, and in the end all where it asks for none: the caller may be pinned."""
     wanted = process.get("execCPUAffinity") or {}
     if not (wanted.get("initial") or wanted.get("final")):
-        return [ops.all_cpus()] if moment == "final" else []
+        return [ops.affinity()] if moment == "final" else []
     from . import attributes
 
     return attributes.affinity(process, moment)
@@ -58,9 +58,7 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "
     operations += affinity(process, "final")
     operations.append(ops.setsid())
     if facts.get("resctrl"):
-        from . import rare_ops
-
-        operations.append(rare_ops.resctrl(facts["resctrl"]))
+        operations.append(ops.resctrl(facts["resctrl"]))
     operations.append(ops.enter_root(facts.get("chroot", False)))
     if properties.asks(process, properties.LABELS):  # a new one of the container's: nothing of the host's comes in here
         operations.append(ops.proc_handle(False))

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
-# MOUNT_* of plan.h
-COPY_UP, LEGACY, TARGET_MODE, ORDINARY, HOST_COPY = 1, 2, 4, 8, 16
-# BIND_* and SYMLINK_* of plan.h
-SOURCE_NOFOLLOW, TARGET_NOFOLLOW = 2, 4
-SYMLINK_SAME = 4
 # Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
 # may be made read-only.
 KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
@@ -80,9 +75,7 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
             _label(entry["type"], options, label)
             plan.append(_mount(entry, options, facts, warnings, origin))
             if label and entry["type"] == "mqueue":
-                from . import rare_ops
-
-                plan.append(rare_ops.file_label(entry["destination"], label, "/linux/mountLabel"))
+                plan.append(ops.file_label(entry["destination"], label, "/linux/mountLabel"))
     return plan
 
 
@@ -144,16 +137,16 @@ def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: s
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
     if link := (facts.get("links") or {}).get(origin):
-        return [ops.symlink(link, entry["destination"], SYMLINK_SAME, origin)]
-    follow = SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
-    follow |= TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
-    recursive = "rbind" in options.words
+        return [ops.symlink(link, entry["destination"], ops.SYMLINK_SAME, origin)]
+    follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
+    follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
+    recursive = ops.BIND_REC if "rbind" in options.words else 0
     rec_set = options.rec_set
     if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
         rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
-        flags = int(recursive) | follow & SOURCE_NOFOLLOW
+        flags = recursive | follow & ops.BIND_SOURCE_NOFOLLOW
         plan.append(ops.open_tree(source, flags, origin, 0, *mount_options.lockable(options)))
         source = None
     plan.append(
@@ -219,16 +212,16 @@ def _mount(
         elif kind not in KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
-        flags |= COPY_UP if "tmpcopyup" in options.words else 0
-        flags |= 0 if any(option.startswith("mode=") for option in data) else TARGET_MODE
+        flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.words else 0
+        flags |= 0 if any(option.startswith("mode=") for option in data) else ops.MOUNT_TARGET_MODE
     if kind in ("proc", "sysfs") or clean(entry["destination"]) == "/dev":
-        flags |= ORDINARY
+        flags |= ops.MOUNT_ORDINARY
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
         # A copy of the host's would not have the options.
-        flags |= HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
+        flags |= ops.MOUNT_HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
     if superblock & MOUNT2_ONLY or "." in kind or any(len(option) > FSCONFIG_MAX for option in data):
-        flags |= LEGACY
+        flags |= ops.MOUNT_LEGACY
     return ops.mount(
         entry["destination"],
         kind,
@@ -282,9 +275,10 @@ def _bind_cgroups(
     """A directory of the host's hierarchies, which init may not be able to clone: then the parent opens it."""
     plan, path = [], source if not _opened_by_parent(facts) else None
     if path is None:
-        plan.append(ops.open_tree(source, True, origin))
+        plan.append(ops.open_tree(source, ops.BIND_REC, origin))
     read_only = attributes & RDONLY  # and what the host has mounted below
-    plan.append(ops.bind(target, path, True, attributes, options.clear, options.propagation, read_only, origin=origin))
+    clear, propagation = options.clear, options.propagation
+    plan.append(ops.bind(target, path, ops.BIND_REC, attributes, clear, propagation, read_only, origin=origin))
     return plan
 
 
@@ -325,7 +319,7 @@ def _cgroup(
                     data.split(",") if data else [],
                     attributes,
                     options.propagation,
-                    flags=HOST_COPY if user and kind == "cgroup2" else 0,
+                    flags=ops.MOUNT_HOST_COPY if user and kind == "cgroup2" else 0,
                     origin=origin,
                 )
             )

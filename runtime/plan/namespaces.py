@@ -148,5 +148,5 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     plan += joined_late
     if "cgroup" in new:
         plan.append(ops.unshare(CLONE_NEWCGROUP, listed["cgroup"][0]))
-    plan += [ops.all_cpus(), ops.setsid()]
+    plan += [ops.affinity(), ops.setsid()]
     return plan

@@ -2,7 +2,7 @@
 
 from runtime.errors import InvalidConfig
 
-from . import rare_ops
+from . import ops
 from .rootfs import escape
 
 TYPE_CHECKING = False
@@ -22,6 +22,6 @@ def operations(devices: "dict[str, dict[str, Any]]", namespace: bool) -> "list[O
         words = 'the interfaces cannot be moved, the container has no network namespace; add {"type": "network"} to /linux/namespaces'
         raise InvalidConfig(words, "/linux/netDevices")
     return [
-        rare_ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
+        ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
         for device, wanted in devices.items()
     ]

@@ -1,6 +1,7 @@
 """root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to the entered root. Pure and hot."""
 
 from . import ops
+from .identity import NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
-PIVOT, MOVE, CHROOT = range(3)
-HOOK_CREATING, HOOK_CREATED = range(2)
 
 
 def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.Operation]":
@@ -30,13 +29,14 @@ def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.
     plan = [ops.propagation(first or MS_SLAVE, origin)]
     if facts["new_user_namespace"] and facts["privileged"]:
         # By a path that the container's root may have no right to.
-        plan.append(ops.open_tree(facts["rootfs"], True, "/root/path", attach=2 if shared else 1))
+        plan.append(ops.open_tree(facts["rootfs"], ops.BIND_REC, "/root/path", attach=2 if shared else 1))
     plan.append(ops.root(facts["rootfs"], True, shared))
     return plan
 
 
 def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]":
-    return [ops.hooks(kind, len(hooks[kind])) for kind in ("prestart", "createRuntime") if hooks.get(kind)]
+    kinds = ("prestart", "createRuntime")
+    return [ops.hooks(kind, len(hooks[kind]), f"/hooks/{kind}") for kind in kinds if hooks.get(kind)]
 
 
 def container_hooks(
@@ -47,18 +47,12 @@ def container_hooks(
     filtered: bool = False,
 ) -> "list[ops.Operation]":
     """One operation for each hook that init itself runs; ``environment``: of a hook without env, None for the program's."""
-    return [
-        ops.run_hook(
-            h["path"],
-            h.get("args") or [h["path"]],
-            environment if h.get("env") is None else h["env"],
-            h.get("timeout") or 0,
-            state,
-            f"/hooks/{kind}/{i}",
-            filtered,
-        )
-        for i, h in enumerate(hooks.get(kind) or ())
-    ]
+    plan = []
+    for i, h in enumerate(hooks.get(kind) or ()):
+        args, env = h.get("args") or [h["path"]], environment if h.get("env") is None else h["env"]
+        origin = f"/hooks/{kind}/{i}"
+        plan.append(ops.run_hook(h["path"], args, env, h.get("timeout") or 0, state, origin, env is None, filtered))
+    return plan
 
 
 def start_hooks(
@@ -68,10 +62,10 @@ def start_hooks(
 
     The one listener of a filter that notifies is the program's.
     """
-    if program and program[1] & ops.NEW_LISTENER and hooks.get("startContainer"):
+    if program and program[1] & NEW_LISTENER and hooks.get("startContainer"):
         reason = "a system call of theirs that the seccomp filter would notify of (SCMP_ACT_NOTIFY) fails with ENOSYS"
         warnings.append(("/hooks/startContainer", reason))
-    return container_hooks(hooks, "startContainer", HOOK_CREATED, None, bool(program))
+    return container_hooks(hooks, "startContainer", ops.HOOK_CREATED, None, bool(program))
 
 
 def create_hooks(spec: "Spec", environment: "Sequence[str]") -> "list[ops.Operation]":
@@ -83,7 +77,7 @@ def create_hooks(spec: "Spec", environment: "Sequence[str]") -> "list[ops.Operat
     plan = host_hooks(hooks)
     if hooks.get("createContainer") or hooks.get("startContainer"):
         plan.append(ops.state_document())
-    return plan + container_hooks(hooks, "createContainer", HOOK_CREATING, environment)
+    return plan + container_hooks(hooks, "createContainer", ops.HOOK_CREATING, environment)
 
 
 def escape(key: str) -> str:
@@ -120,8 +114,8 @@ def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operati
 
 def enter(spec: "Spec", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":
     """Make the root the root."""
-    mode = CHROOT if not in_mount_namespace else MOVE if options.get("no_pivot") else PIVOT
-    plan = [ops.pivot(mode)]
+    mode = ops.PIVOT_MOVE if options.get("no_pivot") else ops.PIVOT_ROOT
+    plan = [ops.pivot(mode if in_mount_namespace else ops.PIVOT_CHROOT)]
     wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))
     if wanted and in_mount_namespace:
         plan.append(ops.root_propagation(wanted))

@@ -57,9 +57,12 @@ def remedy(operation: "ops.Operation", error: int) -> str:
     if error not in (EPERM, EACCES):
         return ""
     if code == ops.OP_UNSHARE:
-        return _namespace_remedy(numbers[0])
-    if code == ops.OP_MOUNT and error == EPERM and strings[1] not in USER_TYPES and "fuse" not in str(strings[1]):
-        return "; a user namespace can mount this file system only by a bind of where the host has it"
+        (flags,) = numbers
+        return _namespace_remedy(flags)
+    if code == ops.OP_MOUNT:
+        _, kind, _, _ = strings
+        known = error != EPERM or kind in USER_TYPES or "fuse" in str(kind)
+        return "" if known else "; a user namespace can mount this file system only by a bind of where the host has it"
     return REMEDIES.get(code, "")
 
 

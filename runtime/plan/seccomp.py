@@ -12,7 +12,7 @@ libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, and 
 from _struct import pack
 from errno import ENOSYS, EPERM
 
-from .ops import NEW_LISTENER
+from .identity import NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
