@@ -86,5 +86,7 @@ int write_all(int fd, const char *data, size_t length);
 
 /* dispatch.c: by code; NULL for what is the parent's. */
 extern const operation OPERATIONS[OP_COUNT];
+/* identity.c: seccomp(2) with the struct sock_filter of the string `program`; what it returns, with errno. */
+long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags);
 /* notify.c: lets the unfiltered thread report the failure of operation ctx->index, and ends. */
 void fail_at_gate(struct gate *gate, int error);
