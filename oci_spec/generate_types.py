@@ -101,6 +101,7 @@ def generate() -> str:
         types.annotation(read(file), file, camel(file.removesuffix(".json")))
     types.keys("Hooks", "HookKind")
     types.keys("ProcessCapabilities", "CapabilitySet")
+    types.keys("LinuxTimeOffsets", "Clock")
     return HEADER + "\n".join(types.lines) + "\n"
 
 

@@ -406,3 +406,5 @@ if TYPE_CHECKING:
     HookKind = Literal["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 
     CapabilitySet = Literal["bounding", "permitted", "effective", "inheritable", "ambient"]
+
+    Clock = Literal["monotonic", "boottime"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from oci_spec.types import IdMapping
+    from oci_spec.types import IdMapping, Linux
     from runtime.cgroups.layout import Place
     from runtime.host.cgroups import CgroupFacts
     from runtime.plan.identity import Filter
@@ -99,7 +99,7 @@ class PlanOptions(TypedDict, total=False):
     seccomp: Filter | None
     environment: list[str]  # variables that the runtime adds
     caller_environment: list[str]  # for hooks of createContainer that have none of their own
-    linux: dict[str, Any]  # exec: that section of the container's config
+    linux: Linux  # exec: that section of the container's config
     readonly_root: bool
     make_cwd: bool
 

@@ -12,8 +12,7 @@ from .namespaces import map_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Mount
     from runtime.shapes import Facts
 
     from .mount_options import Options
@@ -40,7 +39,7 @@ def refuse(options: "Options", kind: "str | None", origin: str) -> None:
 
 
 def operations(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", read_only_later: bool, origin: str
+    entry: "Mount", options: "Options", facts: "Facts", read_only_later: bool, origin: str
 ) -> "list[Operation]":
     """``read_only_later``: an operation after all others makes it read-only."""
     kind = entry.get("type")

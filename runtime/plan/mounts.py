@@ -10,14 +10,12 @@ from .mount_options import BINDS, LINKS, MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, IdMapping, Mount
     from runtime.shapes import Facts
 
     from .mount_options import Options
     from .ops import Operation
 
-    Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 # Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
@@ -42,18 +40,18 @@ def clean(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
+def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
     """What mounts everything of ``spec["mounts"]``.
 
     Appends (pointer, message) to ``warnings``. Raises InvalidConfig for what cannot be done, naming the mount.
     """
-    namespaces = (spec.get("linux") or {}).get("namespaces") or ()
+    namespaces = spec.get("linux", {}).get("namespaces") or ()
     cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
-    label = (spec.get("linux") or {}).get("mountLabel") or ""
+    label = spec.get("linux", {}).get("mountLabel") or ""
     plan: list[Operation] = []
-    for i, entry in enumerate(spec.get("mounts") or ()):
+    for i, entry in enumerate(spec.get("mounts", ())):
         origin = f"/mounts/{i}"
-        options = mount_options.parse(entry.get("options") or [])
+        options = mount_options.parse(entry.get("options", []))
         _refuse(entry, options, origin)
         if _may_be_lost(entry, options):
             from . import lost_options
@@ -79,7 +77,7 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
     return plan
 
 
-def _may_be_lost(entry: "dict[str, Any]", options: "Options") -> bool:
+def _may_be_lost(entry: "Mount", options: "Options") -> bool:
     """Whether an option may ask for what this mount does not give."""
     if options.words & BINDS or "remount" in options.words or entry.get("type") == "cgroup":
         own = options.data or options.superblock or options.superblock_clear or "tmpcopyup" in options.words
@@ -87,18 +85,18 @@ def _may_be_lost(entry: "dict[str, Any]", options: "Options") -> bool:
     return bool(options.lost or options.words & LINKS)
 
 
-def read_only_operations(spec: "Spec") -> "list[Operation]":
+def read_only_operations(spec: "Config") -> "list[Operation]":
     """What makes read-only the mounts in which other operations had to write first: every tmpfs and /dev."""
     plan = []
-    for i, entry in enumerate(spec.get("mounts") or ()):
-        if "ro" in (entry.get("options") or ()):
+    for i, entry in enumerate(spec.get("mounts", ())):
+        if "ro" in entry.get("options", ()):
             options = mount_options.parse(entry["options"])
             if options.set & RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
                 plan.append(ops.remount(entry["destination"], attr_set=RDONLY, flags=MS_BIND, origin=f"/mounts/{i}"))
     return plan
 
 
-def _delayed(entry: "dict[str, Any]") -> bool:
+def _delayed(entry: "Mount") -> bool:
     return entry.get("type") == "tmpfs" or clean(entry["destination"]) == "/dev"
 
 
@@ -114,7 +112,7 @@ def _refuse_proc(destination: str, origin: str) -> None:
         raise InvalidConfig("a mount inside /proc could hide what the kernel says there", f"{origin}/destination")
 
 
-def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
+def _refuse(entry: "Mount", options: "Options", origin: str) -> None:
     """Raises InvalidConfig for a mount that has no meaning."""
     kind = entry.get("type")
     if clean(entry["destination"]) == "/":
@@ -129,14 +127,14 @@ def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
         raise InvalidConfig(f'"tmpcopyup" is for type "tmpfs", not "{kind}"', f"{origin}/options")
 
 
-def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
+def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
     """Inside a user namespace the source may be out of reach: then the parent clones it (with ``open_tree``)."""
     source = entry.get("source")
     if not source:
         raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
-    if link := (facts.get("links") or {}).get(origin):
+    if link := facts.get("links", {}).get(origin):
         return [ops.symlink(link, entry["destination"], ops.SYMLINK_SAME, origin)]
     follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
     follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
@@ -174,7 +172,7 @@ def _holds_cgroups(source: str) -> bool:
     return "/sys/fs/cgroup/".startswith(clean(source).rstrip("/") + "/")
 
 
-def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
+def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
     superblock, data = MS_BIND, options.data
     if not options.words & {"bind", "rbind"}:
         superblock = options.superblock | (MS_RDONLY if options.set & RDONLY else 0)
@@ -200,9 +198,7 @@ def _label(kind: str, options: "Options", label: str) -> None:
         options.data.append(f"context={label}")
 
 
-def _mount(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", warnings: "Warnings", origin: str
-) -> "Operation":
+def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnings", origin: str) -> "Operation":
     kind = entry["type"]
     attributes, superblock, data = options.set, options.superblock, options.data
     flags = 0
@@ -265,7 +261,7 @@ def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str
     return kept
 
 
-def is_mapped(number: int, mappings: "list[dict[str, int]]") -> bool:
+def is_mapped(number: int, mappings: "list[IdMapping]") -> bool:
     return any(m["containerID"] <= number < m["containerID"] + m["size"] for m in mappings)
 
 
@@ -283,14 +279,14 @@ def _bind_cgroups(
 
 
 def _cgroup(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
+    entry: "Mount", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
 ) -> "list[Operation]":
     """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
     from runtime.cgroups.layout import mount_entries
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    places = facts.get("cgroup_places") or []
+    places = facts.get("cgroup_places", [])
     entries = mount_entries(places, cgroup_namespace)
     # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
     foreign = [place for place in places if place[0] == place[1]]

@@ -7,12 +7,12 @@ from .rootfs import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import LinuxNetDevice
 
     from .ops import Operation
 
 
-def operations(devices: "dict[str, dict[str, Any]]", namespace: bool) -> "list[Operation]":
+def operations(devices: "dict[str, LinuxNetDevice]", namespace: bool) -> "list[Operation]":
     """Each device as soon as the network namespace is there, so that hooks and sysctls find it.
 
     InvalidConfig without a network ``namespace`` of the container's own. The rule net_devices_namespace only warns of
