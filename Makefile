@@ -47,7 +47,7 @@ FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
 .PHONY: all build install check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
-	cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
+	generate cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/ocirun
 
@@ -57,7 +57,8 @@ help:
 	@echo 'make test          build and run every test (ARGS= passes pytest arguments)'
 	@echo 'make check         format, types and the tests that need no container, in seconds'
 	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
-	@echo 'make format        what lint asks of the formatters'
+	@echo 'make format        what lint asks of the formatters, after make generate'
+	@echo 'make generate      the C headers and ops.py of the table of operations'
 	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
 	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
 	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
@@ -230,7 +231,11 @@ lint-c: $(VENV)/.stamp
 lint-shell: $(VENV)/.stamp
 	$(VENV)/bin/shellcheck $(SHELL_SCRIPTS)
 
-format: $(VENV)/.stamp
+# What both languages know of the operations, from the table in runtime/plan/operations.
+generate: $(VENV)/.stamp
+	$(VENV)/bin/python csrc/tools/operations.py
+
+format: generate
 	$(VENV)/bin/ruff check --quiet --fix --select I
 	$(VENV)/bin/ruff format --quiet
 	$(VENV)/bin/clang-format -i $(C_FILES)

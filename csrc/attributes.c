@@ -17,9 +17,9 @@
 #define MAX_NODES 1024
 
 /* The numbers of a list, decimal since the parent wrote them, as bits. */
-static int read_bits(struct context *ctx, const struct plan_op *op, unsigned long *bits, size_t count)
+static int read_bits(struct context *ctx, const struct plan_op *op, int list, unsigned long *bits, size_t count)
 {
-	for (const char *s = next_text(ctx, op, 0, NULL); s; s = next_text(ctx, op, 0, s)) {
+	for (const char *s = next_text(ctx, op, list, NULL); s; s = next_text(ctx, op, list, s)) {
 		unsigned long n = strtoul(s, NULL, 10);
 		if (n >= count)
 			return root_failed(ctx, STEP_PLAN, -EINVAL);
@@ -33,12 +33,12 @@ static int read_bits(struct context *ctx, const struct plan_op *op, unsigned lon
 int op_affinity(struct context *ctx, const struct plan_op *op)
 {
 	unsigned long cpus[MAX_CPUS / WORD] = {0};
-	if (!has_text(op, 0)) {
+	if (!has_text(op, AFFINITY_CPUS)) {
 		memset(cpus, 0xff, sizeof cpus);
 		syscall(SYS_sched_setaffinity, 0, sizeof cpus, cpus);
 		return 0;
 	}
-	int r = read_bits(ctx, op, cpus, MAX_CPUS);
+	int r = read_bits(ctx, op, AFFINITY_CPUS, cpus, MAX_CPUS);
 	if (r < 0)
 		return r;
 	return syscall(SYS_sched_setaffinity, 0, sizeof cpus, cpus) < 0 ? failed(ctx, STEP_AFFINITY) : 0;
@@ -48,11 +48,11 @@ int op_affinity(struct context *ctx, const struct plan_op *op)
 int op_memory_policy(struct context *ctx, const struct plan_op *op)
 {
 	unsigned long nodes[MAX_NODES / WORD] = {0};
-	int r = read_bits(ctx, op, nodes, MAX_NODES);
+	int r = read_bits(ctx, op, MEMORY_POLICY_NODES, nodes, MAX_NODES);
 	if (r < 0)
 		return r;
-	unsigned long *given = has_text(op, 0) ? nodes : NULL;
-	if (syscall(SYS_set_mempolicy, (int)op->number[0], given, given ? MAX_NODES + 1UL : 0UL) < 0)
+	unsigned long *given = has_text(op, MEMORY_POLICY_NODES) ? nodes : NULL;
+	if (syscall(SYS_set_mempolicy, (int)op->number[MEMORY_POLICY_MODE], given, given ? MAX_NODES + 1UL : 0UL) < 0)
 		return failed(ctx, STEP_MEMORY_POLICY);
 	return 0;
 }
@@ -64,24 +64,24 @@ int op_scheduler(struct context *ctx, const struct plan_op *op)
 
 int op_io_priority(struct context *ctx, const struct plan_op *op)
 {
-	return set_io_priority(0, op->number[0]) < 0 ? failed(ctx, STEP_IO_PRIORITY) : 0;
+	return set_io_priority(0, op->number[IO_PRIORITY_VALUE]) < 0 ? failed(ctx, STEP_IO_PRIORITY) : 0;
 }
 
 int op_personality(struct context *ctx, const struct plan_op *op)
 {
-	return personality(op->number[0]) < 0 ? failed(ctx, STEP_PERSONALITY) : 0;
+	return personality(op->number[PERSONALITY_DOMAIN]) < 0 ? failed(ctx, STEP_PERSONALITY) : 0;
 }
 
 /* A file of /proc/thread-self/attr, or where the kernel is too old for that name the second one. The security module
  * reads one write; an absent value takes back what was set. */
 int op_label(struct context *ctx, const struct plan_op *op)
 {
-	int fd = proc_open(ctx, text(ctx, op, 0), O_WRONLY);
-	if (fd == -ENOENT && has_text(op, 1))
-		fd = proc_open(ctx, text(ctx, op, 1), O_WRONLY);
+	int fd = proc_open(ctx, text(ctx, op, LABEL_PATH), O_WRONLY);
+	if (fd == -ENOENT && has_text(op, LABEL_OLDER_PATH))
+		fd = proc_open(ctx, text(ctx, op, LABEL_OLDER_PATH), O_WRONLY);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
-	const char *value = has_text(op, 2) ? text(ctx, op, 2) : "\n";
+	const char *value = has_text(op, LABEL_LABEL) ? text(ctx, op, LABEL_LABEL) : "\n";
 	int r = write_all(fd, value, strlen(value));
 	close(fd);
 	return r < 0 ? root_failed(ctx, STEP_WRITE, r) : 0;
@@ -91,11 +91,11 @@ int op_label(struct context *ctx, const struct plan_op *op)
  * stands for the checked descriptor, which setxattr does not take. */
 int op_file_label(struct context *ctx, const struct plan_op *op)
 {
-	int fd = root_open(ctx, text(ctx, op, 0), O_PATH | O_DIRECTORY);
+	int fd = root_open(ctx, text(ctx, op, FILE_LABEL_PATH), O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
 	int r = fchdir(fd) < 0 ? failed(ctx, STEP_CHDIR) : 0;
-	const char *label = text(ctx, op, 1);
+	const char *label = text(ctx, op, FILE_LABEL_LABEL);
 	if (r == 0 && setxattr(".", "security.selinux", label, strlen(label) + 1, 0) < 0)
 		r = failed(ctx, STEP_FILE_LABEL);
 	close(fd);

@@ -52,12 +52,13 @@ static int bind_console(struct context *ctx, int terminal)
 
 static int take_terminal(struct context *ctx, const struct plan_op *op, int terminal)
 {
-	struct winsize size = {.ws_col = (unsigned short)op->number[0], .ws_row = (unsigned short)op->number[1]};
+	struct winsize size = {.ws_col = (unsigned short)op->number[CONSOLE_WIDTH],
+			       .ws_row = (unsigned short)op->number[CONSOLE_HEIGHT]};
 	if ((size.ws_col || size.ws_row) && ioctl(terminal, TIOCSWINSZ, &size) < 0)
 		return failed(ctx, STEP_PTY);
-	if (fchown(terminal, (uid_t)op->number[3], (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
+	if (fchown(terminal, (uid_t)op->number[CONSOLE_UID], (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
 		return failed(ctx, STEP_CHOWN);
-	int r = op->number[2] ? bind_console(ctx, terminal) : 0;
+	int r = op->number[CONSOLE_BIND] ? bind_console(ctx, terminal) : 0;
 	if (r < 0)
 		return r;
 	for (int fd = 0; fd < 3; fd++)
@@ -107,13 +108,14 @@ static void replace_null(struct context *ctx, int fd)
 int op_stdio(struct context *ctx, const struct plan_op *op)
 {
 	struct stat st;
+	uid_t uid = (uid_t)op->number[STDIO_UID];
 	for (int fd = 0; fd < 3; fd++) {
 		if (fstat(fd, &st) < 0)
 			continue;
 		if (is_null(&st)) {
 			replace_null(ctx, fd);
-		} else if (st.st_uid != (uid_t)op->number[0] && fchown(fd, (uid_t)op->number[0], (gid_t)-1) < 0 &&
-			   errno != EPERM && errno != EINVAL && errno != EROFS) {
+		} else if (st.st_uid != uid && fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL &&
+			   errno != EROFS) {
 			return failed(ctx, STEP_CHOWN);
 		}
 	}

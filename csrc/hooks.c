@@ -23,15 +23,16 @@
  * listener here, since the one that the agent gets is the program's: what would be notified fails with ENOSYS
  * (seccomp(2)).
  */
-static bool load_filter(struct context *ctx)
+static bool load_later_filter(const struct context *ctx)
 {
+	const uint64_t notifying = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	for (uint32_t i = ctx->index + 1; i < ctx->plan->count; i++) {
-		struct plan_op filter = ctx->ops[i];
-		if (filter.code != OP_SECCOMP && filter.code != OP_SECCOMP_NOTIFY)
-			continue;
-		filter.number[0] &=
-			~(uint64_t)(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
-		return op_seccomp(ctx, &filter) == 0;
+		const struct plan_op *op = &ctx->ops[i];
+		if (op->code == OP_SECCOMP)
+			return load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS] & ~notifying) == 0;
+		if (op->code == OP_SECCOMP_NOTIFY)
+			return load_filter(ctx, op, SECCOMP_NOTIFY_PROGRAM,
+					   op->number[SECCOMP_NOTIFY_FLAGS] & ~notifying) == 0;
 	}
 	return false;
 }
@@ -39,8 +40,8 @@ static bool load_filter(struct context *ctx)
 /* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
 static void become_hook(struct context *ctx, const struct plan_op *op, int input)
 {
-	char **arguments = text_array(ctx, op, 1);
-	char **environment = op->number[2] ? ctx->environment : text_array(ctx, op, 2);
+	char **arguments = text_array(ctx, op, RUN_HOOK_ARGS);
+	char **environment = op->number[RUN_HOOK_INHERIT] ? ctx->environment : text_array(ctx, op, RUN_HOOK_ENV);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -51,9 +52,9 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	for (int fd = 1; fd < 3; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
-	if (op->number[3] && !load_filter(ctx))
+	if (op->number[RUN_HOOK_FILTERED] && !load_later_filter(ctx))
 		_exit(NOT_FILTERED);
-	execve(text(ctx, op, 0), arguments, environment);
+	execve(text(ctx, op, RUN_HOOK_PATH), arguments, environment);
 	_exit(127);
 }
 
@@ -120,7 +121,7 @@ static int await_hook(struct context *ctx, pid_t pid, uint64_t seconds, int *pip
 int op_run_hook(struct context *ctx, const struct plan_op *op)
 {
 	int ends[2];
-	const char *document = ctx->state[op->number[1] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING];
+	const char *document = ctx->state[op->number[RUN_HOOK_STATE] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return failed(ctx, STEP_HOOK_SPAWN);
 	pid_t pid = fork();
@@ -129,7 +130,7 @@ int op_run_hook(struct context *ctx, const struct plan_op *op)
 	/* The reading end stays ours too: a hook that has ended already must not make the writing a SIGPIPE. */
 	int r = pid < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0 ? failed(ctx, STEP_HOOK_SPAWN) : 0;
 	if (pid > 0)
-		r = await_hook(ctx, pid, op->number[0], &ends[1], document ? document : "");
+		r = await_hook(ctx, pid, op->number[RUN_HOOK_TIMEOUT], &ends[1], document ? document : "");
 	if (ends[1] >= 0)
 		close(ends[1]);
 	close(ends[0]);

@@ -25,7 +25,7 @@ int op_no_new_privs(struct context *ctx, const struct plan_op *op)
 int op_bounding(struct context *ctx, const struct plan_op *op)
 {
 	for (unsigned cap = 0; cap < 64; cap++) {
-		if (op->number[0] >> cap & 1)
+		if (op->number[BOUNDING_KEEP] >> cap & 1)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return errno == EINVAL ? 0 : failed(ctx, STEP_PRCTL); /* EINVAL: past the kernel's last one */
@@ -38,7 +38,7 @@ static int set_groups(struct context *ctx, const struct plan_op *op)
 {
 	static gid_t groups[MAX_GROUPS];
 	size_t count = 0;
-	for (const char *s = next_text(ctx, op, 0, NULL); s; s = next_text(ctx, op, 0, s)) {
+	for (const char *s = next_text(ctx, op, USER_GROUPS, NULL); s; s = next_text(ctx, op, USER_GROUPS, s)) {
 		if (count == MAX_GROUPS) { /* one that is left out may be one that is there to deny */
 			errno = EINVAL;
 			return failed(ctx, STEP_SETGROUPS);
@@ -50,11 +50,11 @@ static int set_groups(struct context *ctx, const struct plan_op *op)
 
 int op_user(struct context *ctx, const struct plan_op *op)
 {
-	uid_t uid = (uid_t)op->number[0];
-	gid_t gid = (gid_t)op->number[1];
+	uid_t uid = (uid_t)op->number[USER_UID];
+	gid_t gid = (gid_t)op->number[USER_GID];
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return failed(ctx, STEP_PRCTL);
-	int r = op->number[2] ? set_groups(ctx, op) : 0;
+	int r = op->number[USER_SET_GROUPS] ? set_groups(ctx, op) : 0;
 	if (r < 0)
 		return r;
 	if (setresgid(gid, gid, gid) < 0)
@@ -73,9 +73,9 @@ int op_capabilities(struct context *ctx, const struct plan_op *op)
 	struct __user_cap_data_struct sets[2];
 	for (int i = 0; i < 2; i++)
 		sets[i] = (struct __user_cap_data_struct){
-			.effective = (uint32_t)(op->number[0] >> (32 * i)),
-			.permitted = (uint32_t)(op->number[1] >> (32 * i)),
-			.inheritable = (uint32_t)(op->number[2] >> (32 * i)),
+			.effective = (uint32_t)(op->number[CAPABILITIES_EFFECTIVE] >> (32 * i)),
+			.permitted = (uint32_t)(op->number[CAPABILITIES_PERMITTED] >> (32 * i)),
+			.inheritable = (uint32_t)(op->number[CAPABILITIES_INHERITABLE] >> (32 * i)),
 		};
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return failed(ctx, STEP_PRCTL);
@@ -83,20 +83,24 @@ int op_capabilities(struct context *ctx, const struct plan_op *op)
 		return failed(ctx, STEP_CAPSET);
 	for (unsigned long cap = 0; cap < 64; cap++) {
 		ctx->detail = (int64_t)cap;
-		if (op->number[3] >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+		if (op->number[CAPABILITIES_AMBIENT] >> cap & 1 &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			return failed(ctx, STEP_PRCTL);
 	}
 	return 0;
 }
 
+long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags)
+{
+	struct sock_fprog filter = {
+		.len = (unsigned short)(op->string[program].length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)text(ctx, op, program),
+	};
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned long)flags, &filter);
+}
+
 /* The last but one operation: what follows in init is execve alone, so the profile need allow nothing more. */
 int op_seccomp(struct context *ctx, const struct plan_op *op)
 {
-	struct sock_fprog program = {
-		.len = (unsigned short)(op->string[0].length / sizeof(struct sock_filter)),
-		.filter = (struct sock_filter *)text(ctx, op, 0),
-	};
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned long)op->number[0], &program) < 0)
-		return failed(ctx, STEP_SECCOMP);
-	return 0;
+	return load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS]) < 0 ? failed(ctx, STEP_SECCOMP) : 0;
 }

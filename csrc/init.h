@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "arguments.h"
 #include "plan.h"
 
 #define MAX_CGROUPS 32
@@ -53,7 +54,7 @@ int run_operation(struct context *ctx, const struct plan_op *op);
 /* wire.c */
 int wire_load(struct context *ctx, int fd);
 int wire_check(const void *data, size_t size);
-/* The string `i` of `op`: never NULL; "" when absent. */
+/* The string `i` of `op`, of arguments.h: never NULL; "" when absent. */
 const char *text(const struct context *ctx, const struct plan_op *op, int i);
 bool has_text(const struct plan_op *op, int i);
 /* Walks a list: NULL starts it, NULL ends it. */
@@ -83,73 +84,9 @@ int root_hold_dev(struct context *ctx, const char *path);
 void root_release(struct context *ctx, const char *path);
 int write_all(int fd, const char *data, size_t length);
 
-#define OPERATION(name) int op_##name(struct context *ctx, const struct plan_op *op)
-/* namespaces.c */
-OPERATION(oom_score_adj);
-OPERATION(dumpable);
-OPERATION(open_cgroup);
-OPERATION(open_namespace);
-OPERATION(join_namespace);
-OPERATION(join_process);
-OPERATION(unshare);
-OPERATION(become);
-OPERATION(time_offsets);
-OPERATION(fork);
-OPERATION(enter_cgroups);
-OPERATION(setsid);
-/* rootfs.c */
-OPERATION(propagation);
-OPERATION(root);
-OPERATION(proc_handle);
-OPERATION(pivot);
-OPERATION(enter_root);
-OPERATION(root_readonly);
-OPERATION(root_propagation);
-/* mounts.c */
-OPERATION(mount);
-OPERATION(bind);
-OPERATION(remount);
-/* paths.c */
-OPERATION(symlink);
-OPERATION(device);
-OPERATION(device_bind);
-OPERATION(mask);
-OPERATION(readonly);
-/* settings.c */
-OPERATION(hostname);
-OPERATION(domainname);
-OPERATION(sysctl);
-OPERATION(rlimit);
-OPERATION(umask);
-OPERATION(keyring);
-/* attributes.c */
-OPERATION(affinity);
-OPERATION(file_label);
-OPERATION(label);
-OPERATION(scheduler);
-OPERATION(io_priority);
-OPERATION(personality);
-OPERATION(memory_policy);
-/* console.c */
-OPERATION(console);
-OPERATION(stdio);
-/* hooks.c */
-OPERATION(run_hook);
-/* identity.c */
-OPERATION(no_new_privs);
-OPERATION(bounding);
-OPERATION(user);
-OPERATION(capabilities);
-OPERATION(seccomp);
-/* notify.c */
-OPERATION(seccomp_notify);
-/* Lets the unfiltered thread report the failure of operation ctx->index, and ends. */
+/* dispatch.c: by code; NULL for what is the parent's. */
+extern const operation OPERATIONS[OP_COUNT];
+/* identity.c: seccomp(2) with the struct sock_filter of the string `program`; what it returns, with errno. */
+long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags);
+/* notify.c: lets the unfiltered thread report the failure of operation ctx->index, and ends. */
 void fail_at_gate(struct gate *gate, int error);
-/* program.c */
-OPERATION(cwd);
-OPERATION(cwd_as_user);
-OPERATION(program);
-OPERATION(wait_start);
-OPERATION(keep_descriptors);
-OPERATION(place_descriptors);
-OPERATION(exec);

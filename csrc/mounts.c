@@ -63,7 +63,7 @@ int take_tree(struct context *ctx, const char *source, uint64_t bind)
 	int tree = ctx->tree;
 	if (*source) {
 		unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-		flags |= bind & BIND_RECURSIVE ? AT_RECURSIVE : 0;
+		flags |= bind & BIND_REC ? AT_RECURSIVE : 0;
 		flags |= bind & BIND_SOURCE_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
 		tree = sys_open_tree(AT_FDCWD, source, flags);
 		return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
@@ -119,14 +119,14 @@ static void mode_option(char *option, mode_t mode)
 
 static int create_superblock(struct context *ctx, const struct plan_op *op, int fs, const char *mode)
 {
-	const char *source = text(ctx, op, 2);
-	if (op->number[4] & MOUNT_HOST_COPY && *source == '/') /* what copy_of_host would copy */
-		source = text(ctx, op, 1);
+	const char *source = text(ctx, op, MOUNT_SOURCE);
+	if (op->number[MOUNT_FLAGS] & MOUNT_HOST_COPY && *source == '/') /* what copy_of_host would copy */
+		source = text(ctx, op, MOUNT_TYPE);
 	if (*source && sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return failed(ctx, STEP_FSCONFIG);
 	if (*mode && configure_option(fs, mode) < 0)
 		return failed(ctx, STEP_FSCONFIG);
-	int r = configure(ctx, op, fs, 3, op->number[5]);
+	int r = configure(ctx, op, fs, MOUNT_OPTIONS, op->number[MOUNT_SUPERBLOCK]);
 	if (r < 0)
 		return r;
 	return sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? failed(ctx, STEP_FSCONFIG) : 0;
@@ -135,12 +135,12 @@ static int create_superblock(struct context *ctx, const struct plan_op *op, int 
 /* A detached mount of a new file system, or -errno. */
 static int make_mount(struct context *ctx, const struct plan_op *op, const char *mode)
 {
-	int fs = sys_fsopen(text(ctx, op, 1), FSOPEN_CLOEXEC);
+	int fs = sys_fsopen(text(ctx, op, MOUNT_TYPE), FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return failed(ctx, STEP_FSOPEN);
 	int r = create_superblock(ctx, op, fs, mode);
 	if (r == 0) {
-		r = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)op->number[0]);
+		r = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)op->number[MOUNT_ATTR_SET]);
 		if (r < 0)
 			r = failed(ctx, STEP_FSMOUNT);
 	}
@@ -161,7 +161,7 @@ static int join_options(struct context *ctx, const struct plan_op *op, const cha
 {
 	size_t n = strlen(mode);
 	memcpy(data, mode, n);
-	for (const char *s = next_text(ctx, op, 3, NULL); s; s = next_text(ctx, op, 3, s)) {
+	for (const char *s = next_text(ctx, op, MOUNT_OPTIONS, NULL); s; s = next_text(ctx, op, MOUNT_OPTIONS, s)) {
 		size_t length = strlen(s), name = quoted_label(s);
 		if (n + length + 4 > DATA_SIZE)
 			return root_failed(ctx, STEP_MOUNT, -E2BIG);
@@ -204,18 +204,20 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 	if (fchdir(target) < 0)
 		return failed(ctx, STEP_CHDIR);
 	/* Of one name in both, and of one value: what is swapped before the result is found has them all the same. */
-	uint64_t flags = op->number[5] | (op->number[0] & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-	r = mount(text(ctx, op, 2), ".", text(ctx, op, 1), flags, data) < 0 ? failed(ctx, STEP_MOUNT) : 0;
+	uint64_t set = op->number[MOUNT_ATTR_SET];
+	uint64_t flags = set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	flags |= op->number[MOUNT_SUPERBLOCK];
+	if (mount(text(ctx, op, MOUNT_SOURCE), ".", text(ctx, op, MOUNT_TYPE), flags, data) < 0)
+		r = failed(ctx, STEP_MOUNT);
 	if (chdir("/") < 0 && r == 0)
 		r = failed(ctx, STEP_CHDIR);
 	if (r < 0)
 		return r;
-	int fd = root_open(ctx, text(ctx, op, 0), O_PATH | O_DIRECTORY);
+	int fd = root_open(ctx, text(ctx, op, MOUNT_DESTINATION), O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
-	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
-	r = covers(fd, target) ? set_attributes(ctx, fd, false, op->number[0], clear, 0)
-			       : root_failed(ctx, STEP_VERIFY, -ESTALE);
+	uint64_t clear = set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
+	r = covers(fd, target) ? set_attributes(ctx, fd, false, set, clear, 0) : root_failed(ctx, STEP_VERIFY, -ESTALE);
 	if (r < 0)
 		close(fd);
 	return r < 0 ? r : fd;
@@ -225,15 +227,16 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
  * cgroups without a namespace of them. What the host has below it gets the same attributes (CVE-2023-25809). */
 static int copy_of_host(struct context *ctx, const struct plan_op *op)
 {
-	const char *type = text(ctx, op, 1), *source = text(ctx, op, 2);
+	const char *type = text(ctx, op, MOUNT_TYPE), *source = text(ctx, op, MOUNT_SOURCE);
 	if (*source != '/')
 		source = !strcmp(type, "proc") ? "/proc" : !strcmp(type, "sysfs") ? "/sys" : "/dev/mqueue";
-	int tree = take_tree(ctx, source, BIND_RECURSIVE);
+	int tree = take_tree(ctx, source, BIND_REC);
 	if (tree < 0)
 		return tree;
-	uint64_t clear = op->number[0] & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
-	bool opened = !strcmp(type, "sysfs") && !(op->number[0] & MOUNT_ATTR_RDONLY);
-	int r = set_attributes(ctx, tree, true, op->number[0] | (opened ? MOUNT_ATTR_RDONLY : 0), clear, 0);
+	uint64_t set = op->number[MOUNT_ATTR_SET];
+	uint64_t clear = set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
+	bool opened = !strcmp(type, "sysfs") && !(set & MOUNT_ATTR_RDONLY);
+	int r = set_attributes(ctx, tree, true, set | (opened ? MOUNT_ATTR_RDONLY : 0), clear, 0);
 	if (r == 0 && opened) /* a new one would have had no cgroups below it */
 		r = set_attributes(ctx, tree, false, 0, MOUNT_ATTR_RDONLY, 0);
 	if (r < 0)
@@ -245,18 +248,18 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 static int finish_mount(struct context *ctx, const struct plan_op *op, int tree, int target, bool attached)
 {
 	int r = 0;
-	if (op->number[4] & MOUNT_COPY_UP)
+	if (op->number[MOUNT_FLAGS] & MOUNT_COPY_UP)
 		r = copy_up(ctx, target, tree);
 	if (r == 0)
-		r = set_attributes(ctx, tree, true, op->number[2], op->number[3], 0);
+		r = set_attributes(ctx, tree, true, op->number[MOUNT_REC_SET], op->number[MOUNT_REC_CLR], 0);
 	if (r == 0 && !attached)
 		r = attach(ctx, tree, target);
-	return r < 0 ? r : set_propagation(ctx, tree, op->number[1]);
+	return r < 0 ? r : set_propagation(ctx, tree, op->number[MOUNT_PROPAGATION]);
 }
 
 static int mount_on(struct context *ctx, const struct plan_op *op, int target, const char *mode)
 {
-	uint64_t flags = op->number[4];
+	uint64_t flags = op->number[MOUNT_FLAGS];
 	bool legacy = flags & MOUNT_LEGACY;
 	int tree = legacy ? -EINVAL : make_mount(ctx, op, mode);
 	if ((tree == -EPERM || tree == -EBUSY) && flags & MOUNT_HOST_COPY)
@@ -272,7 +275,7 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	if (r == -EINVAL && ctx->step == STEP_MOVE_MOUNT && fstat(target, &below) == 0 && !S_ISDIR(below.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
 	if (r == 0 && flags & MOUNT_ORDINARY)
-		root_hold(ctx, text(ctx, op, 0), tree);
+		root_hold(ctx, text(ctx, op, MOUNT_DESTINATION), tree);
 	else
 		close(tree);
 	return r;
@@ -290,14 +293,14 @@ static int open_mount_target(struct context *ctx, const char *path, bool ordinar
 
 int op_mount(struct context *ctx, const struct plan_op *op)
 {
-	const char *path = text(ctx, op, 0);
+	const char *path = text(ctx, op, MOUNT_DESTINATION);
 	char mode[16] = "";
 	struct stat st;
 	root_release(ctx, path);
-	int target = open_mount_target(ctx, path, op->number[4] & MOUNT_ORDINARY);
+	int target = open_mount_target(ctx, path, op->number[MOUNT_FLAGS] & MOUNT_ORDINARY);
 	if (ctx->step == STEP_VERIFY)
 		return target;
-	if (target >= 0 && op->number[4] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
+	if (target >= 0 && op->number[MOUNT_FLAGS] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
 		mode_option(mode, st.st_mode);
 	if (target == -ENOENT)
 		target = root_open_target(ctx, path, true);
@@ -313,18 +316,19 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 {
 	const uint64_t *n = op->number;
+	const char *path = text(ctx, op, BIND_DESTINATION);
 	struct stat st;
 	if (fstat(tree, &st) < 0)
 		return failed(ctx, STEP_STAT);
-	int r = set_attributes(ctx, tree, false, n[1], n[2], 0);
+	int r = set_attributes(ctx, tree, false, n[BIND_ATTR_SET], n[BIND_ATTR_CLR], 0);
 	if (r == 0)
-		r = set_attributes(ctx, tree, true, n[4], n[5], 0);
+		r = set_attributes(ctx, tree, true, n[BIND_REC_SET], n[BIND_REC_CLR], 0);
 	if (r < 0)
 		return r;
-	root_release(ctx, text(ctx, op, 0));
-	int target = n[0] & BIND_TARGET_NOFOLLOW ? root_open(ctx, text(ctx, op, 0), O_PATH | O_NOFOLLOW) : -ENOENT;
+	root_release(ctx, path);
+	int target = n[BIND_RECURSIVE] & BIND_TARGET_NOFOLLOW ? root_open(ctx, path, O_PATH | O_NOFOLLOW) : -ENOENT;
 	if (target == -ENOENT)
-		target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
+		target = root_open_target(ctx, path, S_ISDIR(st.st_mode));
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
 	r = attach(ctx, tree, target);
@@ -332,12 +336,12 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 	if (r == -EINVAL && fstat(target, &below) == 0 && S_ISDIR(below.st_mode) != S_ISDIR(st.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
 	close(target);
-	return r < 0 ? r : set_propagation(ctx, tree, n[3]);
+	return r < 0 ? r : set_propagation(ctx, tree, n[BIND_PROPAGATION]);
 }
 
 int op_bind(struct context *ctx, const struct plan_op *op)
 {
-	int tree = take_tree(ctx, text(ctx, op, 1), op->number[0]);
+	int tree = take_tree(ctx, text(ctx, op, BIND_SOURCE), op->number[BIND_RECURSIVE]);
 	if (tree < 0)
 		return tree;
 	int r = bind_tree(ctx, op, tree);
@@ -351,8 +355,9 @@ static int reconfigure(struct context *ctx, const struct plan_op *op, int fd)
 	int fs = sys_fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
 	if (fs < 0)
 		return failed(ctx, STEP_FSOPEN);
-	int r = configure(ctx, op, fs, 1, op->number[2]);
-	if (r == 0 && op->number[1] & MOUNT_ATTR_RDONLY && sys_fsconfig(fs, FSCONFIG_SET_FLAG, "rw", NULL, 0) < 0)
+	int r = configure(ctx, op, fs, REMOUNT_OPTIONS, op->number[REMOUNT_FLAGS]);
+	if (r == 0 && op->number[REMOUNT_ATTR_CLR] & MOUNT_ATTR_RDONLY &&
+	    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "rw", NULL, 0) < 0)
 		r = failed(ctx, STEP_FSCONFIG);
 	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
 		r = failed(ctx, STEP_FSCONFIG);
@@ -363,16 +368,16 @@ static int reconfigure(struct context *ctx, const struct plan_op *op, int fd)
 int op_remount(struct context *ctx, const struct plan_op *op)
 {
 	const uint64_t *n = op->number;
-	int fd = root_open(ctx, text(ctx, op, 0), O_PATH);
+	int fd = root_open(ctx, text(ctx, op, REMOUNT_DESTINATION), O_PATH);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
-	int r = n[2] & MS_BIND ? 0 : reconfigure(ctx, op, fd);
+	int r = n[REMOUNT_FLAGS] & MS_BIND ? 0 : reconfigure(ctx, op, fd);
 	if (r == 0)
-		r = set_attributes(ctx, fd, false, n[0], n[1], 0);
+		r = set_attributes(ctx, fd, false, n[REMOUNT_ATTR_SET], n[REMOUNT_ATTR_CLR], 0);
 	if (r == 0)
-		r = set_attributes(ctx, fd, true, n[4], n[5], 0);
+		r = set_attributes(ctx, fd, true, n[REMOUNT_REC_SET], n[REMOUNT_REC_CLR], 0);
 	if (r == 0)
-		r = set_propagation(ctx, fd, n[3]);
+		r = set_propagation(ctx, fd, n[REMOUNT_PROPAGATION]);
 	close(fd);
 	return r;
 }

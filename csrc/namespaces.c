@@ -45,27 +45,27 @@ static const char *decimal(int64_t value, char buffer[24])
 int op_oom_score_adj(struct context *ctx, const struct plan_op *op)
 {
 	char buffer[24];
-	return write_file(ctx, "/proc/self/oom_score_adj", decimal((int64_t)op->number[0], buffer));
+	return write_file(ctx, "/proc/self/oom_score_adj", decimal((int64_t)op->number[OOM_SCORE_ADJ_SCORE], buffer));
 }
 
 /* CVE-2016-9962: nobody in a joined namespace may trace init or open its descriptors. */
 int op_dumpable(struct context *ctx, const struct plan_op *op)
 {
-	return prctl(PR_SET_DUMPABLE, op->number[0]) < 0 ? failed(ctx, STEP_PRCTL) : 0;
+	return prctl(PR_SET_DUMPABLE, op->number[DUMPABLE_VALUE]) < 0 ? failed(ctx, STEP_PRCTL) : 0;
 }
 
 /* Opened while init has the caller's credentials, which the kernel checks again at the write. */
 int op_open_cgroup(struct context *ctx, const struct plan_op *op)
 {
-	if (op->number[0]) { /* for op_fork */
-		ctx->unified = open(text(ctx, op, 0), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (op->number[OPEN_CGROUP_FOR_FORK]) {
+		ctx->unified = open(text(ctx, op, OPEN_CGROUP_PATH), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		return ctx->unified < 0 ? failed(ctx, STEP_OPEN) : 0;
 	}
 	if (ctx->cgroups == MAX_CGROUPS) {
 		errno = E2BIG;
 		return failed(ctx, STEP_PLAN);
 	}
-	int fd = open(text(ctx, op, 0), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(text(ctx, op, OPEN_CGROUP_PATH), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return failed(ctx, STEP_OPEN);
 	ctx->cgroup[ctx->cgroups++] = fd;
@@ -100,46 +100,49 @@ static bool is_host(int fd)
 
 int op_open_namespace(struct context *ctx, const struct plan_op *op)
 {
-	if (op->number[1] >= MAX_NAMESPACES) {
+	uint64_t slot = op->number[OPEN_NAMESPACE_SLOT];
+	if (slot >= MAX_NAMESPACES) {
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}
-	int fd = open(text(ctx, op, 0), O_RDONLY | O_CLOEXEC);
+	int fd = open(text(ctx, op, OPEN_NAMESPACE_PATH), O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return failed(ctx, STEP_OPEN);
-	if (ioctl(fd, NS_GET_NSTYPE_) != (int)op->number[0]) {
+	if (ioctl(fd, NS_GET_NSTYPE_) != (int)op->number[OPEN_NAMESPACE_TYPE]) {
 		close(fd);
 		errno = EINVAL;
 		return failed(ctx, STEP_VERIFY);
 	}
-	if (op->number[0] == CLONE_NEWNS && is_host(fd)) {
+	if (op->number[OPEN_NAMESPACE_TYPE] == CLONE_NEWNS && is_host(fd)) {
 		close(fd);
 		errno = EBUSY;
 		return failed(ctx, STEP_VERIFY);
 	}
-	ctx->namespace[op->number[1]] = fd;
+	ctx->namespace[slot] = fd;
 	return 0;
 }
 
 int op_join_namespace(struct context *ctx, const struct plan_op *op)
 {
-	if (op->number[1] >= MAX_NAMESPACES || ctx->namespace[op->number[1]] < 0) {
+	uint64_t slot = op->number[JOIN_NAMESPACE_SLOT];
+	if (slot >= MAX_NAMESPACES || ctx->namespace[slot] < 0) {
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}
-	int fd = ctx->namespace[op->number[1]];
-	int r = setns(fd, (int)op->number[0]) < 0 ? failed(ctx, STEP_SETNS) : 0;
+	int fd = ctx->namespace[slot];
+	int r = setns(fd, (int)op->number[JOIN_NAMESPACE_TYPE]) < 0 ? failed(ctx, STEP_SETNS) : 0;
 	close(fd);
-	ctx->namespace[op->number[1]] = -1;
+	ctx->namespace[slot] = -1;
 	return r;
 }
 
 /* exec: namespaces of the container in one call, so that no order of joining can be wrong. */
 int op_join_process(struct context *ctx, const struct plan_op *op)
 {
-	if (op->number[0] && setns(FD_EXTRA, (int)op->number[0]) < 0)
+	int flags = (int)op->number[JOIN_PROCESS_FLAGS];
+	if (flags && setns(FD_EXTRA, flags) < 0)
 		return failed(ctx, STEP_SETNS);
-	if (op->number[1])
+	if (op->number[JOIN_PROCESS_LAST])
 		close(FD_EXTRA);
 	return 0;
 }
@@ -158,16 +161,16 @@ static int raise_loopback(struct context *ctx)
 
 int op_unshare(struct context *ctx, const struct plan_op *op)
 {
-	if (unshare((int)op->number[0]) < 0)
+	if (unshare((int)op->number[UNSHARE_FLAGS]) < 0)
 		return failed(ctx, STEP_UNSHARE);
-	return op->number[0] & CLONE_NEWNET ? raise_loopback(ctx) : 0;
+	return op->number[UNSHARE_FLAGS] & CLONE_NEWNET ? raise_loopback(ctx) : 0;
 }
 
 /* Becomes the root of a new user namespace, once the parent has written its maps. */
 int op_become(struct context *ctx, const struct plan_op *op)
 {
-	uid_t uid = (uid_t)op->number[0];
-	gid_t gid = (gid_t)op->number[1];
+	uid_t uid = (uid_t)op->number[BECOME_UID];
+	gid_t gid = (gid_t)op->number[BECOME_GID];
 	if (setresgid(gid, gid, gid) < 0)
 		return failed(ctx, STEP_SETGID);
 	if (setresuid(uid, uid, uid) < 0)
@@ -177,7 +180,7 @@ int op_become(struct context *ctx, const struct plan_op *op)
 
 int op_time_offsets(struct context *ctx, const struct plan_op *op)
 {
-	return write_file(ctx, "/proc/self/timens_offsets", text(ctx, op, 0));
+	return write_file(ctx, "/proc/self/timens_offsets", text(ctx, op, TIME_OFFSETS_OFFSETS));
 }
 
 /*

@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -89,12 +88,8 @@ int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 	errno = pthread_create(&thread, NULL, relay, &gate);
 	if (errno != 0)
 		return failed(ctx, STEP_THREAD);
-	struct sock_fprog program = {
-		.len = (unsigned short)(op->string[0].length / sizeof(struct sock_filter)),
-		.filter = (struct sock_filter *)text(ctx, op, 0),
-	};
-	unsigned long flags = (unsigned long)op->number[0] & ~(unsigned long)SECCOMP_FILTER_FLAG_TSYNC;
-	gate.listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	uint64_t flags = op->number[SECCOMP_NOTIFY_FLAGS] & ~(uint64_t)SECCOMP_FILTER_FLAG_TSYNC;
+	gate.listener = (int)load_filter(ctx, op, SECCOMP_NOTIFY_PROGRAM, flags);
 	if (gate.listener < 0)
 		return failed(ctx, STEP_SECCOMP);
 	(void)gate.pages[0];

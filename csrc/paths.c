@@ -59,68 +59,74 @@ static int make_link(struct context *ctx, const char *target, int parent, const 
 int op_symlink(struct context *ctx, const struct plan_op *op)
 {
 	char name[NAME_MAX + 1];
-	const char *target = text(ctx, op, 0);
-	if (op->number[0] & SYMLINK_IF_TARGET && target_missing(ctx, target))
+	const char *target = text(ctx, op, SYMLINK_TARGET);
+	uint64_t flags = op->number[SYMLINK_FLAGS];
+	if (flags & SYMLINK_IF_TARGET && target_missing(ctx, target))
 		return 0;
-	int parent = open_parent(ctx, text(ctx, op, 1), name);
+	int parent = open_parent(ctx, text(ctx, op, SYMLINK_PATH), name);
 	if (parent < 0)
 		return root_failed(ctx, STEP_OPEN, parent);
-	int r = make_link(ctx, target, parent, name, op->number[0]);
+	int r = make_link(ctx, target, parent, name, flags);
 	close(parent);
 	return r;
 }
 
 /* --- devices */
 
-static bool is_node(const struct stat *st, mode_t type, dev_t dev)
+/* What a node is: S_IFCHR, S_IFBLK or S_IFIFO, and its number. */
+struct node {
+	mode_t type;
+	dev_t number;
+};
+
+static struct node node_of(uint64_t type, uint64_t major, uint64_t minor)
 {
-	return (st->st_mode & S_IFMT) == type && (type == S_IFIFO || st->st_rdev == dev);
+	return (struct node){.type = (mode_t)type, .number = makedev((unsigned)major, (unsigned)minor)};
 }
 
-static dev_t number_of(const struct plan_op *op)
+static bool is_node(const struct stat *st, struct node node)
 {
-	return makedev((unsigned)op->number[1], (unsigned)op->number[2]);
+	return (st->st_mode & S_IFMT) == node.type && (node.type == S_IFIFO || st->st_rdev == node.number);
 }
 
 /* The owner is set on the node that was made, whatever its name leads to by now. */
-static int own_node(struct context *ctx, const struct plan_op *op, int parent, const char *name)
+static int own_node(struct context *ctx, const struct plan_op *op, struct node node, int parent, const char *name)
 {
 	struct stat st;
 	int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return failed(ctx, STEP_OPEN);
 	int r = 0;
-	if (fstat(fd, &st) < 0 || !is_node(&st, (mode_t)op->number[0], number_of(op)))
+	if (fstat(fd, &st) < 0 || !is_node(&st, node))
 		r = root_failed(ctx, STEP_VERIFY, -EEXIST);
-	else if (fchownat(fd, "", (uid_t)op->number[4], (gid_t)op->number[5], AT_EMPTY_PATH) < 0)
+	else if (fchownat(fd, "", (uid_t)op->number[DEVICE_UID], (gid_t)op->number[DEVICE_GID], AT_EMPTY_PATH) < 0)
 		r = failed(ctx, STEP_CHOWN);
 	close(fd);
 	return r;
 }
 
-static int make_node(struct context *ctx, const struct plan_op *op, int parent, const char *name)
+static int make_node(struct context *ctx, const struct plan_op *op, struct node node, int parent, const char *name)
 {
 	struct stat st;
-	mode_t type = (mode_t)op->number[0], mask = umask(0);
-	int r = mknodat(parent, name, type | (op->number[3] & PERMISSIONS), number_of(op)) < 0 ? failed(ctx, STEP_MKNOD)
-											       : 0;
+	mode_t mode = node.type | (op->number[DEVICE_MODE] & PERMISSIONS), mask = umask(0);
+	int r = mknodat(parent, name, mode, node.number) < 0 ? failed(ctx, STEP_MKNOD) : 0;
 	umask(mask);
-	if (r == 0 && (op->number[4] || op->number[5]))
-		return own_node(ctx, op, parent, name);
+	if (r == 0 && (op->number[DEVICE_UID] || op->number[DEVICE_GID]))
+		return own_node(ctx, op, node, parent, name);
 	if (r != -EEXIST)
 		return r;
-	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_node(&st, type, number_of(op)))
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_node(&st, node))
 		return 0;
 	return root_failed(ctx, STEP_VERIFY, -EEXIST);
 }
 
 /* Binds the node that the descriptor `tree` is on `path`, having seen that it is that node (CVE-2025-31133). */
-static int bind_node(struct context *ctx, const struct plan_op *op, int tree, const char *path)
+static int bind_node(struct context *ctx, struct node node, int tree, const char *path)
 {
 	struct stat st;
 	if (fstat(tree, &st) < 0)
 		return failed(ctx, STEP_STAT);
-	if (!is_node(&st, (mode_t)op->number[0], number_of(op)))
+	if (!is_node(&st, node))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
 	int r = root_hold_dev(ctx, path);
 	int target = r < 0 ? r : root_open_target(ctx, path, false);
@@ -131,12 +137,12 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 	return r;
 }
 
-static int bind_device(struct context *ctx, const struct plan_op *op, const char *source)
+static int bind_device(struct context *ctx, struct node node, const char *source, const char *path)
 {
 	int tree = take_tree(ctx, source, 0);
 	if (tree < 0)
 		return tree;
-	int r = bind_node(ctx, op, tree, text(ctx, op, 0));
+	int r = bind_node(ctx, node, tree, path);
 	close(tree);
 	return r;
 }
@@ -145,19 +151,23 @@ static int bind_device(struct context *ctx, const struct plan_op *op, const char
 int op_device(struct context *ctx, const struct plan_op *op)
 {
 	char name[NAME_MAX + 1];
-	int parent = open_parent(ctx, text(ctx, op, 0), name);
+	const char *path = text(ctx, op, DEVICE_PATH);
+	struct node node = node_of(op->number[DEVICE_TYPE], op->number[DEVICE_MAJOR], op->number[DEVICE_MINOR]);
+	int parent = open_parent(ctx, path, name);
 	if (parent < 0)
 		return root_failed(ctx, STEP_OPEN, parent);
-	int r = make_node(ctx, op, parent, name);
+	int r = make_node(ctx, op, node, parent, name);
 	close(parent);
-	if (r == -EPERM && ctx->step == STEP_MKNOD && op->number[0] != S_IFIFO)
-		return bind_device(ctx, op, text(ctx, op, 0));
+	if (r == -EPERM && ctx->step == STEP_MKNOD && node.type != S_IFIFO)
+		return bind_device(ctx, node, path, path);
 	return r;
 }
 
 int op_device_bind(struct context *ctx, const struct plan_op *op)
 {
-	return bind_device(ctx, op, text(ctx, op, 1));
+	const uint64_t *n = op->number;
+	struct node node = node_of(n[DEVICE_BIND_TYPE], n[DEVICE_BIND_MAJOR], n[DEVICE_BIND_MINOR]);
+	return bind_device(ctx, node, text(ctx, op, DEVICE_BIND_SOURCE), text(ctx, op, DEVICE_BIND_PATH));
 }
 
 /* --- masked and read-only paths */
@@ -192,7 +202,7 @@ static int make_null(struct context *ctx)
 	if (tree < 0)
 		return tree;
 	int r;
-	if (fstat(tree, &st) < 0 || !is_node(&st, S_IFCHR, makedev(1, 3)))
+	if (fstat(tree, &st) < 0 || !is_node(&st, node_of(S_IFCHR, 1, 3)))
 		r = root_failed(ctx, STEP_VERIFY, -ENODEV);
 	else
 		r = set_attributes(ctx, tree, false, COVER, 0, 0);
@@ -230,10 +240,11 @@ static bool is_absent(int r)
 
 int op_mask(struct context *ctx, const struct plan_op *op)
 {
-	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
+	const char *path = text(ctx, op, MASK_PATH);
+	int target = root_open(ctx, path, O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int r = mask_target(ctx, target, text(ctx, op, 0), text(ctx, op, 1));
+	int r = mask_target(ctx, target, path, text(ctx, op, MASK_LABEL));
 	close(target);
 	return r;
 }
@@ -241,7 +252,8 @@ int op_mask(struct context *ctx, const struct plan_op *op)
 /* A mount of its own with the flags that it had, and read-only. Mounts below it stay as they are, as with runc. */
 int op_readonly(struct context *ctx, const struct plan_op *op)
 {
-	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
+	const char *path = text(ctx, op, READONLY_PATH);
+	int target = root_open(ctx, path, O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
 	int tree = clone_mount(ctx, target, true);
@@ -249,7 +261,7 @@ int op_readonly(struct context *ctx, const struct plan_op *op)
 	if (tree >= 0) {
 		r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
 		if (r == 0)
-			r = attach_apart(ctx, tree, target, text(ctx, op, 0));
+			r = attach_apart(ctx, tree, target, path);
 		close(tree);
 	}
 	close(target);

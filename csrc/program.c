@@ -38,7 +38,7 @@ static int enter_directory(struct context *ctx, const char *path, bool make)
 /* There are directories that the container's user alone may enter (FUSE, root_squash): root is not the last to try. */
 int op_cwd(struct context *ctx, const struct plan_op *op)
 {
-	int r = enter_directory(ctx, text(ctx, op, 0), op->number[0]);
+	int r = enter_directory(ctx, text(ctx, op, CWD_PATH), op->number[CWD_MAKE]);
 	ctx->cwd_denied = r == -EACCES;
 	return ctx->cwd_denied ? 0 : r;
 }
@@ -51,7 +51,7 @@ int op_cwd_as_user(struct context *ctx, const struct plan_op *op)
 	ctx->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (ctx->root < 0)
 		return failed(ctx, STEP_OPEN);
-	int r = enter_directory(ctx, text(ctx, op, 0), false);
+	int r = enter_directory(ctx, text(ctx, op, CWD_AS_USER_PATH), false);
 	close(ctx->root);
 	ctx->root = -1;
 	return r;
@@ -125,19 +125,21 @@ static int search(struct context *ctx, const char *name, const char *directories
 
 int op_program(struct context *ctx, const struct plan_op *op)
 {
-	ctx->arguments = text_array(ctx, op, 0);
-	ctx->environment = text_array(ctx, op, 1);
+	ctx->arguments = text_array(ctx, op, PROGRAM_ARGS);
+	ctx->environment = text_array(ctx, op, PROGRAM_ENV);
 	if (!ctx->arguments || !ctx->environment)
 		return failed(ctx, STEP_LOOKUP);
-	if (op->number[1]) {
+	if (op->number[PROGRAM_FIND_HOME]) {
 		size_t n = 0;
 		while (ctx->environment[n])
 			n++;
-		ctx->environment[n] = (char *)find_home(op->number[0]);
+		ctx->environment[n] = (char *)find_home(op->number[PROGRAM_UID]);
 	}
 	const char *name = ctx->arguments[0] ? ctx->arguments[0] : "";
 	ctx->program_path = name;
-	int r = *name == '\0' ? -ENOENT : strchr(name, '/') ? examine(name) : search(ctx, name, text(ctx, op, 2));
+	int r = *name == '\0'       ? -ENOENT
+		: strchr(name, '/') ? examine(name)
+				    : search(ctx, name, text(ctx, op, PROGRAM_SEARCH_PATH));
 	if (r == 0)
 		return 0;
 	errno = -r;
@@ -161,20 +163,20 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 
 /*
  * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener (if
- * there is one: number[1]) and the caller's number[0] descriptors from FD_KEPT, which stand at 3 when the program runs.
+ * there is one) and the caller's preserved descriptors from FD_KEPT on, which stand at 3 when the program runs.
  */
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
-	unsigned last = FD_KEPT + (unsigned)op->number[0];
-	if (op->number[0] > 1024) {
+	uint64_t count = op->number[KEEP_DESCRIPTORS_COUNT];
+	if (count > 1024) {
 		errno = E2BIG;
 		return failed(ctx, STEP_PLAN);
 	}
-	if (sys_close_range(last, ~0U, 0) < 0)
+	if (sys_close_range(FD_KEPT + (unsigned)count, ~0U, 0) < 0)
 		return failed(ctx, STEP_OPEN);
 	close(FD_PLAN);
 	close(FD_ROOT);
-	if (!op->number[1])
+	if (!op->number[KEEP_DESCRIPTORS_LISTENER])
 		close(FD_EXTRA);
 	ctx->root = ctx->proc = ctx->null = ctx->mask = ctx->tree = -1;
 	return 0;
@@ -206,7 +208,8 @@ int op_exec(struct context *ctx, const struct plan_op *op)
 
 int op_place_descriptors(struct context *ctx, const struct plan_op *op)
 {
-	int r = op->number[0] ? place_kept(ctx, (unsigned)op->number[0]) : 0;
+	unsigned count = (unsigned)op->number[PLACE_DESCRIPTORS_COUNT];
+	int r = count ? place_kept(ctx, count) : 0;
 	if (r == 0)
 		return 0;
 	errno = -r;

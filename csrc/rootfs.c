@@ -18,7 +18,7 @@ static int set_propagation(int fd, const char *path, unsigned flags, uint64_t pr
 
 int op_propagation(struct context *ctx, const struct plan_op *op)
 {
-	if (set_propagation(AT_FDCWD, "/", AT_RECURSIVE, op->number[0]) < 0)
+	if (set_propagation(AT_FDCWD, "/", AT_RECURSIVE, op->number[PROPAGATION_FLAGS]) < 0)
 		return failed(ctx, STEP_MOUNT_SETATTR);
 	return 0;
 }
@@ -57,12 +57,12 @@ static int attach_root(struct context *ctx, const char *path)
 
 int op_root(struct context *ctx, const struct plan_op *op)
 {
-	const char *path = text(ctx, op, 0);
-	if (!op->number[0]) { /* no mount namespace of its own: nothing is attached */
+	const char *path = text(ctx, op, ROOT_PATH);
+	if (!op->number[ROOT_ATTACH]) { /* no mount namespace of its own: nothing is attached */
 		ctx->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
 	}
-	ctx->peers = op->number[1];
+	ctx->peers = op->number[ROOT_PRIVATE_PARENT];
 	if (ctx->tree >= 0) { /* attached by the parent already */
 		ctx->root = ctx->tree;
 		ctx->tree = -1;
@@ -85,7 +85,7 @@ int op_root(struct context *ctx, const struct plan_op *op)
  * ours, or procfs here is partly hidden), a private copy of the host's serves. */
 int op_proc_handle(struct context *ctx, const struct plan_op *op)
 {
-	int fd = op->number[0] ? -1 : sys_fsopen("proc", FSOPEN_CLOEXEC);
+	int fd = op->number[PROC_HANDLE_HOST] ? -1 : sys_fsopen("proc", FSOPEN_CLOEXEC);
 	if (fd >= 0) {
 		if (sys_fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 			ctx->proc = sys_fsmount(fd, FSMOUNT_CLOEXEC,
@@ -121,9 +121,9 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
 	if (fchdir(ctx->root) < 0)
 		return failed(ctx, STEP_CHDIR);
 	int r = 0;
-	if (op->number[0] == PIVOT_ROOT)
+	if (op->number[PIVOT_MODE] == PIVOT_ROOT)
 		r = pivot(ctx);
-	else if (op->number[0] == PIVOT_MOVE)
+	else if (op->number[PIVOT_MODE] == PIVOT_MOVE)
 		r = move_root(ctx);
 	else if (chroot(".") < 0)
 		r = failed(ctx, STEP_CHROOT);
@@ -137,7 +137,7 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
  * without a mount namespace. Never that of the first process, which may have changed its own since (haproxy, named). */
 int op_enter_root(struct context *ctx, const struct plan_op *op)
 {
-	if (op->number[0]) {
+	if (op->number[ENTER_ROOT_CHROOT]) {
 		if (fchdir(FD_ROOT) < 0)
 			return failed(ctx, STEP_CHDIR);
 		if (chroot(".") < 0)
@@ -157,5 +157,7 @@ int op_root_readonly(struct context *ctx, const struct plan_op *op)
 
 int op_root_propagation(struct context *ctx, const struct plan_op *op)
 {
-	return set_propagation(ctx->root, "", AT_EMPTY_PATH, op->number[0]) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
+	return set_propagation(ctx->root, "", AT_EMPTY_PATH, op->number[ROOT_PROPAGATION_FLAGS]) < 0
+		       ? failed(ctx, STEP_MOUNT_SETATTR)
+		       : 0;
 }

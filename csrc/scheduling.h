@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arguments.h"
+
 #define SCHEDULE_FIFO 1 /* linux/sched.h, whose names sched.h takes for itself */
 #define SCHEDULE_RR 2
 #define PRIORITY_OF_GROUP 2 /* IOPRIO_WHO_PGRP of linux/ioprio.h */
@@ -21,19 +23,19 @@ struct scheduling {
 };
 _Static_assert(sizeof(struct scheduling) == 56, "SCHED_ATTR_SIZE_VER1");
 
-/* The numbers of OP_SCHEDULER: policy, flags, the nice value or static priority, runtime, deadline, period. */
+/* The numbers of OP_SCHEDULER. */
 static inline long set_scheduler(int pid, const uint64_t *n)
 {
 	struct scheduling how = {.size = sizeof how,
-				 .policy = (uint32_t)n[0],
-				 .flags = n[1],
-				 .runtime = n[3],
-				 .deadline = n[4],
-				 .period = n[5]};
+				 .policy = (uint32_t)n[SCHEDULER_POLICY],
+				 .flags = n[SCHEDULER_FLAGS],
+				 .runtime = n[SCHEDULER_RUNTIME],
+				 .deadline = n[SCHEDULER_DEADLINE],
+				 .period = n[SCHEDULER_PERIOD]};
 	if (how.policy == SCHEDULE_FIFO || how.policy == SCHEDULE_RR)
-		how.priority = (uint32_t)n[2];
+		how.priority = (uint32_t)n[SCHEDULER_LEVEL];
 	else
-		how.nice = (int32_t)n[2];
+		how.nice = (int32_t)n[SCHEDULER_LEVEL];
 	return syscall(SYS_sched_setattr, pid, &how, 0);
 }
 

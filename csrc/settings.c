@@ -14,25 +14,28 @@
 
 int op_hostname(struct context *ctx, const struct plan_op *op)
 {
-	return sethostname(text(ctx, op, 0), op->string[0].length) < 0 ? failed(ctx, STEP_WRITE) : 0;
+	return sethostname(text(ctx, op, HOSTNAME_NAME), op->string[HOSTNAME_NAME].length) < 0 ? failed(ctx, STEP_WRITE)
+											       : 0;
 }
 
 int op_domainname(struct context *ctx, const struct plan_op *op)
 {
-	return setdomainname(text(ctx, op, 0), op->string[0].length) < 0 ? failed(ctx, STEP_WRITE) : 0;
+	return setdomainname(text(ctx, op, DOMAINNAME_NAME), op->string[DOMAINNAME_NAME].length) < 0
+		       ? failed(ctx, STEP_WRITE)
+		       : 0;
 }
 
 int op_sysctl(struct context *ctx, const struct plan_op *op)
 {
-	int fd = proc_open(ctx, text(ctx, op, 0), O_WRONLY);
+	int fd = proc_open(ctx, text(ctx, op, SYSCTL_PATH), O_WRONLY);
 	if (fd < 0) {
 		errno = -fd;
 		return failed(ctx, STEP_OPEN);
 	}
 	/* In one write, which is one setting: what the kernel leaves of it is no value, and would be taken for another.
 	 */
-	ssize_t n = write(fd, text(ctx, op, 1), op->string[1].length);
-	if (n >= 0 && (size_t)n != op->string[1].length) {
+	ssize_t n = write(fd, text(ctx, op, SYSCTL_VALUE), op->string[SYSCTL_VALUE].length);
+	if (n >= 0 && (size_t)n != op->string[SYSCTL_VALUE].length) {
 		n = -1;
 		errno = EINVAL;
 	}
@@ -42,14 +45,14 @@ int op_sysctl(struct context *ctx, const struct plan_op *op)
 
 int op_rlimit(struct context *ctx, const struct plan_op *op)
 {
-	struct rlimit limit = {.rlim_cur = op->number[1], .rlim_max = op->number[2]};
-	return setrlimit((int)op->number[0], &limit) < 0 ? failed(ctx, STEP_RLIMIT) : 0;
+	struct rlimit limit = {.rlim_cur = op->number[RLIMIT_SOFT], .rlim_max = op->number[RLIMIT_HARD]};
+	return setrlimit((int)op->number[RLIMIT_RESOURCE], &limit) < 0 ? failed(ctx, STEP_RLIMIT) : 0;
 }
 
 int op_umask(struct context *ctx, const struct plan_op *op)
 {
 	(void)ctx;
-	umask((mode_t)op->number[0]);
+	umask((mode_t)op->number[UMASK_UMASK]);
 	return 0;
 }
 
@@ -59,7 +62,7 @@ int op_umask(struct context *ctx, const struct plan_op *op)
  * caller's. */
 int op_keyring(struct context *ctx, const struct plan_op *op)
 {
-	long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, text(ctx, op, 0), 0, 0, 0);
+	long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, text(ctx, op, KEYRING_NAME), 0, 0, 0);
 	if (keyring < 0)
 		return errno == ENOSYS ? 0 : failed(ctx, STEP_KEYRING);
 	syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, SESSION_KEYRING_PERMISSIONS, 0, 0);

@@ -83,7 +83,7 @@ static int set_attributes(struct work *work, int fd)
 static int clone_at(struct work *work, const char *path)
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-	flags |= work->tree.flags & BIND_RECURSIVE ? AT_RECURSIVE : 0;
+	flags |= work->tree.flags & BIND_REC ? AT_RECURSIVE : 0;
 	flags |= work->tree.flags & BIND_SOURCE_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
 	int fd = sys_open_tree(AT_FDCWD, path, flags);
 	return fd < 0 ? tried(work, TREE_CLONE) : fd;

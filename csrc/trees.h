@@ -7,7 +7,7 @@ enum tree_step { TREE_START, TREE_ENTER, TREE_LOOK, TREE_CLONE, TREE_ATTRIBUTES,
 
 struct shim_tree {
 	int pid;          /* init's */
-	int flags;        /* BIND_RECURSIVE, BIND_SOURCE_NOFOLLOW */
+	int flags;        /* BIND_REC, BIND_SOURCE_NOFOLLOW */
 	int attach;       /* 1: attached over `path` itself; 2: and the mount that `path` lies in is made private */
 	int step;         /* out: enum tree_step */
 	uint64_t set;     /* MOUNT_ATTR_* of the mount, */

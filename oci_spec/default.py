@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import JsonObject
 
 _CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 _MASKED = [
@@ -20,7 +20,7 @@ _MASKED = [
 _READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 
-def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace: bool = False) -> "dict[str, Any]":
+def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace: bool = False) -> "JsonObject":
     """The default config.
 
     rootless          for a caller without privileges, `uid` and `gid`, which becomes root inside a user namespace
@@ -30,7 +30,7 @@ def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace
     return _rootless(spec, uid, gid, cgroup_namespace) if rootless else spec
 
 
-def _privileged(cgroup_namespace: bool) -> "dict[str, Any]":
+def _privileged(cgroup_namespace: bool) -> "JsonObject":
     namespaces = ["pid", "network", "ipc", "uts", "mount"] + ["cgroup"] * cgroup_namespace
     return {
         "ociVersion": "1.3.0",
@@ -56,14 +56,14 @@ def _privileged(cgroup_namespace: bool) -> "dict[str, Any]":
     }
 
 
-def _mount(destination: str, kind: str, source: str, *options: str) -> "dict[str, Any]":
-    mount: dict[str, Any] = {"destination": destination, "type": kind, "source": source}
+def _mount(destination: str, kind: str, source: str, *options: str) -> "JsonObject":
+    mount: JsonObject = {"destination": destination, "type": kind, "source": source}
     if options:
         mount["options"] = list(options)
     return mount
 
 
-def _mounts() -> "list[dict[str, Any]]":
+def _mounts() -> "list[JsonObject]":
     quiet = ("nosuid", "noexec", "nodev")
     return [
         _mount("/proc", "proc", "proc"),
@@ -78,7 +78,7 @@ def _mounts() -> "list[dict[str, Any]]":
     ]
 
 
-def _rootless(spec: "dict[str, Any]", uid: int, gid: int, cgroups: bool) -> "dict[str, Any]":
+def _rootless(spec: "JsonObject", uid: int, gid: int, cgroups: bool) -> "JsonObject":
     """The config for a user without privileges: root inside is the caller outside, and nobody else is mapped.
 
     ``cgroups``: there is a namespace that shows no more of them than the container's own.

@@ -8,7 +8,9 @@ from _json import make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
+
+    from oci_spec.types import Json
 
 # A config of 16 MiB is no config, and one that nests deeper than this is an attack on the reader's stack.
 SIZE_LIMIT = 16 * 1024 * 1024
@@ -42,7 +44,7 @@ class _Context:
 _scan = make_scanner(_Context)  # type: ignore[arg-type]
 
 
-def load(data: bytes) -> "Any":
+def load(data: bytes) -> "Json":
     """The value of a JSON text. Raises BadDocument, without a position: `positions.explain(data)` words it.
 
     Of a repeated key the last value stands, as in the readers of the other runtimes. Escaped lone surrogates are
@@ -68,7 +70,7 @@ def load(data: bytes) -> "Any":
     return value
 
 
-def load_known(data: bytes, kind: str) -> "Any":
+def load_known(data: bytes, kind: str) -> "Json":
     """As load(). In a "config" or "process" document, properties that are null are not there."""
     value = load(data)
     if b"null" in data and kind in NULLABLE:
@@ -78,7 +80,7 @@ def load_known(data: bytes, kind: str) -> "Any":
     return value
 
 
-def complete(document: "Any", kind: str) -> None:
+def complete(document: "Json", kind: str) -> None:
     """Give the process of a checked config the ids that it may leave out: 0, of which a rule has warned."""
     process = document if kind == "process" else document.get("process")
     if process and kind in NULLABLE:
@@ -87,7 +89,7 @@ def complete(document: "Any", kind: str) -> None:
         user.setdefault("gid", 0)
 
 
-def load_accepted(data: bytes) -> "Any":
+def load_accepted(data: bytes) -> "Json":
     """A config that was accepted before, as `load_checked` gave it then."""
     value = load_known(data, "config")
     complete(value, "config")
@@ -98,11 +100,11 @@ def _skip(text: str) -> int:
     return len(text) - len(text.lstrip(_WHITESPACE))
 
 
-def _depth_exceeded(value: "Any") -> bool:
+def _depth_exceeded(value: "Json") -> bool:
     """Whether containers nest deeper than the limit, level by level (no recursion)."""
     level = [value]
     for _ in range(DEPTH_LIMIT):
-        inner: list[Any] = []
+        inner: list[Json] = []
         for item in level:
             if type(item) is dict:
                 inner.extend(item.values())
@@ -114,7 +116,7 @@ def _depth_exceeded(value: "Any") -> bool:
     return any(type(item) in (dict, list) for item in level)
 
 
-def _has_surrogate(value: "Any") -> bool:
+def _has_surrogate(value: "Json") -> bool:
     todo = [value]
     while todo:
         item = todo.pop()

@@ -7,7 +7,10 @@ contain; other platforms, states and features go to `_shapes_elsewhere.py`, whic
 import json
 import re
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import JsonObject
 
 SCHEMA = Path(__file__).parent / "schema"
 ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "x-since"}
@@ -53,7 +56,7 @@ class Shapes:
             return repr(stem.encode()).replace("'", '"')
         return self.named(path, fragment)
 
-    def shape(self, schema: "dict[str, Any]", file: str) -> str:
+    def shape(self, schema: "JsonObject", file: str) -> str:
         """The Python expression of one schema. A keyword that it does not know is an error, never a gap."""
         rest = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
         if set(rest) == {"$ref"}:
@@ -64,15 +67,15 @@ class Shapes:
             raise ValueError(f"{file}: no shape for {sorted(rest)}")
         return text
 
-    def container_shape(self, kind: str, rest: "dict[str, Any]", file: str) -> str:
+    def container_shape(self, kind: str, rest: "JsonObject", file: str) -> str:
         return self.array_shape(rest, file) if kind == "array" else self.object_shape(rest, file)
 
-    def array_shape(self, rest: "dict[str, Any]", file: str) -> str:
+    def array_shape(self, rest: "JsonObject", file: str) -> str:
         items = self.shape(rest.pop("items"), file)
         least = rest.pop("minItems", 0)
         return f"[{items}, {least}]" if least else f"[{items}]"
 
-    def object_shape(self, rest: "dict[str, Any]", file: str) -> str:
+    def object_shape(self, rest: "JsonObject", file: str) -> str:
         if not rest:
             return "dict"
         parts = []
@@ -84,8 +87,8 @@ class Shapes:
         return "{\n" + "".join(f"{part},\n" for part in parts) + "}"
 
 
-def read(file: str) -> "dict[str, Any]":
-    schema: dict[str, Any] = json.loads((SCHEMA / file).read_text())
+def read(file: str) -> "JsonObject":
+    schema: JsonObject = json.loads((SCHEMA / file).read_text())
     return schema
 
 
@@ -116,17 +119,17 @@ def pattern(source: str) -> str:
     return "lambda v: " + " and ".join(tests)
 
 
-def string_shape(rest: "dict[str, Any]") -> str:
+def string_shape(rest: "JsonObject") -> str:
     if "enum" in rest:
         return "{" + ", ".join(quoted(value) for value in rest.pop("enum")) + "}"
     return pattern(rest.pop("pattern")) if "pattern" in rest else "str"
 
 
-def integer_shape(rest: "dict[str, Any]") -> str:
+def integer_shape(rest: "JsonObject") -> str:
     return f"({rest.pop('minimum')}, {rest.pop('maximum', '1e999')})" if rest else "int"
 
 
-def boolean_shape(_rest: "dict[str, Any]") -> str:
+def boolean_shape(_rest: "JsonObject") -> str:
     return "bool"
 
 

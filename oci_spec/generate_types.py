@@ -1,14 +1,14 @@
 """Makes `types.py`, the typed dicts of the spec, from the schema: `python -m oci_spec.generate_types` (a test compares)."""
 
-from oci_spec.generate_shapes import ELSEWHERE, SCHEMA, read
+from oci_spec.generate_shapes import ELSEWHERE, SCHEMA, quoted, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import JsonObject
 
 HEADER = '''"""The documents as typed dicts, made from schema/*.json by `oci_spec.generate_types`. Not to be edited.
 
-For type checkers only: import it under TYPE_CHECKING. Sections of other platforms are plain dicts.
+For type checkers only: import it under TYPE_CHECKING. Sections of other platforms have no type of their own.
 """
 
 # ruff: noqa
@@ -16,6 +16,10 @@ For type checkers only: import it under TYPE_CHECKING. Sections of other platfor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, Required, TypedDict
+
+    # JSON of unknown shape: a document before it is checked, or a section of another platform.
+    Json = Any
+    JsonObject = dict[str, Json]
 '''
 SCALARS = {"string": "str", "boolean": "bool", "integer": "int"}
 
@@ -26,17 +30,18 @@ class Types:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.known: set[str] = set()
+        self.members: dict[str, list[str]] = {}
 
     def reference(self, target: str, file: str) -> str:
         path, _, name = target.partition("#/$defs/")
         path = path or file
         stem = path.removesuffix(".json")
         if not name and stem in ELSEWHERE:
-            return "dict[str, Any]"
+            return "JsonObject"
         schema = read(path)
         return self.annotation(schema["$defs"][name] if name else schema, path, camel(name or stem))
 
-    def annotation(self, schema: "dict[str, Any]", file: str, name: str) -> str:
+    def annotation(self, schema: "JsonObject", file: str, name: str) -> str:
         """The annotation of a schema; `name` is what its class is called, if it needs one."""
         if "$ref" in schema:
             return self.reference(schema["$ref"], file)
@@ -50,13 +55,18 @@ class Types:
         if "additionalProperties" in schema:
             return f"dict[str, {self.annotation(schema['additionalProperties'], file, singular(name))}]"
         if "properties" not in schema:
-            return "dict[str, Any]"
+            return "JsonObject"
         return self.typed_dict(schema, file, name)
 
-    def typed_dict(self, schema: "dict[str, Any]", file: str, name: str) -> str:
+    def keys(self, name: str, called: str) -> None:
+        """A type of the names of a class's members, for the loops over them."""
+        self.lines += ["", f"    {called} = Literal[{', '.join(map(quoted, self.members[name]))}]"]
+
+    def typed_dict(self, schema: "JsonObject", file: str, name: str) -> str:
         if name in self.known:
             return name
         self.known.add(name)
+        self.members[name] = list(schema["properties"])
         prefix = "" if name == "Config" else name
         members = {}
         for member, inner in schema["properties"].items():
@@ -89,6 +99,9 @@ def generate() -> str:
     types = Types()
     for file in ("config.json", "state.json"):
         types.annotation(read(file), file, camel(file.removesuffix(".json")))
+    types.keys("Hooks", "HookKind")
+    types.keys("ProcessCapabilities", "CapabilitySet")
+    types.keys("LinuxTimeOffsets", "Clock")
     return HEADER + "\n".join(types.lines) + "\n"
 
 

@@ -9,15 +9,16 @@ from oci_spec.shape import elsewhere, shape_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+
+    from oci_spec.types import Json
 
 
-def remove(value: "Any", kind: str) -> "list[str]":
+def remove(value: "Json", kind: str) -> "list[str]":
     """Take the null properties out of a document, in place. Returns their pointers."""
     return list(_remove(value, shape_of(kind), ""))
 
 
-def _remove(value: "Any", shape: "Any", pointer: str) -> "Iterator[str]":
+def _remove(value: "Json", shape: "Json", pointer: str) -> "Iterator[str]":
     from oci_spec.rules import escape
 
     if type(shape) is bytes:

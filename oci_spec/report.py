@@ -13,9 +13,9 @@ from oci_spec.shape import elsewhere, shape_of, verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from oci_spec.problem import Row
+    from oci_spec.types import Json
     from oci_spec.verdict import More
 
 # Of a refused part only so much is quoted.
@@ -52,7 +52,7 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     return ordered(located(data, rows) + repeated(data))
 
 
-def null_rows(document: "Any", kind: str) -> "Iterator[Row]":
+def null_rows(document: "Json", kind: str) -> "Iterator[Row]":
     """A warning for each property that is null; the document is left without them."""
     from oci_spec.nulls import remove
 
@@ -70,7 +70,7 @@ def repeated(data: bytes) -> "list[Problem]":
     ]
 
 
-def finding_rows(document: "Any", kind: str) -> "Iterator[Row]":
+def finding_rows(document: "Json", kind: str) -> "Iterator[Row]":
     """What rules and advice say on a document of which parts may be missing."""
     from oci_spec.rules import advice
 
@@ -86,14 +86,14 @@ def finding_rows(document: "Any", kind: str) -> "Iterator[Row]":
             continue
 
 
-def further_rows(document: "Any", more: "More | None") -> "Iterator[Row]":
+def further_rows(document: "Json", more: "More | None") -> "Iterator[Row]":
     try:
         yield from more(document) if more else ()
     except INCOMPLETE:
         return
 
 
-def tolerant_rows(document: "Any", kind: str) -> "Iterator[Row]":
+def tolerant_rows(document: "Json", kind: str) -> "Iterator[Row]":
     """What can be said on a document whatever its schema says of it."""
     from oci_spec.rules.text import nul_in_string
     from oci_spec.rules.unknown import unknown_property
@@ -104,7 +104,7 @@ def tolerant_rows(document: "Any", kind: str) -> "Iterator[Row]":
         yield *finding, "nul_in_string"
 
 
-def schema_rows(value: "Any", kind: str) -> "Iterator[Row]":
+def schema_rows(value: "Json", kind: str) -> "Iterator[Row]":
     """The errors of the schema: each with the pointer of the refused value, or of the property that is missing."""
     from oci_spec.schemas import validator
 
@@ -120,7 +120,7 @@ def schema_rows(value: "Any", kind: str) -> "Iterator[Row]":
             yield pointer, "error", message, hint, f"schema:{keyword}"
 
 
-def worded(keyword: str, wanted: "Any", value: "Any") -> "tuple[str, str | None]":
+def worded(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | None]":
     """Message and hint for a value that a keyword of the schema refuses."""
     shown = quoted(value)
     if keyword == "type":
@@ -138,7 +138,7 @@ def worded(keyword: str, wanted: "Any", value: "Any") -> "tuple[str, str | None]
     return f"{shown} does not satisfy {keyword} {wanted}", None
 
 
-def type_hint(wanted: str, value: "Any") -> "str | None":
+def type_hint(wanted: str, value: "Json") -> "str | None":
     """What was probably meant by a value of the wrong type."""
     if wanted == "integer" and type(value) is str and value.strip().lstrip("-").isdigit():
         return f"write {value.strip()} without quotes"
@@ -151,7 +151,7 @@ def type_hint(wanted: str, value: "Any") -> "str | None":
     return None
 
 
-def enum_hint(value: "Any", known: "list[str]") -> str:
+def enum_hint(value: "Json", known: "list[str]") -> str:
     from difflib import get_close_matches
 
     folded = {name.lower(): name for name in known}
@@ -161,7 +161,7 @@ def enum_hint(value: "Any", known: "list[str]") -> str:
     return f"known are {', '.join(known)}" if len(known) < 12 else f"known are {', '.join(known[:10])} and more"
 
 
-def quoted(value: "Any") -> str:
+def quoted(value: "Json") -> str:
     """A value as JSON, cut to a readable length."""
     import json
 
@@ -169,7 +169,7 @@ def quoted(value: "Any") -> str:
     return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
-def crippled(value: "Any", kind: str, refused: "list[str]") -> "Iterator[str]":
+def crippled(value: "Json", kind: str, refused: "list[str]") -> "Iterator[str]":
     """Pointers of array items that lose a required property, so that nothing can be said on the rest of them."""
     for pointer in refused:
         names = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
@@ -186,14 +186,14 @@ def crippled(value: "Any", kind: str, refused: "list[str]") -> "Iterator[str]":
 Moved = dict[str, list[int]]
 
 
-def prune(value: "Any", refused: "list[str]") -> "tuple[Any, Moved]":
+def prune(value: "Json", refused: "list[str]") -> "tuple[Json, Moved]":
     """A copy without the refused values (None when the whole is refused), and how the indices of arrays moved."""
     if not refused:
         return value, {}
     gone = set(refused)
     moved: Moved = {}
 
-    def copy(item: "Any", pointer: str) -> "Any":
+    def copy(item: "Json", pointer: str) -> "Json":
         if type(item) is dict:
             kept = ((name, inner, f"{pointer}/{escape(name)}") for name, inner in item.items())
             return {name: copy(inner, place) for name, inner, place in kept if place not in gone}

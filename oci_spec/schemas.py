@@ -9,6 +9,10 @@ from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import JsonObject
+
 SCHEMA = Path(__file__).parent / "schema"
 
 
@@ -23,7 +27,7 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 
 
 @cache
-def schemas() -> dict[str, dict[str, Any]]:
+def schemas() -> "dict[str, JsonObject]":
     """File name → schema."""
     return {path.name: json.loads(path.read_text()) for path in sorted(SCHEMA.glob("*.json"))}
 

@@ -15,12 +15,12 @@ from oci_spec._shapes import config, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import Json, JsonObject
 
 _ONLY_STR = {str}
 
 
-def holds(value: "Any", shape: "Any") -> bool:
+def holds(value: "Json", shape: "Json") -> bool:
     """Whether a value has a shape. Properties that the shape does not name may be anything."""
     kind = type(shape)
     if kind is type:
@@ -44,7 +44,7 @@ def holds(value: "Any", shape: "Any") -> bool:
     return type(value) is str and (value in shape if kind is set else shape(value))
 
 
-def _object_holds(value: "dict[str, Any]", shape: "dict[Any, Any]") -> bool:
+def _object_holds(value: "JsonObject", shape: "dict[Json, Json]") -> bool:
     if None in shape:
         for name in shape[None]:
             if name not in value:
@@ -60,19 +60,19 @@ def _object_holds(value: "dict[str, Any]", shape: "dict[Any, Any]") -> bool:
     return True
 
 
-def elsewhere(name: str) -> "Any":
+def elsewhere(name: str) -> "Json":
     """A shape that a good config on Linux does not have: another platform's, or that of "state" or "features"."""
     from oci_spec._shapes_elsewhere import ELSEWHERE
 
     return ELSEWHERE[name]
 
 
-def shape_of(kind: str) -> "Any":
+def shape_of(kind: str) -> "Json":
     if kind == "config":
         return config
     return process if kind == "process" else elsewhere(kind)
 
 
-def verify(spec: "Any", kind: str = "config") -> bool:
+def verify(spec: "Json", kind: str = "config") -> bool:
     """Whether a document's value satisfies the schema of its kind. Says no more than that."""
     return holds(spec, shape_of(kind))

@@ -1,6 +1,6 @@
 """The documents as typed dicts, made from schema/*.json by `oci_spec.generate_types`. Not to be edited.
 
-For type checkers only: import it under TYPE_CHECKING. Sections of other platforms are plain dicts.
+For type checkers only: import it under TYPE_CHECKING. Sections of other platforms have no type of their own.
 """
 
 # ruff: noqa
@@ -8,6 +8,10 @@ For type checkers only: import it under TYPE_CHECKING. Sections of other platfor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, Required, TypedDict
+
+    # JSON of unknown shape: a document before it is checked, or a section of another platform.
+    Json = Any
+    JsonObject = dict[str, Json]
 
     Root = TypedDict("Root", {
         "path": Required[str],
@@ -383,11 +387,11 @@ if TYPE_CHECKING:
         "hooks": Hooks,
         "annotations": dict[str, str],
         "linux": Linux,
-        "windows": dict[str, Any],
-        "solaris": dict[str, Any],
-        "vm": dict[str, Any],
-        "zos": dict[str, Any],
-        "freebsd": dict[str, Any],
+        "windows": JsonObject,
+        "solaris": JsonObject,
+        "vm": JsonObject,
+        "zos": JsonObject,
+        "freebsd": JsonObject,
     }, total=False)
 
     State = TypedDict("State", {
@@ -398,3 +402,9 @@ if TYPE_CHECKING:
         "bundle": Required[str],
         "annotations": dict[str, str],
     }, total=False)
+
+    HookKind = Literal["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+
+    CapabilitySet = Literal["bounding", "permitted", "effective", "inheritable", "ambient"]
+
+    Clock = Literal["monotonic", "boottime"]

@@ -6,17 +6,17 @@ from oci_spec.shape import verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
 
     from oci_spec.problem import Problem, Row
+    from oci_spec.types import Json
 
     # Further checks on a document, such as those that need the host.
-    More = Callable[[Any], Iterable[Row]]
+    More = Callable[[Json], Iterable[Row]]
 
 
 def load_checked(
     data: bytes, kind: str = "config", more: "More | None" = None, unknown: bool = False
-) -> "tuple[Any, list[Problem]]":
+) -> "tuple[Json, list[Problem]]":
     """A document of "config" or "process" kind for use, with what is wrong with it by schema, rules and `more`.
 
     Properties that are null are not in it, and its process has a uid and a gid.
@@ -52,7 +52,7 @@ def load_checked(
     return spec, located(data, rows)
 
 
-def rule_rows(spec: "Any", kind: str = "config") -> "list[Row]":
+def rule_rows(spec: "Json", kind: str = "config") -> "list[Row]":
     """What the rules say on a document that the schema accepts."""
     from oci_spec.rules import rules_for
 

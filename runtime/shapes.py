@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from oci_spec.types import Resources
+    from oci_spec.types import IdMapping, Linux, Resources
     from runtime.host.cgroups import CgroupFacts, Hierarchy
     from runtime.plan.identity import Filter
-
-IdMap = list[dict[str, int]]  # in the form of linux.uidMappings
 
 
 class Location(TypedDict):
@@ -36,10 +34,10 @@ class Facts(TypedDict):
     capable: bool  # CAP_SYS_ADMIN over the caller's own
     capabilities: int  # bits that the container can be granted
     new_user_namespace: bool  # the config makes or joins one
-    uid_map: IdMap  # of the config
-    gid_map: IdMap
-    own_uid_map: IdMap  # of the caller's user namespace, where that is not the first
-    own_gid_map: IdMap
+    uid_map: list[IdMapping]  # of the config
+    gid_map: list[IdMapping]
+    own_uid_map: list[IdMapping]  # of the caller's user namespace, where that is not the first
+    own_gid_map: list[IdMapping]
     deny_setgroups: bool  # nobody in the container can call setgroups(2)
     keep_groups: bool  # an annotation of the config asks for the caller's supplementary groups
     cgroup: CgroupFacts
@@ -108,7 +106,7 @@ class PlanOptions(TypedDict, total=False):
     seccomp: Filter | None
     environment: list[str]  # variables that the runtime adds
     caller_environment: list[str]  # for hooks of createContainer that have none of their own
-    linux: dict[str, Any]  # exec: that section of the container's config
+    linux: Linux  # exec: that section of the container's config
     readonly_root: bool
     make_cwd: bool
 

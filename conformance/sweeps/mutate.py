@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Leave out one operation of a plan at a time, and see that a test notices: `make mutate`.
 
-In a copy of the tree each entry of init's OPERATIONS becomes a stub that does nothing and says that it has succeeded,
+In a copy of the tree each entry of init's OPERATIONS (csrc/dispatch.c) becomes a stub that does nothing and says that it has succeeded,
 and each operation of the host's side is skipped by the parent; then the tests run that prove it. These are the tests
 marked `proves_operation`, and those marked `proves` for a property that runtime/plan/properties_table.py says the
 operation is for. A mutant that no test fails for is a survivor: the tests cannot tell whether the operation is done.
@@ -34,27 +34,18 @@ from xml.etree import ElementTree
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from tests import proofs  # noqa: E402 - the tree is no installed package
+from runtime.plan.operations import ROWS  # noqa: E402 - the tree is no installed package
+from tests import proofs  # noqa: E402
 
 KEPT = TREE / "build/mutate.json"
 TIME_LIMIT = 300
 BASELINE_LIMIT = 3600
 """Seconds, of the tests of one mutant and of all."""
 HOST = " (host)"
-# What the parent does in the midst of its own work. `created` is the handshake's end: without it nothing ever returns.
-HOST_OPERATIONS = (
-    "id_maps",
-    "open_tree",
-    "idmap_tree",
-    "device_tree",
-    "net_device",
-    "hooks",
-    "state_document",
-    "rlimit",
-    "scheduler",
-    "io_priority",
-    "resctrl",
-)
+# What the parent does in the midst of its own work. `cgroups` are made elsewhere; `created` is the handshake's end:
+# without it nothing ever returns.
+PARENTS = [function.__name__ for function, side, _ in ROWS if side != "container"]
+HOST_OPERATIONS = [name for name in PARENTS if name not in ("cgroups", "created")]
 # The tests' namespaces. $1 is the copy of the tree; the rest is the command. The shell stays, as pid 1.
 SANDBOX = """
 ip link set lo up
@@ -77,7 +68,7 @@ static int op_left_out(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-static const operation OPERATIONS[OP_COUNT] = {"""
+const operation OPERATIONS[OP_COUNT] = {"""
 
 
 @dataclass
@@ -99,8 +90,8 @@ def replaced(text: str, old: str, new: str) -> str:
 def stubbed(name: str) -> Callable[[str], str]:
     def change(text: str) -> str:
         code = f"OP_{name.upper()}"
-        text = replaced(text, f"ENTRY({code}, {name})", f"[{code}] = op_left_out")
-        return replaced(text, "\nstatic const operation OPERATIONS[OP_COUNT] = {", STUB)
+        text = replaced(text, f"[{code}] = op_{name},", f"[{code}] = op_left_out,")
+        return replaced(text, "\nconst operation OPERATIONS[OP_COUNT] = {", STUB)
 
     return change
 
@@ -116,9 +107,9 @@ def no_cgroups(text: str) -> str:
 
 
 def mutants() -> list[Mutant]:
-    source = (TREE / "csrc/init.c").read_text()
-    names = re.findall(r"\tENTRY\(OP_\w+, (\w+)\)", source)
-    found = [Mutant(name, name, "csrc/init.c", stubbed(name)) for name in names]
+    source = (TREE / "csrc/dispatch.c").read_text()
+    names = re.findall(r"\t\[OP_\w+\] = op_(\w+),", source)
+    found = [Mutant(name, name, "csrc/dispatch.c", stubbed(name)) for name in names]
     found += [Mutant(name + HOST, name, "runtime/process/handshake.py", skipped(name)) for name in HOST_OPERATIONS]
     found.append(Mutant("cgroups" + HOST, "cgroups", "runtime/lifecycle/create.py", no_cgroups))
     return found

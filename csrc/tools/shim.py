@@ -14,7 +14,7 @@ import sys
 import cffi
 
 CSRC = pathlib.Path(__file__).parents[1]
-HEADERS = ("plan.h", "seccomp.h", "device_filter.h", "shim.h", "host_side.h", "trees.h")
+HEADERS = ("operations.h", "plan.h", "seccomp.h", "device_filter.h", "shim.h", "host_side.h", "trees.h")
 NUMBER = re.compile(r"\s*#\s*define\s+\w+\s+(-?\d|0x)")
 
 

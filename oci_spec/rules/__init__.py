@@ -11,11 +11,11 @@ the document's style and not the container is in `advice` and runs in `ocirun va
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+
+    from oci_spec.types import Config, Json, Linux
 
     Finding = tuple[str, str, str, str | None]
-    Spec = dict[str, Any]
-    Rule = Callable[[Spec], Iterator[Finding]]
+    Rule = Callable[[Json], Iterator[Finding]]  # of a Config, or of the document that the rule is about
 
 # The newest version of the spec that the schema and the rules follow.
 VERSION = (1, 3, 0)
@@ -26,7 +26,7 @@ _HARDWARE = ("intelRdt", "memoryPolicy", "personality")
 _NAMESPACE_CONTENTS = ("netDevices", "timeOffsets")
 
 
-def platform(spec: "Spec") -> str:
+def platform(spec: "Config") -> str:
     """The platform that a config is for: linux, unless it has only a section of another."""
     if "linux" not in spec:
         for name in _OTHER_PLATFORMS:
@@ -35,7 +35,7 @@ def platform(spec: "Spec") -> str:
     return "linux"
 
 
-def rules_for(spec: "Spec", kind: str) -> "tuple[Rule, ...]":
+def rules_for(spec: "Json", kind: str) -> "tuple[Rule, ...]":
     """The rules that a document of this kind, with these sections, has to satisfy."""
     if kind in ("state", "features"):
         from oci_spec.rules import documents
@@ -61,7 +61,7 @@ def rules_for(spec: "Spec", kind: str) -> "tuple[Rule, ...]":
     return rules
 
 
-def _linux_rules(linux: "Spec") -> "tuple[Rule, ...]":
+def _linux_rules(linux: "Linux") -> "tuple[Rule, ...]":
     from oci_spec.rules import linux as linux_rules
 
     rules = linux_rules.RULES
@@ -84,7 +84,7 @@ def _linux_rules(linux: "Spec") -> "tuple[Rule, ...]":
     return rules
 
 
-def namespaces(spec: "Spec") -> "dict[str, str]":
+def namespaces(spec: "Config") -> "dict[str, str]":
     """Listed namespaces: type → path to join, "" for a new one."""
     return {entry["type"]: entry.get("path", "") for entry in spec.get("linux", {}).get("namespaces", ())}
 

@@ -6,10 +6,12 @@ from oci_spec.rules.process import CAPABILITIES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import CapabilitySet, Config
 
-_SETS = ("bounding", "permitted", "effective", "inheritable", "ambient")
+_SETS: "tuple[CapabilitySet, ...]" = ("bounding", "permitted", "effective", "inheritable", "ambient")
 _RESERVED = "org.opencontainers."
 _IMAGE_KEYS = ("os", "os.version", "os.features", "architecture", "variant", "author", "created", "stopSignal")
 _SIGNALS = frozenset(
@@ -18,14 +20,14 @@ _SIGNALS = frozenset(
 )
 
 
-def root_path_custom(spec: "Spec") -> "Iterator[Finding]":
+def root_path_custom(spec: "Config") -> "Iterator[Finding]":
     """config.md#root: inside a bundle the root file system should be called rootfs."""
     path = spec.get("root", {}).get("path", "")
     if path and path[0] != "/" and path.strip("./") != "rootfs" and platform(spec) == "linux":
         yield "/root/path", "warning", f"by custom the root file system is called rootfs, not {path}", None
 
 
-def default_filesystems(spec: "Spec") -> "Iterator[Finding]":
+def default_filesystems(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#default-filesystems: /proc, /sys, /dev/pts and /dev/shm should be there. The runtime does not add them."""
     if "linux" not in spec or "process" not in spec:
         return
@@ -38,7 +40,7 @@ def default_filesystems(spec: "Spec") -> "Iterator[Finding]":
         yield "/mounts", "warning", f"programs expect {', '.join(missing)}, which no mount provides", None
 
 
-def device_once(spec: "Spec") -> "Iterator[Finding]":
+def device_once(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: the same type, major and minor should be listed once."""
     seen: dict[tuple[object, ...], str] = {}
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
@@ -47,19 +49,20 @@ def device_once(spec: "Spec") -> "Iterator[Finding]":
             yield f"/linux/devices/{index}", "warning", f"{device['path']} is the same device as {seen[numbers]}", None
 
 
-def capability_known(spec: "Spec") -> "Iterator[Finding]":
+def capability_known(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: a capability that is not known is warned about and left out (create does so in the plan)."""
     sets = spec.get("process", {}).get("capabilities", {})
     for name in _SETS:
-        for index, capability in enumerate(sets.get(name, ())):
+        for index, capability in enumerate(sets.get(name, [])):
             if capability[:4] != "CAP_" or capability[4:] not in CAPABILITIES:
                 pointer = f"/process/capabilities/{name}/{index}"
                 yield pointer, "warning", f"{capability} is no capability that is known, it is left out", None
 
 
-def ambient_supported(spec: "Spec") -> "Iterator[Finding]":
+def ambient_supported(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: an ambient capability is permitted and inheritable too, or the kernel cannot raise it."""
     sets = spec.get("process", {}).get("capabilities", {})
+    name: Literal["permitted", "inheritable"]
     for name in ("permitted", "inheritable"):
         lacking = [capability for capability in sets.get("ambient", ()) if capability not in sets.get(name, ())]
         if lacking:
@@ -67,7 +70,7 @@ def ambient_supported(spec: "Spec") -> "Iterator[Finding]":
             yield "/process/capabilities/ambient", "warning", message, f"add them to {name}"
 
 
-def annotation_key_domain(spec: "Spec") -> "Iterator[Finding]":
+def annotation_key_domain(spec: "Config") -> "Iterator[Finding]":
     """config.md#annotations: keys should be in reverse-domain notation."""
     for key in spec.get("annotations", ()):
         if key and "." not in key:
@@ -75,7 +78,7 @@ def annotation_key_domain(spec: "Spec") -> "Iterator[Finding]":
             yield f"/annotations/{escape(key)}", "warning", message, f"com.example.{key}"
 
 
-def annotation_reserved(spec: "Spec") -> "Iterator[Finding]":
+def annotation_reserved(spec: "Config") -> "Iterator[Finding]":
     """config.md#annotations: keys under org.opencontainers belong to the specs, and few are defined."""
     for key in spec.get("annotations", ()):
         if key.startswith(_RESERVED) and not _defined(key):
@@ -87,7 +90,7 @@ def _defined(key: str) -> bool:
     return key.removeprefix(_RESERVED + "image.") in _IMAGE_KEYS
 
 
-def annotation_stop_signal(spec: "Spec") -> "Iterator[Finding]":
+def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
     """config.md#annotations: org.opencontainers.image.stopSignal names a signal."""
     key = "org.opencontainers.image.stopSignal"
     value = spec.get("annotations", {}).get(key, "TERM")

@@ -5,12 +5,19 @@ from oci_spec.rules import VERSION, namespaces, platform
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config, Hook, HookKind
 
 # In the order in which a container's life meets them.
-HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+HOOKS: "tuple[HookKind, ...]" = (
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+)
 
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 
@@ -34,13 +41,13 @@ def semver(text: str) -> "tuple[int, int, int, str] | None":
     return int(numbers[0]), int(numbers[1]), int(numbers[2]), pre
 
 
-def oci_version_semver(spec: "Spec") -> "Iterator[Finding]":
+def oci_version_semver(spec: "Config") -> "Iterator[Finding]":
     """config.md#specification-version: ociVersion is a SemVer 2.0.0 string."""
     if "ociVersion" in spec and semver(spec["ociVersion"]) is None:
         yield "/ociVersion", "error", f"{spec['ociVersion']!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
 
 
-def oci_version_supported(spec: "Spec") -> "Iterator[Finding]":
+def oci_version_supported(spec: "Config") -> "Iterator[Finding]":
     """config.md#specification-version: the major version is ours; an older draft or a newer minor is read at one's own risk."""
     version = semver(spec.get("ociVersion", ""))
     if version is None:
@@ -54,26 +61,26 @@ def oci_version_supported(spec: "Spec") -> "Iterator[Finding]":
         yield "/ociVersion", "warning", f"version {text} is newer than 1.3.0, what it adds is not known", None
 
 
-def platform_section(spec: "Spec") -> "Iterator[Finding]":
+def platform_section(spec: "Config") -> "Iterator[Finding]":
     """config.md#platform-specific-configuration: a section of another platform has no effect."""
     for name in ("windows", "solaris", "vm", "zos", "freebsd"):
         if name in spec:
             yield f"/{name}", "warning", f"the section {name} has no effect on Linux", None
 
 
-def root_required(spec: "Spec") -> "Iterator[Finding]":
+def root_required(spec: "Config") -> "Iterator[Finding]":
     """config.md#root: a config names its root file system (on Windows not with Hyper-V)."""
     if "root" not in spec and "hyperv" not in spec.get("windows", {}):
         yield "/root", "error", "root is missing", 'add "root": {"path": "rootfs"}'
 
 
-def root_path_not_empty(spec: "Spec") -> "Iterator[Finding]":
+def root_path_not_empty(spec: "Config") -> "Iterator[Finding]":
     """config.md#root: root.path names a directory, which an empty string does not."""
     if spec.get("root", {}).get("path") == "":
         yield "/root/path", "error", "the path is empty", "name the directory of the root file system"
 
 
-def mount_destination_absolute(spec: "Spec") -> "Iterator[Finding]":
+def mount_destination_absolute(spec: "Config") -> "Iterator[Finding]":
     """config.md#mounts: a mount's destination should be absolute; a relative one is taken from /."""
     if platform(spec) == "windows":
         return
@@ -86,7 +93,7 @@ def mount_destination_absolute(spec: "Spec") -> "Iterator[Finding]":
             yield f"/mounts/{index}/destination", "warning", message, f"write /{destination.removeprefix('./')}"
 
 
-def mount_bind_source(spec: "Spec") -> "Iterator[Finding]":
+def mount_bind_source(spec: "Config") -> "Iterator[Finding]":
     """config.md#mounts: a bind mount has a source."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
@@ -94,7 +101,7 @@ def mount_bind_source(spec: "Spec") -> "Iterator[Finding]":
             yield f"/mounts/{index}/source", "error", "a bind mount needs a source", None
 
 
-def mount_type_bind(spec: "Spec") -> "Iterator[Finding]":
+def mount_type_bind(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-mounts: only the option bind or rbind makes a bind mount, the type does not."""
     for index, mount in enumerate(spec.get("mounts", ())):
         if mount.get("type") == "bind":
@@ -104,7 +111,7 @@ def mount_type_bind(spec: "Spec") -> "Iterator[Finding]":
                 yield f"/mounts/{index}/type", "warning", message, 'add "bind" or "rbind" to the options'
 
 
-def mount_mappings_paired(spec: "Spec") -> "Iterator[Finding]":
+def mount_mappings_paired(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-mounts: uid and gid mappings of a mount are given together."""
     for index, mount in enumerate(spec.get("mounts", ())):
         uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
@@ -113,7 +120,7 @@ def mount_mappings_paired(spec: "Spec") -> "Iterator[Finding]":
             yield f"/mounts/{index}/{missing}", "error", f"{there} of a mount need {missing} beside them", None
 
 
-def mount_mappings_idmap(spec: "Spec") -> "Iterator[Finding]":
+def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-mounts: a mount with mappings should say idmap or ridmap, so that no old runtime overlooks them."""
     for index, mount in enumerate(spec.get("mounts", ())):
         if mount.get("uidMappings") or mount.get("gidMappings"):
@@ -123,7 +130,7 @@ def mount_mappings_idmap(spec: "Spec") -> "Iterator[Finding]":
                 yield f"/mounts/{index}/options", "warning", message, 'add "idmap"'
 
 
-def mount_idmap_source_of_ids(spec: "Spec") -> "Iterator[Finding]":
+def mount_idmap_source_of_ids(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-mount-options: idmap and ridmap take the mount's mappings or else the container's, so there must be some."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
@@ -135,15 +142,15 @@ def mount_idmap_source_of_ids(spec: "Spec") -> "Iterator[Finding]":
         yield pointer, "error", message, "add uidMappings and gidMappings to the mount"
 
 
-def _hooks(spec: "Spec") -> "Iterator[tuple[str, int, dict[str, Any]]]":
+def _hooks(spec: "Config") -> "Iterator[tuple[str, int, Hook]]":
     """Every hook with the name of its list and its place there."""
     hooks = spec.get("hooks", {})
     for name in HOOKS:
-        for index, hook in enumerate(hooks.get(name, ())):
+        for index, hook in enumerate(hooks.get(name, [])):
             yield name, index, hook
 
 
-def hook_path_absolute(spec: "Spec") -> "Iterator[Finding]":
+def hook_path_absolute(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-hooks: a hook's path is absolute, since PATH is not searched."""
     for name, index, hook in _hooks(spec):
         path = hook.get("path", "/")
@@ -151,7 +158,7 @@ def hook_path_absolute(spec: "Spec") -> "Iterator[Finding]":
             yield f"/hooks/{name}/{index}/path", "error", f"{path!r} is not an absolute path", None
 
 
-def hook_environment(spec: "Spec") -> "Iterator[Finding]":
+def hook_environment(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-hooks: the environment of a hook is a list of NAME=value."""
     for name, index, hook in _hooks(spec):
         for place, entry in enumerate(hook.get("env", ())):
@@ -160,7 +167,7 @@ def hook_environment(spec: "Spec") -> "Iterator[Finding]":
                 yield pointer, "error", f"{entry!r} is not of the form NAME=value", None
 
 
-def annotation_key_empty(spec: "Spec") -> "Iterator[Finding]":
+def annotation_key_empty(spec: "Config") -> "Iterator[Finding]":
     """config.md#annotations: an annotation's key is not empty."""
     if "" in spec.get("annotations", ()):
         yield "/annotations/", "error", "the key of an annotation is empty", "give it a name in reverse-domain notation"

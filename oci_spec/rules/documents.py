@@ -6,35 +6,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import JsonObject, State
 
 
-def state_id_not_empty(spec: "Spec") -> "Iterator[Finding]":
+def state_id_not_empty(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: the id names the container, so it is not empty."""
     if spec.get("id") == "":
         yield "/id", "error", "the id is empty", None
 
 
-def state_pid_required(spec: "Spec") -> "Iterator[Finding]":
+def state_pid_required(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: a created or running container on Linux has a pid."""
     if spec.get("status") in ("created", "running") and not spec.get("pid"):
         yield "/pid", "error", f"a container that is {spec['status']} has a pid", None
 
 
-def state_bundle_absolute(spec: "Spec") -> "Iterator[Finding]":
+def state_bundle_absolute(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: bundle is an absolute path."""
     if spec.get("bundle", "/")[:1] != "/":
         yield "/bundle", "error", f"{spec['bundle']!r} is not an absolute path", None
 
 
-def features_versions_semver(spec: "Spec") -> "Iterator[Finding]":
+def features_versions_semver(spec: "JsonObject") -> "Iterator[Finding]":
     """features.md#specification-version: both bounds are SemVer 2.0.0 strings."""
     for name in ("ociVersionMin", "ociVersionMax"):
         if name in spec and semver(spec[name]) is None:
             yield f"/{name}", "error", f"{spec[name]!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
 
 
-def features_versions_order(spec: "Spec") -> "Iterator[Finding]":
+def features_versions_order(spec: "JsonObject") -> "Iterator[Finding]":
     """features.md#specification-version: the newest version is no older than the oldest."""
     oldest, newest = semver(spec.get("ociVersionMin", "")), semver(spec.get("ociVersionMax", ""))
     if oldest and newest and newest[:3] < oldest[:3]:
@@ -42,7 +43,7 @@ def features_versions_order(spec: "Spec") -> "Iterator[Finding]":
         yield "/ociVersionMax", "error", message, None
 
 
-def features_flags_known(spec: "Spec") -> "Iterator[Finding]":
+def features_flags_known(spec: "JsonObject") -> "Iterator[Finding]":
     """features-linux.md#seccomp: a filter flag that is supported is one that is known."""
     seccomp = spec.get("linux", {}).get("seccomp", {})
     known = seccomp.get("knownFlags")

@@ -5,39 +5,34 @@ from oci_spec.rules import cpu_list
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
 # Directories of the kernel's own in resctrl.
 _RDT_RESERVED = ("info", "mon_groups", "mon_data")
 _MODES_WITH_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY")
 
 
-def _linux(spec: "Spec", name: str) -> "dict[str, Any]":
-    part: dict[str, Any] = spec.get("linux", {}).get(name, {})
-    return part
-
-
-def rdt_clos_name(spec: "Spec") -> "Iterator[Finding]":
+def rdt_clos_name(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#intelrdt: closID is the name of one directory, or / for the default class."""
-    name = _linux(spec, "intelRdt").get("closID", "")
+    name = spec.get("linux", {}).get("intelRdt", {}).get("closID", "")
     if name in (".", "..") or ("/" in name and name != "/") or "\n" in name:
         yield "/linux/intelRdt/closID", "error", f"{name!r} is not the name of a directory", None
     elif name in _RDT_RESERVED:
         yield "/linux/intelRdt/closID", "error", f"{name!r} is a name that resctrl keeps for itself", None
 
 
-def rdt_cache_prefix(spec: "Spec") -> "Iterator[Finding]":
+def rdt_cache_prefix(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#intelrdt: l3CacheSchema should begin with L3:."""
-    text = _linux(spec, "intelRdt").get("l3CacheSchema", "")
+    text = spec.get("linux", {}).get("intelRdt", {}).get("l3CacheSchema", "")
     if text and not text.startswith("L3:"):
         yield "/linux/intelRdt/l3CacheSchema", "warning", f"{text!r} does not begin with L3:", None
 
 
-def rdt_single_lines(spec: "Spec") -> "Iterator[Finding]":
+def rdt_single_lines(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#intelrdt: l3CacheSchema and each of schemata is a single line."""
-    rdt = _linux(spec, "intelRdt")
+    rdt = spec.get("linux", {}).get("intelRdt", {})
     lines = {"l3CacheSchema": rdt.get("l3CacheSchema", "")}
     lines.update((f"schemata/{index}", line) for index, line in enumerate(rdt.get("schemata", ())))
     for name, line in lines.items():
@@ -45,15 +40,15 @@ def rdt_single_lines(spec: "Spec") -> "Iterator[Finding]":
             yield f"/linux/intelRdt/{name}", "error", "the line has a line feed", None
 
 
-def memory_policy_mode(spec: "Spec") -> "Iterator[Finding]":
+def memory_policy_mode(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory-policy: a policy has a mode."""
     if "memoryPolicy" in spec.get("linux", ()) and "mode" not in spec["linux"]["memoryPolicy"]:
         yield "/linux/memoryPolicy/mode", "error", "the mode is missing", None
 
 
-def memory_policy_nodes(spec: "Spec") -> "Iterator[Finding]":
+def memory_policy_nodes(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory-policy: MPOL_DEFAULT and MPOL_LOCAL have no nodes, the binding and interleaving modes have some."""
-    policy = _linux(spec, "memoryPolicy")
+    policy = spec.get("linux", {}).get("memoryPolicy", {})
     mode, nodes = policy.get("mode"), policy.get("nodes", "")
     if not cpu_list(nodes):
         yield "/linux/memoryPolicy/nodes", "error", f"{nodes!r} is no list such as 0-3,7", None
@@ -63,23 +58,23 @@ def memory_policy_nodes(spec: "Spec") -> "Iterator[Finding]":
         yield "/linux/memoryPolicy/nodes", "error", f"{mode} needs nodes", None
 
 
-def memory_policy_flags(spec: "Spec") -> "Iterator[Finding]":
+def memory_policy_flags(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory-policy: nodes are static or relative, set_mempolicy(2) takes no policy with both."""
-    flags = _linux(spec, "memoryPolicy").get("flags", ())
+    flags = spec.get("linux", {}).get("memoryPolicy", {}).get("flags", ())
     if "MPOL_F_STATIC_NODES" in flags and "MPOL_F_RELATIVE_NODES" in flags:
         message = "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other"
         yield "/linux/memoryPolicy/flags", "error", message, None
 
 
-def personality_domain(spec: "Spec") -> "Iterator[Finding]":
+def personality_domain(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#personality: a personality has a domain."""
     if "personality" in spec.get("linux", ()) and "domain" not in spec["linux"]["personality"]:
         yield "/linux/personality/domain", "error", "the domain is missing", None
 
 
-def personality_flags(spec: "Spec") -> "Iterator[Finding]":
+def personality_flags(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#personality: no flag is defined."""
-    if _linux(spec, "personality").get("flags"):
+    if spec.get("linux", {}).get("personality", {}).get("flags"):
         yield "/linux/personality/flags", "warning", "no flags of a personality are defined, these are ignored", None
 
 

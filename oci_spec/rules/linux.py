@@ -5,8 +5,10 @@ from oci_spec.rules import escape, namespaces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config, IdMapping, Linux, Mount
 
 # user_namespaces(7): a map has at most 340 lines.
 MAP_LINES = 340
@@ -18,7 +20,7 @@ _IPC_SYSCTLS = frozenset(
 )
 
 
-def namespace_once(spec: "Spec") -> "Iterator[Finding]":
+def namespace_once(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#namespaces: no type is listed twice."""
     seen = set()
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
@@ -27,7 +29,7 @@ def namespace_once(spec: "Spec") -> "Iterator[Finding]":
         seen.add(entry["type"])
 
 
-def namespace_path_absolute(spec: "Spec") -> "Iterator[Finding]":
+def namespace_path_absolute(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#namespaces: the path of a namespace to join is absolute."""
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         path = entry.get("path")
@@ -35,7 +37,7 @@ def namespace_path_absolute(spec: "Spec") -> "Iterator[Finding]":
             yield f"/linux/namespaces/{index}/path", "error", f"{path!r} is not an absolute path", None
 
 
-def hostname_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+def hostname_own_namespace(spec: "Config") -> "Iterator[Finding]":
     """config.md#hostname: without a uts namespace the name set would be the host's."""
     for name in ("hostname", "domainname"):
         if spec.get(name) and "uts" not in namespaces(spec):
@@ -43,14 +45,15 @@ def hostname_own_namespace(spec: "Spec") -> "Iterator[Finding]":
             yield f"/{name}", "error", message, 'add {"type": "uts"} to /linux/namespaces'
 
 
-def hostname_length(spec: "Spec") -> "Iterator[Finding]":
+def hostname_length(spec: "Config") -> "Iterator[Finding]":
     """config.md#hostname: the kernel takes names of at most 64 bytes."""
+    name: Literal["hostname", "domainname"]
     for name in ("hostname", "domainname"):
         if len(spec.get(name, "").encode()) > 64:
             yield f"/{name}", "error", f"{name} is longer than 64 bytes", None
 
 
-def domainname_once(spec: "Spec") -> "Iterator[Finding]":
+def domainname_once(spec: "Config") -> "Iterator[Finding]":
     """config.md#domainname: the name is given once, as domainname or as the kernel parameter that holds it."""
     for name in spec.get("linux", {}).get("sysctl", ()) if spec.get("domainname") else ():
         if name.replace("/", ".") == "kernel.domainname":
@@ -62,7 +65,7 @@ def domainname_once(spec: "Spec") -> "Iterator[Finding]":
             )
 
 
-def mounts_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+def mounts_own_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#namespaces: without a mount namespace, mounts would be the host's: nothing that takes one can be had."""
     if "linux" not in spec or "mount" in namespaces(spec):
         return
@@ -79,7 +82,7 @@ def mounts_own_namespace(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", message, 'add {"type": "mount"} to /linux/namespaces'
 
 
-def mappings_need_user_namespace(spec: "Spec") -> "Iterator[Finding]":
+def mappings_need_user_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#user-namespace-mappings: mappings are those of the container's user namespace."""
     if "user" not in namespaces(spec):
         for name in ("uidMappings", "gidMappings"):
@@ -88,7 +91,7 @@ def mappings_need_user_namespace(spec: "Spec") -> "Iterator[Finding]":
                 yield f"/linux/{name}", "error", message, 'add {"type": "user"} to /linux/namespaces'
 
 
-def user_namespace_needs_mappings(spec: "Spec") -> "Iterator[Finding]":
+def user_namespace_needs_mappings(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#user-namespace-mappings: a new user namespace has no ids before both maps are written."""
     if namespaces(spec).get("user") == "":
         for name in ("uidMappings", "gidMappings"):
@@ -96,17 +99,16 @@ def user_namespace_needs_mappings(spec: "Spec") -> "Iterator[Finding]":
                 yield f"/linux/{name}", "error", f"a new user namespace needs {name}", None
 
 
-def mapping_ranges(spec: "Spec") -> "Iterator[Finding]":
+def mapping_ranges(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#user-namespace-mappings: runs of ids are not empty, end within 32 bits and do not overlap."""
-    owners = [("/linux", spec.get("linux", {}))]
+    owners: list[tuple[str, Linux | Mount]] = [("/linux", spec.get("linux", {}))]
     owners += [(f"/mounts/{index}", mount) for index, mount in enumerate(spec.get("mounts", ()))]
     for pointer, owner in owners:
-        for name in ("uidMappings", "gidMappings"):
-            if owner.get(name):
-                yield from _faulty_ranges(f"{pointer}/{name}", owner[name])
+        yield from _faulty_ranges(f"{pointer}/uidMappings", owner.get("uidMappings", []))
+        yield from _faulty_ranges(f"{pointer}/gidMappings", owner.get("gidMappings", []))
 
 
-def _faulty_ranges(pointer: str, mappings: "list[dict[str, int]]") -> "Iterator[Finding]":
+def _faulty_ranges(pointer: str, mappings: "list[IdMapping]") -> "Iterator[Finding]":
     if len(mappings) > MAP_LINES:
         yield pointer, "error", f"{len(mappings)} mappings are more than the kernel's {MAP_LINES}", None
     for index, mapping in enumerate(mappings):
@@ -124,7 +126,7 @@ def _faulty_ranges(pointer: str, mappings: "list[dict[str, int]]") -> "Iterator[
                     break
 
 
-def cgroups_path_inside(spec: "Spec") -> "Iterator[Finding]":
+def cgroups_path_inside(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#cgroups-path: the path leads to one place, below where it counts from and not that itself."""
     path = spec.get("linux", {}).get("cgroupsPath")
     if not path:
@@ -137,9 +139,10 @@ def cgroups_path_inside(spec: "Spec") -> "Iterator[Finding]":
         yield "/linux/cgroupsPath", "error", f'{path!r} must not contain ".."', None
 
 
-def device_numbers(spec: "Spec") -> "Iterator[Finding]":
+def device_numbers(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: every device but a fifo has a major and a minor number."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
+        name: Literal["major", "minor"]
         for name in ("major", "minor"):
             if device["type"] != "p" and name not in device:
                 yield f"/linux/devices/{index}/{name}", "error", f"a device of type {device['type']} needs {name}", None
@@ -147,14 +150,14 @@ def device_numbers(spec: "Spec") -> "Iterator[Finding]":
                 yield f"/linux/devices/{index}/{name}", "error", f"{name} is negative", None
 
 
-def device_path_absolute(spec: "Spec") -> "Iterator[Finding]":
+def device_path_absolute(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: a device's path is a full path inside the container."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         if device["path"][:1] != "/":
             yield f"/linux/devices/{index}/path", "error", f"{device['path']!r} is not an absolute path", None
 
 
-def device_mode(spec: "Spec") -> "Iterator[Finding]":
+def device_mode(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: fileMode has permission bits. The file type that Podman adds is passed over, other bits are refused."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         mode = device.get("fileMode", 0)
@@ -163,7 +166,7 @@ def device_mode(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", f"{mode} ({mode:#o}) has more than permission bits", "0666 is written 438"
 
 
-def device_path_once(spec: "Spec") -> "Iterator[Finding]":
+def device_path_once(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: a path cannot be two different devices."""
     seen: dict[str, tuple[object, ...]] = {}
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
@@ -173,15 +176,16 @@ def device_path_once(spec: "Spec") -> "Iterator[Finding]":
             yield f"/linux/devices/{index}/path", "error", message, None
 
 
-def masked_paths_absolute(spec: "Spec") -> "Iterator[Finding]":
+def masked_paths_absolute(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#masked-paths: masked and read-only paths are absolute, inside the container."""
+    name: Literal["maskedPaths", "readonlyPaths"]
     for name in ("maskedPaths", "readonlyPaths"):
         for index, path in enumerate(spec.get("linux", {}).get(name, ())):
             if path[:1] != "/":
                 yield f"/linux/{name}/{index}", "error", f"{path!r} is not an absolute path", None
 
 
-def sysctl_own_namespace(spec: "Spec") -> "Iterator[Finding]":
+def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#sysctl: a kernel parameter is the container's, so it belongs to a namespace that the container has."""
     listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
     for name in spec.get("linux", {}).get("sysctl", ()):

@@ -5,19 +5,15 @@ from oci_spec.rules import escape, namespaces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Literal
 
-    from oci_spec.rules import Finding, Rule, Spec
-
-
-def _linux(spec: "Spec", name: str) -> "dict[str, Any]":
-    part: dict[str, Any] = spec.get("linux", {}).get(name, {})
-    return part
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
 
-def net_devices_namespace(spec: "Spec") -> "Iterator[Finding]":
+def net_devices_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#network-devices: interfaces are moved into the container's network namespace, so there must be one."""
-    if _linux(spec, "netDevices") and "network" not in namespaces(spec):
+    if spec.get("linux", {}).get("netDevices", {}) and "network" not in namespaces(spec):
         message = "the interfaces cannot be moved, the container has no network namespace"
         yield "/linux/netDevices", "warning", message, 'add {"type": "network"} to /linux/namespaces'
 
@@ -27,10 +23,10 @@ def _interface_name(name: str) -> bool:
     return 0 < len(name.encode()) < 16 and name not in (".", "..") and not any(c in "/:" or c.isspace() for c in name)
 
 
-def net_device_names(spec: "Spec") -> "Iterator[Finding]":
+def net_device_names(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#network-devices: names are those of interfaces, and no two get the same one."""
     taken = set()
-    for host, device in _linux(spec, "netDevices").items():
+    for host, device in spec.get("linux", {}).get("netDevices", {}).items():
         new = device.get("name") or host
         if not _interface_name(host):
             yield f"/linux/netDevices/{escape(host)}", "error", f"{host!r} cannot be the name of an interface", None
@@ -41,17 +37,18 @@ def net_device_names(spec: "Spec") -> "Iterator[Finding]":
         taken.add(new)
 
 
-def time_offsets_namespace(spec: "Spec") -> "Iterator[Finding]":
+def time_offsets_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#offset-for-time-namespace: only a new time namespace takes offsets."""
-    if _linux(spec, "timeOffsets") and namespaces(spec).get("time") != "":
+    if spec.get("linux", {}).get("timeOffsets", {}) and namespaces(spec).get("time") != "":
         message = "the clocks can only be set off in a new time namespace"
         yield "/linux/timeOffsets", "error", message, 'add {"type": "time"} to /linux/namespaces'
 
 
-def time_offset_nanoseconds(spec: "Spec") -> "Iterator[Finding]":
+def time_offset_nanoseconds(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#offset-for-time-namespace: nanosecs are the part below a second."""
+    clock: Literal["monotonic", "boottime"]
     for clock in ("monotonic", "boottime"):
-        nanosecs = _linux(spec, "timeOffsets").get(clock, {}).get("nanosecs", 0)
+        nanosecs = spec.get("linux", {}).get("timeOffsets", {}).get(clock, {}).get("nanosecs", 0)
         if nanosecs > 999_999_999:
             yield f"/linux/timeOffsets/{clock}/nanosecs", "error", f"{nanosecs} is a second or more", None
 

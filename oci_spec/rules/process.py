@@ -4,7 +4,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
 # (uid_t) -1: set*id(2) reads it as "leave as it is".
 NO_ID = 4294967295
@@ -20,14 +21,14 @@ CAPABILITIES = frozenset(
 )
 
 
-def cwd_absolute(spec: "Spec") -> "Iterator[Finding]":
+def cwd_absolute(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: cwd is an absolute path."""
     cwd = spec["process"].get("cwd", "/")
     if cwd[:1] != "/":
         yield "/process/cwd", "error", f"{cwd!r} is not an absolute path", f"write /{cwd}"
 
 
-def args_not_empty(spec: "Spec") -> "Iterator[Finding]":
+def args_not_empty(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: off Windows, args has at least one item, the program."""
     args = spec["process"].get("args")
     if not args:
@@ -36,21 +37,21 @@ def args_not_empty(spec: "Spec") -> "Iterator[Finding]":
         yield "/process/args/0", "error", "the name of the program is empty", None
 
 
-def env_entries(spec: "Spec") -> "Iterator[Finding]":
+def env_entries(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: env is a list of NAME=value, as environ(7) has it."""
     for index, entry in enumerate(spec["process"].get("env", ())):
         if entry.find("=") < 1:
             yield f"/process/env/{index}", "error", f"{entry!r} is not of the form NAME=value", None
 
 
-def rlimit_known(spec: "Spec") -> "Iterator[Finding]":
+def rlimit_known(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-process: the type of a resource limit is one that the system has."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit.get("type", "RLIMIT_AS")[7:] not in _RLIMITS:
             yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is no resource limit of Linux", None
 
 
-def rlimit_once(spec: "Spec") -> "Iterator[Finding]":
+def rlimit_once(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-process: no resource limit is given twice."""
     seen = set()
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
@@ -59,7 +60,7 @@ def rlimit_once(spec: "Spec") -> "Iterator[Finding]":
         seen.add(limit["type"])
 
 
-def rlimit_soft_within_hard(spec: "Spec") -> "Iterator[Finding]":
+def rlimit_soft_within_hard(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-process: the soft limit is no higher than the hard one, or setrlimit(2) refuses both."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit["soft"] > limit["hard"]:
@@ -67,7 +68,7 @@ def rlimit_soft_within_hard(spec: "Spec") -> "Iterator[Finding]":
             yield f"/process/rlimits/{index}/soft", "error", message, None
 
 
-def user_ids_required(spec: "Spec") -> "Iterator[Finding]":
+def user_ids_required(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-user: user.uid and user.gid are given; one that is not is 0, as with the other runtimes."""
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
@@ -80,7 +81,7 @@ def user_ids_required(spec: "Spec") -> "Iterator[Finding]":
             )
 
 
-def user_ids_valid(spec: "Spec") -> "Iterator[Finding]":
+def user_ids_valid(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-user: 4294967295 is no id, the kernel reads it as "unchanged"."""
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
@@ -91,21 +92,21 @@ def user_ids_valid(spec: "Spec") -> "Iterator[Finding]":
         yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} stands for no id", None
 
 
-def umask_bits(spec: "Spec") -> "Iterator[Finding]":
+def umask_bits(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-user: umask is a decimal number of which only nine bits count."""
     umask = spec["process"].get("user", {}).get("umask", 0)
     if umask > 0o777:
         yield "/process/user/umask", "warning", f"of the mask {umask} only {umask & 0o777} counts", "022 is written 18"
 
 
-def oom_score_range(spec: "Spec") -> "Iterator[Finding]":
+def oom_score_range(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: oomScoreAdj lies within what the kernel takes, -1000 to 1000."""
     score = spec["process"].get("oomScoreAdj", 0)
     if not -1000 <= score <= 1000:
         yield "/process/oomScoreAdj", "error", f"{score} is not between -1000 and 1000", None
 
 
-def effective_permitted(spec: "Spec") -> "Iterator[Finding]":
+def effective_permitted(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: what is effective is permitted too, or capset(2) refuses the sets."""
     sets = spec["process"].get("capabilities", {})
     permitted = sets.get("permitted", ())

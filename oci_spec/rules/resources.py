@@ -5,22 +5,33 @@ from oci_spec.rules import cpu_list, escape
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
-_THROTTLES = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice")
+    Throttle = Literal[
+        "throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice"
+    ]
+
+_THROTTLES: "tuple[Throttle, ...]" = (
+    "throttleReadBpsDevice",
+    "throttleWriteBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteIOPSDevice",
+)
 # Files of a v2 cgroup that do something to processes.
 _NO_LIMITS = ("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze")
 
 
-def device_rule_type(spec: "Spec") -> "Iterator[Finding]":
+def device_rule_type(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#allowed-device-list: the type of a device rule is a, b or c, or absent for a."""
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("type", "a") not in ("a", "b", "c", ""):
             yield f"/linux/resources/devices/{index}/type", "error", f"{rule['type']!r} is none of a, b and c", None
 
 
-def device_rule_access(spec: "Spec") -> "Iterator[Finding]":
+def device_rule_access(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#allowed-device-list: access is made of the letters r, w and m."""
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("access", "").strip("rwm"):
@@ -28,15 +39,16 @@ def device_rule_access(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", f"{rule['access']!r} has letters beside r, w and m", None
 
 
-def memory_limits(spec: "Spec") -> "Iterator[Finding]":
+def memory_limits(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory: a limit is a number of bytes, or -1 for none."""
     memory = spec["linux"]["resources"].get("memory", {})
+    name: Literal["limit", "reservation", "swap", "kernel", "kernelTCP"]
     for name in ("limit", "reservation", "swap", "kernel", "kernelTCP"):
         if memory.get(name, 0) < -1:
             yield f"/linux/resources/memory/{name}", "error", f"{memory[name]} is below -1", "-1 means no limit"
 
 
-def memory_swap(spec: "Spec") -> "Iterator[Finding]":
+def memory_swap(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory: swap counts memory in, so it is no smaller than the limit of memory."""
     memory = spec["linux"]["resources"].get("memory", {})
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
@@ -45,22 +57,23 @@ def memory_swap(spec: "Spec") -> "Iterator[Finding]":
         yield "/linux/resources/memory/swap", "error", message, None
 
 
-def memory_swappiness(spec: "Spec") -> "Iterator[Finding]":
+def memory_swappiness(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory: swappiness goes from 0 to 100."""
     swappiness = spec["linux"]["resources"].get("memory", {}).get("swappiness", 0)
     if swappiness > 100:
         yield "/linux/resources/memory/swappiness", "error", f"{swappiness} is above 100", None
 
 
-def memory_kernel_discouraged(spec: "Spec") -> "Iterator[Finding]":
+def memory_kernel_discouraged(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory: limits of kernel memory are discouraged, new kernels have none."""
     memory = spec["linux"]["resources"].get("memory", {})
+    name: Literal["kernel", "kernelTCP"]
     for name in ("kernel", "kernelTCP"):
         if memory.get(name, 0) > 0:
             yield f"/linux/resources/memory/{name}", "warning", f"{name} is discouraged, new kernels ignore it", None
 
 
-def cpu_burst(spec: "Spec") -> "Iterator[Finding]":
+def cpu_burst(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#cpu: burst is no larger than a positive quota."""
     cpu = spec["linux"]["resources"].get("cpu", {})
     quota, burst = cpu.get("quota", 0), cpu.get("burst", 0)
@@ -68,29 +81,30 @@ def cpu_burst(spec: "Spec") -> "Iterator[Finding]":
         yield "/linux/resources/cpu/burst", "error", f"the burst {burst} is above the quota {quota}", None
 
 
-def cpu_idle(spec: "Spec") -> "Iterator[Finding]":
+def cpu_idle(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#cpu: idle is 0 or 1."""
     idle = spec["linux"]["resources"].get("cpu", {}).get("idle", 0)
     if idle not in (0, 1):
         yield "/linux/resources/cpu/idle", "error", f"{idle} is neither 0 nor 1", None
 
 
-def cpu_lists(spec: "Spec") -> "Iterator[Finding]":
+def cpu_lists(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#cpu: cpus and mems are lists of numbers and ranges."""
     cpu = spec["linux"]["resources"].get("cpu", {})
+    name: Literal["cpus", "mems"]
     for name in ("cpus", "mems"):
         if not cpu_list(cpu.get(name, "")):
             yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is no list such as 0-3,7", None
 
 
-def pids_limit(spec: "Spec") -> "Iterator[Finding]":
+def pids_limit(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#pids: the limit is a number of tasks, or -1 for none; 0 is a limit."""
     limit = spec["linux"]["resources"].get("pids", {}).get("limit", 0)
     if limit < -1:
         yield "/linux/resources/pids/limit", "warning", f"{limit} is read as -1, no limit", None
 
 
-def weight_device_weights(spec: "Spec") -> "Iterator[Finding]":
+def weight_device_weights(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#block-io: an entry of weightDevice has weight or leafWeight, or both."""
     for index, entry in enumerate(spec["linux"]["resources"].get("blockIO", {}).get("weightDevice", ())):
         if "weight" not in entry and "leafWeight" not in entry:
@@ -98,16 +112,16 @@ def weight_device_weights(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", "neither weight nor leafWeight is given", None
 
 
-def throttle_rate(spec: "Spec") -> "Iterator[Finding]":
+def throttle_rate(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#block-io: an entry of a throttle list has a rate."""
     block = spec["linux"]["resources"].get("blockIO", {})
     for name in _THROTTLES if block else ():
-        for index, entry in enumerate(block.get(name, ())):
+        for index, entry in enumerate(block.get(name, [])):
             if "rate" not in entry:
                 yield f"/linux/resources/blockIO/{name}/{index}/rate", "error", "the rate is missing", None
 
 
-def rdma_limits(spec: "Spec") -> "Iterator[Finding]":
+def rdma_limits(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#rdma: an adapter has a limit of handles or of objects, or both."""
     for name, limits in spec["linux"]["resources"].get("rdma", {}).items():
         if "hcaHandles" not in limits and "hcaObjects" not in limits:
@@ -115,7 +129,7 @@ def rdma_limits(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", "neither hcaHandles nor hcaObjects is given", None
 
 
-def unified_file_names(spec: "Spec") -> "Iterator[Finding]":
+def unified_file_names(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#unified: a key is the name of one file in the cgroup, so it can lead nowhere else; of a limit: by
     some files any process of the host could be moved here, or the container's killed or stopped while it is made.
     """

@@ -5,19 +5,15 @@ from oci_spec.rules import cpu_list
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Literal
 
-    from oci_spec.rules import Finding, Rule, Spec
-
-
-def _process(spec: "Spec", name: str) -> "dict[str, Any]":
-    part: dict[str, Any] = spec.get("process", {}).get(name, {})
-    return part
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
 
-def scheduler_nice(spec: "Spec") -> "Iterator[Finding]":
+def scheduler_nice(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: nice goes from -20 to 19; only SCHED_OTHER and SCHED_BATCH look at it."""
-    scheduler = _process(spec, "scheduler")
+    scheduler = spec.get("process", {}).get("scheduler", {})
     nice, policy = scheduler.get("nice", 0), scheduler.get("policy")
     if not -20 <= nice <= 19:
         yield "/process/scheduler/nice", "error", f"{nice} is not between -20 and 19", None
@@ -25,9 +21,9 @@ def scheduler_nice(spec: "Spec") -> "Iterator[Finding]":
         yield "/process/scheduler/nice", "warning", f"{policy} has no nice value, ignored", None
 
 
-def scheduler_priority(spec: "Spec") -> "Iterator[Finding]":
+def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: SCHED_FIFO and SCHED_RR have a priority of 1 to 99, the other policies have none."""
-    scheduler = _process(spec, "scheduler")
+    scheduler = spec.get("process", {}).get("scheduler", {})
     policy, priority = scheduler.get("policy"), scheduler.get("priority", 0)
     if policy in ("SCHED_FIFO", "SCHED_RR"):
         if not 1 <= priority <= 99:
@@ -36,10 +32,10 @@ def scheduler_priority(spec: "Spec") -> "Iterator[Finding]":
         yield "/process/scheduler/priority", "error", f"{policy} has no priority", None
 
 
-def scheduler_deadline(spec: "Spec") -> "Iterator[Finding]":
+def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: runtime, deadline and period are SCHED_DEADLINE's, each no larger than the next."""
-    scheduler = _process(spec, "scheduler")
-    runtime, deadline, period = (scheduler.get(name, 0) for name in ("runtime", "deadline", "period"))
+    scheduler = spec.get("process", {}).get("scheduler", {})
+    runtime, deadline, period = (scheduler.get("runtime", 0), scheduler.get("deadline", 0), scheduler.get("period", 0))
     if scheduler.get("policy") == "SCHED_DEADLINE":
         if not 1024 <= runtime <= deadline <= (period or deadline):
             message = "runtime, deadline and period do not rise from at least 1024 ns"
@@ -50,23 +46,25 @@ def scheduler_deadline(spec: "Spec") -> "Iterator[Finding]":
             yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
 
 
-def io_priority_level(spec: "Spec") -> "Iterator[Finding]":
+def io_priority_level(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: an I/O priority has a level, 0 to 7. IOPRIO_CLASS_IDLE has but one, which need not be named."""
-    if not _process(spec, "ioPriority"):
+    priority = spec.get("process", {}).get("ioPriority")
+    if not priority:
         return
-    level = _process(spec, "ioPriority").get("priority")
+    level = priority.get("priority")
     if level is None:
-        if _process(spec, "ioPriority").get("class") == "IOPRIO_CLASS_IDLE":
+        if priority["class"] == "IOPRIO_CLASS_IDLE":
             return
         yield "/process/ioPriority/priority", "error", "priority is missing", None
     elif not 0 <= level <= 7:
         yield "/process/ioPriority/priority", "error", f"{level} is not between 0 and 7", None
 
 
-def exec_affinity_lists(spec: "Spec") -> "Iterator[Finding]":
+def exec_affinity_lists(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: initial and final are lists of CPUs."""
+    name: Literal["initial", "final"]
     for name in ("initial", "final"):
-        text = _process(spec, "execCPUAffinity").get(name, "")
+        text = spec.get("process", {}).get("execCPUAffinity", {}).get(name, "")
         if not cpu_list(text):
             yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is no list such as 0-3,7", None
 

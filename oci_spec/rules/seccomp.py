@@ -4,13 +4,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oci_spec.rules import Finding, Rule, Spec
+    from oci_spec.rules import Finding, Rule
+    from oci_spec.types import Config
 
 # The actions that carry a number: an errno, or the message for the tracer.
 WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 
-def seccomp_errno_used(spec: "Spec") -> "Iterator[Finding]":
+def seccomp_errno_used(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: an error number goes with an action that gives one."""
     seccomp = spec["linux"]["seccomp"]
     if "defaultErrnoRet" in seccomp and seccomp.get("defaultAction") not in WITH_NUMBER:
@@ -22,7 +23,7 @@ def seccomp_errno_used(spec: "Spec") -> "Iterator[Finding]":
             yield pointer, "error", f"{entry['action']} gives no error number", "remove errnoRet"
 
 
-def seccomp_argument_index(spec: "Spec") -> "Iterator[Finding]":
+def seccomp_argument_index(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: a system call has six arguments, 0 to 5."""
     for index, entry in enumerate(spec["linux"]["seccomp"].get("syscalls", ())):
         for place, condition in enumerate(entry.get("args", ())):
@@ -31,14 +32,14 @@ def seccomp_argument_index(spec: "Spec") -> "Iterator[Finding]":
                 yield pointer, "error", f"{condition['index']} is no argument, they go from 0 to 5", None
 
 
-def seccomp_metadata_listener(spec: "Spec") -> "Iterator[Finding]":
+def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: listenerMetadata goes to a listener, so listenerPath is given too."""
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
         yield "/linux/seccomp/listenerPath", "error", "listenerMetadata needs listenerPath beside it", None
 
 
-def seccomp_notify_listener(spec: "Spec") -> "Iterator[Finding]":
+def seccomp_notify_listener(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: SCMP_ACT_NOTIFY asks a listener, so listenerPath is given too."""
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerPath"):
@@ -51,7 +52,7 @@ def seccomp_notify_listener(spec: "Spec") -> "Iterator[Finding]":
             yield f"/linux/seccomp/syscalls/{index}/action", "error", message, "set listenerPath"
 
 
-def seccomp_flag_of_notify(spec: "Spec") -> "Iterator[Finding]":
+def seccomp_flag_of_notify(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about calls that a listener has received."""
     seccomp = spec["linux"]["seccomp"]
     if any(

@@ -5,12 +5,12 @@ from oci_spec.rules import escape
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from oci_spec.rules import Finding
+    from oci_spec.types import Json
 
 
-def nul_in_string(spec: "Any", pointer: str = "") -> "Iterator[Finding]":
+def nul_in_string(spec: "Json", pointer: str = "") -> "Iterator[Finding]":
     """config.md#valid-values: no string has a NUL, at which the kernel would cut a path or an argument short."""
     if type(spec) is str:
         if "\0" in spec:

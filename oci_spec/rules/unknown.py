@@ -3,19 +3,19 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-    from oci_spec.rules import Finding, Spec
+    from oci_spec.rules import Finding
+    from oci_spec.types import Config, Json
 
 
-def unknown_property(spec: "Spec", kind: str = "config") -> "Iterator[Finding]":
+def unknown_property(spec: "Config", kind: str = "config") -> "Iterator[Finding]":
     """config.md#extensibility: a property that the spec does not have is ignored, so it may be a slip of the pen."""
     from oci_spec.shape import shape_of
 
     return _unknown(spec, shape_of(kind), "")
 
 
-def _unknown(value: "Any", shape: "Any", pointer: str) -> "Iterator[Finding]":
+def _unknown(value: "Json", shape: "Json", pointer: str) -> "Iterator[Finding]":
     from oci_spec.rules import escape
     from oci_spec.shape import elsewhere
 

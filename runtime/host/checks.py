@@ -13,10 +13,9 @@ from runtime.host.container_tree import Tree, Unknown, normal, tree_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-    Row = tuple[str, str, str, str | None, str]
-    Spec = dict[str, Any]
+    from oci_spec import Row
+    from oci_spec.types import Config, HookKind, Hooks, IdMapping, Linux, Process
 
 _S_IFMT, _S_IFDIR, _S_IFREG = 0o170000, 0o040000, 0o100000
 _EACCES = 13
@@ -41,10 +40,11 @@ _SYSCTLS = {
 }
 _SYSCTL_FILES = {"network": "net", "ipc": "ipc", "uts": "uts"}
 # Hooks that run before the program is looked up can still put it there.
-_EARLY_HOOKS = ("prestart", "createRuntime", "createContainer")
+_EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
+_LATE_HOOKS: "tuple[HookKind, ...]" = ("poststart", "poststop")
 
 
-def rows(spec: "Spec", bundle: str) -> "list[Row]":
+def rows(spec: "Config", bundle: str) -> "list[Row]":
     """All findings on a config that schema and rules accept. `bundle` is an absolute path."""
     found: list[Row] = []
     path = spec.get("root", {}).get("path")  # None too where `validate` has left out what is of the wrong type
@@ -62,7 +62,7 @@ def rows(spec: "Spec", bundle: str) -> "list[Row]":
             found += check_program(spec, process, rootfs, bundle)
     if "hooks" in spec:
         found += check_hooks(spec["hooks"])
-    linux = spec.get("linux") or {}
+    linux = spec.get("linux", {})
     if (
         (process and (process.get("apparmorProfile") or process.get("selinuxLabel")))
         or linux.get("mountLabel")
@@ -91,7 +91,7 @@ def check_rootfs(path: str) -> "Iterator[Row]":
         yield "/root/path", "error", f"{path}: {_words(error)}", None, "host:rootfs"
 
 
-def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
+def check_mount_sources(spec: "Config", bundle: str) -> "Iterator[Row]":
     """What is bound is there, or may come by an earlier mount of the config."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
@@ -104,7 +104,7 @@ def check_mount_sources(spec: "Spec", bundle: str) -> "Iterator[Row]":
                     yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
 
 
-def _comes_by_a_mount(path: str, spec: "Spec", bundle: str, index: int) -> bool:
+def _comes_by_a_mount(path: str, spec: "Config", bundle: str, index: int) -> bool:
     """Whether a path of the host lies below the rootfs where a mount before `index` puts something, or makes a directory."""
     import os
 
@@ -114,7 +114,7 @@ def _comes_by_a_mount(path: str, spec: "Spec", bundle: str, index: int) -> bool:
     return any(inside.startswith(target) or target.startswith(inside) for target in targets)
 
 
-def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
+def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
     """A namespace to join is a namespace file of the type that is named."""
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         path = entry.get("path")
@@ -132,7 +132,7 @@ def check_namespace_paths(spec: "Spec") -> "Iterator[Row]":
                 yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", None, "host:namespace"
 
 
-def check_sysctls(linux: "dict[str, Any]") -> "Iterator[Row]":
+def check_sysctls(linux: "Linux") -> "Iterator[Row]":
     """No parameter is set in a namespace that the container shares with the runtime by path (without one: a rule)."""
     for entry in linux.get("namespaces", ()):
         kind, path = entry["type"], entry.get("path")
@@ -183,7 +183,7 @@ def _article(word: str) -> str:
     return "an" if word.startswith("ipc") else "a"
 
 
-def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]":
+def check_ids_mapped(spec: "Config", process: "Process") -> "Iterator[Row]":
     """The user and groups of the process exist in the container's user namespace, be it new or the caller's own."""
     user = process.get("user", {})
     groups = user.get("additionalGids", ())
@@ -191,7 +191,9 @@ def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]"
     listed = [entry for entry in spec.get("linux", {}).get("namespaces", ()) if entry["type"] == "user"]
     if (listed and listed[0].get("path")) or (not listed and not uid and not gid and not groups):
         return
-    uids, gids = _runs(spec, "uid", bool(listed)), _runs(spec, "gid", bool(listed))
+    linux = spec.get("linux", {})
+    uids = _runs(linux.get("uidMappings", [])) if listed else _own_runs("uid")
+    gids = _runs(linux.get("gidMappings", [])) if listed else _own_runs("gid")
     if listed and not (uids and gids):  # a rule has said so
         return
     ids = [("/process/user/uid", uid, uids), ("/process/user/gid", gid, gids)]
@@ -204,11 +206,13 @@ def check_ids_mapped(spec: "Spec", process: "dict[str, Any]") -> "Iterator[Row]"
             yield pointer, "error", words, hint, "host:ids_mapped"
 
 
-def _runs(spec: "Spec", kind: str, new: bool) -> "list[tuple[int, int]]":
-    """(first, size) of the ids that exist in the new user namespace, or else in the caller's."""
-    if new:
-        mappings = spec["linux"].get(f"{kind}Mappings", ())
-        return [(mapping["containerID"], mapping["size"]) for mapping in mappings]
+def _runs(mappings: "list[IdMapping]") -> "list[tuple[int, int]]":
+    """(first, size) of the ids that exist in a new user namespace."""
+    return [(mapping["containerID"], mapping["size"]) for mapping in mappings]
+
+
+def _own_runs(kind: str) -> "list[tuple[int, int]]":
+    """The same for the caller's user namespace; ``kind`` is uid or gid."""
     try:
         descriptor = posix.open(f"/proc/self/{kind}_map", posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:  # a kernel without user namespaces
@@ -220,10 +224,10 @@ def _runs(spec: "Spec", kind: str, new: bool) -> "list[tuple[int, int]]":
     return [(int(first), int(size)) for first, _, size in map(bytes.split, lines)]
 
 
-def check_hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
+def check_hooks(hooks: "Hooks") -> "Iterator[Row]":
     """A hook that is found in the runtime's namespace is an executable file. An earlier one may still make it: warning."""
-    for name in (*_EARLY_HOOKS, "poststart", "poststop"):
-        for index, hook in enumerate(hooks.get(name, ())):
+    for name in _EARLY_HOOKS + _LATE_HOOKS:
+        for index, hook in enumerate(hooks.get(name, [])):
             try:
                 if posix.access(hook["path"], posix.X_OK) and posix.stat(hook["path"]).st_mode & _S_IFMT == _S_IFREG:
                     continue
@@ -234,7 +238,7 @@ def check_hooks(hooks: "dict[str, Any]") -> "Iterator[Row]":
             yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {words}", None, "host:hook"
 
 
-def check_program(spec: "Spec", process: "dict[str, Any]", rootfs: str, bundle: str) -> "Iterator[Row]":
+def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) -> "Iterator[Row]":
     """cwd is a directory in the container and args[0] a program, seen through the config's mounts.
 
     What is missing below a mount, or before hooks that could make it, is a warning only. The words are those that
@@ -252,7 +256,7 @@ def check_program(spec: "Spec", process: "dict[str, Any]", rootfs: str, bundle: 
         yield pointer, severity, message, None, name
 
 
-def _look(process: "dict[str, Any]", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
+def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
     """(pointer, message, whether no mount can hide it) for cwd and args[0] when they are not found."""
     cwd = process.get("cwd", "/")
     try:
@@ -270,7 +274,7 @@ def _look(process: "dict[str, Any]", tree: Tree) -> "Iterator[tuple[str, str, bo
             yield "/process/args/0", *finding
 
 
-def _program_missing(name: str, process: "dict[str, Any]", cwd: str, tree: Tree) -> "tuple[str, bool] | None":
+def _program_missing(name: str, process: "Process", cwd: str, tree: Tree) -> "tuple[str, bool] | None":
     """Why a program is not found, and whether that is certain. None when it is there, as execvp would find it."""
     if "/" in name:
         return _not_executable(name if name[0] == "/" else f"{cwd}/{name}", f'exec: "{name}"', tree)

@@ -7,10 +7,9 @@ from runtime.errors import InvalidConfig
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-    Row = tuple[str, str, str, str | None, str]
-    Spec = dict[str, Any]
+    from oci_spec import Row
+    from oci_spec.types import Config
 
 APPARMOR = "/sys/module/apparmor/parameters/enabled"
 PROFILES = "/sys/kernel/security/apparmor/profiles"
@@ -52,9 +51,9 @@ def resctrl_mount() -> "str | None":
     return None
 
 
-def check_apparmor(spec: "Spec") -> "Iterator[Row]":
+def check_apparmor(spec: "Config") -> "Iterator[Row]":
     """Where apparmorProfile is given the host has AppArmor, and has loaded the profile."""
-    profile = (spec.get("process") or {}).get("apparmorProfile")
+    profile = spec.get("process", {}).get("apparmorProfile")
     if not profile:
         return
     pointer, message, hint = "/process/apparmorProfile", "", "leave apparmorProfile out"
@@ -70,29 +69,31 @@ def check_apparmor(spec: "Spec") -> "Iterator[Row]":
         yield pointer, "error", message, hint, "host:apparmor"
 
 
-def check_selinux(spec: "Spec") -> "Iterator[Row]":
+def check_selinux(spec: "Config") -> "Iterator[Row]":
     """Where selinuxLabel or mountLabel is given the host has SELinux, with a policy."""
-    process, linux = spec.get("process") or {}, spec.get("linux") or {}
-    asked = (("/process/selinuxLabel", process), ("/linux/mountLabel", linux))
-    for pointer, section in asked:
+    asked = {
+        "/process/selinuxLabel": spec.get("process", {}).get("selinuxLabel"),
+        "/linux/mountLabel": spec.get("linux", {}).get("mountLabel"),
+    }
+    for pointer, label in asked.items():
         name = pointer.rpartition("/")[2]
-        if section.get(name) and not has_selinux():
-            message = f"{section[name]!r} cannot be applied: SELinux is not enabled on this host"
+        if label and not has_selinux():
+            message = f"{label!r} cannot be applied: SELinux is not enabled on this host"
             yield pointer, "error", message, f"leave {name} out", "host:selinux"
 
 
-def check_resctrl(spec: "Spec") -> "Iterator[Row]":
+def check_resctrl(spec: "Config") -> "Iterator[Row]":
     """Where intelRdt is given the host has mounted resctrl."""
-    if (spec.get("linux") or {}).get("intelRdt") and resctrl_mount() is None:
+    if spec.get("linux", {}).get("intelRdt") and resctrl_mount() is None:
         message = "cannot be applied: no resctrl file system is mounted on this host"
         yield "/linux/intelRdt", "error", message, "mount -t resctrl resctrl /sys/fs/resctrl", "host:resctrl"
 
 
-def rows(spec: "Spec") -> "list[Row]":
+def rows(spec: "Config") -> "list[Row]":
     return [*check_apparmor(spec), *check_selinux(spec), *check_resctrl(spec)]
 
 
-def require(spec: "Spec") -> None:
+def require(spec: "Config") -> None:
     """InvalidConfig for the first finding: `exec`, whose process no other check has seen."""
     for pointer, _, message, hint, _ in rows(spec):
         raise InvalidConfig(f"{message}; {hint}" if hint else message, pointer)

@@ -9,7 +9,8 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from oci_spec.types import Mount
 
 _S_IFMT, _S_IFLNK, _S_IFDIR = 0o170000, 0o120000, 0o040000
 _ENOTDIR, _ELOOP = 20, 40  # what stat(2) gives for them
@@ -115,7 +116,7 @@ def normal(path: str) -> str:
     return "/" + "/".join(names)
 
 
-def tree_of(rootfs: str, mounts: "Iterable[dict[str, Any]]", bundle: str, exact: bool) -> Tree:
+def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) -> Tree:
     """The tree of a config. `exact`: resolve each mount point in the tree so far, instead of taking it as written."""
     tree = Tree(rootfs)
     for mount in mounts:

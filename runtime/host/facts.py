@@ -6,11 +6,8 @@ from runtime.host import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, IdMapping, Linux, LinuxNamespace
     from runtime.shapes import Facts
-
-    Spec = dict[str, Any]
 
 CAP_SETGID, CAP_SYS_ADMIN = 1 << 6, 1 << 21
 KEEP_GROUPS = "run.oci.keep_original_groups"  # crun's annotation, for `podman run --group-add keep-groups`
@@ -39,7 +36,7 @@ def in_user_namespace() -> bool:
         return False  # a kernel without user namespaces
 
 
-def own_map(kind: str) -> "list[dict[str, int]]":
+def own_map(kind: str) -> "list[IdMapping]":
     """The ids ("uid" or "gid") of the caller's user namespace, in the form of linux.uidMappings."""
     rows = [list(map(int, line.split())) for line in read_file(f"/proc/self/{kind}_map").splitlines()]
     return [{"containerID": first, "hostID": host, "size": size} for first, host, size in rows]
@@ -53,21 +50,21 @@ def setgroups_denied(process: str) -> bool:
         return False
 
 
-def denies_setgroups(linux: "Spec", user: "dict[str, str] | None", effective: int, inside: bool) -> bool:
+def denies_setgroups(linux: "Linux", user: "LinuxNamespace | None", effective: int, inside: bool) -> bool:
     """Whether the container's processes cannot call setgroups(2) (user_namespaces(7), "/proc/pid/setgroups").
 
     ``user`` is the config's user namespace. To map its own group alone, a caller without CAP_SETGID has to deny it.
     """
-    path = (user or {}).get("path")
+    path = user.get("path") if user else None
     if path:
         return path.endswith("/ns/user") and setgroups_denied(path.removesuffix("/ns/user"))
     if inside and setgroups_denied("/proc/self"):
         return True  # a new user namespace has it from its parent
-    groups: list[dict[str, int]] = linux.get("gidMappings") or []
+    groups = linux.get("gidMappings", [])
     if user is None or effective & CAP_SETGID or len(groups) != 1:
         return False
     row = groups[0]
-    return bool(row["size"] == 1 and row["hostID"] == posix.getegid())
+    return row["size"] == 1 and row["hostID"] == posix.getegid()
 
 
 def absolute(path: str, base: str) -> str:
@@ -81,11 +78,11 @@ def absolute(path: str, base: str) -> str:
     return "/" + "/".join(parts)
 
 
-def links(spec: "Spec", bundle: str) -> "dict[str, str]":
+def links(spec: "Config", bundle: str) -> "dict[str, str]":
     """Of each mount with copy-symlink whose source is a symbolic link, what that says; by the mount's pointer."""
     found = {}
-    for index, mount in enumerate(spec.get("mounts") or ()):
-        if "copy-symlink" in (mount.get("options") or ()) and mount.get("source"):
+    for index, mount in enumerate(spec.get("mounts", ())):
+        if "copy-symlink" in (mount.get("options", ())) and mount.get("source"):
             source = mount["source"]
             try:
                 found[f"/mounts/{index}"] = posix.readlink(source if source[0] == "/" else f"{bundle}/{source}")
@@ -94,7 +91,7 @@ def links(spec: "Spec", bundle: str) -> "dict[str, str]":
     return found
 
 
-def read(spec: "Spec", bundle: str) -> "Facts":
+def read(spec: "Config", bundle: str) -> "Facts":
     """What `runtime.plan.plan` takes. ``bundle`` is absolute.
 
     bundle, rootfs (absolute paths); privileged (CAP_SYS_ADMIN over the first user namespace); in_user_namespace (the
@@ -105,8 +102,8 @@ def read(spec: "Spec", bundle: str) -> "Facts":
     """
     status = read_file("/proc/self/status")
     inside = in_user_namespace()
-    linux = spec.get("linux") or {}
-    listed = [entry for entry in linux.get("namespaces") or () if entry["type"] == "user"]
+    linux = spec.get("linux", {})
+    listed = [entry for entry in linux.get("namespaces", ()) if entry["type"] == "user"]
     user = bool(listed)
     effective = status_mask(status, b"CapEff:\t")
     privileged = bool(effective & CAP_SYS_ADMIN) and not inside
@@ -118,12 +115,12 @@ def read(spec: "Spec", bundle: str) -> "Facts":
         "capable": bool(effective & CAP_SYS_ADMIN),
         "capabilities": ~0 if user else status_mask(status, b"CapBnd:\t") & status_mask(status, b"CapPrm:\t"),
         "new_user_namespace": user,
-        "uid_map": linux.get("uidMappings") or [],
-        "gid_map": linux.get("gidMappings") or [],
+        "uid_map": linux.get("uidMappings", []),
+        "gid_map": linux.get("gidMappings", []),
         "own_uid_map": own_map("uid") if inside else [],
         "own_gid_map": own_map("gid") if inside else [],
         "deny_setgroups": denies_setgroups(linux, listed[0] if user else None, effective, inside),
-        "keep_groups": (spec.get("annotations") or {}).get(KEEP_GROUPS, "0") != "0",
+        "keep_groups": spec.get("annotations", {}).get(KEEP_GROUPS, "0") != "0",
         "cgroup": cgroups.read(),
         "links": links(spec, bundle),
     }

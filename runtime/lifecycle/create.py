@@ -137,7 +137,7 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
-    from runtime.process.seccomp import load
+    from runtime.seccomp import load
 
     return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
 

@@ -33,7 +33,7 @@ def program_of(spec: "dict[str, Any]") -> "Filter | None":
     if not profile:
         return None
     from runtime.plan.seccomp import filter_flags
-    from runtime.process.seccomp import compile_profile
+    from runtime.seccomp import compile_profile
 
     try:
         code = compile_profile(profile)[0]

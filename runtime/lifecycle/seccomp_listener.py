@@ -27,8 +27,9 @@ ADDRESS_SIZE = 107  # of a sockaddr_un's path, without its NUL
 def process_state(operation: "Operation", record: "Record", status: str, pid: int) -> "dict[str, Any]":
     """The container process state of process ``pid``, in the container of ``record``, which has ``status``."""
     document = {"ociVersion": state.VERSION, "fds": [FD_NAME], "pid": pid, "state": state.document(record, status)}
-    if operation[4][2]:
-        document["metadata"] = operation[4][2]
+    _, _, _, _, (_, _, metadata) = operation
+    if metadata:
+        document["metadata"] = metadata
     return document
 
 
@@ -37,7 +38,8 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
 
     OcirunError with the property's pointer.
     """
-    path = str(operation[4][1])
+    _, _, _, _, (_, listener_path, _) = operation
+    path = str(listener_path)
     data = dumps(process_state(operation, record, status, pid)).encode()
     channel = None
     tried = f"connect to {path}"

@@ -8,36 +8,34 @@ from . import identity, namespaces, ops, properties, rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, Process, ProcessUser
     from runtime.shapes import Facts, PlanOptions
 
-    Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 
-def in_root(spec: "Spec", facts: "Facts", options: "PlanOptions", warnings: "Warnings") -> "list[ops.Operation]":
+def in_root(spec: "Config", facts: "Facts", options: "PlanOptions", warnings: "Warnings") -> "list[ops.Operation]":
     """Everything between the attached and the entered root."""
     from . import devices, mounts, paths
 
-    process = spec.get("process") or {}
+    process = spec.get("process", {})
     plan = mounts.operations(spec, facts, warnings)
     plan += devices.operations(spec, facts, warnings)
     if process.get("terminal"):
-        size = process.get("consoleSize") or {}
+        size = process.get("consoleSize", {})
         plan.append(ops.console(size.get("width", 0), size.get("height", 0), True, process["user"]["uid"]))
-    plan += rootfs.create_hooks(spec, options.get("caller_environment") or ())
+    plan += rootfs.create_hooks(spec, options.get("caller_environment", ()))
     plan += paths.operations(spec, facts, warnings)
     return plan
 
 
-def without_process(facts: "Facts") -> "dict[str, Any]":
+def without_process(facts: "Facts") -> "Process":
     """What init is while it waits for a `start` that never comes: a process without rights (config.md#process)."""
-    ids = {"uid": namespaces.first_id(facts["uid_map"]), "gid": namespaces.first_id(facts["gid_map"])}
+    ids: ProcessUser = {"uid": namespaces.first_id(facts["uid_map"]), "gid": namespaces.first_id(facts["gid_map"])}
     return {"cwd": "/", "user": ids}
 
 
-def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
+def plan(spec: "Config", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
     """The operations that `create` runs, in order, and warnings as (pointer, message).
 
     ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
@@ -52,9 +50,7 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     process = spec.get("process") or without_process(facts)
     operations = namespaces.operations(spec, facts)
     if spec["linux"].get("intelRdt"):
-        from . import rare_ops
-
-        operations.append(rare_ops.resctrl(facts["resctrl"]))
+        operations.append(ops.resctrl(facts["resctrl"]))
     if spec["linux"].get("netDevices"):
         from . import net_devices
 
@@ -63,7 +59,7 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     if mounted:
         operations += in_root(spec, facts, options, warnings)
     else:
-        operations += rootfs.create_hooks(spec, options.get("caller_environment") or ())
+        operations += rootfs.create_hooks(spec, options.get("caller_environment", ()))
     operations += rootfs.settings(spec, "pid" not in listed, properties.asks(process, properties.LABELS))
     operations += rootfs.enter(spec, options, mounted)
     options = {**options, "readonly_root": bool(mounted and spec["root"].get("readonly")), "make_cwd": True}
@@ -71,7 +67,7 @@ def plan(spec: "Spec", facts: "Facts", options: "PlanOptions") -> "tuple[list[op
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     if not spec.get("process"):
         return operations + identity.waiting(options), warnings
-    operations += identity.program(process, options.get("environment") or ())
-    start_hooks = rootfs.start_hooks(spec.get("hooks") or {}, options.get("seccomp"), warnings)
+    operations += identity.program(process, options.get("environment", ()))
+    start_hooks = rootfs.start_hooks(spec.get("hooks", {}), options.get("seccomp"), warnings)
     operations += identity.ending(process, options, start_hooks)
     return operations, warnings

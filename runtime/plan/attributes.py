@@ -5,13 +5,14 @@ The names and numbers are the kernel's: linux/sched.h, linux/ioprio.h, linux/mem
 
 from runtime.errors import InvalidConfig
 
-from . import ops, rare_ops
+from . import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal
 
-    Section = dict[str, Any]
+    from oci_spec.types import Linux, LinuxMemoryPolicy, Process, ProcessScheduler
+
     Operation = ops.Operation
 
 POLICIES = {
@@ -66,52 +67,50 @@ def numbers(text: str, limit: int, what: str, origin: str) -> "list[str]":
     return found
 
 
-def affinity(process: "Section", moment: str) -> "list[Operation]":
+def affinity(process: "Process", moment: "Literal['initial', 'final']") -> "list[Operation]":
     """`exec`'s CPUs at ``moment``: "initial", before it is in the container's cgroups, or "final", in them."""
     origin = f"/process/execCPUAffinity/{moment}"
     cpus = numbers(process["execCPUAffinity"].get(moment) or "", MAX_CPUS, "number or range of CPUs", origin)
-    return [rare_ops.affinity(cpus, origin)] if cpus else []
+    return [ops.affinity(cpus, origin)] if cpus else []
 
 
 def labelled_keyring(keyring: "Operation", label: str) -> "list[Operation]":
     """The session keyring with the process's label, which SELinux otherwise derives from the runtime's."""
     path, origin = f"{ATTRIBUTES}/keycreate", "/process/selinuxLabel"
-    return [rare_ops.label(path, None, label, origin), keyring, rare_ops.label(path, None, None, origin)]
+    return [ops.label(path, None, label, origin), keyring, ops.label(path, None, None, origin)]
 
 
-def scheduler(wanted: "Section", side: int) -> "Operation":
+def scheduler(wanted: "ProcessScheduler", side: int) -> "Operation":
     policy = wanted["policy"]
-    flags = sum(SCHEDULER_FLAGS[name] for name in set(wanted.get("flags") or ()))
-    level = wanted.get("priority" if policy in REAL_TIME else "nice") or 0
-    times = [wanted.get(name) or 0 for name in ("runtime", "deadline", "period")]
-    return rare_ops.scheduler(POLICIES[policy], flags, level, times[0], times[1], times[2], side)
+    flags = sum(SCHEDULER_FLAGS[name] for name in set(wanted.get("flags", ())))
+    level = wanted.get("priority", 0) if policy in REAL_TIME else wanted.get("nice", 0)
+    runtime, deadline, period = wanted.get("runtime", 0), wanted.get("deadline", 0), wanted.get("period", 0)
+    return ops.scheduler(POLICIES[policy], flags, level, runtime, deadline, period, side)
 
 
-def memory_policy(wanted: "Section") -> "Operation":
-    mode = MEMORY_MODES[wanted["mode"]] | sum(MEMORY_FLAGS[name] for name in set(wanted.get("flags") or ()))
+def memory_policy(wanted: "LinuxMemoryPolicy") -> "Operation":
+    mode = MEMORY_MODES[wanted["mode"]] | sum(MEMORY_FLAGS[name] for name in set(wanted.get("flags", ())))
     origin = "/linux/memoryPolicy/nodes"
-    return rare_ops.memory_policy(
-        mode, numbers(wanted.get("nodes") or "", MAX_NODES, "number or range of nodes", origin)
-    )
+    return ops.memory_policy(mode, numbers(wanted.get("nodes", ""), MAX_NODES, "number or range of nodes", origin))
 
 
-def labels(process: "Section") -> "list[Operation]":
+def labels(process: "Process") -> "list[Operation]":
     """What takes effect at the execve, and in hooks that run between here and there, since it is inherited."""
     plan = []
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile:
         path, older = f"{ATTRIBUTES}/apparmor/exec", f"{ATTRIBUTES}/exec"
-        plan.append(rare_ops.label(path, older, f"exec {profile}", "/process/apparmorProfile"))
+        plan.append(ops.label(path, older, f"exec {profile}", "/process/apparmorProfile"))
     if label:
-        plan.append(rare_ops.label(f"{ATTRIBUTES}/exec", None, label, "/process/selinuxLabel"))
+        plan.append(ops.label(f"{ATTRIBUTES}/exec", None, label, "/process/selinuxLabel"))
     return plan
 
 
-def operations(process: "Section", linux: "Section", side: int) -> "list[Operation]":
+def operations(process: "Process", linux: "Linux", side: int) -> "list[Operation]":
     """What is set on init itself, while it has its privileges; ``side``: who may schedule (init may not in a user namespace)."""
     plan: list[Operation] = []
     if linux.get("personality"):
-        plan.append(rare_ops.personality(DOMAINS[linux["personality"]["domain"]]))
+        plan.append(ops.personality(DOMAINS[linux["personality"]["domain"]]))
     if linux.get("memoryPolicy"):
         plan.append(memory_policy(linux["memoryPolicy"]))
     if process.get("scheduler"):
@@ -119,5 +118,5 @@ def operations(process: "Section", linux: "Section", side: int) -> "list[Operati
     wanted = process.get("ioPriority")
     if wanted:
         value = IO_CLASSES[wanted["class"]] << IO_CLASS_SHIFT | wanted.get("priority", 0)
-        plan.append(rare_ops.io_priority(value, side))
+        plan.append(ops.io_priority(value, side))
     return plan + labels(process)

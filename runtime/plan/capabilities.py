@@ -1,5 +1,11 @@
 """Capability names and sets as the kernel's bits (linux/capability.h). Pure and hot."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import CapabilitySet, ProcessCapabilities
+
+    Masks = dict[CapabilitySet, int]
+
 NAMES = (
     "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP "
     "CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER "
@@ -11,20 +17,20 @@ NAMES = (
 BITS = {name: 1 << i for i, name in enumerate(NAMES)}
 SYS_ADMIN = BITS["CAP_SYS_ADMIN"]
 SYS_RESOURCE = BITS["CAP_SYS_RESOURCE"]
-SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+SETS: "tuple[CapabilitySet, ...]" = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
-def masks(capabilities: "dict[str, list[str]]", available: int) -> "tuple[dict[str, int], list[str]]":
+def masks(capabilities: "ProcessCapabilities", available: int) -> "tuple[Masks, list[str]]":
     """The five sets as bits, and the names that cannot be granted: unknown ones and those outside ``available``.
 
     The spec asks for a warning, not an error (config.md, linux-process). A capability that is not granted is left out
     of every set, and one that is not both permitted and inheritable cannot be ambient.
     """
     refused: list[str] = []
-    result = {}
+    result: Masks = {}
     for kind in SETS:
         mask = 0
-        for name in capabilities.get(kind) or ():
+        for name in capabilities.get(kind, []):
             bit = BITS.get(name, 0) & available
             if bit:
                 mask |= bit
@@ -37,7 +43,7 @@ def masks(capabilities: "dict[str, list[str]]", available: int) -> "tuple[dict[s
     return result, refused
 
 
-def not_ambient(capabilities: "dict[str, list[str]]", sets: "dict[str, int]", available: int) -> "list[str]":
+def not_ambient(capabilities: "ProcessCapabilities", sets: "Masks", available: int) -> "list[str]":
     """The names that could be granted, and that `masks` has left out of the ambient set of ``sets`` all the same."""
-    wanted = capabilities.get("ambient") or ()
+    wanted = capabilities.get("ambient", [])
     return [name for name in wanted if BITS.get(name, 0) & available & ~sets["ambient"]]

@@ -5,13 +5,11 @@ from .mounts import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, LinuxDevice
     from runtime.shapes import Facts
 
     from .ops import Operation
 
-    Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 S_IFIFO, S_IFCHR, S_IFBLK = 0o010000, 0o020000, 0o060000
@@ -36,28 +34,26 @@ LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
 )
 KCORE = ("/proc/kcore", "/dev/core")
-# SYMLINK_* of plan.h
-IF_TARGET, REPLACE = 1, 2
 
 
-def has_own_dev(spec: "Spec") -> bool:
+def has_own_dev(spec: "Config") -> bool:
     """False where /dev is bound from elsewhere: then nothing is made in it, as with runc (it may be the host's)."""
-    for entry in spec.get("mounts") or ():
-        options = entry.get("options") or ()
+    for entry in spec.get("mounts", ()):
+        options = entry.get("options", ())
         if ("bind" in options or "rbind" in options) and clean(entry["destination"]) == "/dev":
             return False
     return True
 
 
-def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
+def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
     """Nodes (in a user namespace, binds of the host's), then symlinks. A listed device replaces a default one."""
     if not has_own_dev(spec):
-        if (spec.get("linux") or {}).get("devices"):
+        if spec.get("linux", {}).get("devices"):
             warnings.append(("/linux/devices", "not made: /dev is a bind mount"))
         return []
     bound = bool(facts["new_user_namespace"] or facts["in_user_namespace"])
-    linux = spec.get("linux") or {}
-    listed, label = linux.get("devices") or (), linux.get("mountLabel") or None
+    linux = spec.get("linux", {})
+    listed, label = linux.get("devices", ()), linux.get("mountLabel") or None
     paths = {clean(entry["path"]) for entry in listed}
     plan: list[Operation] = []
     for path, major, minor in DEFAULTS:
@@ -75,19 +71,17 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
 
 
 def _listed(
-    entry: "dict[str, Any]", facts: "Facts", bound: bool, label: "str | None", origin: str, warnings: "Warnings"
+    entry: "LinuxDevice", facts: "Facts", bound: bool, label: "str | None", origin: str, warnings: "Warnings"
 ) -> "list[Operation]":
     kind = TYPES[entry["type"]]
-    path, major, minor = entry["path"], entry.get("major") or 0, entry.get("minor") or 0
+    path, major, minor = entry["path"], entry.get("major", 0), entry.get("minor", 0)
     mode = entry.get("fileMode")
     mode = DEFAULT_MODE if mode is None else mode & 0o7777
-    uid, gid = entry.get("uid") or 0, entry.get("gid") or 0
+    uid, gid = entry.get("uid", 0), entry.get("gid", 0)
     if bound and kind != S_IFIFO:
         own = any(entry.get(name) is not None for name in BOUND)
         if facts["privileged"]:  # who may make it, though init may not
-            from . import rare_ops
-
-            made = rare_ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
+            made = ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
             return [made, ops.device_bind(path, None, kind, major, minor, origin)]
         if own:
             warnings.append((origin, "bound from the host, it keeps the mode and owner of there"))
@@ -95,11 +89,11 @@ def _listed(
     return [ops.device(path, kind, major, minor, mode, uid, gid, origin)]
 
 
-def _links(spec: "Spec") -> "list[Operation]":
+def _links(spec: "Config") -> "list[Operation]":
     """Each link where its source exists; with a procfs in the config that need not be looked at."""
-    has_proc = any(clean(entry["destination"]) == "/proc" for entry in spec.get("mounts") or ())
-    flags = 0 if has_proc else IF_TARGET
-    plan = [ops.symlink("pts/ptmx", PTMX, REPLACE)]
+    has_proc = any(clean(entry["destination"]) == "/proc" for entry in spec.get("mounts", ()))
+    flags = 0 if has_proc else ops.SYMLINK_IF_TARGET
+    plan = [ops.symlink("pts/ptmx", PTMX, ops.SYMLINK_REPLACE)]
     plan += [ops.symlink(target, path, flags) for target, path in LINKS]
-    plan.append(ops.symlink(*KCORE, IF_TARGET))
+    plan.append(ops.symlink(*KCORE, ops.SYMLINK_IF_TARGET))
     return plan

@@ -6,11 +6,10 @@ from . import ops, properties
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
+    from oci_spec.types import Linux, Process
     from runtime.shapes import Facts, PlanOptions
 
-    Process = dict[str, Any]
     Filter = tuple[bytes, int, str, str]  # program, flags of seccomp(2), listenerPath, listenerMetadata
 
 RLIMITS = (
@@ -20,12 +19,13 @@ RLIMITS = (
 # What execvp(3) searches when PATH is not set is only /bin and /usr/bin; images rely on more.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
+NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER of linux/seccomp.h
 NAMED = 4  # capabilities in a warning: buildah's configs have 14 that are ambient and not inheritable
 
 
 def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
     side = ops.HOST if host_side else ops.CONTAINER
-    rows = process.get("rlimits") or ()
+    rows = process.get("rlimits", ())
     return [
         ops.rlimit(RLIMITS.index(r["type"]), r["soft"], r["hard"], f"/process/rlimits/{i}", side)
         for i, r in enumerate(rows)
@@ -35,7 +35,7 @@ def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
 
 def groups(process: "Process", facts: "Facts", warnings: "list[tuple[str, str]]") -> "list[str] | None":
     """Decimal supplementary ids; None, for the caller's, where they are to be kept, or setgroups is denied and none are asked for."""
-    wanted = process["user"].get("additionalGids") or []
+    wanted = process["user"].get("additionalGids", [])
     keep = facts.get("keep_groups")
     if keep and wanted:
         words = "left out, since the annotation run.oci.keep_original_groups keeps the caller's groups"
@@ -49,10 +49,10 @@ def privileges(
     process: "Process", facts: "Facts", filtered: bool, warnings: "list[tuple[str, str]]"
 ) -> "list[ops.Operation]":
     """The bounding set, the user, the capability sets. CAP_SYS_ADMIN stays for the load of a filter; execve recomputes."""
-    sets, refused = caps.masks(process.get("capabilities") or {}, facts["capabilities"])
+    sets, refused = caps.masks(process.get("capabilities", {}), facts["capabilities"])
     if refused:
         warnings.append(("/process/capabilities", f"cannot be granted, left out: {', '.join(refused)}"))
-    lost = caps.not_ambient(process.get("capabilities") or {}, sets, facts["capabilities"])
+    lost = caps.not_ambient(process.get("capabilities", {}), sets, facts["capabilities"])
     if lost:
         more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
         words = f"not both permitted and inheritable, left out: {', '.join(lost[:NAMED])}{more}"
@@ -63,7 +63,8 @@ def privileges(
     plan = [ops.no_new_privs()] if no_new_privs else []
     origin = "/process/capabilities" if process.get("capabilities") else None
     plan.append(ops.bounding(sets["bounding"], origin and f"{origin}/bounding"))
-    plan.append(ops.user(user["uid"], user["gid"], groups(process, facts, warnings)))
+    others = groups(process, facts, warnings)
+    plan.append(ops.user(user["uid"], user["gid"], others is not None, others))
     effective, permitted = sets["effective"] | extra, sets["permitted"] | extra
     plan.append(ops.capabilities(effective, permitted, sets["inheritable"], sets["ambient"], origin))
     plan.append(ops.cwd_as_user(process["cwd"]))
@@ -82,7 +83,7 @@ def keyring(process: "Process", options: "PlanOptions") -> "list[ops.Operation]"
 
 
 def before(
-    process: "Process", linux: "dict[str, Any]", facts: "Facts", options: "PlanOptions", in_user_namespace: bool
+    process: "Process", linux: "Linux", facts: "Facts", options: "PlanOptions", in_user_namespace: bool
 ) -> "list[ops.Operation]":
     """Everything that needs the privileges init still has. ``linux``: that section of the container's config."""
     user = process["user"]
@@ -104,7 +105,7 @@ def before(
 
 def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Operation]":
     """A variable that is given twice counts once, the last time: getenv(3) would find the first. An empty HOME counts as none."""
-    env = {entry.partition("=")[0]: entry for entry in (*(process.get("env") or ()), *environment)}
+    env = {entry.partition("=")[0]: entry for entry in (*process.get("env", ()), *environment)}
     find_home = env.get("HOME", "HOME=") == "HOME="
     if find_home:
         env.pop("HOME", None)
@@ -126,8 +127,8 @@ def ending(process: "Process", options: "PlanOptions", start_hooks: "list[ops.Op
     plan.append(ops.place_descriptors(options.get("preserve_fds", 0)))
     if program := options.get("seccomp"):
         code, flags, path, metadata = program
-        notify = flags & ops.NEW_LISTENER
+        notify = flags & NEW_LISTENER
         plan.append(ops.seccomp_notify(code, flags, path, metadata) if notify else ops.seccomp(code, flags))
     label = next((name for name in ("selinuxLabel", "apparmorProfile") if process.get(name)), "args")
-    plan.append(ops.exec_program(process["args"][0], f"/process/{label}"))
+    plan.append(ops.exec(process["args"][0], f"/process/{label}"))
     return plan

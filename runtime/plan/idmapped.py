@@ -6,14 +6,13 @@ Imported only for a config that has one.
 
 from runtime.errors import InvalidConfig
 
-from . import mount_options, ops, rare_ops
+from . import mount_options, ops
 from .mount_options import MOUNT2_ONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, RDONLY
 from .namespaces import map_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Mount
     from runtime.shapes import Facts
 
     from .mount_options import Options
@@ -40,7 +39,7 @@ def refuse(options: "Options", kind: "str | None", origin: str) -> None:
 
 
 def operations(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", read_only_later: bool, origin: str
+    entry: "Mount", options: "Options", facts: "Facts", read_only_later: bool, origin: str
 ) -> "list[Operation]":
     """``read_only_later``: an operation after all others makes it read-only."""
     kind = entry.get("type")
@@ -62,11 +61,11 @@ def operations(
     locked = mount_options.lockable(options) if bound else (0, 0, 0, 0)
     map_all = "ridmap" in options.words
     return [
-        rare_ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
+        ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
         ops.bind(
             entry["destination"],
             None,
-            recursive,
+            ops.BIND_REC if recursive else 0,
             attributes,
             options.clear,
             options.propagation,

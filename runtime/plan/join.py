@@ -5,8 +5,9 @@ from .namespaces import open_cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal
 
+    from oci_spec.types import Process
     from runtime.shapes import Facts, PlanOptions
 
     Warnings = list[tuple[str, str]]
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
 CLONE_NEWTIME, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x02000000, 0x10000000, 0x20000000
 
 
-def affinity(process: "dict[str, Any]", moment: str) -> "list[ops.Operation]":
+def affinity(process: "Process", moment: "Literal['initial', 'final']") -> "list[ops.Operation]":
     """The CPUs that it asks for, and in the end all where it asks for none: the caller may be pinned."""
-    wanted = process.get("execCPUAffinity") or {}
+    wanted = process.get("execCPUAffinity", {})
     if not (wanted.get("initial") or wanted.get("final")):
-        return [ops.all_cpus()] if moment == "final" else []
+        return [ops.affinity()] if moment == "final" else []
     from . import attributes
 
     return attributes.affinity(process, moment)
 
 
-def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
+def plan(process: "Process", facts: "Facts", options: "PlanOptions") -> "tuple[list[ops.Operation], Warnings]":
     """The operations of `exec`.
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
@@ -58,16 +59,14 @@ def plan(process: "dict[str, Any]", facts: "Facts", options: "PlanOptions") -> "
     operations += affinity(process, "final")
     operations.append(ops.setsid())
     if facts.get("resctrl"):
-        from . import rare_ops
-
-        operations.append(rare_ops.resctrl(facts["resctrl"]))
+        operations.append(ops.resctrl(facts["resctrl"]))
     operations.append(ops.enter_root(facts.get("chroot", False)))
     if properties.asks(process, properties.LABELS):  # a new one of the container's: nothing of the host's comes in here
         operations.append(ops.proc_handle(False))
     if process.get("terminal"):
-        size = process.get("consoleSize") or {}
+        size = process.get("consoleSize", {})
         operations.append(ops.console(size.get("width", 0), size.get("height", 0), False, process["user"]["uid"]))
-    operations += identity.before(process, options.get("linux") or {}, facts, options, bool(join & CLONE_NEWUSER))
+    operations += identity.before(process, options.get("linux", {}), facts, options, bool(join & CLONE_NEWUSER))
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
-    operations += identity.program(process, options.get("environment") or ())
+    operations += identity.program(process, options.get("environment", ()))
     return operations + identity.ending(process, options, []), warnings

@@ -11,7 +11,7 @@ from .mount_options import BINDS, LINKS, NAMES, OPTIONS, SUPERBLOCK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import Mount
 
     from .mount_options import Options
 
@@ -32,7 +32,7 @@ DONE = ("copy", "nocopy")
 AT_FIRST = ("silent", "loud", "iversion", "noiversion")
 
 
-def check(entry: "dict[str, Any]", options: "Options", warnings: "Warnings", origin: str) -> None:
+def check(entry: "Mount", options: "Options", warnings: "Warnings", origin: str) -> None:
     """Raises InvalidConfig for an option that this mount cannot have; appends to ``warnings`` what is not done."""
     pointer = f"{origin}/options"
     bound, again = bool(options.words & BINDS), "remount" in options.words

@@ -10,21 +10,14 @@ from .mount_options import BINDS, LINKS, MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, IdMapping, Mount
     from runtime.shapes import Facts
 
     from .mount_options import Options
     from .ops import Operation
 
-    Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
-# MOUNT_* of plan.h
-COPY_UP, LEGACY, TARGET_MODE, ORDINARY, HOST_COPY = 1, 2, 4, 8, 16
-# BIND_* and SYMLINK_* of plan.h
-SOURCE_NOFOLLOW, TARGET_NOFOLLOW = 2, 4
-SYMLINK_SAME = 4
 # Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
 # may be made read-only.
 KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
@@ -47,18 +40,18 @@ def clean(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
+def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
     """What mounts everything of ``spec["mounts"]``.
 
     Appends (pointer, message) to ``warnings``. Raises InvalidConfig for what cannot be done, naming the mount.
     """
-    namespaces = (spec.get("linux") or {}).get("namespaces") or ()
+    namespaces = spec.get("linux", {}).get("namespaces") or ()
     cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
-    label = (spec.get("linux") or {}).get("mountLabel") or ""
+    label = spec.get("linux", {}).get("mountLabel") or ""
     plan: list[Operation] = []
-    for i, entry in enumerate(spec.get("mounts") or ()):
+    for i, entry in enumerate(spec.get("mounts", ())):
         origin = f"/mounts/{i}"
-        options = mount_options.parse(entry.get("options") or [])
+        options = mount_options.parse(entry.get("options", []))
         _refuse(entry, options, origin)
         if _may_be_lost(entry, options):
             from . import lost_options
@@ -80,13 +73,11 @@ def operations(spec: "Spec", facts: "Facts", warnings: "Warnings") -> "list[Oper
             _label(entry["type"], options, label)
             plan.append(_mount(entry, options, facts, warnings, origin))
             if label and entry["type"] == "mqueue":
-                from . import rare_ops
-
-                plan.append(rare_ops.file_label(entry["destination"], label, "/linux/mountLabel"))
+                plan.append(ops.file_label(entry["destination"], label, "/linux/mountLabel"))
     return plan
 
 
-def _may_be_lost(entry: "dict[str, Any]", options: "Options") -> bool:
+def _may_be_lost(entry: "Mount", options: "Options") -> bool:
     """Whether an option may ask for what this mount does not give."""
     if options.words & BINDS or "remount" in options.words or entry.get("type") == "cgroup":
         own = options.data or options.superblock or options.superblock_clear or "tmpcopyup" in options.words
@@ -94,18 +85,18 @@ def _may_be_lost(entry: "dict[str, Any]", options: "Options") -> bool:
     return bool(options.lost or options.words & LINKS)
 
 
-def read_only_operations(spec: "Spec") -> "list[Operation]":
+def read_only_operations(spec: "Config") -> "list[Operation]":
     """What makes read-only the mounts in which other operations had to write first: every tmpfs and /dev."""
     plan = []
-    for i, entry in enumerate(spec.get("mounts") or ()):
-        if "ro" in (entry.get("options") or ()):
+    for i, entry in enumerate(spec.get("mounts", ())):
+        if "ro" in entry.get("options", ()):
             options = mount_options.parse(entry["options"])
             if options.set & RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
                 plan.append(ops.remount(entry["destination"], attr_set=RDONLY, flags=MS_BIND, origin=f"/mounts/{i}"))
     return plan
 
 
-def _delayed(entry: "dict[str, Any]") -> bool:
+def _delayed(entry: "Mount") -> bool:
     return entry.get("type") == "tmpfs" or clean(entry["destination"]) == "/dev"
 
 
@@ -121,7 +112,7 @@ def _refuse_proc(destination: str, origin: str) -> None:
         raise InvalidConfig("a mount inside /proc could hide what the kernel says there", f"{origin}/destination")
 
 
-def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
+def _refuse(entry: "Mount", options: "Options", origin: str) -> None:
     """Raises InvalidConfig for a mount that has no meaning."""
     kind = entry.get("type")
     if clean(entry["destination"]) == "/":
@@ -136,24 +127,24 @@ def _refuse(entry: "dict[str, Any]", options: "Options", origin: str) -> None:
         raise InvalidConfig(f'"tmpcopyup" is for type "tmpfs", not "{kind}"', f"{origin}/options")
 
 
-def _bind(entry: "dict[str, Any]", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
+def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
     """Inside a user namespace the source may be out of reach: then the parent clones it (with ``open_tree``)."""
     source = entry.get("source")
     if not source:
         raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
     if not source.startswith("/"):
         source = f"{facts['bundle']}/{source}"
-    if link := (facts.get("links") or {}).get(origin):
-        return [ops.symlink(link, entry["destination"], SYMLINK_SAME, origin)]
-    follow = SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
-    follow |= TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
-    recursive = "rbind" in options.words
+    if link := facts.get("links", {}).get(origin):
+        return [ops.symlink(link, entry["destination"], ops.SYMLINK_SAME, origin)]
+    follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
+    follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
+    recursive = ops.BIND_REC if "rbind" in options.words else 0
     rec_set = options.rec_set
     if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
         rec_set |= RDONLY
     plan = []
     if _opened_by_parent(facts):
-        flags = int(recursive) | follow & SOURCE_NOFOLLOW
+        flags = recursive | follow & ops.BIND_SOURCE_NOFOLLOW
         plan.append(ops.open_tree(source, flags, origin, 0, *mount_options.lockable(options)))
         source = None
     plan.append(
@@ -181,7 +172,7 @@ def _holds_cgroups(source: str) -> bool:
     return "/sys/fs/cgroup/".startswith(clean(source).rstrip("/") + "/")
 
 
-def _remount(entry: "dict[str, Any]", options: "Options", origin: str) -> "Operation":
+def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
     superblock, data = MS_BIND, options.data
     if not options.words & {"bind", "rbind"}:
         superblock = options.superblock | (MS_RDONLY if options.set & RDONLY else 0)
@@ -207,9 +198,7 @@ def _label(kind: str, options: "Options", label: str) -> None:
         options.data.append(f"context={label}")
 
 
-def _mount(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", warnings: "Warnings", origin: str
-) -> "Operation":
+def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnings", origin: str) -> "Operation":
     kind = entry["type"]
     attributes, superblock, data = options.set, options.superblock, options.data
     flags = 0
@@ -219,16 +208,16 @@ def _mount(
         elif kind not in KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
-        flags |= COPY_UP if "tmpcopyup" in options.words else 0
-        flags |= 0 if any(option.startswith("mode=") for option in data) else TARGET_MODE
+        flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.words else 0
+        flags |= 0 if any(option.startswith("mode=") for option in data) else ops.MOUNT_TARGET_MODE
     if kind in ("proc", "sysfs") or clean(entry["destination"]) == "/dev":
-        flags |= ORDINARY
+        flags |= ops.MOUNT_ORDINARY
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
         # A copy of the host's would not have the options.
-        flags |= HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
+        flags |= ops.MOUNT_HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
     if superblock & MOUNT2_ONLY or "." in kind or any(len(option) > FSCONFIG_MAX for option in data):
-        flags |= LEGACY
+        flags |= ops.MOUNT_LEGACY
     return ops.mount(
         entry["destination"],
         kind,
@@ -272,7 +261,7 @@ def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str
     return kept
 
 
-def is_mapped(number: int, mappings: "list[dict[str, int]]") -> bool:
+def is_mapped(number: int, mappings: "list[IdMapping]") -> bool:
     return any(m["containerID"] <= number < m["containerID"] + m["size"] for m in mappings)
 
 
@@ -282,21 +271,22 @@ def _bind_cgroups(
     """A directory of the host's hierarchies, which init may not be able to clone: then the parent opens it."""
     plan, path = [], source if not _opened_by_parent(facts) else None
     if path is None:
-        plan.append(ops.open_tree(source, True, origin))
+        plan.append(ops.open_tree(source, ops.BIND_REC, origin))
     read_only = attributes & RDONLY  # and what the host has mounted below
-    plan.append(ops.bind(target, path, True, attributes, options.clear, options.propagation, read_only, origin=origin))
+    clear, propagation = options.clear, options.propagation
+    plan.append(ops.bind(target, path, ops.BIND_REC, attributes, clear, propagation, read_only, origin=origin))
     return plan
 
 
 def _cgroup(
-    entry: "dict[str, Any]", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
+    entry: "Mount", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
 ) -> "list[Operation]":
     """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
     from runtime.cgroups.layout import mount_entries
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    places = facts.get("cgroup_locations") or []
+    places = facts.get("cgroup_locations", [])
     entries = mount_entries(places, cgroup_namespace)
     # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
     foreign = [place for place in places if place["path"] == place["base"]]
@@ -326,7 +316,7 @@ def _cgroup(
                     data.split(",") if data else [],
                     attributes,
                     options.propagation,
-                    flags=HOST_COPY if user and kind == "cgroup2" else 0,
+                    flags=ops.MOUNT_HOST_COPY if user and kind == "cgroup2" else 0,
                     origin=origin,
                 )
             )

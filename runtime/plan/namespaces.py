@@ -9,11 +9,10 @@ from . import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
+    from oci_spec.types import Clock, Config, IdMapping, LinuxTimeOffsets
     from runtime.shapes import Facts
 
-    Spec = dict[str, Any]
 
 # The spec's names in the order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
 CLONE_FLAGS = {
@@ -27,26 +26,26 @@ CLONE_FLAGS = {
     "user": 0x10000000,
 }
 CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWTIME = (CLONE_FLAGS[kind] for kind in ("cgroup", "user", "time"))
-CLOCKS = ("monotonic", "boottime")
+CLOCKS: "tuple[Clock, ...]" = ("monotonic", "boottime")
 
 
-def kinds(spec: "Spec") -> "dict[str, tuple[str, str | None]]":
+def kinds(spec: "Config") -> "dict[str, tuple[str, str | None]]":
     """type → (pointer, path or None) of linux.namespaces."""
     listed = spec.get("linux", {}).get("namespaces") or ()
     return {entry["type"]: (f"/linux/namespaces/{i}", entry.get("path") or None) for i, entry in enumerate(listed)}
 
 
-def map_text(mappings: "list[dict[str, int]]") -> str:
+def map_text(mappings: "list[IdMapping]") -> str:
     """What /proc/PID/uid_map takes: a line a range."""
     return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
 
 
-def first_id(mappings: "list[dict[str, int]]") -> int:
+def first_id(mappings: "list[IdMapping]") -> int:
     """0 where it is mapped, else the lowest id that is: what init becomes."""
     return min((m["containerID"] for m in mappings), default=0)
 
 
-def offsets_text(offsets: "dict[str, dict[str, int]]") -> str:
+def offsets_text(offsets: "LinuxTimeOffsets") -> str:
     """What /proc/PID/timens_offsets takes: clock, seconds, nanoseconds."""
     rows = [(clock, offsets[clock]) for clock in CLOCKS if clock in offsets]
     return "".join(f"{clock} {row.get('secs', 0)} {row.get('nanosecs', 0)}\n" for clock, row in rows)
@@ -75,13 +74,13 @@ def time_offsets(text: str, side: int) -> "list[ops.Operation]":
     return [ops.time_offsets(text, "/linux/timeOffsets", side)] if text else []
 
 
-def user_namespace(spec: "Spec", facts: "Facts", origin: str, offsets: str) -> "list[ops.Operation]":
+def user_namespace(spec: "Config", facts: "Facts", origin: str, offsets: str) -> "list[ops.Operation]":
     """A new user namespace with its maps, and root in it.
 
     With ``offsets`` there is a time namespace too: they are written while the files in /proc of init are open to the caller.
     """
     linux = spec["linux"]
-    uids, gids = linux.get("uidMappings") or [], linux.get("gidMappings") or []
+    uids, gids = linux.get("uidMappings", []), linux.get("gidMappings", [])
     return [
         ops.unshare(CLONE_NEWUSER | (CLONE_NEWTIME if offsets else 0), origin),
         ops.dumpable(1),
@@ -106,17 +105,17 @@ def cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "list[ops
     return [ops.cgroups(origin), *open_cgroups(files, born, origin)] if files else []
 
 
-def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
+def operations(spec: "Config", facts: "Facts") -> "list[ops.Operation]":
     """From the start of init to the process that is in all namespaces and cgroups of the container."""
     listed = kinds(spec)
     plan: list[ops.Operation] = []
-    score = (spec.get("process") or {}).get("oomScoreAdj")
+    score = spec.get("process", {}).get("oomScoreAdj")
     if score is not None:
         plan.append(ops.oom_score_adj(score, "/process/oomScoreAdj"))
     plan.append(ops.dumpable(0))
     origin = "/linux/cgroupsPath" if spec.get("linux", {}).get("cgroupsPath") else None
     forks = "pid" in listed or "time" in listed
-    placement = facts.get("placement") or ()
+    placement = facts.get("placement", ())
     opened = cgroups(placement, forks and "user" not in listed, origin)
     # With the caller's credentials and paths. As late as that allows: the parent makes them while init makes namespaces.
     early = "user" in listed or bool(listed.get("mount", ("", None))[1])
@@ -125,7 +124,7 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     joined, joined_late = join(listed, not facts["privileged"])
     plan += joined
     new = {kind for kind, (_, path) in listed.items() if path is None}
-    offsets = offsets_text(spec["linux"].get("timeOffsets") or {}) if "time" in new else ""
+    offsets = offsets_text(spec["linux"].get("timeOffsets", {})) if "time" in new else ""
     if "user" in listed:
         at, path = listed["user"]
         plan += [ops.become(0, 0)] if path else user_namespace(spec, facts, at, offsets)
@@ -148,5 +147,5 @@ def operations(spec: "Spec", facts: "Facts") -> "list[ops.Operation]":
     plan += joined_late
     if "cgroup" in new:
         plan.append(ops.unshare(CLONE_NEWCGROUP, listed["cgroup"][0]))
-    plan += [ops.all_cpus(), ops.setsid()]
+    plan += [ops.affinity(), ops.setsid()]
     return plan

@@ -2,17 +2,17 @@
 
 from runtime.errors import InvalidConfig
 
-from . import rare_ops
+from . import ops
 from .rootfs import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import LinuxNetDevice
 
     from .ops import Operation
 
 
-def operations(devices: "dict[str, dict[str, Any]]", namespace: bool) -> "list[Operation]":
+def operations(devices: "dict[str, LinuxNetDevice]", namespace: bool) -> "list[Operation]":
     """Each device as soon as the network namespace is there, so that hooks and sysctls find it.
 
     InvalidConfig without a network ``namespace`` of the container's own. The rule net_devices_namespace only warns of
@@ -22,6 +22,6 @@ def operations(devices: "dict[str, dict[str, Any]]", namespace: bool) -> "list[O
         words = 'the interfaces cannot be moved, the container has no network namespace; add {"type": "network"} to /linux/namespaces'
         raise InvalidConfig(words, "/linux/netDevices")
     return [
-        rare_ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
+        ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
         for device, wanted in devices.items()
     ]

@@ -1,10 +1,11 @@
-"""The operations of a plan, one small function each.
+"""The operations of a plan: their codes, the names of their arguments, and a constructor for each.
 
-An operation is a tuple ``(code, side, origin, numbers, strings)``: ``code`` is ``OP_*`` of ``csrc/plan.h``, ``side`` is ``HOST`` or ``CONTAINER``,
+An operation is a tuple ``(code, side, origin, numbers, strings)``: ``code`` is ``OP_*``, ``side`` is ``HOST`` or ``CONTAINER``,
 ``origin`` the RFC 6901 pointer into config.json that asked for it (None: the runtime's own doing), ``numbers`` up to 6
 unsigned integers (negative ones wrap to 64 bits on the wire), ``strings`` up to 4 of str, bytes or list[str] (None: absent).
 
-The functions for what few configs ask for are in `rare_ops`. This module is hot: it imports nothing.
+It is made from runtime/plan/operations by csrc/tools/operations.py (make generate), not to be edited.
+Hot: it imports nothing.
 """
 
 TYPE_CHECKING = False
@@ -15,9 +16,34 @@ if TYPE_CHECKING:
     Operation = tuple[int, int, str | None, tuple[int, ...], tuple["String", ...]]
 
 HOST, CONTAINER = 0, 1
-NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER of linux/seccomp.h
 
-# In the order of enum plan_code: the code is the index. Each row: name, names of its numbers, names of its strings.
+# The flags of `mount`.
+MOUNT_COPY_UP = 1  # tmpcopyup: fill the new tmpfs with what it covers
+MOUNT_LEGACY = 2  # mount(2) on the checked descriptor: fsconfig cannot say it
+MOUNT_TARGET_MODE = 4  # a tmpfs without mode= takes that of the directory it covers
+MOUNT_ORDINARY = 8  # no symlink may lead to the target, and paths below are looked up in this very mount
+MOUNT_HOST_COPY = 16  # where the kernel refuses a new one, a recursive bind of `source` or of the host's own
+
+# The flags of `bind` and of `open_tree`.
+BIND_REC = 1  # and what is mounted below
+BIND_SOURCE_NOFOLLOW = 2  # a symlink is bound itself
+BIND_TARGET_NOFOLLOW = 4  # a symlink is mounted on itself
+
+# The flags of `symlink`.
+SYMLINK_IF_TARGET = 1  # only where its target exists in the container
+SYMLINK_REPLACE = 2  # in place of what is there
+SYMLINK_SAME = 4  # what is there must be the same link
+
+# The state document that `run_hook` gives to its hook.
+HOOK_CREATING = 0
+HOOK_CREATED = 1
+
+# The mode of `pivot`.
+PIVOT_ROOT = 0  # pivot_root(2)
+PIVOT_MOVE = 1  # --no-pivot: the root is moved to /
+PIVOT_CHROOT = 2  # without a mount namespace
+
+# By code: name, names of its numbers, names of its strings.
 TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("oom_score_adj", ("score",), ()),
     ("dumpable", ("value",), ()),
@@ -52,11 +78,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
         ("destination", "type", "source", "options"),
     ),
     ("bind", ("recursive", "attr_set", "attr_clr", "propagation", "rec_set", "rec_clr"), ("destination", "source")),
-    (
-        "remount",
-        ("attr_set", "attr_clr", "flags", "propagation", "rec_set", "rec_clr"),
-        ("destination", "options"),
-    ),
+    ("remount", ("attr_set", "attr_clr", "flags", "propagation", "rec_set", "rec_clr"), ("destination", "options")),
     ("file_label", (), ("path", "label")),
     ("symlink", ("flags",), ("target", "path")),
     ("device", ("type", "major", "minor", "mode", "uid", "gid"), ("path",)),
@@ -99,7 +121,6 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("exec", (), ("name",)),
 )
 
-# The codes, in the order of enum plan_code.
 (
     OP_OOM_SCORE_ADJ,
     OP_DUMPABLE,
@@ -190,13 +211,14 @@ def open_cgroup(path: str, for_fork: bool, origin: str | None) -> "Operation":
     return OP_OPEN_CGROUP, CONTAINER, origin, (int(for_fork),), (path,)
 
 
-def open_namespace(kind: int, slot: int, path: str, origin: str) -> "Operation":
-    """Open the namespace file ``path`` and verify that it is of ``kind``, a CLONE_NEW* bit."""
-    return OP_OPEN_NAMESPACE, CONTAINER, origin, (kind, slot), (path,)
+def open_namespace(type: int, slot: int, path: str, origin: str) -> "Operation":
+    """Open the namespace file ``path`` and verify that it is of ``type``, a CLONE_NEW* bit."""
+    return OP_OPEN_NAMESPACE, CONTAINER, origin, (type, slot), (path,)
 
 
-def join_namespace(kind: int, slot: int, origin: str) -> "Operation":
-    return OP_JOIN_NAMESPACE, CONTAINER, origin, (kind, slot), ()
+def join_namespace(type: int, slot: int, origin: str) -> "Operation":
+    """Enter the namespace that `open_namespace` has put into ``slot``."""
+    return OP_JOIN_NAMESPACE, CONTAINER, origin, (type, slot), ()
 
 
 def join_process(flags: int, last: bool) -> "Operation":
@@ -204,7 +226,13 @@ def join_process(flags: int, last: bool) -> "Operation":
     return OP_JOIN_PROCESS, CONTAINER, None, (flags, int(last)), ()
 
 
+def affinity(cpus: "Sequence[str] | None" = None, origin: str | None = None) -> "Operation":
+    """Run on ``cpus`` only, decimal numbers; without them on all CPUs of the cgroup, whatever the caller is pinned to."""
+    return OP_AFFINITY, CONTAINER, origin, (), (cpus,)
+
+
 def unshare(flags: int, origin: str | None) -> "Operation":
+    """Make new namespaces, by CLONE_NEW* bits."""
     return OP_UNSHARE, CONTAINER, origin, (flags,), ()
 
 
@@ -214,17 +242,13 @@ def id_maps(uid_map: str, gid_map: str, deny_setgroups: bool, origin: str) -> "O
 
 
 def become(uid: int, gid: int) -> "Operation":
+    """Take these ids in the new or joined user namespace."""
     return OP_BECOME, CONTAINER, None, (uid, gid), ()
 
 
-def time_offsets(text: str, origin: str, side: int = CONTAINER) -> "Operation":
+def time_offsets(offsets: str, origin: str, side: int) -> "Operation":
     """Write /proc/PID/timens_offsets; in a user namespace that file is not init's to open."""
-    return OP_TIME_OFFSETS, side, origin, (), (text,)
-
-
-def all_cpus() -> "Operation":
-    """Run on all CPUs of the cgroup, whatever the caller is pinned to."""
-    return OP_AFFINITY, CONTAINER, None, (), (None,)
+    return OP_TIME_OFFSETS, side, origin, (), (offsets,)
 
 
 def fork(origin: str | None = None) -> "Operation":
@@ -233,11 +257,23 @@ def fork(origin: str | None = None) -> "Operation":
 
 
 def enter_cgroups(origin: str | None) -> "Operation":
+    """Write to the files that `open_cgroup` has opened."""
     return OP_ENTER_CGROUPS, CONTAINER, origin, (), ()
 
 
 def setsid() -> "Operation":
+    """Lead a new session, without a terminal."""
     return OP_SETSID, CONTAINER, None, (), ()
+
+
+def resctrl(files: "Sequence[str]") -> "Operation":
+    """Write init's pid to ``files``, the `tasks` of its group and of its monitoring group."""
+    return OP_RESCTRL, HOST, "/linux/intelRdt", (), (files,)
+
+
+def net_device(device: str, name: str, origin: str) -> "Operation":
+    """Move the runtime's network device into the container's network namespace; a ``name`` may end in %d."""
+    return OP_NET_DEVICE, HOST, origin, (), (device, name)
 
 
 def propagation(flags: int, origin: str | None) -> "Operation":
@@ -257,14 +293,60 @@ def open_tree(
 ) -> "Operation":
     """Clone the mount at ``source`` in the container's mount namespace, with the caller's rights, for the next operation.
 
-    ``flags`` are ``BIND_*`` of plan.h, 1 is recursive. ``attach``: 1 over ``source`` itself, 2 and the mount that this
-    lies in made private. The others are ``MOUNT_ATTR_*``, those of the bind that a lock may refuse the container.
+    ``flags`` are BIND_*. ``attach``: 1 over ``source`` itself, 2 and the mount that this lies in made private. The
+    attributes are those of the bind that a lock may refuse the container.
     """
-    numbers = (int(flags), attach, attr_set, attr_clr, rec_set, rec_clr)
-    return OP_OPEN_TREE, HOST, origin, numbers, (source,)
+    return OP_OPEN_TREE, HOST, origin, (flags, attach, attr_set, attr_clr, rec_set, rec_clr), (source,)
+
+
+def idmap_tree(
+    source: str,
+    type: str | None,
+    options: "Sequence[str]",
+    maps: "Sequence[str]",
+    recursive: bool,
+    map_all: bool,
+    origin: str,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+) -> "Operation":
+    """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
+
+    ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
+    ``recursive``: with what is mounted below, and ``map_all`` maps that too. The others as for `open_tree`.
+    """
+    return (
+        OP_IDMAP_TREE,
+        HOST,
+        origin,
+        (int(recursive), int(map_all), attr_set, attr_clr, rec_set, rec_clr),
+        (source, type, options, maps),
+    )
+
+
+def device_tree(
+    path: str,
+    type: int,
+    major: int,
+    minor: int,
+    mode: int,
+    uid: int,
+    gid: int,
+    label: str | None,
+    source: str | None,
+    origin: str,
+) -> "Operation":
+    """Hand the next operation a node in a tmpfs of the host's side, or the host's ``source`` where none may be made.
+
+    ``uid`` and ``gid`` are the container's, ``label`` is the tmpfs's SELinux context.
+    """
+    return OP_DEVICE_TREE, HOST, origin, (type, major, minor, mode, uid, gid), (path, label, source)
 
 
 def root(path: str, attach: bool, private_parent: bool) -> "Operation":
+    """Open the root, or (``attach``) mount it over itself; ``private_parent``: mounts in it may be peers of the host's."""
     return OP_ROOT, CONTAINER, "/root/path", (int(attach), int(private_parent)), (path,)
 
 
@@ -273,16 +355,131 @@ def proc_handle(host: bool) -> "Operation":
     return OP_PROC_HANDLE, CONTAINER, None, (int(host),), ()
 
 
+def mount(
+    destination: str,
+    type: str,
+    source: str,
+    options: "Sequence[str]" = (),
+    attr_set: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    flags: int = 0,
+    superblock: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
+
+    ``options`` are the file system's own ("key" or "key=value"); ``propagation`` and ``superblock`` are MS_*; ``flags``
+    are MOUNT_* of this package.
+    """
+    return (
+        OP_MOUNT,
+        CONTAINER,
+        origin,
+        (attr_set, propagation, rec_set, rec_clr, flags, superblock),
+        (destination, type, source, options),
+    )
+
+
+def bind(
+    destination: str,
+    source: str | None,
+    recursive: int = 0,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
+
+    Without a source, what the `open_tree` before it opened. ``recursive`` are BIND_*, named for the first of them, as
+    `ocirun plan` has always shown it.
+    """
+    return (
+        OP_BIND,
+        CONTAINER,
+        origin,
+        (recursive, attr_set, attr_clr, propagation, rec_set, rec_clr),
+        (destination, source),
+    )
+
+
+def remount(
+    destination: str,
+    options: "Sequence[str]" = (),
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    flags: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> "Operation":
+    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*) its file system too."""
+    return (
+        OP_REMOUNT,
+        CONTAINER,
+        origin,
+        (attr_set, attr_clr, flags, propagation, rec_set, rec_clr),
+        (destination, options),
+    )
+
+
+def file_label(path: str, label: str, origin: str) -> "Operation":
+    """Set the SELinux label of the directory that is mounted on ``path``."""
+    return OP_FILE_LABEL, CONTAINER, origin, (), (path, label)
+
+
+def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
+    """Make ``path`` a symlink to ``target``; what is there already stays, unless ``flags`` (SYMLINK_*) say otherwise."""
+    return OP_SYMLINK, CONTAINER, origin, (flags,), (target, path)
+
+
+def device(
+    path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
+) -> "Operation":
+    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. The same node there already is right, anything else an error."""
+    return OP_DEVICE, CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,)
+
+
+def device_bind(
+    path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None
+) -> "Operation":
+    """Bind the host's node ``source`` on ``path``, having verified what it is.
+
+    Without a source, what the `device_tree` before it made.
+    """
+    return OP_DEVICE_BIND, CONTAINER, origin, (type, major, minor), (path, source)
+
+
+def mask(path: str, origin: str | None = None, label: str | None = None) -> "Operation":
+    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
+
+    ``label``: the SELinux context of the empty directory, the first one's.
+    """
+    return OP_MASK, CONTAINER, origin, (), (path, label)
+
+
+def readonly(path: str, origin: str | None = None) -> "Operation":
+    """Make ``path`` a read-only mount, if it exists."""
+    return OP_READONLY, CONTAINER, origin, (), (path,)
+
+
 def console(width: int, height: int, bind: bool, uid: int) -> "Operation":
     """Open a terminal of the container's devpts as standard streams; ``bind``: on /dev/console too. Sizes in characters."""
     return OP_CONSOLE, CONTAINER, "/process/terminal", (width, height, int(bind), uid), ()
 
 
 def hostname(name: str) -> "Operation":
+    """Name the host, in the UTS namespace."""
     return OP_HOSTNAME, CONTAINER, "/hostname", (), (name,)
 
 
 def domainname(name: str) -> "Operation":
+    """Name the NIS domain, in the UTS namespace."""
     return OP_DOMAINNAME, CONTAINER, "/domainname", (), (name,)
 
 
@@ -291,9 +488,9 @@ def sysctl(path: str, value: str, origin: str) -> "Operation":
     return OP_SYSCTL, CONTAINER, origin, (), (path, value)
 
 
-def hooks(kind: str, count: int) -> "Operation":
+def hooks(kind: str, count: int, origin: str) -> "Operation":
     """Run all hooks of ``kind`` (prestart, createRuntime) in the runtime's namespaces."""
-    return OP_HOOKS, HOST, f"/hooks/{kind}", (count,), (kind,)
+    return OP_HOOKS, HOST, origin, (count,), (kind,)
 
 
 def state_document() -> "Operation":
@@ -308,18 +505,19 @@ def run_hook(
     timeout: int,
     state: int,
     origin: str,
+    inherit: bool = False,
     filtered: bool = False,
 ) -> "Operation":
-    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is 0 creating, 1 created.
+    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is HOOK_*.
 
-    ``env``: None is the environment of the program, which is known by then. ``filtered``: under the filter that `seccomp`
-    loads later.
+    ``inherit``: the environment is the program's, which is known by then, and not ``env``. ``filtered``: under the filter
+    that `seccomp` loads later.
     """
-    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(env is None), int(filtered)), (path, args, env)
+    return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(inherit), int(filtered)), (path, args, env)
 
 
 def pivot(mode: int) -> "Operation":
-    """Make the container's root the root: 0 pivot_root, 1 move (--no-pivot), 2 chroot alone (no mount namespace)."""
+    """Make the container's root the root, by ``mode`` of PIVOT_*."""
     return OP_PIVOT, CONTAINER, "/root/path", (mode,), ()
 
 
@@ -329,14 +527,17 @@ def enter_root(chroot: bool) -> "Operation":
 
 
 def root_readonly() -> "Operation":
+    """Make the root's mount read-only, but none below it."""
     return OP_ROOT_READONLY, CONTAINER, "/root/readonly", (), ()
 
 
 def root_propagation(flags: int) -> "Operation":
+    """Set the propagation (an MS_* bit) of the root's mount."""
     return OP_ROOT_PROPAGATION, CONTAINER, "/linux/rootfsPropagation", (flags,), ()
 
 
 def stdio(uid: int) -> "Operation":
+    """Give the caller's standard streams to the user, and the container's /dev/null for the host's."""
     return OP_STDIO, CONTAINER, None, (uid,), ()
 
 
@@ -346,18 +547,47 @@ def keep_descriptors(count: int, listener: bool) -> "Operation":
 
 
 def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> "Operation":
+    """Set RLIMIT_*; a limit of all ones is none."""
     return OP_RLIMIT, side, origin, (resource, soft, hard), ()
 
 
-def umask(value: int, origin: str | None) -> "Operation":
-    return OP_UMASK, CONTAINER, origin, (value,), ()
+def umask(umask: int, origin: str | None) -> "Operation":
+    """Set the mask of the modes of new files."""
+    return OP_UMASK, CONTAINER, origin, (umask,), ()
 
 
 def keyring(name: str) -> "Operation":
+    """Join a new session keyring, so that the program does not have the caller's."""
     return OP_KEYRING, CONTAINER, None, (), (name,)
 
 
+def label(path: str, older_path: str | None, label: str | None, origin: str) -> "Operation":
+    """Write ``label`` to a file of procfs, on kernels without ``path`` to ``older_path``; None takes back what was set."""
+    return OP_LABEL, CONTAINER, origin, (), (path, older_path, label)
+
+
+def scheduler(policy: int, flags: int, level: int, runtime: int, deadline: int, period: int, side: int) -> "Operation":
+    """sched_setattr(2): ``level`` is the static priority under SCHED_FIFO and SCHED_RR, else the nice value. Times in ns."""
+    return OP_SCHEDULER, side, "/process/scheduler", (policy, flags, level, runtime, deadline, period), ()
+
+
+def io_priority(value: int, side: int) -> "Operation":
+    """ioprio_set(2) for init's process group; ``value``: class << 13 | level."""
+    return OP_IO_PRIORITY, side, "/process/ioPriority", (value,), ()
+
+
+def personality(domain: int) -> "Operation":
+    """``domain``: PER_* of personality(2)."""
+    return OP_PERSONALITY, CONTAINER, "/linux/personality", (domain,), ()
+
+
+def memory_policy(mode: int, nodes: "Sequence[str]") -> "Operation":
+    """set_mempolicy(2): ``mode`` is MPOL_* with its MPOL_F_* bits, ``nodes`` decimal numbers."""
+    return OP_MEMORY_POLICY, CONTAINER, "/linux/memoryPolicy", (mode,), (nodes,)
+
+
 def no_new_privs() -> "Operation":
+    """PR_SET_NO_NEW_PRIVS: no execve gives more rights."""
     return OP_NO_NEW_PRIVS, CONTAINER, "/process/noNewPrivileges", (), ()
 
 
@@ -366,12 +596,13 @@ def bounding(keep: int, origin: str | None) -> "Operation":
     return OP_BOUNDING, CONTAINER, origin, (keep,), ()
 
 
-def user(uid: int, gid: int, groups: "Sequence[str] | None") -> "Operation":
-    """Become the user; ``groups`` are decimal ids, None leaves the supplementary groups (setgroups is denied)."""
-    return OP_USER, CONTAINER, "/process/user", (uid, gid, int(groups is not None)), (groups,)
+def user(uid: int, gid: int, set_groups: bool, groups: "Sequence[str] | None") -> "Operation":
+    """Become the user; ``groups`` are decimal ids. Without ``set_groups`` they stay what they are (setgroups is denied)."""
+    return OP_USER, CONTAINER, "/process/user", (uid, gid, int(set_groups)), (groups,)
 
 
 def capabilities(effective: int, permitted: int, inheritable: int, ambient: int, origin: str | None) -> "Operation":
+    """Have exactly these sets, each a mask."""
     return OP_CAPABILITIES, CONTAINER, origin, (effective, permitted, inheritable, ambient), ()
 
 
@@ -396,10 +627,12 @@ def created() -> "Operation":
 
 
 def wait_start() -> "Operation":
+    """Wait for a connection to start.sock, which is the channel from then on."""
     return OP_WAIT_START, CONTAINER, None, (), ()
 
 
 def place_descriptors(count: int) -> "Operation":
+    """Put the preserved descriptors where the program expects them."""
     return OP_PLACE_DESCRIPTORS, CONTAINER, None, (count,), ()
 
 
@@ -408,116 +641,17 @@ def seccomp(program: bytes, flags: int) -> "Operation":
     return OP_SECCOMP, CONTAINER, "/linux/seccomp", (flags,), (program,)
 
 
-def seccomp_notify(program: bytes, flags: int, path: str, metadata: str) -> "Operation":
-    """The same for one with SCMP_ACT_NOTIFY; the runtime sends its listener to ``path``, with ``metadata`` for who answers."""
-    return OP_SECCOMP_NOTIFY, CONTAINER, "/linux/seccomp", (flags,), (program, path, metadata)
+def seccomp_notify(program: bytes, flags: int, listener_path: str, listener_metadata: str) -> "Operation":
+    """The same for one with SCMP_ACT_NOTIFY; the runtime sends its listener to ``listener_path``.
+
+    ``listener_metadata`` is for who answers there.
+    """
+    return OP_SECCOMP_NOTIFY, CONTAINER, "/linux/seccomp", (flags,), (program, listener_path, listener_metadata)
 
 
-def exec_program(name: str, origin: str = "/process/args") -> "Operation":
-    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure. ``origin``: of a label
-    that comes by the execve, where there is one.
+def exec(name: str, origin: str = "/process/args") -> "Operation":
+    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure.
+
+    ``origin``: of a label that comes by the execve, where there is one.
     """
     return OP_EXEC, CONTAINER, origin, (), (name,)
-
-
-# --- mounts, devices and paths; a path is the container's, a source the host's
-
-
-def mount(
-    destination: str,
-    type: str,
-    source: str,
-    options: "Sequence[str]" = (),
-    attr_set: int = 0,
-    propagation: int = 0,
-    rec_set: int = 0,
-    rec_clr: int = 0,
-    flags: int = 0,
-    superblock: int = 0,
-    origin: str | None = None,
-) -> "Operation":
-    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
-
-    ``options`` are the file system's own ("key" or "key=value"); ``attr_set``, ``rec_set`` and ``rec_clr`` are
-    ``MOUNT_ATTR_*``; ``propagation`` and ``superblock`` are ``MS_*``; ``flags`` are ``MOUNT_*`` of plan.h.
-    """
-    numbers = (attr_set, propagation, rec_set, rec_clr, flags, superblock)
-    return (OP_MOUNT, CONTAINER, origin, numbers, (destination, type, source, options))
-
-
-def bind(
-    destination: str,
-    source: str | None,
-    flags: int = 0,
-    attr_set: int = 0,
-    attr_clr: int = 0,
-    propagation: int = 0,
-    rec_set: int = 0,
-    rec_clr: int = 0,
-    origin: str | None = None,
-) -> "Operation":
-    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
-
-    Without a source, what the ``open_tree`` before it opened. ``flags`` are ``BIND_*`` of plan.h, 1 is recursive.
-    """
-    numbers = (int(flags), attr_set, attr_clr, propagation, rec_set, rec_clr)
-    return (OP_BIND, CONTAINER, origin, numbers, (destination, source))
-
-
-def remount(
-    destination: str,
-    options: "Sequence[str]" = (),
-    attr_set: int = 0,
-    attr_clr: int = 0,
-    flags: int = 0,
-    propagation: int = 0,
-    rec_set: int = 0,
-    rec_clr: int = 0,
-    origin: str | None = None,
-) -> "Operation":
-    """Change the mount at ``destination``; without ``MS_BIND`` in ``flags`` (``MS_*``) its file system too."""
-    return (
-        OP_REMOUNT,
-        CONTAINER,
-        origin,
-        (attr_set, attr_clr, flags, propagation, rec_set, rec_clr),
-        (destination, options),
-    )
-
-
-def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
-    """Make ``path`` a symlink to ``target``; what is there already stays, without other ``SYMLINK_*`` of plan.h."""
-    return (OP_SYMLINK, CONTAINER, origin, (flags,), (target, path))
-
-
-def device(
-    path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
-) -> "Operation":
-    """Make a node; ``type`` is ``S_IFCHR``, ``S_IFBLK`` or ``S_IFIFO``.
-
-    The same node there already is right, anything else an error.
-    """
-    return (OP_DEVICE, CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,))
-
-
-def device_bind(
-    path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None
-) -> "Operation":
-    """Bind the host's node ``source`` on ``path``, having verified what it is.
-
-    Without a source, what the ``open_tree`` before it opened.
-    """
-    return (OP_DEVICE_BIND, CONTAINER, origin, (type, major, minor), (path, source))
-
-
-def mask(path: str, origin: str | None = None, label: str | None = None) -> "Operation":
-    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
-
-    ``label``: the SELinux context of the empty directory, the first one's.
-    """
-    return (OP_MASK, CONTAINER, origin, (), (path, label))
-
-
-def readonly(path: str, origin: str | None = None) -> "Operation":
-    """Make ``path`` a read-only mount, if it exists."""
-    return (OP_READONLY, CONTAINER, origin, (), (path,))

@@ -4,24 +4,22 @@ from . import mounts, ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config
     from runtime.shapes import Facts
 
     from .ops import Operation
 
-    Spec = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 
-def operations(spec: "Spec", _facts: "Facts", _warnings: "Warnings") -> "list[Operation]":
+def operations(spec: "Config", _facts: "Facts", _warnings: "Warnings") -> "list[Operation]":
     """What hides and protects paths, once nothing more is made below the root.
 
     Read-only paths come first, as with runc: a mask may lie below one.
     """
-    linux = spec.get("linux") or {}
+    linux = spec.get("linux", {})
     plan = mounts.read_only_operations(spec)
-    plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths") or ())]
+    plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths", ()))]
     label = linux.get("mountLabel") or None
-    plan += [ops.mask(path, f"/linux/maskedPaths/{i}", label) for i, path in enumerate(linux.get("maskedPaths") or ())]
+    plan += [ops.mask(path, f"/linux/maskedPaths/{i}", label) for i, path in enumerate(linux.get("maskedPaths", ()))]
     return plan

@@ -5,9 +5,8 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import Config, Linux, Process
 
-    Section = dict[str, Any]
     Warnings = list[tuple[str, str]]
 
 WINDOWS = "for Windows only, ignored"
@@ -18,7 +17,7 @@ RARE_PROCESS = (*LABELS, "scheduler", "ioPriority")
 RARE_LINUX = ("personality", "memoryPolicy")
 
 
-def asks(section: "Section", names: "tuple[str, ...]") -> bool:
+def asks(section: "Process | Linux", names: "tuple[str, ...]") -> bool:
     """Whether one of ``names`` is there and not empty."""
     for name in names:  # noqa: SIM110 - a generator costs more than the loop
         if section.get(name):
@@ -26,28 +25,28 @@ def asks(section: "Section", names: "tuple[str, ...]") -> bool:
     return False
 
 
-def process(section: "Section", warnings: "Warnings") -> None:
+def process(section: "Process", warnings: "Warnings") -> None:
     """The process of a config, or of ``exec --process``."""
     if section.get("commandLine"):
         warnings.append(("/process/commandLine", WINDOWS))
-    if (section.get("user") or {}).get("username"):
+    if section.get("user", {}).get("username"):
         warnings.append(("/process/user/username", WINDOWS))
 
 
-def joined_maps(linux: "Section", warnings: "Warnings") -> None:
+def joined_maps(linux: "Linux", warnings: "Warnings") -> None:
     """The maps of a container in a user namespace that is there already."""
     for name in ("uidMappings", "gidMappings"):
         if linux.get(name):
             warnings.append((f"/linux/{name}", "not written, the user namespace that is joined has its own"))
 
 
-def check(spec: "Section", warnings: "Warnings") -> None:
+def check(spec: "Config", warnings: "Warnings") -> None:
     """Appends (pointer, message) for each. Sections of another platform have had theirs (`oci_spec.rules`)."""
     if spec.get("process"):
         process(spec["process"], warnings)
-    for entry in spec["linux"].get("namespaces") or ():
+    for entry in spec["linux"].get("namespaces", ()):
         if entry["type"] == "user" and entry.get("path"):
             joined_maps(spec["linux"], warnings)
-    memory = (spec["linux"].get("resources") or {}).get("memory")
+    memory = spec["linux"].get("resources", {}).get("memory")
     if memory and memory.get("useHierarchy") is False:
         warnings.append(("/linux/resources/memory/useHierarchy", "cgroups always form a hierarchy, ignored"))

@@ -1,24 +1,22 @@
 """root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to the entered root. Pure and hot."""
 
 from . import ops
+from .identity import NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
+    from oci_spec.types import Config, HookKind, Hooks
     from runtime.plan.identity import Filter
     from runtime.shapes import Facts, PlanOptions
 
-    Spec = dict[str, Any]
 
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
-PIVOT, MOVE, CHROOT = range(3)
-HOOK_CREATING, HOOK_CREATED = range(2)
 
 
-def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.Operation]":
+def attach(spec: "Config", facts: "Facts", in_mount_namespace: bool) -> "list[ops.Operation]":
     """The root, mounted over its own path; below it nothing of the host's propagation is left, unless asked for."""
     if not in_mount_namespace:
         return [ops.root(facts["rootfs"], False, False)]
@@ -30,60 +28,53 @@ def attach(spec: "Spec", facts: "Facts", in_mount_namespace: bool) -> "list[ops.
     plan = [ops.propagation(first or MS_SLAVE, origin)]
     if facts["new_user_namespace"] and facts["privileged"]:
         # By a path that the container's root may have no right to.
-        plan.append(ops.open_tree(facts["rootfs"], True, "/root/path", attach=2 if shared else 1))
+        plan.append(ops.open_tree(facts["rootfs"], ops.BIND_REC, "/root/path", attach=2 if shared else 1))
     plan.append(ops.root(facts["rootfs"], True, shared))
     return plan
 
 
-def host_hooks(hooks: "dict[str, list[dict[str, Any]]]") -> "list[ops.Operation]":
-    return [ops.hooks(kind, len(hooks[kind])) for kind in ("prestart", "createRuntime") if hooks.get(kind)]
+def host_hooks(hooks: "Hooks") -> "list[ops.Operation]":
+    kinds: tuple[HookKind, ...] = ("prestart", "createRuntime")
+    return [ops.hooks(kind, len(hooks[kind]), f"/hooks/{kind}") for kind in kinds if hooks.get(kind)]
 
 
 def container_hooks(
-    hooks: "dict[str, list[dict[str, Any]]]",
-    kind: str,
+    hooks: "Hooks",
+    kind: "HookKind",
     state: int,
     environment: "Sequence[str] | None" = None,
     filtered: bool = False,
 ) -> "list[ops.Operation]":
     """One operation for each hook that init itself runs; ``environment``: of a hook without env, None for the program's."""
-    return [
-        ops.run_hook(
-            h["path"],
-            h.get("args") or [h["path"]],
-            environment if h.get("env") is None else h["env"],
-            h.get("timeout") or 0,
-            state,
-            f"/hooks/{kind}/{i}",
-            filtered,
-        )
-        for i, h in enumerate(hooks.get(kind) or ())
-    ]
+    plan = []
+    for i, h in enumerate(hooks.get(kind, [])):
+        args, env = h.get("args") or [h["path"]], environment if h.get("env") is None else h["env"]
+        origin = f"/hooks/{kind}/{i}"
+        plan.append(ops.run_hook(h["path"], args, env, h.get("timeout", 0), state, origin, env is None, filtered))
+    return plan
 
 
-def start_hooks(
-    hooks: "dict[str, list[dict[str, Any]]]", program: "Filter | None", warnings: "list[tuple[str, str]]"
-) -> "list[ops.Operation]":
+def start_hooks(hooks: "Hooks", program: "Filter | None", warnings: "list[tuple[str, str]]") -> "list[ops.Operation]":
     """startContainer: programs of the image, and so under the container's filter, as the program is.
 
     The one listener of a filter that notifies is the program's.
     """
-    if program and program[1] & ops.NEW_LISTENER and hooks.get("startContainer"):
+    if program and program[1] & NEW_LISTENER and hooks.get("startContainer"):
         reason = "a system call of theirs that the seccomp filter would notify of (SCMP_ACT_NOTIFY) fails with ENOSYS"
         warnings.append(("/hooks/startContainer", reason))
-    return container_hooks(hooks, "startContainer", HOOK_CREATED, None, bool(program))
+    return container_hooks(hooks, "startContainer", ops.HOOK_CREATED, None, bool(program))
 
 
-def create_hooks(spec: "Spec", environment: "Sequence[str]") -> "list[ops.Operation]":
+def create_hooks(spec: "Config", environment: "Sequence[str]") -> "list[ops.Operation]":
     """prestart, createRuntime, createContainer: when every mount is in place, before the root is entered.
 
     ``environment``: the caller's, of a createContainer hook without env.
     """
-    hooks = spec.get("hooks") or {}
+    hooks = spec.get("hooks", {})
     plan = host_hooks(hooks)
     if hooks.get("createContainer") or hooks.get("startContainer"):
         plan.append(ops.state_document())
-    return plan + container_hooks(hooks, "createContainer", HOOK_CREATING, environment)
+    return plan + container_hooks(hooks, "createContainer", ops.HOOK_CREATING, environment)
 
 
 def escape(key: str) -> str:
@@ -99,7 +90,7 @@ def sysctl_path(key: str) -> str:
     return f"sys/{key}"
 
 
-def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operation]":
+def settings(spec: "Config", host_pids: bool, labelled: bool) -> "list[ops.Operation]":
     """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names.
 
     ``host_pids``: the pid namespace is the host's, whose procfs cannot be mounted anew in every user namespace.
@@ -110,7 +101,7 @@ def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operati
         plan.append(ops.hostname(spec["hostname"]))
     if spec.get("domainname"):
         plan.append(ops.domainname(spec["domainname"]))
-    sysctls = spec["linux"].get("sysctl") or {}
+    sysctls = spec["linux"].get("sysctl", {})
     if sysctls or labelled:
         plan.append(ops.proc_handle(host_pids))
     for key, value in sysctls.items():
@@ -118,10 +109,10 @@ def settings(spec: "Spec", host_pids: bool, labelled: bool) -> "list[ops.Operati
     return plan
 
 
-def enter(spec: "Spec", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":
+def enter(spec: "Config", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":
     """Make the root the root."""
-    mode = CHROOT if not in_mount_namespace else MOVE if options.get("no_pivot") else PIVOT
-    plan = [ops.pivot(mode)]
+    mode = ops.PIVOT_MOVE if options.get("no_pivot") else ops.PIVOT_ROOT
+    plan = [ops.pivot(mode if in_mount_namespace else ops.PIVOT_CHROOT)]
     wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))
     if wanted and in_mount_namespace:
         plan.append(ops.root_propagation(wanted))

@@ -10,11 +10,9 @@ from . import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Config, IdMapping
     from runtime.shapes import Facts
 
-    Spec = dict[str, Any]
 
 EPERM, EACCES = 1, 13
 CLONE_NEWUSER = 0x10000000
@@ -23,25 +21,25 @@ SPEC = "`ocirun spec --rootless` writes a config that has it"
 USER_TYPES = ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "ramfs", "binder", "bpf")
 
 
-def check(spec: "Spec", facts: "Facts") -> None:
+def check(spec: "Config", facts: "Facts") -> None:
     """InvalidConfig, with the place and the remedy, for what the kernel would refuse in the middle of things."""
-    namespaces = spec["linux"].get("namespaces") or ()
+    namespaces = spec["linux"].get("namespaces", ())
     user = next(((i, entry) for i, entry in enumerate(namespaces) if entry["type"] == "user"), None)
     if user is None:
         if not facts["capable"]:
             words = "without root a container needs a user namespace of its own, with the caller's ids mapped"
             raise InvalidConfig(f"{words}: {SPEC}", "/linux/namespaces")
     elif not user[1].get("path") and facts["in_user_namespace"] and facts["capable"]:
-        for kind, own in (("uid", facts["own_uid_map"]), ("gid", facts["own_gid_map"])):
-            _check_known(spec["linux"].get(f"{kind}Mappings") or (), own, kind)
+        _check_known(spec["linux"].get("uidMappings", []), facts["own_uid_map"], "uid")
+        _check_known(spec["linux"].get("gidMappings", []), facts["own_gid_map"], "gid")
     asked = not facts["keep_groups"]  # or else none is set
-    if facts["deny_setgroups"] and asked and (((spec.get("process") or {}).get("user") or {}).get("additionalGids")):
+    if facts["deny_setgroups"] and asked and ((spec.get("process", {}).get("user") or {}).get("additionalGids")):
         words = "the user namespace denies setgroups, since only the caller's own group is mapped"
         remedy = "map more groups (newgidmap, /etc/subgid), or leave additionalGids out"
         raise InvalidConfig(f"{words}: {remedy}", "/process/user/additionalGids")
 
 
-def _check_known(mappings: "Any", own: "list[dict[str, int]]", kind: str) -> None:
+def _check_known(mappings: "list[IdMapping]", own: "list[IdMapping]", kind: str) -> None:
     """The host's side of a map is what the caller's user namespace has (user_namespaces(7)): one range of it each."""
     for i, row in enumerate(mappings):
         first, last = row["hostID"], row["hostID"] + row["size"]
@@ -57,9 +55,12 @@ def remedy(operation: "ops.Operation", error: int) -> str:
     if error not in (EPERM, EACCES):
         return ""
     if code == ops.OP_UNSHARE:
-        return _namespace_remedy(numbers[0])
-    if code == ops.OP_MOUNT and error == EPERM and strings[1] not in USER_TYPES and "fuse" not in str(strings[1]):
-        return "; a user namespace can mount this file system only by a bind of where the host has it"
+        (flags,) = numbers
+        return _namespace_remedy(flags)
+    if code == ops.OP_MOUNT:
+        _, kind, _, _ = strings
+        known = error != EPERM or kind in USER_TYPES or "fuse" in str(kind)
+        return "" if known else "; a user namespace can mount this file system only by a bind of where the host has it"
     return REMEDIES.get(code, "")
 
 

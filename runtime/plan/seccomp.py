@@ -1,7 +1,7 @@
 """What ``linux.seccomp`` asks for, in the kernel's and libseccomp's numbers.
 
 Pure. Owns the meaning of the section: actions with their errno, operators, flags, the splitting of conditions, and
-whether newer system calls get ENOSYS. Does not know system call numbers: ``runtime.process.seccomp`` compiles.
+whether newer system calls get ENOSYS. Does not know system call numbers: ``runtime.seccomp`` compiles.
 
 A normalised profile is ``(default_action, enosys, architectures, groups)``: ``default_action`` is a SECCOMP_RET_*
 value with its errno in the low 16 bits, ``enosys`` asks for `enosys_stub`, ``architectures`` are in
@@ -12,12 +12,14 @@ libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, and 
 from _struct import pack
 from errno import ENOSYS, EPERM
 
-from .ops import NEW_LISTENER
+from .identity import NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, NoReturn
+    from typing import NoReturn
+
+    from oci_spec.types import Seccomp, SeccompSyscallArg
 
     Condition = tuple[int, int, int, int]
     Group = tuple[int, str, list[str], list[Condition]]
@@ -75,27 +77,27 @@ X86_64, X32, X32_BIT = 0xC000003E, 0x4000003E, 0x40000000
 S390, S390X = 0x16, 0x80000016
 
 
-def filter_flags(profile: "dict[str, Any]") -> int:
+def filter_flags(profile: "Seccomp") -> int:
     """The flags of seccomp(2): those that the profile asks for, and NEW_LISTENER where an action is SCMP_ACT_NOTIFY.
 
     Without that, WAIT_KILLABLE_RECV has nothing to say, and is left out. Raises InvalidConfig for one that is not
     supported.
     """
     bits = 0
-    for i, name in enumerate(profile.get("flags") or ()):
+    for i, name in enumerate(profile.get("flags", ())):
         if name not in FLAGS:
             _refuse(f"{name} is not supported by this version", f"{POINTER}/flags/{i}")
         bits |= FLAGS[name]
     return bits | NEW_LISTENER if notifies(profile) else bits & ~WAIT_KILLABLE_RECV
 
 
-def notifies(profile: "dict[str, Any]") -> bool:
+def notifies(profile: "Seccomp") -> bool:
     """Whether an action of the profile is SCMP_ACT_NOTIFY."""
-    rules = (profile, *(profile.get("syscalls") or ()))
+    rules = (profile, *profile.get("syscalls", ()))
     return any("SCMP_ACT_NOTIFY" in (rule.get("defaultAction"), rule.get("action")) for rule in rules)
 
 
-def normalise(profile: "dict[str, Any]") -> "Profile":
+def normalise(profile: "Seccomp") -> "Profile":
     """The profile in numbers.
 
     Raises InvalidConfig with the pointer of what is not supported or has no meaning: an errno for an action that takes
@@ -106,12 +108,12 @@ def normalise(profile: "dict[str, Any]") -> "Profile":
         _refuse("SCMP_ACT_NOTIFY needs somebody who answers: set listenerPath", f"{POINTER}/listenerPath")
     default_action = _action(default, profile.get("defaultErrnoRet"), f"{POINTER}/defaultAction", "defaultErrnoRet")
     enosys = default not in PERMISSIVE and default_action != ACTIONS["SCMP_ACT_ERRNO"] | ENOSYS
-    architectures = [name.removeprefix("SCMP_ARCH_").lower() for name in profile.get("architectures") or ()]
+    architectures = [name.removeprefix("SCMP_ARCH_").lower() for name in profile.get("architectures", ())]
     groups: list[Group] = []
-    for i, syscall in enumerate(profile.get("syscalls") or ()):
+    for i, syscall in enumerate(profile.get("syscalls", ())):
         pointer = f"{POINTER}/syscalls/{i}"
         action = _action(syscall["action"], syscall.get("errnoRet"), f"{pointer}/action", "errnoRet")
-        for conditions in _alternatives(syscall.get("args") or (), pointer):
+        for conditions in _alternatives(syscall.get("args", ()), pointer):
             groups.append((action, pointer, syscall["names"], conditions))
     return default_action, enosys, architectures, groups
 
@@ -170,7 +172,7 @@ def _sibling(pointer: str, name: str) -> str:
     return pointer.rpartition("/")[0] + "/" + name
 
 
-def _alternatives(args: "Sequence[dict[str, Any]]", pointer: str) -> "list[list[Condition]]":
+def _alternatives(args: "Sequence[SeccompSyscallArg]", pointer: str) -> "list[list[Condition]]":
     """The lists of conditions of which one must hold.
 
     One list with all of them, unless two are about one argument: then each stands alone, since that is what runc has

@@ -57,7 +57,7 @@ def idmap_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
 
 
 def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
-    resource, soft, hard = operation[3]
+    _, _, _, (resource, soft, hard), _ = operation
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
     except OSError as error:
@@ -93,7 +93,9 @@ def rare(code: int) -> "Callable[[Handshake, ops.Operation], None] | None":
 
 def perform(handshake: "Handshake", operation: "ops.Operation") -> None:
     """Do one operation that is not the container's own (hooks and state belong to `runtime.lifecycle.create`)."""
-    action = PERFORM.get(operation[0]) or rare(operation[0])
+    code, _, origin, _, _ = operation
+    action = PERFORM.get(code) or rare(code)
     if action is None:
-        raise OcirunError(f"operation {ops.TABLE[operation[0]][0]} cannot be done on the host's side", operation[2])
+        name, _, _ = ops.TABLE[code]
+        raise OcirunError(f"operation {name} cannot be done on the host's side", origin)
     action(handshake, operation)

@@ -8,6 +8,7 @@ from errno import EINVAL, ENODEV, EPERM
 
 from runtime import shim
 from runtime.errors import OcirunError, system_words
+from runtime.plan.ops import BIND_REC
 
 from .handshake import TREE
 
@@ -34,13 +35,13 @@ def failure(tried: str, error: OSError, origin: "str | None", remedy: str = "") 
 
 def new_tree(pid: int, operation: "Operation") -> int:
     """The mount as it is before its ids are mapped."""
-    numbers, origin = operation[3], operation[2]
-    strings: Any = operation[4]
-    source, kind, options, _ = strings
+    _, _, origin, (recursive, _, *attributes), strings = operation
+    arguments: Any = strings
+    source, kind, options, _ = arguments
     if kind is None:
         from .trees import clone
 
-        return clone(pid, source, numbers[0], numbers[2:6], origin)
+        return clone(pid, source, BIND_REC if recursive else 0, attributes, origin)
     try:
         return shim.new_mount(kind, source, options)
     except OSError as error:

@@ -100,8 +100,8 @@ def set_up(network: Netlink, index: int) -> None:
 
 def take(handshake: "Handshake", operation: "Operation", note: "Callable[[Entry], None]") -> None:
     """Move one device, give it its addresses and set it up; ``note`` hears of it before. Raises OcirunError."""
-    device, name = map(str, operation[4])
-    origin = operation[2]
+    _, _, origin, _, strings = operation
+    device, name = map(str, strings)
     if handshake.network < 0:
         handshake.network = open_network(handshake.pid, origin)
     tried = "reach"

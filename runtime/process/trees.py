@@ -33,7 +33,9 @@ TRIED = {
 
 
 def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin: "str | None", attach: int = 0) -> int:
-    """A descriptor of the clone. ``flags``: BIND_* of plan.h. ``attributes``: MOUNT_ATTR_* to set, to clear, and the two for all mounts of it.
+    """A descriptor of the clone. ``flags``: BIND_*.
+
+    ``attributes``: MOUNT_ATTR_* to set, to clear, and the two for all mounts of it.
 
     What the locks refuse (the top mount without those over it, a flag of the host's cleared) is a matter of the host's
     side, and the config is its word: the clone is then made outside, and locked as it is.
@@ -59,16 +61,16 @@ def failure(step: int, source: str, error: int, attributes: "Sequence[int]", ori
     if step == ENTER and error in (EPERM, EACCES):
         remedy = "; it takes CAP_SYS_CHROOT and CAP_SYS_PTRACE"
     elif step == ATTRIBUTES and error == EPERM:
-        from runtime.plan import explain_mounts
+        from runtime.plan import remedies
 
-        remedy = explain_mounts.remedy(*attributes)
+        remedy = remedies.locked(*attributes)
     return OcirunError(f"{TRIED[step].format(source)}: {system_words(error)}{remedy}", origin, None, error)
 
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:
     """Clone the mount and hand it to init."""
-    _, _, origin, (flags, attach, *attributes), strings = operation
-    tree = clone(handshake.pid, str(strings[0]), flags, attributes, origin, attach)
+    _, _, origin, (flags, attach, *attributes), (source,) = operation
+    tree = clone(handshake.pid, str(source), flags, attributes, origin, attach)
     try:
         handshake.reply(TREE, 0, tree)
     finally:
@@ -87,10 +89,10 @@ def host_id(pid: int, kind: str, number: int, origin: "str | None") -> int:
 
 def new_node(pid: int, operation: "Operation") -> int:
     """A device node in a tmpfs that is nowhere else."""
-    _, _, origin, (kind, major, minor, mode, *ids), strings = operation
+    _, _, origin, (kind, major, minor, mode, *ids), (_, label, _) = operation
     uid, gid = (host_id(pid, *pair, origin) for pair in zip(("uid", "gid"), ids, strict=True))
     try:
-        return shim.node_tree(kind | mode, posix.makedev(major, minor), uid, gid, str(strings[1] or ""))
+        return shim.node_tree(kind | mode, posix.makedev(major, minor), uid, gid, str(label or ""))
     except OSError as error:
         number = error.errno or 0
         remedy = "; it takes CAP_MKNOD, and the caller's device rules" if number == EPERM else ""
@@ -99,13 +101,13 @@ def new_node(pid: int, operation: "Operation") -> int:
 
 def send_node(handshake: "Handshake", operation: "Operation") -> None:
     """Make a device node and hand it to init; the host's where none can be made and its owner is as good (init looks at it)."""
-    source: Any = operation[4][2]
+    _, _, origin, _, (_, _, source) = operation
     try:
         tree = new_node(handshake.pid, operation)
     except OcirunError:
         if source is None:
             raise
-        tree = clone(handshake.pid, source, 0, (0, 0, 0, 0), operation[2])
+        tree = clone(handshake.pid, str(source), 0, (0, 0, 0, 0), origin)
     try:
         handshake.reply(TREE, 0, tree)
     finally:

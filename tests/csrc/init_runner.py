@@ -26,7 +26,7 @@ CLONE_NEWUSER = 0x10000000
 
 def plan_steps() -> list[str]:
     """The names of enum plan_step, in order."""
-    body = (TREE / "csrc" / "plan.h").read_text().split("enum plan_step {")[1].split("}")[0]
+    body = (TREE / "csrc" / "operations.h").read_text().split("enum plan_step {")[1].split("}")[0]
     return re.findall(r"STEP_\w+", body)
 
 

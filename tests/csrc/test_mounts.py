@@ -138,7 +138,7 @@ def test_proc_and_sysfs_want_an_ordinary_directory(go: Run, rootfs: Path, kind: 
     else:
         (rootfs / "proc").symlink_to("volume" if shape == "link" else "/nowhere")
     # The plan refuses a mount inside /proc: init is asked directly.
-    inside = [ops.mount(path, kind, kind, flags=mounts.ORDINARY, origin="/mounts/0")]
+    inside = [ops.mount(path, kind, kind, flags=ops.MOUNT_ORDINARY, origin="/mounts/0")]
     operations = inside if shape == "parent" else planned(entry(path, kind))
     assert go(operations).failure == (0, errno.ENOTDIR, "STEP_VERIFY")
     assert not (rootfs / "nowhere").exists()

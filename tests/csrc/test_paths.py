@@ -81,7 +81,7 @@ def test_dev_as_a_symlink_is_refused(go: Run, rootfs: Path, tmp_path: Path) -> N
     (rootfs / "dev").symlink_to(outside)
     for operation in (
         ops.device("/dev/null", CHARACTER, 1, 3, 0o666),
-        ops.symlink("pts/ptmx", "/dev/ptmx", devices.REPLACE),
+        ops.symlink("pts/ptmx", "/dev/ptmx", ops.SYMLINK_REPLACE),
     ):
         assert go([operation]).failure == (0, errno.ENOTDIR, "STEP_OPEN")
     assert list(outside.iterdir()) == []
@@ -108,10 +108,10 @@ def test_symlinks_keep_or_replace_what_is_there(go: Run, rootfs: Path) -> None:
     (rootfs / "dev/fd").mkdir()
     done = go(
         [
-            ops.symlink("pts/ptmx", "/dev/ptmx", devices.REPLACE),
+            ops.symlink("pts/ptmx", "/dev/ptmx", ops.SYMLINK_REPLACE),
             ops.symlink("/proc/self/fd", "/dev/fd"),
-            ops.symlink("/etc", "/dev/there", devices.IF_TARGET),
-            ops.symlink("/missing", "/dev/absent", devices.IF_TARGET),
+            ops.symlink("/etc", "/dev/there", ops.SYMLINK_IF_TARGET),
+            ops.symlink("/missing", "/dev/absent", ops.SYMLINK_IF_TARGET),
         ]
     )
     assert done.failure is None
@@ -121,7 +121,7 @@ def test_symlinks_keep_or_replace_what_is_there(go: Run, rootfs: Path) -> None:
     assert not (rootfs / "dev/absent").is_symlink()
     (rootfs / "dev/ptmx").unlink()
     (rootfs / "dev/ptmx").mkdir()
-    assert go([ops.symlink("pts/ptmx", "/dev/ptmx", devices.REPLACE)]).failure == (0, errno.EISDIR, "STEP_SYMLINK")
+    assert go([ops.symlink("pts/ptmx", "/dev/ptmx", ops.SYMLINK_REPLACE)]).failure == (0, errno.EISDIR, "STEP_SYMLINK")
 
 
 def test_masks_hide_files_and_directories(go: Run, rootfs: Path) -> None:

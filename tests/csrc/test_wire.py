@@ -205,7 +205,12 @@ def test_an_operation_with_any_arguments(code):
 
 def test_an_operation_of_the_other_side():
     """One that only the parent can do, said to be init's, is refused and not skipped."""
-    for operation in (ops.cgroups(None), ops.state_document(), ops.created(), ops.hooks("prestart", 1)):
+    for operation in (
+        ops.cgroups(None),
+        ops.state_document(),
+        ops.created(),
+        ops.hooks("prestart", 1, "/hooks/prestart"),
+    ):
         code, _, *rest = operation
         assert run(encode([(code, ops.CONTAINER, *rest)])) == ((errno.ENOSYS, "STEP_PLAN"), 1)
 

@@ -5,13 +5,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
-GENERATED = {"oci_spec/_shapes.py", "oci_spec/_shapes_elsewhere.py", "oci_spec/types.py", "runtime/_build.py"}
+GENERATED = {
+    "oci_spec/_shapes.py",
+    "oci_spec/_shapes_elsewhere.py",
+    "oci_spec/types.py",
+    "runtime/_build.py",
+    "runtime/plan/ops.py",
+    "csrc/operations.h",
+    "csrc/arguments.h",
+    "csrc/dispatch.c",
+}
 
 
 def python_files(*rooms: str) -> list[str]:
     """Names of the hand-written Python files below `rooms`, relative to the tree."""
     found = [path.relative_to(TREE).as_posix() for room in rooms for path in (TREE / room).rglob("*.py")]
     return sorted(set(found) - GENERATED)
+
+
+def c_files() -> list[Path]:
+    """The hand-written C sources."""
+    found = sorted((TREE / "csrc").glob("*.[ch]"))
+    return [path for path in found if path.relative_to(TREE).as_posix() not in GENERATED]
 
 
 def parse(name: str) -> ast.Module:

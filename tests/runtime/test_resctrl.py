@@ -181,7 +181,7 @@ def test_a_group_of_its_own(
     name: str, sleeper: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made, entered by the pid of a process, and removed once that has ended; on v1 cgroups, which work alike."""
-    from runtime.plan import rare_ops
+    from runtime.plan import ops
     from runtime.process.attributes import resctrl as enter
 
     hierarchies = cgroups.read()["hierarchies"]
@@ -197,7 +197,7 @@ def test_a_group_of_its_own(
     class Started:
         pid = process.pid
 
-    enter(Started(), rare_ops.resctrl(groups["tasks"]))  # type: ignore[arg-type]
+    enter(Started(), ops.resctrl(groups["tasks"]))  # type: ignore[arg-type]
     assert Path(f"{mount}/one/tasks").read_text() == f"{process.pid}\n"
     with pytest.raises(OcirunError, match="busy"):
         resctrl.remove(groups["made"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from runtime import seccomp
 from runtime.commands import features
 from runtime.errors import OcirunError
-from runtime.process import seccomp
 from tests import bpf
 
 AUDIT, ELF = Path("/usr/include/linux/audit.h"), Path("/usr/include/linux/elf-em.h")

@@ -43,7 +43,7 @@ def record(id: str, **changes: Any) -> dict[str, Any]:
         "annotations": {},
         "cgroups": [],
         "hooks": {},
-        "tail": json.loads(json.dumps(encode.tail([ops.wait_start(), ops.exec_program("/bin/true", "/process/args")]))),
+        "tail": json.loads(json.dumps(encode.tail([ops.wait_start(), ops.exec("/bin/true", "/process/args")]))),
     } | changes
 
 

@@ -17,6 +17,7 @@ from runtime.errors import OcirunError, WrongState
 from runtime.lifecycle import start as module
 from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_LISTENER, REPORT_TRACE, REPORT_WARNING, start
 from runtime.plan import ops
+from runtime.plan.operations import steps
 from tests.runtime import reports
 from tests.runtime.lifecycle.stand_in import StandIn
 
@@ -25,9 +26,8 @@ HEADER = (Path(__file__).parents[3] / "csrc" / "plan.h").read_text()
 
 def step(name: str) -> int:
     """The number of an enum plan_step."""
-    names = re.search(r"enum plan_step \{(.*?)\}", HEADER, re.S)
-    assert names
-    return re.findall(r"\bSTEP_\w+", names[1]).index(name)
+    number: int = getattr(steps, name.removeprefix("STEP_"))
+    return number
 
 
 def report(kind: int, index: int, error: int = 0, tried: str = "STEP_NONE", detail: int = 0) -> bytes:
@@ -35,7 +35,8 @@ def report(kind: int, index: int, error: int = 0, tried: str = "STEP_NONE", deta
 
 
 def operation(code: int, *strings: Any, origin: str | None = None) -> list[Any]:
-    return [code, ops.CONTAINER, origin, [0] * 6, list(strings)]
+    _, numbers, _ = ops.TABLE[code]
+    return [code, ops.CONTAINER, origin, [0] * len(numbers), list(strings)]
 
 
 TAIL = [

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.errors import InvalidConfig
-from runtime.plan import attributes, join, ops, plan, rare_ops
+from runtime.plan import attributes, join, ops, plan
 from runtime.plan.explain import sentence
 from runtime.plan.failures import failure
 from tests.runtime.plan import machines
@@ -69,26 +69,26 @@ def test_numbers_that_are_none(text):
 )
 def test_scheduler(wanted, numbers):
     """Policy, flags, what the policy has of nice and priority, and the times, as sched_setattr(2) takes them."""
-    assert attributes.scheduler(wanted, ops.HOST) == rare_ops.scheduler(*numbers, ops.HOST)
+    assert attributes.scheduler(wanted, ops.HOST) == ops.scheduler(*numbers, ops.HOST)
 
 
 @pytest.mark.parametrize(("name", "value"), [("IOPRIO_CLASS_RT", 8195), ("IOPRIO_CLASS_BE", 16387)])
 def test_io_priority(name, value):
     """The class stands above the level."""
     operations = machines.planned(spec({"ioPriority": {"class": name, "priority": 3}}))
-    assert of(operations, ops.OP_IO_PRIORITY) == [rare_ops.io_priority(value, ops.CONTAINER)]
+    assert of(operations, ops.OP_IO_PRIORITY) == [ops.io_priority(value, ops.CONTAINER)]
 
 
 def test_memory_policy():
     """Mode and flags are one number, nodes a list."""
     wanted = {"mode": "MPOL_INTERLEAVE", "nodes": "0-1,4", "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_NUMA_BALANCING"]}
     operations = machines.planned(spec(memoryPolicy=wanted))
-    assert of(operations, ops.OP_MEMORY_POLICY) == [rare_ops.memory_policy(3 | 1 << 15 | 1 << 13, ["0", "1", "4"])]
+    assert of(operations, ops.OP_MEMORY_POLICY) == [ops.memory_policy(3 | 1 << 15 | 1 << 13, ["0", "1", "4"])]
 
 
 def test_personality():
     operations = machines.planned(spec(personality={"domain": "LINUX32"}))
-    assert of(operations, ops.OP_PERSONALITY) == [rare_ops.personality(8)]
+    assert of(operations, ops.OP_PERSONALITY) == [ops.personality(8)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_mount_label():
     assert {path for path, words in given.items() if words == context} == LABELLED
     assert given["/own"] == ["context=a:b:c:s0"]
     assert [given[path] for path in ("/proc", "/sys", "/dev/mqueue")] == [[], [], []]
-    assert of(operations, ops.OP_FILE_LABEL) == [rare_ops.file_label("/dev/mqueue", CONTEXT, "/linux/mountLabel")]
+    assert of(operations, ops.OP_FILE_LABEL) == [ops.file_label("/dev/mqueue", CONTEXT, "/linux/mountLabel")]
     assert {operation[4][1] for operation in of(operations, ops.OP_MASK)} == {CONTEXT}
     config["linux"].pop("mountLabel")
     assert {operation[4][1] for operation in of(machines.planned(config), ops.OP_MASK)} == {None}
@@ -157,22 +157,22 @@ def test_resctrl_is_entered_before_anything_is_mounted():
     operations = machines.planned(spec(intelRdt={"closID": "class"}))
     codes = [operation[0] for operation in operations]
     assert codes.index(ops.OP_FORK) < codes.index(ops.OP_RESCTRL) < codes.index(ops.OP_ROOT)
-    assert of(operations, ops.OP_RESCTRL) == [rare_ops.resctrl(["/sys/fs/resctrl/class/tasks"])]
+    assert of(operations, ops.OP_RESCTRL) == [ops.resctrl(["/sys/fs/resctrl/class/tasks"])]
 
 
 def test_create_takes_no_notice_of_the_affinity_of_exec():
     """config.md: the first process never."""
     config = spec({"execCPUAffinity": {"initial": "0", "final": "1"}})
-    assert of(machines.planned(config), ops.OP_AFFINITY) == [ops.all_cpus()]
+    assert of(machines.planned(config), ops.OP_AFFINITY) == [ops.affinity()]
 
 
 def test_exec_is_bound_before_and_after_the_cgroup():
     """`initial` is the first operation of all, `final` follows the cgroup."""
     operations = joined({"execCPUAffinity": {"initial": "0", "final": "1-2"}})
     codes = [operation[0] for operation in operations]
-    assert operations[0] == rare_ops.affinity(["0"], "/process/execCPUAffinity/initial")
+    assert operations[0] == ops.affinity(["0"], "/process/execCPUAffinity/initial")
     after = codes.index(ops.OP_ENTER_CGROUPS) + 1
-    assert operations[after] == rare_ops.affinity(["1", "2"], "/process/execCPUAffinity/final")
+    assert operations[after] == ops.affinity(["1", "2"], "/process/execCPUAffinity/final")
     assert of(joined({"execCPUAffinity": {"initial": " ", "final": ""}}), ops.OP_AFFINITY) == []
 
 
@@ -191,19 +191,19 @@ def test_exec_takes_what_is_the_containers():
     linux = {"personality": {"domain": "LINUX32"}, "memoryPolicy": {"mode": "MPOL_LOCAL"}}
     operations = joined({}, {"resctrl": ["/r/tasks"]}, linux=linux)
     assert of(operations, ops.OP_PERSONALITY, ops.OP_MEMORY_POLICY, ops.OP_RESCTRL) == [
-        rare_ops.resctrl(["/r/tasks"]),
-        rare_ops.personality(8),
-        rare_ops.memory_policy(4, []),
+        ops.resctrl(["/r/tasks"]),
+        ops.personality(8),
+        ops.memory_policy(4, []),
     ]
 
 
 SCHEDULE = attributes.scheduler
 WORDS = [
-    (rare_ops.affinity(["0", "1", "2", "5"], "/x"), "run on the cpus 0-2, 5"),
-    (rare_ops.resctrl(["/r/a/tasks", "/r/b/tasks"]), "write init's pid to /r/a/tasks and /r/b/tasks"),
-    (rare_ops.file_label("/q", "a:b", "/x"), "give /q the SELinux label a:b"),
-    (rare_ops.label("a/exec", None, "exec p", "/x"), "write 'exec p' to /proc/a/exec"),
-    (rare_ops.label("a/exec", None, None, "/x"), "take back what was written to /proc/a/exec"),
+    (ops.affinity(["0", "1", "2", "5"], "/x"), "run on the cpus 0-2, 5"),
+    (ops.resctrl(["/r/a/tasks", "/r/b/tasks"]), "write init's pid to /r/a/tasks and /r/b/tasks"),
+    (ops.file_label("/q", "a:b", "/x"), "give /q the SELinux label a:b"),
+    (ops.label("a/exec", None, "exec p", "/x"), "write 'exec p' to /proc/a/exec"),
+    (ops.label("a/exec", None, None, "/x"), "take back what was written to /proc/a/exec"),
     (SCHEDULE({"policy": "SCHED_OTHER", "nice": 4}, 1), "schedule by SCHED_OTHER, nice 4"),
     (SCHEDULE({"policy": "SCHED_RR", "priority": 4}, 1), "schedule by SCHED_RR, priority 4"),
     (
@@ -219,13 +219,13 @@ WORDS = [
         ),
         "schedule by SCHED_DEADLINE, 1 ns of each 3 ns within 2 ns, SCHED_FLAG_RECLAIM",
     ),
-    (rare_ops.io_priority(16387, 1), "set the I/O priority to IOPRIO_CLASS_BE, level 3"),
-    (rare_ops.personality(8), "set the personality to LINUX32"),
+    (ops.io_priority(16387, 1), "set the I/O priority to IOPRIO_CLASS_BE, level 3"),
+    (ops.personality(8), "set the personality to LINUX32"),
     (
-        rare_ops.memory_policy(2 | 1 << 14, ["0", "1"]),
+        ops.memory_policy(2 | 1 << 14, ["0", "1"]),
         "take memory by MPOL_BIND on the nodes 0-1, MPOL_F_RELATIVE_NODES",
     ),
-    (rare_ops.memory_policy(4, []), "take memory by MPOL_LOCAL"),
+    (ops.memory_policy(4, []), "take memory by MPOL_LOCAL"),
 ]
 
 
@@ -241,12 +241,12 @@ REMEDIES = [
     (SCHEDULE({"policy": "SCHED_DEADLINE"}, 1), EBUSY, "part of their time"),
     (SCHEDULE({"policy": "SCHED_ISO"}, 1), EINVAL, "no such policy"),
     (SCHEDULE({"policy": "SCHED_OTHER"}, 1), EOPNOTSUPP, "utilisation"),
-    (rare_ops.io_priority(8192, 1), EPERM, "CAP_SYS_NICE"),
-    (rare_ops.memory_policy(2, ["9"]), EINVAL, "node/online"),
-    (rare_ops.affinity(["9"], "/x"), EINVAL, "cpu/online"),
-    (rare_ops.label("a", None, "exec p", "/x"), ENOENT, "profile loaded"),
-    (rare_ops.label("a", None, "exec p", "/x"), EINVAL, "AppArmor enabled"),
-    (rare_ops.label("a", None, "a:b:c", "/x"), EINVAL, "policy know"),
+    (ops.io_priority(8192, 1), EPERM, "CAP_SYS_NICE"),
+    (ops.memory_policy(2, ["9"]), EINVAL, "node/online"),
+    (ops.affinity(["9"], "/x"), EINVAL, "cpu/online"),
+    (ops.label("a", None, "exec p", "/x"), ENOENT, "profile loaded"),
+    (ops.label("a", None, "exec p", "/x"), EINVAL, "AppArmor enabled"),
+    (ops.label("a", None, "a:b:c", "/x"), EINVAL, "policy know"),
 ]
 
 

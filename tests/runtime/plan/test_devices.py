@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.plan import devices, mounts, ops
+from runtime.plan import devices, ops
 
 TREE = Path(__file__).resolve().parents[3]
 ROOT = {"new_user_namespace": False, "in_user_namespace": False, "privileged": True}
@@ -26,14 +26,14 @@ def test_default_devices_come_first_and_links_last() -> None:
     assert names(rows) == ["device"] * 6 + ["symlink"] * 6
     assert [row[4][0] for row in rows[:6]] == [path for path, _, _ in devices.DEFAULTS]
     assert rows[0][3] == (devices.S_IFCHR, 1, 3, 0o666, 0, 0)
-    assert rows[6][3:] == ((devices.REPLACE,), ("pts/ptmx", "/dev/ptmx"))
-    assert rows[-1][3:] == ((devices.IF_TARGET,), ("/proc/kcore", "/dev/core"))
+    assert rows[6][3:] == ((ops.SYMLINK_REPLACE,), ("pts/ptmx", "/dev/ptmx"))
+    assert rows[-1][3:] == ((ops.SYMLINK_IF_TARGET,), ("/proc/kcore", "/dev/core"))
 
 
 def test_links_into_proc_are_looked_at_where_the_config_has_none() -> None:
     """Each link is made where its source exists."""
     assert {row[3][0] for row in plan([])[7:11]} == {0}
-    assert {row[3][0] for row in plan([], proc=False)[7:11]} == {devices.IF_TARGET}
+    assert {row[3][0] for row in plan([], proc=False)[7:11]} == {ops.SYMLINK_IF_TARGET}
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,3 @@ def test_a_bound_dev_is_left_alone(option: str) -> None:
     spec = {"mounts": mounts, "linux": {"devices": [{"path": "/dev/x", "type": "p"}]}}
     assert devices.operations(spec, ROOT, warnings) == []
     assert [place for place, _ in warnings] == ["/linux/devices"]
-
-
-def test_the_flags_are_those_of_the_header() -> None:
-    """SYMLINK_* here and in plan.h are the same numbers."""
-    lines = (TREE / "csrc/plan.h").read_text().splitlines()
-    header = dict(line.split()[1:3] for line in lines if line.startswith("#define SYMLINK_"))
-    flags = {"IF_TARGET": devices.IF_TARGET, "REPLACE": devices.REPLACE, "SAME": mounts.SYMLINK_SAME}
-    assert header == {f"SYMLINK_{name}": str(flag) for name, flag in flags.items()}

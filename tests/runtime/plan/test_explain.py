@@ -1,18 +1,16 @@
 """runtime.plan.explain: every operation and every failure has words, and the words name what the config asked for."""
 
-import re
 from errno import EACCES, ECHILD, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.plan import explain, failures, ops, plan
+from runtime.plan.operations import ROWS, steps
 from tests.runtime.plan import configs, machines
 from tests.runtime.plan.test_encode import QUICK, enum
 
-HEADER = (Path(__file__).parents[3] / "csrc" / "plan.h").read_text()
 STEP = {name: number for number, name in enumerate(enum("plan_step"))}
 # The steps whose words are their names: system calls, and what they are about.
 CALLS = (
@@ -26,30 +24,27 @@ def fail(operation, error, step, detail=0):
     return failures.failure(operation, error, STEP[f"STEP_{step}"], detail)
 
 
-def test_the_steps_are_plan_hs():
-    """Each step has words at the index of its name in plan.h."""
-    assert len(failures.STEPS) == STEP["STEP_COUNT"]
-    for name in ("OPEN", "VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
-        assert getattr(failures, f"STEP_{name}") == STEP[f"STEP_{name}"]
+def test_the_steps_are_the_headers():
+    """Each step has words at the index of its name in the header."""
+    assert len(steps.WORDS) == STEP["STEP_COUNT"]
+    names = [name for name in vars(steps) if name.isupper() and name != "WORDS"]
+    assert {f"STEP_{name}": getattr(steps, name) for name in names} == {
+        n: i for n, i in STEP.items() if n != "STEP_COUNT"
+    }
     for name in CALLS.split():
-        assert failures.STEPS[STEP[f"STEP_{name.upper()}"]] == name
-    assert all(words for words in failures.STEPS[1:])
+        assert steps.WORDS[STEP[f"STEP_{name.upper()}"]] == name
+    assert all(words for words in steps.WORDS[1:])
 
 
-@pytest.mark.parametrize("name", ["COPY_UP", "HOST_COPY"])
-def test_mount_flags_are_plan_hs(name):
-    """The bits that a sentence looks at."""
-    assert getattr(explain, name) == int(re.search(rf"#define MOUNT_{name} (\d+)", HEADER)[1])
+def test_every_code_has_its_sentence():
+    """The functions of the table are in the order of the codes."""
+    assert [function.__name__ for function, _, _ in ROWS] == [name for name, _, _ in ops.TABLE]
 
 
-def test_symlink_flags_are_plan_hs():
-    assert f"#define SYMLINK_IF_TARGET {explain.IF_TARGET} " in HEADER
-    assert f"#define SYMLINK_REPLACE {explain.REPLACE} " in HEADER
-
-
-def test_every_code_has_a_sentence():
-    """No operation is without words."""
-    assert sorted(explain.SENTENCES) == list(range(len(ops.TABLE)))
+def test_the_bytes_of_a_filter_stay_bytes():
+    """What is no text is not decoded."""
+    names = {name for function, _, _ in ROWS for name, kind in function.__annotations__.items() if kind == "bytes"}
+    assert names == set(explain.BINARY)
 
 
 @QUICK
@@ -107,16 +102,16 @@ def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
             "keep in the bounding set: all capabilities but sys_resource",
         ),
         (ops.bounding(~0, ""), "keep in the bounding set: all capabilities"),
-        (ops.user(1, 2, None), "become uid 1, gid 2, other groups as they are"),
-        (ops.user(1, 2, []), "become uid 1, gid 2, no other group"),
-        (ops.user(1, 2, ["3"]), "become uid 1, gid 2, groups 3"),
+        (ops.user(1, 2, False, None), "become uid 1, gid 2, other groups as they are"),
+        (ops.user(1, 2, True, []), "become uid 1, gid 2, no other group"),
+        (ops.user(1, 2, True, ["3"]), "become uid 1, gid 2, groups 3"),
         (ops.oom_score_adj(-5, ""), "set oom_score_adj to -5"),
         (
             ops.propagation(1 << 20, None),
             "make every mount shared with the host: what is mounted in one place is seen in the other",
         ),
         (ops.pivot(2), "enter the root by chroot alone"),
-        (ops.hooks("prestart", 2), "run 2 prestart hooks"),
+        (ops.hooks("prestart", 2, "/hooks/prestart"), "run 2 prestart hooks"),
         (ops.run_hook("/h", [], [], 3, 0, ""), "run the hook /h in the container's namespaces, at most 3 s"),
         (ops.program(["a"], [], "/x:/y", 0, False), "look up a in /x:/y"),
         (ops.program(["./a"], [], "/x:/y", 0, False), "look up ./a"),
@@ -233,7 +228,7 @@ def test_failures(operation, error, step, message):
 )
 def test_a_program_that_cannot_run(name, error, step, message):
     """In the words that managers match for their exit codes 127 and 126."""
-    for operation in (ops.program([name], [], "/bin", 0, False), ops.exec_program(name)):
+    for operation in (ops.program([name], [], "/bin", 0, False), ops.exec(name)):
         failure = fail(operation, error, step)
         assert (failure.message, failure.pointer) == (message, "/process/args/0")
 
@@ -275,7 +270,9 @@ def test_a_hook_that_fails(step, error, detail, message):
 )
 def test_a_filtered_hook_that_fails(status, said):
     """What the filter may have to do with it is said where there is one."""
-    filtered = fail(ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", True), ECHILD, "HOOK_EXIT", status)
+    filtered = fail(
+        ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", filtered=True), ECHILD, "HOOK_EXIT", status
+    )
     assert said in filtered.message
     plain = fail(ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0"), ECHILD, "HOOK_EXIT", status)
     assert "seccomp" not in plain.message
@@ -291,10 +288,10 @@ def test_a_filtered_hook_that_fails(status, said):
 )
 def test_a_label_that_the_execve_may_not_change_to(label, error, said):
     """The kernel's number says nothing of a label: the remedy does, at the label's place."""
-    failure = fail(ops.exec_program("/bin/x", f"/process/{label}"), error, "EXEC")
+    failure = fail(ops.exec("/bin/x", f"/process/{label}"), error, "EXEC")
     assert failure.pointer == f"/process/{label}"
     assert said in failure.message
-    plain = fail(ops.exec_program("/bin/x"), error, "EXEC")
+    plain = fail(ops.exec("/bin/x"), error, "EXEC")
     assert (plain.pointer, said in plain.message) == ("/process/args/0", False)
 
 

@@ -71,7 +71,7 @@ def test_starthooks_run_between_the_go_and_the_descriptors():
     assert ordered(machines.planned(spec), "wait_start", "run_hook", "place_descriptors", "seccomp", "exec")
 
 
-@pytest.mark.parametrize("filter", [None, (b"\0" * 8, 0, "", ""), (b"\0" * 8, ops.NEW_LISTENER, "/agent", "")])
+@pytest.mark.parametrize("filter", [None, (b"\0" * 8, 0, "", ""), (b"\0" * 8, identity.NEW_LISTENER, "/agent", "")])
 def test_start_hooks_are_filtered_as_the_program_is(filter):
     """Under a filter that notifies a warning tells what becomes of the hooks' own notifications."""
     warnings = []

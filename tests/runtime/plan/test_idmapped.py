@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.plan import explain, ops, rare_ops
+from runtime.plan import explain, ops
 from tests.runtime.plan.test_mounts import named, plan
 
 UIDS = [{"containerID": 0, "hostID": 1000, "size": 5}, {"containerID": 9, "hostID": 9, "size": 1}]
@@ -74,18 +74,18 @@ def test_new_file_system():
     ("operation", "text"),
     [
         (
-            rare_ops.idmap_tree("/s", None, [], MAPS, True, True, ""),
+            ops.idmap_tree("/s", None, [], MAPS, True, True, ""),
             (
                 "clone the mount at /s with what is mounted below it, its uids mapped: 0-4 as the host's 1000-1004, "
                 "9 as the host's 9; gids: 0-4 as the host's 2000-2004, in all of them"
             ),
         ),
         (
-            rare_ops.idmap_tree("s", "tmpfs", ["size=1k"], [], False, False, ""),
+            ops.idmap_tree("s", "tmpfs", ["size=1k"], [], False, False, ""),
             "make a mount of tmpfs with size=1k, its ids mapped as the container's",
         ),
-        (rare_ops.net_device("eth1", "eth0", ""), "move the network device eth1 into the container as eth0"),
-        (rare_ops.net_device("eth1", "eth1", ""), "move the network device eth1 into the container"),
+        (ops.net_device("eth1", "eth0", ""), "move the network device eth1 into the container as eth0"),
+        (ops.net_device("eth1", "eth1", ""), "move the network device eth1 into the container"),
     ],
 )
 def test_sentences(operation, text):

@@ -8,7 +8,7 @@ import pytest
 
 from oci_spec.default import default
 from runtime.errors import InvalidConfig
-from runtime.plan import mounts
+from runtime.plan import mounts, ops
 from tests.runtime.plan import machines
 
 _ATTRIBUTES = (
@@ -102,5 +102,5 @@ def test_words_of_a_manager(option: str) -> None:
 def test_what_a_copy_of_the_hosts_would_lose(option: str) -> None:
     """A file system with options of its own is never replaced by a copy of the host's, which would not have them."""
     flags = [planned("proc", *options, user=True)[0][0][3][4] for options in ((), (option,))]
-    assert flags[0] & mounts.HOST_COPY
-    assert not flags[1] & mounts.HOST_COPY
+    assert flags[0] & ops.MOUNT_HOST_COPY
+    assert not flags[1] & ops.MOUNT_HOST_COPY

@@ -165,15 +165,15 @@ def test_late_read_only_mounts() -> None:
 @pytest.mark.parametrize(
     ("type", "options", "flags"),
     [
-        ("tmpfs", (), mounts.TARGET_MODE),
+        ("tmpfs", (), ops.MOUNT_TARGET_MODE),
         ("tmpfs", ("mode=755",), 0),
-        ("tmpfs", ("tmpcopyup",), mounts.TARGET_MODE | mounts.COPY_UP),
-        ("proc", (), mounts.ORDINARY),
-        ("sysfs", (), mounts.ORDINARY),
-        ("ext4", ("iversion",), mounts.LEGACY),
+        ("tmpfs", ("tmpcopyup",), ops.MOUNT_TARGET_MODE | ops.MOUNT_COPY_UP),
+        ("proc", (), ops.MOUNT_ORDINARY),
+        ("sysfs", (), ops.MOUNT_ORDINARY),
+        ("ext4", ("iversion",), ops.MOUNT_LEGACY),
         ("ext4", ("silent", "loud"), 0),
-        ("fuse.sshfs", (), mounts.LEGACY),
-        ("overlay", (f"lowerdir={'x' * 300}",), mounts.LEGACY),
+        ("fuse.sshfs", (), ops.MOUNT_LEGACY),
+        ("overlay", (f"lowerdir={'x' * 300}",), ops.MOUNT_LEGACY),
     ],
 )
 def test_flags(type: str, options: tuple[str, ...], flags: int) -> None:
@@ -292,7 +292,7 @@ def test_cgroups_of_v2_in_a_user_namespace() -> None:
     plain = named(plan(writable, cgroup_locations=at)[0])
     assert (plain["type"], plain["source"], plain["flags"], plain["attr_set"]) == ("cgroup2", "cgroup", 0, 0)
     user = named(plan(writable, cgroup_locations=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
-    assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", mounts.HOST_COPY, bits.RDONLY)
+    assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", ops.MOUNT_HOST_COPY, bits.RDONLY)
     opened, bound = map(named, plan(writable, cgroup_locations=at, new_user_namespace=True, gid_map=[]))
     assert (opened["op"], opened["source"], opened["flags"]) == ("open_tree", "/sys/fs/cgroup", 1)
     assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (None, bits.RDONLY, bits.RDONLY)
@@ -303,23 +303,6 @@ def test_cgroups_of_v2_in_a_user_namespace() -> None:
 def test_no_cgroups_no_mounts() -> None:
     """On a host without cgroups there is nothing to show."""
     assert plan(CGROUP) == []
-
-
-def test_the_flags_are_those_of_the_header() -> None:
-    """MOUNT_* here and in plan.h are the same numbers."""
-    header = dict(
-        line.split()[1:3]
-        for line in (TREE / "csrc/plan.h").read_text().splitlines()
-        if line.startswith("#define MOUNT_")
-    )
-    names = {
-        "COPY_UP": mounts.COPY_UP,
-        "LEGACY": mounts.LEGACY,
-        "TARGET_MODE": mounts.TARGET_MODE,
-        "ORDINARY": mounts.ORDINARY,
-        "HOST_COPY": mounts.HOST_COPY,
-    }
-    assert header == {f"MOUNT_{name}": str(value) for name, value in names.items()}
 
 
 def test_every_required_option_is_known() -> None:

@@ -19,6 +19,6 @@ def test_order_and_origins() -> None:
 
 
 def test_privileged_configs_have_none() -> None:
-    """Absent and null (as Go writes it) both mean none."""
+    """Absent and empty both mean none; null (as Go writes it) is taken out when the config is read."""
     assert paths.operations({}, {}, []) == []
-    assert paths.operations({"linux": {"maskedPaths": None, "readonlyPaths": None}}, {}, []) == []
+    assert paths.operations({"linux": {"maskedPaths": [], "readonlyPaths": []}}, {}, []) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import InvalidConfig
-from runtime.plan import failures, mounts, ops, rootless
+from runtime.plan import mounts, ops, remedies, rootless
 from tests.runtime.plan import machines
 
 OWN = [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100000, "size": 65536}]
@@ -65,13 +65,13 @@ def test_groups_where_setgroups_is_denied():
         (ops.mount("/x", "ext4", "/dev/x", [], 0, 0), EPERM, "by a bind"),
         (ops.mount("/x", "tmpfs", "x", [], 0, 0), EPERM, ""),
         (ops.root("/x", True, False), EACCES, "each directory of the path must be open"),
-        (ops.user(1, 1, ["2"]), EPERM, "denies setgroups"),
+        (ops.user(1, 1, True, ["2"]), EPERM, "denies setgroups"),
         (ops.hostname("x"), EPERM, ""),
     ],
 )
 def test_remedies(operation: ops.Operation, error: int, words: str):
     """A refusal for lack of rights says how to get them; another failure does not."""
-    said = failures.remedy(operation, 0, error)
+    said = remedies.remedy(operation, 0, error)
     assert (words in said) if words else said == ""
     assert rootless.remedy(operation, 5) == ""
 

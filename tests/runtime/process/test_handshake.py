@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from runtime import shim
 from runtime.errors import OcirunError
 from runtime.lifecycle.start import REPORT
-from runtime.plan import ops, rare_ops
+from runtime.plan import ops
+from runtime.plan.identity import NEW_LISTENER
 from runtime.process import host_side
 from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, REACHED, TRACE, Handshake
 from tests.runtime import reports
@@ -29,12 +30,12 @@ PLAN = [
     ops.id_maps("0 0 1\n", "0 0 1\n", False, None),
     ops.fork(),
     ops.console(80, 24, True, 0),
-    ops.hooks("prestart", 1),
+    ops.hooks("prestart", 1, "/hooks/prestart"),
     ops.run_hook("/bin/hook", ["hook"], [], 0, 0, "/hooks/createContainer/0"),
     ops.program(["true"], [], "/bin", 0, False),
     ops.created(),
-    ops.seccomp_notify(b"", ops.NEW_LISTENER, "/run/agent", ""),
-    ops.exec_program("true"),
+    ops.seccomp_notify(b"", NEW_LISTENER, "/run/agent", ""),
+    ops.exec("true"),
 ]
 INDEX = {operation[0]: index for index, operation in enumerate(PLAN)}
 
@@ -150,7 +151,7 @@ def test_the_place_in_resctrl(tmp_path: Path) -> None:
     files = [tmp_path / "tasks", tmp_path / "monitored"]
     for file in files:
         file.touch()
-    plan = [rare_ops.resctrl([str(file) for file in files])]
+    plan = [ops.resctrl([str(file) for file in files])]
     outcome, _ = follow([(report(REACHED, 0), 0)], plan=plan, does=host_side.perform)
     assert outcome is False
     pids = {file.read_text() for file in files}

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.process import seccomp
+from runtime import seccomp
 from tests import bpf
 from tests import seccomp_profile as profiles
 from tests.integration.bundle import BUSYBOX, build_busybox_rootfs, default_config
 from tests.integration.snapshot import hide_hybrid_controllers
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 NAMES = ("podman", "docker", "buildkit", "cri-container", "containerd-seccomp")
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the tables of numbers here are x86's")

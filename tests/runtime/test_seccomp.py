@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from runtime import seccomp
 from runtime.errors import OcirunError
-from runtime.process import seccomp
 from runtime.shim import ffi, lib
 from tests import bpf
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[1] / "configs"
 ALLOW = 0x7FFF0000
 
 
@@ -88,11 +88,11 @@ def test_hit_loads_neither_plan_nor_shim(root: str) -> None:
     seccomp.program(profile(), root)
     code = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from runtime.process import seccomp
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from runtime import seccomp
 assert len(seccomp.program({profile()!r}, {root!r})[0]) > 0
 loaded = [name for name in sys.modules if name.startswith("runtime.") or name in ("os", "re", "_cffi_backend")]
-assert loaded == ["runtime.process", "runtime.process.seccomp"], loaded
+assert loaded == ["runtime.seccomp"], loaded
 """
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
 

@@ -25,8 +25,9 @@ from errno import E2BIG
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
+    from oci_spec.types import Seccomp
     from runtime.plan.identity import Filter
     from runtime.plan.seccomp import Profile
 
@@ -46,7 +47,7 @@ MAX_FILE_SIZE = 1 << 20
 _loaded_library: list[bytes] = []
 
 
-def program(profile: "dict[str, Any]", root: str) -> "tuple[bytes, int, list[str]]":
+def program(profile: "Seccomp", root: str) -> "tuple[bytes, int, list[str]]":
     """``(program, flags, warnings)`` for ``linux.seccomp``: the struct sock_filter array and the flags for seccomp(2).
 
     `root` is the runtime's state directory, which exists. A warning tells which names were skipped because
@@ -65,7 +66,7 @@ def program(profile: "dict[str, Any]", root: str) -> "tuple[bytes, int, list[str
     return entry
 
 
-def load(profile: "dict[str, Any]", root: str, warn: "Callable[[str], None]") -> "Filter":
+def load(profile: "Seccomp", root: str, warn: "Callable[[str], None]") -> "Filter":
     """The same for the plan."""
     code, flags, warnings = program(profile, root)
     for warning in warnings:
@@ -73,12 +74,11 @@ def load(profile: "dict[str, Any]", root: str, warn: "Callable[[str], None]") ->
     return code, flags, profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
 
 
-def _key(profile: "dict[str, Any]") -> bytes:
-    if "listenerPath" in profile or "listenerMetadata" in profile:
-        # Where the listener goes is no part of the program: containers that differ in that only share an entry.
-        profile = {name: profile[name] for name in profile if name not in ("listenerPath", "listenerMetadata")}
+def _key(profile: "Seccomp") -> bytes:
+    # Where the listener goes is no part of the program: containers that differ in that only share an entry.
+    parts = [part for part in profile.items() if part[0] not in ("listenerPath", "listenerMetadata")]
     system = posix.uname()
-    return blake2b(marshal.dumps((VERSION, system.machine, system.release, profile), 0), digest_size=32).digest()
+    return blake2b(marshal.dumps((VERSION, system.machine, system.release, parts), 0), digest_size=32).digest()
 
 
 def _checksum(key: bytes, data: bytes) -> bytes:
@@ -205,7 +205,7 @@ def _evict(directory: int) -> None:
             continue
 
 
-def compile_profile(profile: "dict[str, Any]") -> "tuple[bytes, bytes, list[str]]":
+def compile_profile(profile: "Seccomp") -> "tuple[bytes, bytes, list[str]]":
     """``(program, library identity, warnings)``, always by libseccomp. Raises like `program`."""
     from runtime.plan.seccomp import enosys_stub, normalise
     from runtime.shim import ffi, lib
@@ -272,7 +272,7 @@ def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":
 
 
 def _fail(
-    profile: "dict[str, Any]", normalised: "Profile", names: list[str], step: int, index: int, errno: int, version: str
+    profile: "Seccomp", normalised: "Profile", names: list[str], step: int, index: int, errno: int, version: str
 ) -> "NoReturn":
     """Words what csrc/seccomp.c reported."""
     from runtime.errors import OcirunError

@@ -1,0 +1,304 @@
+"""The root file system: mounts, devices and paths, the console, names and sysctls, hooks, and the root's entering.
+
+A path is the container's, a source the host's. ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits of a mount,
+``rec_set`` and ``rec_clr`` those of all mounts below it too.
+"""
+
+from __future__ import annotations
+
+from . import flags as bits
+from .table import container, host
+from .wording import counted, id_map, mount_options, own_options
+from .wording import propagation as spread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NODES = {0o020000: "character device", 0o060000: "block device", 0o010000: "fifo"}
+
+
+@container()
+def propagation(flags: int, origin: str | None) -> str:
+    """Set the propagation (an MS_* bit) of every mount of the new mount namespace."""
+    return f"make every mount {spread(flags)}"
+
+
+@host()
+def open_tree(
+    source: str,
+    flags: int,
+    origin: str,
+    attach: int = 0,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+) -> str:
+    """Clone the mount at ``source`` in the container's mount namespace, with the caller's rights, for the next operation.
+
+    ``flags`` are BIND_*. ``attach``: 1 over ``source`` itself, 2 and the mount that this lies in made private. The
+    attributes are those of the bind that a lock may refuse the container.
+    """
+    below = " with what is mounted below it" if flags & bits.BIND_REC else ""
+    options = mount_options(attr_set, attr_clr, rec_set, rec_clr)
+    return f"clone the mount at {source}{options}{below}{', over itself' if attach else ''}"
+
+
+@host()
+def idmap_tree(
+    source: str,
+    type: str | None,
+    options: Sequence[str],
+    maps: Sequence[str],
+    recursive: bool,
+    map_all: bool,
+    origin: str,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+) -> str:
+    """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
+
+    ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
+    ``recursive``: with what is mounted below, and ``map_all`` maps that too. The others as for `open_tree`.
+    """
+    what = f"make a mount of {type}" if type else f"clone the mount at {source}"
+    what += (" with what is mounted below it" if recursive else "") + own_options(options)
+    where = ", in all of them" if recursive and map_all else ""
+    if not maps:
+        return f"{what}, its ids mapped as the container's{where}"
+    return f"{what}, its uids mapped: {id_map(maps[0])}; gids: {id_map(maps[1])}{where}"
+
+
+@host()
+def device_tree(
+    path: str,
+    type: int,
+    major: int,
+    minor: int,
+    mode: int,
+    uid: int,
+    gid: int,
+    label: str | None,
+    source: str | None,
+    origin: str,
+) -> str:
+    """Hand the next operation a node in a tmpfs of the host's side, or the host's ``source`` where none may be made.
+
+    ``uid`` and ``gid`` are the container's, ``label`` is the tmpfs's SELinux context.
+    """
+    what = f"{NODES.get(type, 'node')} {path} ({major}:{minor}, mode {mode:04o}, uid {uid}, gid {gid})"
+    return f"make the {what} in a tmpfs of the host's side"
+
+
+@container("/root/path")
+def root(path: str, attach: bool, private_parent: bool) -> str:
+    """Open the root, or (``attach``) mount it over itself; ``private_parent``: mounts in it may be peers of the host's."""
+    return f"mount the root {path} over itself" if attach else f"open the root {path}"
+
+
+@container()
+def proc_handle(host: bool) -> str:
+    """Open a private procfs; ``host``: a copy of the host's, because the pid namespace is the host's."""
+    return "open a procfs for init's own use"
+
+
+@container()
+def mount(
+    destination: str,
+    type: str,
+    source: str,
+    options: Sequence[str] = (),
+    attr_set: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    flags: int = 0,
+    superblock: int = 0,
+    origin: str | None = None,
+) -> str:
+    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
+
+    ``options`` are the file system's own ("key" or "key=value"); ``propagation`` and ``superblock`` are MS_*; ``flags``
+    are MOUNT_* of this package.
+    """
+    text = f"mount {type} on {destination}{mount_options(attr_set, 0, rec_set, rec_clr, propagation | superblock)}"
+    text += own_options(options)
+    if flags & bits.MOUNT_COPY_UP:
+        text += ", filled with what it covers"
+    if flags & bits.MOUNT_HOST_COPY:
+        text += "; where the kernel refuses that, bind the host's"
+    return text
+
+
+@container()
+def bind(
+    destination: str,
+    source: str | None,
+    recursive: int = 0,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> str:
+    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
+
+    Without a source, what the `open_tree` before it opened. ``recursive`` are BIND_*, named for the first of them, as
+    `ocirun plan` has always shown it.
+    """
+    what = source or "that mount"
+    if source and recursive & bits.BIND_REC:
+        what += " and what is mounted below it"
+    if recursive & bits.BIND_SOURCE_NOFOLLOW:
+        what += ", which may be a link,"
+    over = ", over a link that stands there" if recursive & bits.BIND_TARGET_NOFOLLOW else ""
+    return f"bind {what} on {destination}{mount_options(attr_set, attr_clr, rec_set, rec_clr, propagation)}{over}"
+
+
+@container()
+def remount(
+    destination: str,
+    options: Sequence[str] = (),
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    flags: int = 0,
+    propagation: int = 0,
+    rec_set: int = 0,
+    rec_clr: int = 0,
+    origin: str | None = None,
+) -> str:
+    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*) its file system too."""
+    changes = mount_options(attr_set, attr_clr, rec_set, rec_clr, flags | propagation)
+    return f"change the mount at {destination}{changes}{own_options(options)}"
+
+
+@container()
+def file_label(path: str, label: str, origin: str) -> str:
+    """Set the SELinux label of the directory that is mounted on ``path``."""
+    return f"give {path} the SELinux label {label}"
+
+
+@container()
+def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> str:
+    """Make ``path`` a symlink to ``target``; what is there already stays, unless ``flags`` (SYMLINK_*) say otherwise."""
+    text = f"link {path} to {target}"
+    if flags & bits.SYMLINK_IF_TARGET:
+        text += " if that exists"
+    return text + (", in place of what is there" if flags & bits.SYMLINK_REPLACE else "")
+
+
+@container()
+def device(
+    path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
+) -> str:
+    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. The same node there already is right, anything else an error."""
+    return f"make the {NODES.get(type, 'node')} {path} ({major}:{minor}, mode {mode:04o})"
+
+
+@container()
+def device_bind(path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None) -> str:
+    """Bind the host's node ``source`` on ``path``, having verified what it is.
+
+    Without a source, what the `device_tree` before it made.
+    """
+    return (f"bind the host's device {source}" if source else "bind that device") + f" on {path}"
+
+
+@container()
+def mask(path: str, origin: str | None = None, label: str | None = None) -> str:
+    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
+
+    ``label``: the SELinux context of the empty directory, the first one's.
+    """
+    return f"mask {path} if it is there"
+
+
+@container()
+def readonly(path: str, origin: str | None = None) -> str:
+    """Make ``path`` a read-only mount, if it exists."""
+    return f"make {path} read-only if it is there"
+
+
+@container("/process/terminal")
+def console(width: int, height: int, bind: bool, uid: int) -> str:
+    """Open a terminal of the container's devpts as standard streams; ``bind``: on /dev/console too. Sizes in characters."""
+    return "open a terminal as standard input, output and error" + (" and bind it on /dev/console" if bind else "")
+
+
+@container("/hostname")
+def hostname(name: str) -> str:
+    """Name the host, in the UTS namespace."""
+    return f"set the host name to {name}"
+
+
+@container("/domainname")
+def domainname(name: str) -> str:
+    """Name the NIS domain, in the UTS namespace."""
+    return f"set the domain name to {name}"
+
+
+@container()
+def sysctl(path: str, value: str, origin: str) -> str:
+    """Write ``value`` to ``path``, relative to procfs ("sys/net/ipv4/ip_forward")."""
+    return f"write {value!r} to /proc/{path}"
+
+
+@host()
+def hooks(kind: str, count: int, origin: str) -> str:
+    """Run all hooks of ``kind`` (prestart, createRuntime) in the runtime's namespaces."""
+    return f"run {counted(count, f'{kind} hook')}"
+
+
+@host()
+def state_document() -> str:
+    """Hand init the container's state, which it gives to the hooks that it runs."""
+    return "give init the container's state, for its hooks"
+
+
+@container()
+def run_hook(
+    path: str,
+    args: Sequence[str],
+    env: Sequence[str] | None,
+    timeout: int,
+    state: int,
+    origin: str,
+    inherit: bool = False,
+    filtered: bool = False,
+) -> str:
+    """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is HOOK_*.
+
+    ``inherit``: the environment is the program's, which is known by then, and not ``env``. ``filtered``: under the filter
+    that `seccomp` loads later.
+    """
+    text = f"run the hook {path} in the container's namespaces" + (" and under its seccomp filter" if filtered else "")
+    return text + (f", at most {timeout} s" if timeout else "")
+
+
+@container("/root/path")
+def pivot(mode: int) -> str:
+    """Make the container's root the root, by ``mode`` of PIVOT_*."""
+    ways = {bits.PIVOT_ROOT: "pivot_root", bits.PIVOT_MOVE: "moving it to /", bits.PIVOT_CHROOT: "chroot alone"}
+    return f"enter the root by {ways[mode]}"
+
+
+@container()
+def enter_root(chroot: bool) -> str:
+    """Stand in the container's root: that of the mount namespace that was joined, or (``chroot``) the given descriptor."""
+    return "enter the container's root"
+
+
+@container("/root/readonly")
+def root_readonly() -> str:
+    """Make the root's mount read-only, but none below it."""
+    return "make the root read-only"
+
+
+@container("/linux/rootfsPropagation")
+def root_propagation(flags: int) -> str:
+    """Set the propagation (an MS_* bit) of the root's mount."""
+    return f"make the root's mount {spread(flags)}"

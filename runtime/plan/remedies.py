@@ -1,0 +1,130 @@
+"""What to do about an operation that failed, where that is known. Pure, and cold. `rootless` has what a caller without rights can do."""
+
+from errno import EACCES, EAGAIN, EBUSY, EDQUOT, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EUSERS
+
+from . import attributes, ops, rootless
+from .explain import words
+from .mount_options import ATIME, NODIRATIME
+from .operations import steps
+from .operations.wording import mount_options, name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .ops import Operation
+
+TIMES = ATIME | NODIRATIME
+LOWER_SCORE = "; a lower score than the caller's takes CAP_SYS_RESOURCE"
+TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
+ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
+ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
+CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
+# What is the same for every operation of its kind.
+REMEDIES = {
+    (ops.OP_RLIMIT, EPERM): "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
+    (ops.OP_OOM_SCORE_ADJ, EACCES): LOWER_SCORE,
+    (ops.OP_OOM_SCORE_ADJ, EPERM): LOWER_SCORE,
+    (ops.OP_KEYRING, EPERM): "; with --no-new-keyring the program has the caller's keyring",
+    (ops.OP_KEYRING, EDQUOT): "; the user has as many keys as /proc/sys/kernel/keys allows",
+    (ops.OP_UNSHARE, ENOSPC): TOO_MANY,
+    (ops.OP_UNSHARE, EUSERS): TOO_MANY,
+    (ops.OP_MOUNT, ENODEV): "; the kernel does not know this file system",
+    (ops.OP_SECCOMP, EACCES): ADMIN,
+    (ops.OP_SECCOMP_NOTIFY, EACCES): ADMIN,
+    (ops.OP_SECCOMP_NOTIFY, EBUSY): ONE_LISTENER,
+    (ops.OP_IO_PRIORITY, EPERM): "; IOPRIO_CLASS_RT takes CAP_SYS_NICE or CAP_SYS_ADMIN",
+    (ops.OP_MEMORY_POLICY, EINVAL): CPUSET.format("node"),
+    (ops.OP_AFFINITY, EINVAL): CPUSET.format("cpu"),
+}
+
+
+def locked(attr_set: int, attr_clr: int, rec_set: int, rec_clr: int) -> str:
+    """For MOUNT_ATTR_* that the kernel refuses, since the mount is locked (mount_namespaces(7)). "" for others."""
+    asked = mount_options(attr_set & TIMES, attr_clr, rec_set & TIMES, rec_clr).strip(" ()")
+    return f"; the host's mount is not so, and a user namespace may not change that: leave out {asked}" if asked else ""
+
+
+def bind(numbers: "tuple[int, ...]", step: int, error: int) -> str:
+    _, attr_set, attr_clr, _, rec_set, rec_clr = numbers
+    refused = step == steps.MOUNT_SETATTR and error == EPERM
+    return locked(attr_set, attr_clr, rec_set, rec_clr) if refused else ""
+
+
+def scheduler(policy: str, error: int) -> str:
+    if error == EPERM and policy in attributes.REAL_TIME:
+        return "; it takes CAP_SYS_NICE, and on many kernels /linux/resources/cpu/realtimeRuntime"
+    if error == EPERM and policy == "SCHED_DEADLINE":
+        return "; it takes CAP_SYS_NICE, and every cpu: no cpuset that leaves some out"
+    if error == EPERM:
+        return "; a lower nice value than the caller's takes CAP_SYS_NICE"
+    if error == EBUSY:
+        return "; the cpus have no such part of their time left"
+    if error == EINVAL and policy == "SCHED_ISO":
+        return "; Linux reserves the name and has no such policy"
+    return "; this kernel has no utilisation clamping" if error == EOPNOTSUPP else ""
+
+
+def transition(origin: "str | None", error: int) -> str:
+    """For an execve that was to change to the label of ``origin``: the kernel says no more than these two numbers.
+
+    Under no_new_privs SELinux asks for a permission that the policies of many systems do not give (EPERM).
+    """
+    if origin == "/process/selinuxLabel" and error == EPERM:
+        return (
+            "; under noNewPrivileges the SELinux policy has to allow the change to this label by nnp_transition"
+            " (class process2, policy capability nnp_nosuid_transition), or bound it: else noNewPrivileges must be false"
+        )
+    if origin == "/process/selinuxLabel" and error == EACCES:
+        return (
+            "; if the program is executable: the SELinux policy has to allow transition to this label, with the program's"
+            " file as an entrypoint; see `ausearch -m avc`"
+        )
+    if origin == "/process/apparmorProfile" and error == EPERM:
+        return "; under noNewPrivileges AppArmor changes from the caller's profile only to one that allows no more"
+    return ""
+
+
+def label(value: str, error: int) -> str:
+    """For ``value``, of which AppArmor's begin with the word exec."""
+    if not value.startswith("exec "):
+        return "; does the policy know this label, and let the runtime set it?" if error in (EINVAL, EACCES) else ""
+    if error == ENOENT:
+        return "; is the profile loaded? see /sys/kernel/security/apparmor/profiles"
+    return "; is AppArmor enabled?" if error == EINVAL else ""
+
+
+def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
+    """What depends on what was tried, or on the place in the config."""
+    if code == ops.OP_FORK and error == ENOMEM and origin:
+        return "; a pid namespace whose first process has ended takes no other: name that of a running container"
+    if code == ops.OP_PIVOT and step == steps.OPEN and error == EACCES:
+        return "; a procfs or sysfs of the host that --no-pivot must cover is closed to the user namespace's root"
+    if code == ops.OP_CONSOLE and step in (steps.OPEN, steps.VERIFY):
+        return "; a terminal needs a mount of type devpts on /dev/pts"
+    if code == ops.OP_SECCOMP_NOTIFY and step == steps.THREAD and error == EAGAIN:
+        return "; the pids limit or RLIMIT_NPROC leaves no room for the thread that hands over the listener"
+    return ""
+
+
+def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "Any", step: int, error: int) -> str:
+    if code == ops.OP_BIND:
+        return bind(numbers, step, error)
+    if code == ops.OP_SCHEDULER:
+        policy, *_ = numbers
+        return scheduler(name(policy, attributes.POLICIES), error)
+    if code == ops.OP_LABEL:
+        _, _, value = strings
+        return label(words(value), error)
+    return ""
+
+
+def remedy(operation: "Operation", step: int, error: int) -> str:
+    """What to do about it; "" where that is not known."""
+    code, _, origin, numbers, strings = operation
+    return (
+        REMEDIES.get((code, error), "")
+        or by_step(code, origin, step, error)
+        or by_arguments(code, numbers, strings, step, error)
+        or rootless.remedy(operation, error)
+    )
