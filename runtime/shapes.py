@@ -6,16 +6,18 @@ stated here, wherever the dict goes. The config has its types in `oci_spec.types
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from runtime.cgroups.layout import Place
     from runtime.host.cgroups import CgroupFacts
     from runtime.plan.identity import Filter
 
 IdMap = list[dict[str, int]]  # in the form of linux.uidMappings
+Warn = Callable[[str], None]  # hears of what does not stop us
 
 
 class Facts(TypedDict):
@@ -103,6 +105,15 @@ class PlanOptions(TypedDict, total=False):
     linux: dict[str, Any]  # exec: that section of the container's config
     readonly_root: bool
     make_cwd: bool
+
+
+class HostContext(TypedDict):
+    """The container that init is made for, as the host's side of its plan needs to know it (`runtime.lifecycle.operations`)."""
+
+    record: Record
+    status: str  # that the agent of a seccomp filter is told
+    handle: int  # of its directory, while it is made; -1 for exec
+    hooks: dict[str, list[dict[str, Any]]]  # of its config, while it is made; {} for exec
 
 
 class Record(TypedDict, total=False):

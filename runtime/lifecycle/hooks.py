@@ -11,6 +11,7 @@ import select
 import time
 
 from runtime.errors import OcirunError, system_failure
+from runtime.lifecycle import state, store
 from runtime.lifecycle.document import dumps
 from runtime.shim import spawn_hook
 
@@ -20,12 +21,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from runtime.plan.ops import Operation
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import HostContext
+
     Hook = dict[str, Any]
 else:
     import _signal
 
 LONGEST = 1 << 30  # milliseconds: poll(2) takes an int
 KEPT_OUTPUT = 4096  # bytes of a hook's output that an error may quote
+
+
+def run_before_start(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
+    """Run prestart or createRuntime hooks while init waits. They find its pid in the state, on standard input and on disk.
+
+    Raises OcirunError.
+    """
+    record = context["record"]
+    state.note_pid(record, handshake.pid)
+    store.write_state(context["handle"], record)
+    kind = str(operation[4][0])
+    run(context["hooks"][kind], state.document(record, state.CREATING), f"/hooks/{kind}")
+
+
+def send_state(context: "HostContext", handshake: "Handshake", _: "Operation") -> None:
+    """Give init the state documents that its own hooks get, creating and created. Raises OcirunError."""
+    from runtime.process import host_side
+
+    record = context["record"]
+    state.note_pid(record, handshake.pid)
+    creating = dumps(state.document(record, state.CREATING)).encode()
+    host_side.send_state(handshake, creating, dumps(state.document(record, state.CREATED)).encode())
 
 
 def run(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str) -> None:

@@ -7,15 +7,16 @@ from runtime.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Making
+    from typing import Any
+
+    from runtime.shapes import Record
 
 
-def place(making: "Making") -> None:
-    """Make the group, once the record says what may have to be removed."""
-    wanted, mount = making.spec["linux"]["intelRdt"], resctrl_mount()
+def make(record: "Record", handle: int, wanted: "dict[str, Any]") -> None:
+    """Make the group that linux.intelRdt asks for, once the record says what may have to be removed. Raises OcirunError."""
+    mount = resctrl_mount()
     if mount is None:  # unmounted since it was checked
         raise OcirunError("no resctrl file system is mounted", resctrl.POINTER)
-    making.record["resctrl"] = resctrl.survey(wanted, making.id, mount)
-    making.facts["resctrl"] = making.record["resctrl"]["tasks"]
-    store.write_state(making.handle, making.record)
-    resctrl.make(wanted, making.id, mount)
+    record["resctrl"] = resctrl.survey(wanted, record["id"], mount)
+    store.write_state(handle, record)
+    resctrl.make(wanted, record["id"], mount)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runtime.plan.ops import Operation
-    from runtime.shapes import Record
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import HostContext, Record
 
 POINTER = "/linux/seccomp/listenerPath"
 FD_NAME = "seccompFd"  # the spec's name of the listener among the descriptors
@@ -30,6 +31,11 @@ def process_state(operation: "Operation", record: "Record", status: str, pid: in
     if operation[4][2]:
         document["metadata"] = operation[4][2]
     return document
+
+
+def give(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
+    """As `send`, while the handshake with init goes on."""
+    send(operation, context["record"], context["status"], handshake.pid, handshake.take_listener())
 
 
 def send(operation: "Operation", record: "Record", status: str, pid: int, listener: int) -> None:

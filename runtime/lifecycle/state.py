@@ -63,6 +63,12 @@ def is_alive(record: "Record") -> bool:
     return pid > 0 and start_time(pid) == record["start_time"]
 
 
+def note_pid(record: "Record", pid: int) -> None:
+    """Put the pid and the start time of init, as it stands now, into the record."""
+    record["pid"] = pid
+    record["start_time"] = start_time(pid) or 0
+
+
 def open_process(record: "Record") -> int | None:
     """A pidfd of init, which the caller closes. None when it has ended.
 

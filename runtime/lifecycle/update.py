@@ -31,15 +31,15 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
         load(data)
     except BadDocument:
         problem = next(problem for problem in check(data) if problem.severity == "error")
-        raise InvalidConfig(f"resources: line {problem.line}: {config.words(problem)}") from None
+        raise InvalidConfig(f"resources: line {problem.line}: {config.message(problem)}") from None
     spec, problems = load_checked(_BEFORE + data.strip() + _AFTER, unknown=True)
     for problem in problems:
         if not problem.pointer.startswith(_POINTER):
             continue  # of the rest of a config, which is not there
-        words = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
+        message = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.message(problem)}"
         if problem.severity == "error":
-            raise InvalidConfig(words)
-        warn(words)
+            raise InvalidConfig(message)
+        warn(message)
     given: dict[str, Any] = spec["linux"]["resources"]
     return given
 
@@ -69,8 +69,8 @@ def update(
             raise
     except OcirunError as error:
         if error.pointer:
-            words = f"resources: {error.pointer.removeprefix(_POINTER)}: {error.message}"
-            raise type(error)(words, None, None, error.errno) from None
+            message = f"resources: {error.pointer.removeprefix(_POINTER)}: {error.message}"
+            raise type(error)(message, None, None, error.errno) from None
         raise
     finally:
         posix.close(handle)
@@ -127,7 +127,7 @@ def _change(record: "Record", given: "dict[str, Any]", current: "dict[str, Any]"
     wanted = completed(given, current)
     devices = wanted.pop("devices", None)
     # Without device rules `writes` would give the default ones.
-    writes = [one for one in resources.writes(wanted, places)[0] if not one[3].startswith(f"{_POINTER}/devices")]
+    writes = [write for write in resources.writes(wanted, places)[0] if not write[3].startswith(f"{_POINTER}/devices")]
     undo = limits.change(places, intent, writes)
     unit = None
     try:
@@ -174,5 +174,5 @@ def _check_usage(places: "list[Place]", memory: "dict[str, Any]") -> None:
         for file in _USAGE:
             usage = tree.read(f"{path}/{file}").strip()
             if usage and int(usage) > limit:
-                words = f"the container uses {int(usage)} bytes of memory, which is more than {limit}"
-                raise OcirunError(words, f"{_POINTER}/memory/limit", None, errno.EBUSY)
+                message = f"the container uses {int(usage)} bytes of memory, which is more than {limit}"
+                raise OcirunError(message, f"{_POINTER}/memory/limit", None, errno.EBUSY)
