@@ -41,7 +41,8 @@ def run_before_start(context: "HostContext", handshake: "Handshake", operation: 
     record = context["record"]
     state.note_pid(record, handshake.pid)
     store.write_state(context["handle"], record)
-    kind = str(operation[4][0])
+    _, _, _, _, (name,) = operation
+    kind = str(name)
     run(context["hooks"][kind], state.document(record, state.CREATING), f"/hooks/{kind}")
 
 

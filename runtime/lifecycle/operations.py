@@ -38,10 +38,10 @@ def performer(context: "HostContext") -> "Perform":
     """What does the host's side of a plan for this container, an operation at a time, while init waits."""
 
     def perform(handshake: "Handshake", operation: "Operation") -> None:
-        row = TABLE.get(operation[0])
+        code, _, origin, _, _ = operation
+        row = TABLE.get(code)
         if row is None:
-            name = ops.TABLE[operation[0]][0]
-            raise OcirunError(f"operation {name} cannot be done on the host's side", operation[2])
+            raise OcirunError(f"operation {ops.TABLE[code][0]} cannot be done on the host's side", origin)
         module, name = row
         function = getattr(__import__(module, fromlist=(name,)), name)
         if module.startswith("runtime.process."):

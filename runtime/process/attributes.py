@@ -21,16 +21,18 @@ def failed(operation: "Operation", error: OSError) -> OcirunError:
 
 def scheduler(handshake: "Handshake", operation: "Operation") -> None:
     """sched_setattr(2) for init. Raises OcirunError."""
+    _, _, _, numbers, _ = operation
     try:
-        shim.scheduler(handshake.pid, operation[3])
+        shim.scheduler(handshake.pid, numbers)
     except OSError as error:
         raise failed(operation, error) from None
 
 
 def io_priority(handshake: "Handshake", operation: "Operation") -> None:
     """ioprio_set(2) for init. Raises OcirunError."""
+    _, _, _, (value,), _ = operation
     try:
-        shim.io_priority(handshake.pid, operation[3][0])
+        shim.io_priority(handshake.pid, value)
     except OSError as error:
         raise failed(operation, error) from None
 
@@ -40,16 +42,18 @@ def resctrl(handshake: "Handshake", operation: "Operation") -> None:
 
     Raises OcirunError.
     """
-    for path in operation[4][0] or ():
+    _, _, origin, _, (files,) = operation
+    for path in files or ():
         try:
             write_file(str(path), str(handshake.pid))
         except OSError as error:
-            raise system_failure(f"write {handshake.pid} to {path}", error, operation[2]) from None
+            raise system_failure(f"write {handshake.pid} to {path}", error, origin) from None
 
 
 def time_offsets(handshake: "Handshake", operation: "Operation") -> None:
     """Set the clocks of the time namespace that init's children will be in. Raises OcirunError."""
+    _, _, origin, _, (offsets,) = operation
     try:
-        write_file(f"/proc/{handshake.pid}/timens_offsets", str(operation[4][0]))
+        write_file(f"/proc/{handshake.pid}/timens_offsets", str(offsets))
     except OSError as error:
-        raise system_failure("set the clock offsets", error, operation[2]) from None
+        raise system_failure("set the clock offsets", error, origin) from None

@@ -43,7 +43,7 @@ def id_maps(handshake: "Handshake", operation: "Operation") -> None:
 
 def rlimit(handshake: "Handshake", operation: "Operation") -> None:
     """Set one of init's limits. OcirunError, worded as one of init's own would be."""
-    resource, soft, hard = operation[3]
+    _, _, _, (resource, soft, hard), _ = operation
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
     except OSError as error:
