@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
-    from runtime.shapes import CreateOptions, ExecOptions
+    from runtime.shapes import CreateOptions, ExecOptions, StateDocument
 
     Path = str | PathLike[str]
 
@@ -174,7 +174,7 @@ class Container:
 
         delete(self._root, self._id, force, _warn)
 
-    def state(self) -> "dict[str, Any]":
+    def state(self) -> "StateDocument":
         """The state document (runtime.md "State") with ``owner``. `NotFound` when the container was deleted."""
         return state.query(self._root, self._id)
 
@@ -248,7 +248,7 @@ def _collect(pid: int) -> int:
         raise OcirunError(f"wait for process {pid}: it is no child of this process, or was waited for before") from None
 
 
-def list_containers(root: "Path | None" = None) -> "list[dict[str, Any]]":
+def list_containers(root: "Path | None" = None) -> "list[StateDocument]":
     """The state documents of all containers under ``root``, by id."""
     from runtime.lifecycle.listing import listing
 

@@ -6,14 +6,17 @@ stated here, wherever the dict goes. The config has its types in `oci_spec.types
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from oci_spec.types import IdMapping, Linux, Resources
+    from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Linux, Resources
     from runtime.host.cgroups import CgroupFacts, Hierarchy
     from runtime.plan.identity import Filter
+
+Warn = Callable[[str], None]  # hears of what does not stop us
 
 
 class Location(TypedDict):
@@ -147,6 +150,29 @@ class NetDeviceRow(TypedDict):
     addresses: list[tuple[int, int, int, int, list[tuple[int, str]]]]
 
 
+class HostContext(TypedDict):
+    """The container that init is made for, as the host's side of its plan needs to know it (`runtime.lifecycle.operations`)."""
+
+    record: Record
+    status: str  # that the agent of a seccomp filter is told
+    handle: int  # of its directory, while it is made; -1 for exec
+    hooks: Hooks  # of its config, while it is made; {} for exec
+
+
+class StateDocument(TypedDict):
+    """The state of a container as others read it: runtime.md "State", and what runc adds."""
+
+    ociVersion: str
+    id: str
+    pid: int  # 0 where there is no process
+    status: str
+    bundle: str
+    rootfs: str
+    created: str
+    annotations: NotRequired[dict[str, str]]
+    owner: NotRequired[str]  # what `state` and `list` print
+
+
 class Record(TypedDict, total=False):
     """The state file of a container: `runtime.lifecycle.store` reads and writes it."""
 
@@ -162,7 +188,7 @@ class Record(TypedDict, total=False):
     annotations: dict[str, str]
     cgroups: list[CgroupRow]  # one for each hierarchy; [] with --cgroup-manager disabled
     systemd: UnitRow
-    hooks: dict[str, list[dict[str, Any]]]  # poststart and poststop
+    hooks: dict[HookKind, list[Hook]]  # poststart and poststop
     resctrl: ResctrlRow
     net_devices: list[NetDeviceRow]  # `runtime.lifecycle.net_devices`
     notify: str  # the caller's NOTIFY_SOCKET

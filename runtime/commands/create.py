@@ -38,18 +38,18 @@ PATHS = ("config", "console_socket", "pid_file", "pidfd_socket", "trace")
 
 
 def main(call: "Call") -> int:
-    options = placed(call)
+    options = enter_bundle(call)
     from runtime.lifecycle.create import create
 
     create(call.root, call.operands[0], options, call.warn)
     return 0
 
 
-def placed(call: "Call") -> "CreateOptions":
+def enter_bundle(call: "Call") -> "CreateOptions":
     """The options with absolute paths, ``bundle`` among them, and the settings that matter; the working directory
     becomes the bundle.
 
-    Hooks start in the bundle then, as they do with runc.
+    Hooks start in the bundle then, as they do with runc. OcirunError when it cannot be entered.
     """
     options: Any = {"cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs")}
     options |= {"rootless": call.settings.get("rootless", "auto"), "bundle": ""} | call.options

@@ -8,16 +8,15 @@ from runtime.lifecycle.listing import listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from runtime.cli import Call
+    from runtime.shapes import StateDocument
 
 OPTIONS = (
     (("--format", "-f"), "FORMAT", "format", '"table" (default) or "json"'),
     (("--quiet", "-q"), None, "quiet", "print ids only"),
 )
 OPERANDS = (0, 0, "")
-COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
+COLUMNS: "tuple[str, ...]" = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 
 
 def main(call: "Call") -> int:
@@ -44,8 +43,11 @@ def main(call: "Call") -> int:
     return 0
 
 
-def _table(containers: "list[dict[str, Any]]") -> str:
-    rows = [COLUMNS] + [tuple(shown(str(item[column.lower()])) for column in COLUMNS) for item in containers]
+def _table(containers: "list[StateDocument]") -> str:
+    rows = [COLUMNS]
+    for item in containers:
+        cells = item["id"], item["pid"], item["status"], item["bundle"], item["created"], item["owner"]
+        rows.append(tuple(shown(str(cell)) for cell in cells))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(line + "\n" for line in lines)

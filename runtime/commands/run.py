@@ -1,7 +1,7 @@
 """``ocirun run ID``: create and start a container; in the foreground, wait for it and pass on its exit status."""
 
 from runtime.commands.create import OPTIONS as CREATE_OPTIONS
-from runtime.commands.create import placed
+from runtime.commands.create import enter_bundle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ OPERANDS = (1, 1, "CONTAINER")
 
 
 def main(call: "Call") -> int:
-    options = placed(call)
+    options = enter_bundle(call)
     from runtime.lifecycle.run import run
 
     return run(call.root, call.operands[0], options, call.warn)

@@ -9,11 +9,9 @@ from runtime.host import checks
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from oci_spec import Problem
-    from oci_spec.types import Linux, Resources
-    from runtime.shapes import PublishOptions
+    from oci_spec.types import Config, Linux, Resources
 
 MAX_SIZE = 64 << 20  # bytes
 S_IFMT, S_IFREG = 0o170000, 0o100000
@@ -52,13 +50,14 @@ def of_bundle(bundle: str, file: str | None) -> bytes:
     return read(file) if file else read(f"{bundle}/config.json", ordinary=True)
 
 
-def words(problem: "Problem") -> str:
+def message(problem: "Problem") -> str:
     """What is wrong, and what to do where that is known."""
     return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
 
 
-def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dict[str, Any]":
+def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "Config":
     """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
+    spec: Config
     spec, problems = load_checked(data, "config", lambda value: checks.rows(value, bundle))
     for problem in problems:
         if problem.severity != "error":
@@ -66,12 +65,11 @@ def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "dic
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
-        raise InvalidConfig(words(errors[0]) + more, errors[0].pointer, errors[0].line)
+        raise InvalidConfig(message(errors[0]) + more, errors[0].pointer, errors[0].line)
     for section in ("linux", "root"):
         if not spec.get(section):
             raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
-    result: dict[str, Any] = spec
-    return result
+    return spec
 
 
 def locate(error: OcirunError, data: bytes) -> OcirunError:
@@ -81,17 +79,6 @@ def locate(error: OcirunError, data: bytes) -> OcirunError:
 
         error.line = read_positions(data)[1].find(error.pointer)[0]
     return error
-
-
-def check_terminal(process: "dict[str, Any]", options: "PublishOptions", detached: bool, data: bytes) -> None:
-    """A terminal and a way to give it away go together, but for `run` in the foreground."""
-    terminal, console_socket = process.get("terminal"), options.get("console_socket")
-    if bool(terminal) == bool(console_socket) or (terminal and not detached):
-        return
-    words = "a terminal needs --console-socket to be sent to; without one it must be false"
-    if console_socket:
-        words = "--console-socket is given, but the process has no terminal"
-    raise locate(InvalidConfig(words, "/process/terminal"), data)
 
 
 def resources(data: bytes) -> "Resources":

@@ -1,343 +1,64 @@
-"""From a bundle to a created container.
+"""From a bundle to a created container, in stages; each makes a value that the next one takes.
+
+    Request    what the caller asks for, checked                            runtime.lifecycle.request
+    Facts      the host, and the caller's rights                            runtime.lifecycle.assembly
+    Creation   the id is taken; the record says what is going to be made
+    plan       the operations, made while nothing runs yet                  runtime.lifecycle.assembly
+    Handshake  init runs, up to `created`                                   runtime.process.spawn
 
 What `delete` would need is on disk before the first thing is made; pid and start time before init is let go. Whatever
-fails, everything that was made is unmade here; a SIGKILL leaves what `delete --force` can finish, and an init that ends
-by itself because its parent is gone. Hot.
+fails, `runtime.lifecycle.undo` unmakes everything that was made; a SIGKILL leaves what `delete --force` can finish, and
+an init that ends by itself because its parent is gone. Hot.
 """
 
 import posix
 import time
 
-from runtime.cgroups import apply, intent, layout, resources, tree
-from runtime.errors import OcirunError, system_failure
-from runtime.host import facts as host
-from runtime.lifecycle import config, descriptors, publishing, state, store
+from runtime.cgroups import apply, intent, resources, tree
+from runtime.errors import OcirunError
+from runtime.lifecycle import assembly, descriptors, publishing, state, store
 from runtime.lifecycle.config import locate
-from runtime.plan import encode, ops, plan
+from runtime.lifecycle.operations import performer
+from runtime.lifecycle.request import Request
+from runtime.plan import encode
 from runtime.plan.namespaces import kinds
-from runtime.process import host_side, spawn
-from runtime.process.handshake import Handshake
+from runtime.process import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from oci_spec import Problem
+    from oci_spec.types import HookKind
     from runtime.cgroups.systemd.scope import Unit
-    from runtime.plan.identity import Filter
-    from runtime.shapes import CreateOptions, Location, PlanOptions, Record
-
-    Warn = Callable[[str], None]
-
-
-class Making:
-    """One container on its way: what was asked for, what is known of the host, what has been made so far."""
-
-    def __init__(self, root: str, id: str, options: "CreateOptions", warn: "Warn") -> None:
-        store.check_id(id)
-        self.root = root
-        self.id = id
-        self.options = options
-        self.warn = warn
-        self.bundle: str = options["bundle"]
-        self.kept = descriptors.kept_descriptors(options)
-        self.data = options.get("config_data") or config.of_bundle(self.bundle, options.get("config"))
-        self.spec = config.checked(self.data, self.bundle, self.warn_of)
-        self.facts = host.read(self.spec, self.bundle)
-        self.record: Record = {}
-        self.handle = -1
-        self.handshake: Handshake | None = None
-        self.operations: list[ops.Operation] = []
-        self.unit: Unit | None = None  # of the systemd cgroup manager
-
-    def warn_of(self, problem: "Problem") -> None:
-        self.warn(f"config.json:{problem.line}: {problem.pointer}: {config.words(problem)}")
-
-    def warn_at(self, pointer: str, message: str) -> None:
-        """A warning that names a place, with its line."""
-        self.warn(str(locate(OcirunError(message, pointer), self.data)))
-
-    @property
-    def tolerant(self) -> bool:
-        """Whether a cgroup that may not be written is done without (--rootless)."""
-        chosen = self.options.get("rootless", "auto")
-        return chosen == "true" or (chosen == "auto" and not self.facts["privileged"])
-
-    @property
-    def process(self) -> "dict[str, Any]":
-        """{} where there is none: such a container can be made, but not be started."""
-        process: dict[str, Any] = self.spec.get("process") or {}
-        return process
+    from runtime.plan.ops import Operation
+    from runtime.process.handshake import Handshake, Perform
+    from runtime.shapes import CreateOptions, Facts, Location, Record, Warn
 
 
-def record_of(making: Making, places: "list[Location]") -> "Record":
-    """The record as it is before anything is made."""
-    now = time.time_ns()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
-    hooks = making.spec.get("hooks") or {}
-    record: Record = {
-        "ociVersion": state.VERSION,
-        "id": making.id,
-        "status": state.CREATING,
-        "pid": 0,
-        "start_time": 0,
-        "bundle": making.bundle,
-        "rootfs": making.facts["rootfs"],
-        "created": f"{seconds}.{now % 1_000_000_000:09d}Z",
-        "annotations": making.spec.get("annotations") or {},
-        "cgroups": tree.survey(places),
-        "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if hooks.get(kind)},
-    }
-    if making.unit:
-        record["systemd"] = making.unit.row
-    if making.options.get("no_pivot") or "mount" not in kinds(making.spec):
-        record["chroot"] = True
-    return record
+class Creation:
+    """A container whose id is taken: its directory, its record, and where its cgroups will be.
 
+    ``unit``: of the systemd cgroup manager, else None. ``tolerant``: a cgroup that may not be written is done without
+    (--rootless).
+    """
 
-def place(making: Making, places: "list[Location]") -> None:
-    """Make the cgroups and write the limits, before anybody is in them."""
-    wanted = making.spec["linux"].get("resources")
-    if making.options.get("cgroup_manager") == "disabled":
-        from runtime.cgroups import disabled
+    __slots__ = ("facts", "handle", "locations", "record", "request", "tolerant", "unit")
 
-        for pointer, message in disabled.warnings(making.spec["linux"]):
-            making.warn_at(pointer, message)
-        return
-    writes, device_filter = resources.writes(wanted, places)
-    if making.unit:
-        assert making.handshake is not None
-        making.unit.start(making.handshake.pid, making.record)
-        failures = making.unit.fill(making.record["cgroups"], writes, device_filter, making.tolerant)
-    else:
-        failures = apply.build(places, making.record["cgroups"], writes, device_filter, making.tolerant)
-    if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
-        failures = [one for one in failures if one.pointer != "/linux/resources/devices"]
-    if failures and (wanted or making.spec["linux"].get("cgroupsPath")):
-        more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
-        making.warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
-
-
-def delegate(making: Making, places: "list[Location]") -> None:
-    """Give the cgroup to the container's user, where the config asks for that (config-linux.md#cgroup-ownership)."""
-    if not any(one["type"] == "cgroup" for one in making.spec["linux"].get("namespaces") or ()):
-        return
-    from runtime.cgroups import delegation
-
-    if delegation.asked(making.spec["linux"], making.spec.get("mounts") or [], places):
-        uid = int((making.process.get("user") or {}).get("uid") or 0)
-        failure = delegation.give(making.record["cgroups"], uid, making.record["pid"])
-        if failure:
-            making.warn_at(failure.pointer or "", f"the container cannot divide its cgroup: {failure.message}")
-
-
-def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], None]") -> "Filter | None":
-    """What linux.seccomp asks for. ``warn`` takes a pointer and words."""
-    profile = spec["linux"].get("seccomp")
-    if not profile:
-        return None
-    from runtime.seccomp import load
-
-    return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
-
-
-def planned(making: Making, places: "list[Location]", wait_start: bool) -> None:
-    making.facts["placement"] = intent.placement_files(making.record["cgroups"])
-    making.facts["cgroup_locations"] = intent.visible(places, making.record["cgroups"])
-    environment = descriptors.listen_environment(making.options)
-    if making.record.get("notify"):
-        from runtime.lifecycle import notify
-
-        notify.make_directory(making.handle)
-        environment.append(notify.ENVIRONMENT)
-    options: PlanOptions = {
-        "id": making.id,
-        "no_pivot": making.options.get("no_pivot", False),
-        "no_new_keyring": making.options.get("no_new_keyring", False),
-        "preserve_fds": len(making.kept),
-        "wait_start": wait_start,
-        "environment": environment,
-        "seccomp": filter_of(making.spec, making.root, making.warn_at),
-    }
-    if any(hook.get("env") is None for hook in (making.spec.get("hooks") or {}).get("createContainer") or ()):
-        options["caller_environment"] = descriptors.caller_environment()
-    making.operations, warnings = plan(making.spec, making.facts, options)
-    for pointer, message in warnings:
-        making.warn_at(pointer, message)
-
-
-def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> None:
-    """Start init."""
-    listener = -1
-    if wait_start:
-        listener = spawn.listener(making.handle, store.START_SOCKET)
-    debug = making.options.get("debug")
-    flags = encode.TRACE if debug or making.options.get("trace") else 0
-    try:
-        data = encode.encode(making.operations, flags)
-        pid, socket = spawn.start(data, making.root, extra=listener, stdio=stdio, kept=making.kept)
-    except OSError as error:
-        raise system_failure("start the init program", error) from None
-    except ValueError as error:
-        raise OcirunError(f"start the init program: {error}") from None
-    finally:
-        if listener >= 0:
-            posix.close(listener)
-    making.handshake = Handshake(pid, socket, making.operations)
-    if debug:
-        from runtime.lifecycle.trace import teller
-
-        making.handshake.tell = teller(making.operations, debug)
-
-
-def follow(making: Making) -> None:
-    """Do the host's side until everything is in place."""
-    assert making.handshake is not None
-    if not making.handshake.follow(lambda handshake, operation: host_step(making, operation)):
-        # Where to look when init was killed: the limit that it may not have fitted in.
-        memory = (making.spec["linux"].get("resources") or {}).get("memory") or {}
-        raise making.handshake.died("/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None)
-
-
-def note_pid(making: Making) -> None:
-    """pid and start time of init, as it stands now, into the record."""
-    assert making.handshake is not None
-    making.record["pid"] = making.handshake.pid
-    making.record["start_time"] = state.start_time(making.handshake.pid) or 0
-
-
-def host_step(making: Making, operation: "ops.Operation") -> None:
-    """One operation of the host's side. Hooks find init's pid in the state, on standard input and on disk."""
-    assert making.handshake is not None
-    if operation[0] == ops.OP_CGROUPS:
-        return  # `build` has not waited to be asked
-    if operation[0] == ops.OP_HOOKS:
-        from runtime.lifecycle.hooks import run
-
-        note_pid(making)
-        store.write_state(making.handle, making.record)
-        kind = str(operation[4][0])
-        run(making.spec["hooks"][kind], state.document(making.record, state.CREATING), f"/hooks/{kind}")
-    elif operation[0] == ops.OP_STATE_DOCUMENT:
-        from runtime.lifecycle.document import dumps
-
-        note_pid(making)
-        documents = [
-            dumps(state.document(making.record, status)).encode() for status in (state.CREATING, state.CREATED)
-        ]
-        host_side.send_state(making.handshake, *documents)
-    elif operation[0] == ops.OP_SECCOMP_NOTIFY:
-        from runtime.lifecycle.seccomp_listener import send
-
-        send(operation, making.record, state.CREATED, making.handshake.pid, making.handshake.take_listener())
-    elif operation[0] == ops.OP_NET_DEVICE:
-        from runtime.lifecycle.net_devices import take
-
-        take(making, operation)
-    else:
-        host_side.perform(making.handshake, operation)
-
-
-def places_of(making: Making) -> "list[Location]":
-    """Where the cgroups will be. With the systemd manager, after a talk with systemd; `making.unit` is there then."""
-    manager = making.options.get("cgroup_manager")
-    if manager == "systemd":
-        from runtime.cgroups.systemd.scope import Unit
-
-        making.unit = Unit(making.spec["linux"], making.spec.get("annotations") or {}, making.id, making.facts)
-        return making.unit.locations
-    if manager == "disabled":
-        return []
-    return layout.locations(making.spec["linux"].get("cgroupsPath"), making.id, making.facts["cgroup"])
-
-
-def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)) -> None:
-    """Make everything up to the state "created" on disk; init still waits to be let go. Undoes all on failure."""
-    try:
-        if not making.facts["privileged"]:
-            from runtime.plan import rootless
-
-            rootless.check(making.spec, making.facts)
-        making.handle = store.reserve(making.root, making.id)
-        places = places_of(making)
-        making.record = record_of(making, places)
-        target = descriptors.activation(making.options, b"NOTIFY_SOCKET")
-        if target:
-            from runtime.lifecycle import notify
-
-            notify.note(making, target)
-        store.write_state(making.handle, making.record)
-        if making.spec["linux"].get("intelRdt"):
-            from runtime.lifecycle import resctrl
-
-            resctrl.make_group(making.handle, making.record, making.spec["linux"]["intelRdt"])
-            making.facts["resctrl"] = making.record["resctrl"]["tasks"]
-        early = making.tolerant and not making.unit  # which cgroups there can be is known only when they are made
-        if early:
-            place(making, places)
-        planned(making, places, wait_start)
-        launch(making, wait_start, stdio)
-        if not early:
-            place(making, places)  # while init makes its namespaces
-        store.write_file(making.handle, store.CONFIG, making.data)
-        follow(making)
-        note_pid(making)
-        delegate(making, places)
-        making.record["status"] = state.CREATED
-        making.record["tail"] = encode.tail(making.operations) if wait_start else [0, []]
-        store.write_state(making.handle, making.record)
-    except BaseException as error:
-        undo(making)
-        if isinstance(error, OcirunError):
-            locate(error, making.data)
-        raise
-
-
-def undo(making: Making) -> None:
-    """Leave nothing of a container that could not be made; its poststop hooks run (runtime.md "Lifecycle")."""
-    from runtime.lifecycle.delete import destroy
-
-    if making.handle < 0:
-        return
-    if making.handshake:
-        if making.record.get("net_devices"):
-            from runtime.lifecycle.net_devices import give_back
-
-            give_back(making.record, making.handle, making.warn)
-        making.handshake.end()
-        making.handshake.close()
-        making.record["pid"] = 0
-    if making.record:
-        try:
-            destroy(making.root, making.id, making.handle, making.record, making.warn, kill=False)
-            if making.record["status"] == state.CREATING:
-                write_trace(making)  # the operation that failed is its last line
-        except OcirunError as error:
-            making.warn(str(error))
-    else:
-        store.remove(making.root, making.id, making.handle)
-    posix.close(making.handle)
-    making.handle = -1
-
-
-def write_trace(making: Making) -> None:
-    if making.options.get("trace") and making.handshake:
-        from runtime.lifecycle.trace import write
-
-        write(making.options["trace"], making.operations, making.handshake.trace)
-
-
-def settle(making: Making) -> None:
-    """The container is made: what was moved into it is its own."""
-    if making.record.get("net_devices"):
-        from runtime.lifecycle.net_devices import settle
-
-        try:
-            settle(making)
-        except BaseException:
-            publishing.withdraw_pid(making.options)
-            raise
+    def __init__(
+        self,
+        request: Request,
+        facts: "Facts",
+        handle: int,
+        locations: "list[Location]",
+        record: "Record",
+        unit: "Unit | None",
+    ) -> None:
+        self.request = request
+        self.facts = facts
+        self.handle = handle
+        self.locations = locations
+        self.record = record
+        self.unit = unit
+        chosen = request.options.get("rootless", "auto")
+        self.tolerant: bool = chosen == "true" or (chosen == "auto" and not facts["privileged"])
 
 
 def create(
@@ -347,19 +68,238 @@ def create(
 
     Raises OcirunError; then nothing is left. Runtime-spec, runtime.md "Create".
     """
-    making = Making(root, id, options, warn)
-    config.check_terminal(making.process, options, True, making.data)
-    build(making, wait_start=True, stdio=stdio)
-    assert making.handshake is not None
+    request = Request(root, id, options, warn)
+    request.check_terminal(detached=True)
     try:
-        write_trace(making)
-        publishing.publish(options, making.handshake)
-        making.handshake.release()
-        publishing.publish_pid(options, making.handshake)
-        settle(making)
-    except BaseException:
-        undo(making)
+        facts = assembly.read_host(request.spec, options["bundle"])
+        creation, handshake = build(request, facts, wait_start=True, stdio=stdio)
+        publish(creation, handshake)
+    except OcirunError as error:
+        locate(error, request.data)
         raise
-    making.handshake.close()
-    posix.close(making.handle)
-    return making.handshake.pid
+    handshake.close()
+    posix.close(creation.handle)
+    return handshake.pid
+
+
+def build(
+    request: Request, facts: "Facts", wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)
+) -> "tuple[Creation, Handshake]":
+    """Make everything up to the state "created" on disk; init still waits to be let go.
+
+    Raises OcirunError; then nothing is left.
+    """
+    creation = reserve(request, facts)
+    handshake: Handshake | None = None
+    try:
+        write_intent(creation)
+        early = creation.tolerant and not creation.unit  # which cgroups there can be is known only when they are made
+        if early:
+            make_cgroups(creation)
+        operations = plan_of(creation, wait_start)
+        handshake = launch(creation, operations, wait_start, stdio)
+        if not early:
+            make_cgroups(creation, handshake.pid)  # while init makes its namespaces
+        store.write_file(creation.handle, store.CONFIG, request.data)
+        follow(creation, handshake)
+        write_created(creation, handshake, wait_start)
+    except BaseException:
+        from runtime.lifecycle.undo import undo
+
+        undo(creation, handshake)
+        raise
+    return creation, handshake
+
+
+def publish(creation: Creation, handshake: "Handshake") -> None:
+    """Give the caller what it asked for, and let init go on to wait for `start`. Undoes all on failure."""
+    options = creation.request.options
+    try:
+        publishing.write_trace(options, handshake)
+        publishing.publish(options, handshake)
+        handshake.release()
+        publishing.publish_pid(options, handshake)
+        settle(creation)
+    except BaseException:
+        from runtime.lifecycle.undo import undo
+
+        undo(creation, handshake)
+        raise
+
+
+def reserve(request: Request, facts: "Facts") -> Creation:
+    """Take the id, and look up where the cgroups will be. With the systemd manager that is a talk with systemd.
+
+    Raises OcirunError when the id or a cgroup is in use; then nothing is left.
+    """
+    handle = store.reserve(request.root, request.id)
+    try:
+        manager = request.options.get("cgroup_manager")
+        unit = None
+        if manager == "systemd":
+            from runtime.cgroups.systemd.scope import Unit
+
+            unit = Unit(request.spec["linux"], request.spec.get("annotations", {}), request.id, facts)
+        locations = unit.locations if unit else assembly.cgroup_locations(request.spec, request.id, facts, manager)
+        return Creation(request, facts, handle, locations, record_of(request, facts, locations, unit), unit)
+    except BaseException:
+        store.remove(request.root, request.id, handle)
+        posix.close(handle)
+        raise
+
+
+def record_of(request: Request, facts: "Facts", locations: "list[Location]", unit: "Unit | None") -> "Record":
+    """The record as it is before anything is made. OcirunError when a cgroup is in use."""
+    now = time.time_ns()
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    hooks = request.spec.get("hooks", {})
+    late: tuple[HookKind, ...] = ("poststart", "poststop")
+    record: Record = {
+        "ociVersion": state.VERSION,
+        "id": request.id,
+        "status": state.CREATING,
+        "pid": 0,
+        "start_time": 0,
+        "bundle": request.options["bundle"],
+        "rootfs": facts["rootfs"],
+        "created": f"{seconds}.{now % 1_000_000_000:09d}Z",
+        "annotations": request.spec.get("annotations") or {},
+        "cgroups": tree.survey(locations),
+        "hooks": {kind: hooks[kind] for kind in late if hooks.get(kind)},
+    }
+    if unit:
+        record["systemd"] = unit.row
+    if request.options.get("no_pivot") or "mount" not in kinds(request.spec):
+        record["chroot"] = True
+    return record
+
+
+def write_intent(creation: Creation) -> None:
+    """Write the record, before anything that it names is made. Raises OcirunError."""
+    request = creation.request
+    target = descriptors.activation(request.options, b"NOTIFY_SOCKET")
+    if target:
+        from runtime.lifecycle import notify
+
+        notify.note(creation.record, target, request.spec, request.warn)
+    store.write_state(creation.handle, creation.record)
+    wanted = request.spec["linux"].get("intelRdt")
+    if wanted:
+        from runtime.lifecycle import resctrl
+
+        resctrl.make_group(creation.handle, creation.record, wanted)
+
+
+def make_cgroups(creation: Creation, init: int = 0) -> None:
+    """Make the cgroups and write the limits, before anybody is in them. ``init``: its pid, which systemd puts into its unit.
+
+    OcirunError for one that must be; one that is done without is a warning.
+    """
+    linux, warn_at = creation.request.spec["linux"], creation.request.warn_at
+    wanted = linux.get("resources")
+    if creation.request.options.get("cgroup_manager") == "disabled":
+        from runtime.cgroups import disabled
+
+        for pointer, message in disabled.warnings(linux):
+            warn_at(pointer, message)
+        return
+    writes, device_filter = resources.writes(wanted, creation.locations)
+    rows = creation.record["cgroups"]
+    if creation.unit:
+        creation.unit.start(init, creation.record)
+        failures = creation.unit.fill(rows, writes, device_filter, creation.tolerant)
+    else:
+        failures = apply.build(creation.locations, rows, writes, device_filter, creation.tolerant)
+    if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
+        failures = [failure for failure in failures if failure.pointer != "/linux/resources/devices"]
+    if failures and (wanted or linux.get("cgroupsPath")):
+        more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
+        warn_at(failures[0].pointer or "/linux", f"done without: {failures[0].message}{more}")
+
+
+def plan_of(creation: Creation, wait_start: bool) -> "list[Operation]":
+    """The operations for init. InvalidConfig for what cannot be planned."""
+    request, facts, record = creation.request, creation.facts, creation.record
+    spec = request.spec
+    cgroups = intent.placement_files(record["cgroups"]), intent.visible(creation.locations, record["cgroups"])
+    environment = descriptors.listen_environment(request.options)
+    if record.get("notify"):
+        from runtime.lifecycle import notify
+
+        notify.make_directory(creation.handle)
+        environment.append(notify.ENVIRONMENT)
+        spec = notify.with_mount(spec, request.root, request.id)
+    if "resctrl" in record:
+        facts["resctrl"] = record["resctrl"]["tasks"]
+    seccomp = assembly.seccomp_filter(spec, request.root, request.warn_at)
+    options = assembly.plan_options(request.id, request.options, request.kept, seccomp, wait_start)
+    options["environment"] = environment
+    if any(hook.get("env") is None for hook in (spec.get("hooks") or {}).get("createContainer") or ()):
+        options["caller_environment"] = descriptors.caller_environment()
+    return assembly.operations(spec, facts, cgroups, options, request.warn_at)
+
+
+def launch(
+    creation: Creation, operations: "list[Operation]", wait_start: bool, stdio: "tuple[int, int, int]"
+) -> "Handshake":
+    """Start init. OcirunError when it cannot be started; OSError of the start socket as it is."""
+    request = creation.request
+    listener = spawn.listener(creation.handle, store.START_SOCKET) if wait_start else -1
+    debug = request.options.get("debug")
+    flags = encode.TRACE if debug or request.options.get("trace") else 0
+    try:
+        return spawn.init(operations, flags, request.root, extra=listener, stdio=stdio, kept=request.kept)
+    finally:
+        if listener >= 0:
+            posix.close(listener)
+
+
+def follow(creation: Creation, handshake: "Handshake") -> None:
+    """Do the host's side until everything is in place. Raises OcirunError for what failed on either side."""
+    debug = creation.request.options.get("debug")
+    if debug:
+        from runtime.lifecycle.trace import teller
+
+        handshake.tell = teller(handshake.operations, debug)
+    if not handshake.follow(host_side(creation)):
+        # Where to look when init was killed: the limit that it may not have fitted in.
+        memory = (creation.request.spec["linux"].get("resources") or {}).get("memory") or {}
+        raise handshake.died("/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None)
+
+
+def host_side(creation: Creation) -> "Perform":
+    """What does the host's side of the plan."""
+    hooks = creation.request.spec.get("hooks") or {}
+    return performer({"record": creation.record, "status": state.CREATED, "handle": creation.handle, "hooks": hooks})
+
+
+def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:
+    """Write the record of a created container. Raises OcirunError."""
+    record = creation.record
+    state.note_pid(record, handshake.pid)
+    delegate(creation)
+    record["status"] = state.CREATED
+    record["tail"] = encode.tail(handshake.operations) if wait_start else [0, []]
+    store.write_state(creation.handle, record)
+
+
+def delegate(creation: Creation) -> None:
+    """Give the cgroup to the container's user, where the config asks for that (config-linux.md#cgroup-ownership)."""
+    request = creation.request
+    if not any(namespace["type"] == "cgroup" for namespace in request.spec["linux"].get("namespaces") or ()):
+        return
+    from runtime.cgroups import delegation
+
+    if delegation.asked(request.spec["linux"], request.spec.get("mounts", []), creation.locations):
+        uid = request.process["user"]["uid"] if request.process else 0
+        failure = delegation.give(creation.record["cgroups"], uid, creation.record["pid"])
+        if failure:
+            request.warn_at(failure.pointer or "", f"the container cannot divide its cgroup: {failure.message}")
+
+
+def settle(creation: Creation) -> None:
+    """The container is made: what was moved into it is its own. Raises OcirunError."""
+    if creation.record.get("net_devices"):
+        from runtime.lifecycle.net_devices import settle
+
+        settle(creation.record, creation.handle, creation.request.options)

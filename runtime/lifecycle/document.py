@@ -8,7 +8,7 @@ import _json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from oci_spec.types import Json
 
 
 def _refuse(value: object) -> object:
@@ -48,7 +48,7 @@ class _Context:
         raise ValueError(f"not JSON: {name}")
 
 
-def loads(data: bytes) -> "Any":
+def loads(data: bytes) -> "Json":
     """The value of JSON that we wrote ourselves (no white space before it). ValueError when it is not that."""
     text = data.decode()
     try:

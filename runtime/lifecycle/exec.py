@@ -1,39 +1,138 @@
-"""Another program in a running container. Hot."""
+"""Another program in a running container, in the stages of `runtime.lifecycle.create`. Hot.
+
+Each makes a value that the next one takes:
+
+    Execution  what the caller asks for, checked: the container, and the program (runtime.lifecycle.program)
+    Facts      the host, and where the container is
+    plan       the operations
+    Handshake  init runs, and becomes the program
+"""
 
 import posix
 
-from oci_spec import load_accepted, load_checked
+from oci_spec import load_accepted
 from runtime.cgroups import intent
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.files import read_or_empty
 from runtime.host import facts as host
-from runtime.lifecycle import config, descriptors, publishing, state, store
-from runtime.lifecycle import create as creating
+from runtime.lifecycle import assembly, descriptors, publishing, state, store
+from runtime.lifecycle.operations import performer
+from runtime.lifecycle.program import program
 from runtime.plan import encode, join
 from runtime.plan.namespaces import CLONE_FLAGS
-from runtime.plan.ops import OP_CGROUPS, OP_SECCOMP_NOTIFY
-from runtime.process import host_side, spawn
-from runtime.process.handshake import Handshake
+from runtime.process import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
-    from runtime.lifecycle.create import Warn
+    from oci_spec.types import Config
     from runtime.plan.ops import Operation
-    from runtime.shapes import ExecOptions, Facts, PlanOptions, Record
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import ExecOptions, Facts, PlanOptions, Record, Warn
 
 # The kernel's names of the files in /proc/PID/ns.
 FILES = {"network": "net", "mount": "mnt"}
-MAX_ID = (1 << 32) - 2
-MAX_DIGITS = 10  # of MAX_ID
 ENDED = "cannot exec in a stopped container: container not running"
-CAP_SETS = ("bounding", "effective", "permitted")
+
+
+class Execution:
+    """One program that is asked for: the container, by its record, status and config, and the ``process``.
+
+    ``kept``: the caller's descriptors that the program gets.
+    """
+
+    __slots__ = ("id", "kept", "options", "process", "record", "root", "spec", "status", "warn")
+
+    def __init__(self, root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> None:
+        """Read and check. WrongState for a container that runs no program, OcirunError for what is wrong with this one."""
+        self.root = root
+        self.id = id
+        self.options = options
+        self.warn = warn
+        self.kept: list[int] = descriptors.kept_descriptors(options)
+        handle = store.open_unlocked(root, id)
+        try:
+            self.record, self.status = state.read(handle, id)
+            if self.status == state.PAUSED and not options.get("ignore_paused"):
+                raise WrongState("cannot exec in a paused container: resume it first, or give --ignore-paused")
+            if not state.can_kill(self.status):
+                raise WrongState(f"cannot exec in a {self.status} container: container not running")
+            self.spec: Config = load_accepted(store.read_file(handle, store.CONFIG))
+        finally:
+            posix.close(handle)
+        self.process = program(self.spec, args, options, warn)
+        if self.process.get("terminal") and options.get("detach") and not options.get("console_socket"):
+            raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
+
+    def warn_at(self, pointer: str, message: str) -> None:
+        """Tell of something about a place of the container's config."""
+        self.warn(f"config.json: {pointer}: {message}")
+
+
+def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> int:
+    """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
+
+    The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.
+    """
+    execution = Execution(root, id, args, options, warn)
+    facts = facts_of(execution)
+    operations = plan_of(execution, facts)
+    if options.get("detach"):
+        begin(execution, facts, operations, (0, 1, 2)).close()
+        return 0
+    from runtime.process.foreground import Foreground
+
+    foreground = Foreground()
+    handshake = begin(execution, facts, operations, (0, 1, 2))
+    try:
+        return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
+    finally:
+        handshake.close()
+
+
+def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
+    """Start the program of ``options["document"]`` (JSON bytes), and no more: its pid, a child of ours to wait for.
+
+    Raises OcirunError when it could not be started.
+    """
+    execution = Execution(root, id, [], options, warn)
+    facts = facts_of(execution)
+    handshake = begin(execution, facts, plan_of(execution, facts), stdio)
+    handshake.close()
+    return handshake.pid
+
+
+def begin(
+    execution: Execution, facts: "Facts", operations: "Sequence[Operation]", stdio: "tuple[int, int, int]"
+) -> "Handshake":
+    """Start the program, and give the caller what it asked for; returns when the program is reached.
+
+    Raises OcirunError, and then nothing of it is left.
+    """
+    options = execution.options
+    handshake = start(execution, facts, operations, stdio)
+    try:
+        if options.get("debug"):
+            from runtime.lifecycle.trace import teller
+
+            handshake.tell = teller(operations, options["debug"])
+        perform = performer({"record": execution.record, "status": execution.status, "handle": -1, "hooks": {}})
+        if not handshake.follow(perform):
+            raise handshake.died()
+        publishing.publish(options, handshake)
+        handshake.release()
+        handshake.follow(perform)
+        publishing.publish_pid(options, handshake)
+    except BaseException:
+        handshake.end()
+        handshake.close()
+        raise
+    return handshake
 
 
 def namespaces(pid: int) -> int:
-    """CLONE_NEW* bits of the namespaces in which process ``pid`` is and the caller is not."""
+    """CLONE_NEW* bits of the namespaces in which process ``pid`` is and the caller is not. OSError where they cannot be seen."""
     flags = 0
     for kind, flag in CLONE_FLAGS.items():
         name = FILES.get(kind, kind)
@@ -53,84 +152,11 @@ def closed(status: str, pid: int, error: OSError) -> OcirunError:
     return failure
 
 
-def number(text: str, option: str) -> int:
-    """An id, strictly decimal: what is not one must not become 0 (CVE-2026-30892)."""
-    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_ID:
-        raise OcirunError(f"{option}: {text[:64]!r} is no numeric id (0 to {MAX_ID})")
-    return int(text)
-
-
-def user_of(base: "dict[str, Any]", options: "ExecOptions") -> "dict[str, Any]":
-    user = dict(base)
-    if options.get("user"):
-        uid, colon, gid = options["user"].partition(":")
-        user["uid"] = number(uid, "--user")
-        if colon:
-            user["gid"] = number(gid, "--user")
-    if options.get("additional_gids"):
-        more = [number(text, "--additional-gids") for given in options["additional_gids"] for text in given.split(",")]
-        user["additionalGids"] = [*(user.get("additionalGids") or ()), *more]
-    return user
-
-
-def capabilities_of(base: "dict[str, Any] | None", added: "Sequence[str]") -> "dict[str, list[str]]":
-    sets = {kind: list(names or ()) for kind, names in (base or {}).items()}
-    for kind in CAP_SETS if added else ():
-        sets[kind] = [*sets.get(kind, ()), *added]
-    return sets
-
-
-def from_config(spec: "dict[str, Any]", args: "list[str]", options: "ExecOptions") -> "dict[str, Any]":
-    """The config's process with what the command line changes. Its terminal and rlimits stay the config's, but for --tty."""
-    if not spec.get("process"):
-        raise InvalidConfig("the container's config has no process to take user and environment from: give --process")
-    process = dict(spec["process"])
-    process["args"] = args
-    process["terminal"] = bool(options.get("tty"))
-    process.pop("consoleSize", None)
-    for entry in options.get("env") or ():
-        if entry.find("=") < 1:
-            raise OcirunError(f"--env: {entry[:64]!r} is not of the form NAME=value")
-    process["env"] = [*(process.get("env") or ()), *(options.get("env") or ())]
-    process["user"] = user_of(process["user"], options)
-    process["capabilities"] = capabilities_of(process.get("capabilities"), options.get("cap") or ())
-    if options.get("cwd"):
-        process["cwd"] = options["cwd"]
-    if options.get("no_new_privs"):
-        process["noNewPrivileges"] = True
-    return process
-
-
-def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any]":
-    """--process: checked as a config's process is."""
-    data = config.read(path)
-    process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
-        place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
-        if problem.severity == "error":
-            raise InvalidConfig(f"{place}: {problem.message}")
-        warn(f"{place}: {config.words(problem)}")
-    if options.get("tty"):
-        process["terminal"] = True
-    result: dict[str, Any] = process
-    return result
-
-
-def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
-    """The same for a document that is in no file: its places are told as those of a config's process."""
-    process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
-        if problem.severity == "error":
-            raise InvalidConfig(problem.message, f"/process{problem.pointer}")
-        warn(f"/process{problem.pointer}: {config.words(problem)}")
-    result: dict[str, Any] = process
-    return result
-
-
 def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "list[str]":
     """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them.
 
-    Without that, v2's is the one that the first process has gone to, when it is below the recorded one.
+    Without that, v2's is the one that the first process has gone to, when it is below the recorded one. OcirunError for
+    a cgroup that cannot be one.
     """
     files = intent.placement_files(record["cgroups"])
     if wanted:
@@ -143,161 +169,69 @@ def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "lis
         if not path.endswith(own):
             from runtime.cgroups.delegation import home
 
-            found = home(path, own, facts["cgroup"]["hierarchies"])
-            files[files.index(f"{path}/cgroup.procs")] = f"{found}/cgroup.procs"
+            directory = home(path, own, facts["cgroup"]["hierarchies"])
+            files[files.index(f"{path}/cgroup.procs")] = f"{directory}/cgroup.procs"
     return files
 
 
-class Joining:
-    """One exec: the container, the program, what is known of both."""
-
-    def __init__(self, root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> None:
-        self.root = root
-        self.id = id
-        self.options = options
-        self.warn = warn
-        self.kept = descriptors.kept_descriptors(options)
-        handle = store.open_unlocked(root, id)
-        try:
-            self.record, self.status = state.read(handle, id)
-            if self.status == state.PAUSED and not options.get("ignore_paused"):
-                raise WrongState("cannot exec in a paused container: resume it first, or give --ignore-paused")
-            if not state.can_kill(self.status):
-                raise WrongState(f"cannot exec in a {self.status} container: container not running")
-            self.spec: dict[str, Any] = load_accepted(store.read_file(handle, store.CONFIG))
-        finally:
-            posix.close(handle)
-        if options.get("document"):
-            self.process = from_document(options["document"], warn)
-        elif options.get("process"):
-            self.process = from_file(options["process"], options, warn)
-        else:
-            self.process = from_config(self.spec, args, options)
-        if options.get("process_label"):
-            self.process["selinuxLabel"] = options["process_label"]
-        if options.get("apparmor"):
-            self.process["apparmorProfile"] = options["apparmor"]
-        if self.process.get("apparmorProfile") or self.process.get("selinuxLabel"):
-            from runtime.host import confinement
-
-            confinement.require({"process": self.process})
-        self.operations: list[Operation] = []
-        self.chroot = False  # whether init needs the container's root
-
-    def warn_of_config(self, pointer: str, message: str) -> None:
-        self.warn(f"config.json: {pointer}: {message}")
-
-    def plan(self) -> None:
-        facts = host.read(self.spec, self.record["bundle"])
-        pid = self.record["pid"]
-        try:
-            facts["join"] = namespaces(pid)
-        except PermissionError as error:
-            raise closed(self.status, pid, error) from None
-        facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
-        facts["placement"] = placement(self.record, self.options.get("cgroup") or (), facts)
-        if self.record.get("systemd"):
-            from runtime.cgroups.systemd import scope
-
-            facts["admitted"] = scope.stands_outside(self.record["systemd"])
-        facts["chroot"] = self.record.get("chroot", False) or not facts["join"] & CLONE_FLAGS["mount"]
-        self.chroot = facts["chroot"]
-        facts["resctrl"] = self.record["resctrl"]["tasks"] if "resctrl" in self.record else ()
-        options: PlanOptions = {"id": self.id, "no_new_keyring": False, "preserve_fds": len(self.kept)}
-        options["environment"] = descriptors.listen_environment(self.options)
-        options["linux"] = self.spec["linux"]
-        options["seccomp"] = creating.filter_of(self.spec, self.root, self.warn_of_config)
-        self.operations, warnings = join.plan(self.process, facts, options)
-        for pointer, message in warnings:
-            self.warn(f"{pointer}: {message}")
-
-
-def host_step(joining: Joining, handshake: Handshake, operation: "Operation") -> None:
-    """One operation of the host's side."""
-    if operation[0] == OP_CGROUPS:
+def facts_of(execution: Execution) -> "Facts":
+    """The host as the program's plan needs to know it. OcirunError where the container's first process is closed to us."""
+    record = execution.record
+    facts = host.read(execution.spec, record["bundle"])
+    pid = record["pid"]
+    try:
+        facts["join"] = namespaces(pid)
+    except PermissionError as error:
+        raise closed(execution.status, pid, error) from None
+    facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
+    facts["placement"] = placement(record, execution.options.get("cgroup") or (), facts)
+    if record.get("systemd"):
         from runtime.cgroups.systemd import scope
 
-        scope.admit(joining.record["systemd"], handshake.pid)
-    elif operation[0] == OP_SECCOMP_NOTIFY:
-        from runtime.lifecycle.seccomp_listener import send
-
-        send(operation, joining.record, joining.status, handshake.pid, handshake.take_listener())
-    else:
-        host_side.perform(handshake, operation)
+        facts["admitted"] = scope.stands_outside(record["systemd"])
+    facts["chroot"] = record.get("chroot", False) or not facts["join"] & CLONE_FLAGS["mount"]
+    facts["resctrl"] = record["resctrl"]["tasks"] if "resctrl" in record else ()
+    return facts
 
 
-def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
-    """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left."""
-    pid = joining.record["pid"]
-    descriptors: list[int] = []
+def plan_of(execution: Execution, facts: "Facts") -> "list[Operation]":
+    """The operations for init. InvalidConfig for what cannot be planned."""
+    options: PlanOptions = {
+        "id": execution.id,
+        "no_new_keyring": False,
+        "preserve_fds": len(execution.kept),
+        "environment": descriptors.listen_environment(execution.options),
+        "linux": execution.spec["linux"],
+        "seccomp": assembly.seccomp_filter(execution.spec, execution.root, execution.warn_at),
+    }
+    operations, warnings = join.plan(execution.process, facts, options)
+    for pointer, message in warnings:
+        execution.warn(f"{pointer}: {message}")
+    return operations
+
+
+def start(
+    execution: Execution, facts: "Facts", operations: "Sequence[Operation]", stdio: "tuple[int, int, int]"
+) -> "Handshake":
+    """Start init. WrongState when the container has ended meanwhile, OcirunError when init cannot be started."""
+    opened: list[int] = []
     root = -1
     try:
-        if joining.chroot:
+        if facts["chroot"]:
             try:  # before the process is seen to be init: so it was
-                root = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+                path = f"/proc/{execution.record['pid']}/root"
+                root = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
             except (FileNotFoundError, ProcessLookupError):
                 raise WrongState(ENDED) from None
-            descriptors.append(root)
-        pidfd = state.open_process(joining.record)
+            opened.append(root)
+        pidfd = state.open_process(execution.record)
         if pidfd is None:
             raise WrongState(ENDED)
-        descriptors.append(pidfd)
-        data = encode.encode(joining.operations, encode.TRACE if joining.options.get("debug") else 0)
-        started, socket = spawn.start(data, joining.root, extra=pidfd, root=root, stdio=stdio, kept=joining.kept)
+        opened.append(pidfd)
+        flags = encode.TRACE if execution.options.get("debug") else 0
+        return spawn.init(operations, flags, execution.root, extra=pidfd, root=root, stdio=stdio, kept=execution.kept)
     except OSError as error:
         raise system_failure("start the init program", error) from None
     finally:
-        for descriptor in descriptors:
+        for descriptor in opened:
             posix.close(descriptor)
-    handshake = Handshake(started, socket, joining.operations)
-    debug = joining.options.get("debug")
-    if debug:
-        from runtime.lifecycle.trace import teller
-
-        handshake.tell = teller(joining.operations, debug)
-    try:
-        if not handshake.follow(lambda one, operation: host_step(joining, one, operation)):
-            raise handshake.died()
-        publishing.publish(joining.options, handshake)
-        handshake.release()
-        handshake.follow(lambda one, operation: host_step(joining, one, operation))
-        publishing.publish_pid(joining.options, handshake)
-    except BaseException:
-        handshake.end()
-        handshake.close()
-        raise
-    return handshake
-
-
-def prepared(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> Joining:
-    joining = Joining(root, id, args, options, warn)
-    if joining.process.get("terminal") and options.get("detach") and not options.get("console_socket"):
-        raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
-    joining.plan()
-    return joining
-
-
-def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
-    """Start the program of ``options["document"]`` (JSON bytes), and no more: its pid, a child of ours to wait for."""
-    handshake = begin(prepared(root, id, [], options, warn), stdio)
-    handshake.close()
-    return handshake.pid
-
-
-def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> int:
-    """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
-
-    The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.
-    """
-    joining = prepared(root, id, args, options, warn)
-    if options.get("detach"):
-        begin(joining, (0, 1, 2)).close()
-        return 0
-    from runtime.process.foreground import Foreground
-
-    foreground = Foreground()
-    handshake = begin(joining, (0, 1, 2))
-    try:
-        return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
-    finally:
-        handshake.close()

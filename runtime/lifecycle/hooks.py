@@ -11,6 +11,7 @@ import select
 import time
 
 from runtime.errors import OcirunError, system_failure
+from runtime.lifecycle import state, store
 from runtime.lifecycle.document import dumps
 from runtime.shim import spawn_hook
 
@@ -18,9 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal  # the same names; at run time it would import enum
     from collections.abc import Callable
-    from typing import Any
 
-    Hook = dict[str, Any]
+    from oci_spec.types import Hook, HookKind
+    from runtime.plan.ops import Operation
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import HostContext, StateDocument
+
 else:
     import _signal
 
@@ -28,7 +32,30 @@ LONGEST = 1 << 30  # milliseconds: poll(2) takes an int
 KEPT_OUTPUT = 4096  # bytes of a hook's output that an error may quote
 
 
-def run(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str) -> None:
+def run_before_start(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
+    """Run prestart or createRuntime hooks while init waits. They find its pid in the state, on standard input and on disk.
+
+    Raises OcirunError.
+    """
+    record = context["record"]
+    state.note_pid(record, handshake.pid)
+    store.write_state(context["handle"], record)
+    _, _, _, _, (name,) = operation
+    kind: HookKind = name  # type: ignore[assignment]  # the plan has only names of these
+    run(context["hooks"][kind], state.document(record, state.CREATING), f"/hooks/{kind}")
+
+
+def send_state(context: "HostContext", handshake: "Handshake", _: "Operation") -> None:
+    """Give init the state documents that its own hooks get, creating and created. Raises OcirunError."""
+    from runtime.process import host_side
+
+    record = context["record"]
+    state.note_pid(record, handshake.pid)
+    creating = dumps(state.document(record, state.CREATING)).encode()
+    host_side.send_state(handshake, creating, dumps(state.document(record, state.CREATED)).encode())
+
+
+def run(hooks: "list[Hook]", document: "StateDocument", pointer: str) -> None:
     """Run hooks in order.
 
     The first that fails is an OcirunError with its pointer, below ``pointer`` ("/hooks/poststart").
@@ -37,7 +64,7 @@ def run(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str) -> None:
         _run_one(hook, document, f"{pointer}/{index}")
 
 
-def run_all(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str, warn: "Callable[[str], None]") -> None:
+def run_all(hooks: "list[Hook]", document: "StateDocument", pointer: str, warn: "Callable[[str], None]") -> None:
     """Run every hook; one that fails is a warning and does not keep the rest from running (poststop)."""
     for index, hook in enumerate(hooks):
         try:
@@ -46,7 +73,7 @@ def run_all(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str, warn:
             warn(str(error))
 
 
-def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
+def _run_one(hook: "Hook", document: "StateDocument", pointer: str) -> None:
     limit = hook.get("timeout")
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)

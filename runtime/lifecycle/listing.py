@@ -7,10 +7,11 @@ from runtime.lifecycle.store import ids
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from runtime.shapes import StateDocument
 
 
-def listing(root: str, warn: "Callable[[str], None] | None" = None) -> "list[dict[str, Any]]":
+def listing(root: str, warn: "Callable[[str], None] | None" = None) -> "list[StateDocument]":
     """The state documents of all containers, by id.
 
     One that comes or goes meanwhile may be left out. One that cannot be read is told to ``warn`` and left out, so that

@@ -9,33 +9,33 @@ kernel leaves, and `delete --force` says where to look. Imported only for a conf
 import posix
 
 from runtime import shim
-from runtime.lifecycle import store
+from runtime.lifecycle import publishing, store
 from runtime.process import net_devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.lifecycle.create import Making
     from runtime.plan.ops import Operation
-    from runtime.shapes import Record
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import HostContext, PublishOptions, Record
 
 
-def place(handle: int) -> str:
+def binding(handle: int) -> str:
+    """The path on which the namespace is bound."""
     return f"/proc/self/fd/{handle}/{store.NETWORK}"
 
 
-def take(making: "Making", operation: "Operation") -> None:
+def take(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
     """Move one device. Raises OcirunError."""
-    handshake = making.handshake
-    assert handshake is not None
+    record, handle = context["record"], context["handle"]
 
     def note(entry: "net_devices.Entry") -> None:
-        first = "net_devices" not in making.record
-        making.record.setdefault("net_devices", []).append(entry)
-        store.write_state(making.handle, making.record)
+        first = "net_devices" not in record
+        record.setdefault("net_devices", []).append(entry)
+        store.write_state(handle, record)
         if first:
-            pin(making.handle, handshake.network)
+            pin(handle, handshake.network)
 
     net_devices.take(handshake, operation, note)
 
@@ -44,24 +44,28 @@ def pin(handle: int, network: int) -> None:
     """Bind the namespace, where that is permitted."""
     store.write_file(handle, store.NETWORK, b"")
     try:
-        shim.pin(f"/proc/self/fd/{network}", place(handle))
+        shim.pin(f"/proc/self/fd/{network}", binding(handle))
     except OSError:
         return
 
 
-def settle(making: "Making") -> None:
+def settle(record: "Record", handle: int, options: "PublishOptions") -> None:
     """The container is made, and the devices its own. The list stays, empty: it tells a delete that there may be a binding,
-    if we are killed between these two.
+    if we are killed between these two. Raises OcirunError.
     """
-    making.record["net_devices"] = []
-    store.write_state(making.handle, making.record)
-    unpin(making.handle)
+    try:
+        record["net_devices"] = []
+        store.write_state(handle, record)
+        unpin(handle)
+    except BaseException:
+        publishing.withdraw_pid(options)
+        raise
 
 
 def unpin(handle: int) -> None:
     """Take the binding away; what is not there is no error."""
     try:
-        shim.unpin(place(handle))
+        shim.unpin(binding(handle))
     except OSError:
         pass  # nothing is bound
     try:

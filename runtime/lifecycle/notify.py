@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.lifecycle.create import Making
+    from oci_spec.types import Config, Mount
     from runtime.shapes import Record
 
 SOCKET = f"{store.NOTIFY}/notify.sock"
@@ -29,20 +29,22 @@ MAX_DATAGRAM = 4096  # bytes; as much as systemd reads
 READY = b"READY=1"
 
 
-def note(making: "Making", target: bytes) -> None:
-    """Put the caller's socket into the record, and the mount of the container's into the config that is planned from."""
+def note(record: "Record", target: bytes, spec: "Config", warn: "Callable[[str], None]") -> None:
+    """Put the caller's socket into the record, unless the container cannot have one of its own: that is a warning."""
     if target[:1] not in (b"/", b"@"):
-        making.warn(
-            f"NOTIFY_SOCKET={target.decode(errors='replace')} is ignored: neither a path nor an abstract socket"
-        )
+        warn(f"NOTIFY_SOCKET={target.decode(errors='replace')} is ignored: neither a path nor an abstract socket")
         return
-    if not any(entry["type"] == "mount" for entry in making.spec["linux"].get("namespaces") or ()):
-        making.warn("NOTIFY_SOCKET is ignored: the container has no mount namespace of its own")
+    if not any(namespace["type"] == "mount" for namespace in spec["linux"].get("namespaces", ())):
+        warn("NOTIFY_SOCKET is ignored: the container has no mount namespace of its own")
         return
-    making.record["notify"] = target.decode(errors="surrogateescape")
-    source = f"{making.root}/{making.id}/{store.NOTIFY}"
-    entry = {"destination": INSIDE, "type": "bind", "source": source, "options": list(MOUNT_OPTIONS)}
-    making.spec = {**making.spec, "mounts": [*(making.spec.get("mounts") or ()), entry]}
+    record["notify"] = target.decode(errors="surrogateescape")
+
+
+def with_mount(spec: "Config", root: str, id: str) -> "Config":
+    """The config with the mount of the container's own socket as its last one."""
+    source = f"{root}/{id}/{store.NOTIFY}"
+    mount: Mount = {"destination": INSIDE, "type": "bind", "source": source, "options": list(MOUNT_OPTIONS)}
+    return {**spec, "mounts": [*spec.get("mounts", []), mount]}
 
 
 def make_directory(handle: int) -> None:

@@ -5,30 +5,31 @@ import posix
 from oci_spec import load_accepted, load_checked, located
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
-from runtime.cgroups import layout, resources
+from runtime.cgroups import resources
 from runtime.cgroups.device_program import INSTRUCTION_SIZE
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
 from runtime.host import facts as host
-from runtime.lifecycle import config
-from runtime.plan import explain, ops, plan, rootless
+from runtime.lifecycle import assembly, config
+from runtime.plan import explain, ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from oci_spec.types import Linux
+    from oci_spec.types import Config, Json, JsonObject
     from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
-    from runtime.shapes import Facts, Location, PlanOptions
+    from runtime.shapes import Facts, Location
 
 S_IFMT, S_IFREG = 0o170000, 0o100000
 NEWEST = 1 << 16  # a version of systemd that has every property
 ID = "CONTAINER-ID"  # the id is not known before create
 
 
-def program_of(spec: "dict[str, Any]") -> "Filter | None":
-    """The filter, when libseccomp is here to compile it; else an empty one stands in its place."""
+def program_of(spec: "Config") -> "Filter | None":
+    """The filter, when libseccomp is here to compile it; else an empty one stands in its place.
+
+    `assembly.seccomp_filter` without a trace: it keeps nothing in the cache. InvalidConfig for a filter that is wrong.
+    """
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
@@ -44,34 +45,45 @@ def program_of(spec: "dict[str, Any]") -> "Filter | None":
     return code, filter_flags(profile), profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
 
 
-def plain(value: "String") -> "Any":
+def plain(value: "String") -> "Json":
     """A string argument for JSON; a filter as the number of its instructions."""
     if isinstance(value, bytes):
         return f"{len(value) // 8} instructions"
     return value if value is None or isinstance(value, str) else list(value)
 
 
-def placement(places: "list[Location]") -> "list[str]":
+def placement(locations: "list[Location]") -> "list[str]":
     """The files by which a process enters each of the cgroups, were they made."""
     names = {1: "tasks", 2: "cgroup.procs"}
-    return [f"{place['path']}/{names[place['hierarchy']['version']]}" for place in places]
+    return [f"{location['path']}/{names[location['hierarchy']['version']]}" for location in locations]
 
 
-def cgroup_writes(spec: "dict[str, Any]", places: "list[Location]") -> "dict[str, Any]":
+def cgroup_writes(spec: "Config", locations: "list[Location]") -> "JsonObject":
     """What the runtime's part of `cgroups` makes and writes; the wire does not have it, since init does not need it.
 
     Raises OcirunError for a limit that this host cannot set.
     """
-    writes, device_filter = resources.writes(spec["linux"].get("resources"), places)
+    writes, device_filter = resources.writes(spec["linux"].get("resources"), locations)
     rows = [
         {"file": f"{location['path']}/{setting.file}", "value": setting.value, "pointer": setting.pointer}
         for location, setting in writes
     ]
     length = len(device_filter[1]) // INSTRUCTION_SIZE if device_filter else 0
-    return {"directories": [place["path"] for place in places], "writes": rows, "device_filter": length}
+    return {"directories": [location["path"] for location in locations], "writes": rows, "device_filter": length}
+
+
+def resctrl_tasks(spec: "Config") -> "list[str]":
+    """The files by which a process enters the resctrl groups that linux.intelRdt asks for, were they made."""
+    from runtime import resctrl
+    from runtime.host.confinement import resctrl_mount
+
+    mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
+    tasks: list[str] = resctrl.survey(spec["linux"]["intelRdt"], ID, mount)["tasks"]
+    return tasks
 
 
 def is_file(path: str) -> bool:
+    """Whether it is a regular file, or a link to one."""
     try:
         return posix.stat(path).st_mode & S_IFMT == S_IFREG
     except OSError:
@@ -97,64 +109,60 @@ class Plan:
         spec = self.read()
         self.positions = read_positions(self.data)[1]
         facts = host.read(spec, self.bundle)
-        if not facts["privileged"]:
-            self.check_rights(spec, facts)
-        places = self.places(spec, facts, manager)
-        facts["cgroup_locations"] = places
-        facts["placement"] = placement(places)
+        try:
+            assembly.check_rights(spec, facts)
+        except InvalidConfig as error:  # who asks for the plan may not be who makes the container
+            self.warn_at(error.pointer or "", error.message)
+        by_systemd = manager == "systemd"
+        locations = (
+            self.systemd_locations(spec, facts) if by_systemd else assembly.cgroup_locations(spec, ID, facts, manager)
+        )
         if spec["linux"].get("intelRdt"):
-            from runtime import resctrl
-            from runtime.host.confinement import resctrl_mount
-
-            mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
-            facts["resctrl"] = resctrl.survey(spec["linux"]["intelRdt"], ID, mount)["tasks"]
-        options: PlanOptions = {"id": ID, "wait_start": True, "seccomp": program_of(spec)}
-        self.operations, warnings = plan(spec, facts, options)
-        for pointer, message in warnings:
-            self.add(pointer, "warning", message)
-        self.cgroups: dict[str, Any] = {}
+            facts["resctrl"] = resctrl_tasks(spec)
+        options = assembly.plan_options(ID, {}, (), program_of(spec), wait_start=True)
+        self.operations = assembly.operations(spec, facts, (placement(locations), locations), options, self.warn_at)
+        self.cgroups: JsonObject = {}
         if manager == "disabled":
             from runtime.cgroups import disabled
 
             for pointer, message in disabled.warnings(spec["linux"]):
-                self.add(pointer, "warning", message)
+                self.warn_at(pointer, message)
             return
         try:
-            self.cgroups = cgroup_writes(spec, places)
+            self.cgroups = cgroup_writes(spec, locations)
         except OcirunError as error:
             self.refuse(error)
             self.add(error.pointer or "", "error", error.message)
 
-    def places(self, spec: "dict[str, Any]", facts: "Facts", manager: str) -> "list[Location]":
-        """Where the cgroups would be. systemd is not asked: it is taken to be the newest, and at the hierarchies' roots."""
-        path = spec["linux"].get("cgroupsPath")
-        if manager == "disabled":
-            return []
-        if manager != "systemd":
-            return layout.locations(path, ID, facts["cgroup"])
+    def systemd_locations(self, spec: "Config", facts: "Facts") -> "list[Location]":
+        """Where systemd would make the cgroups; notes the unit.
+
+        systemd is not asked: it is taken to be the newest, and at the hierarchies' roots. InvalidConfig for a name that
+        no unit can have.
+        """
         from runtime.cgroups.systemd import annotations, units
         from runtime.cgroups.systemd import properties as table
 
         user = not facts["privileged"]
-        slice, name = units.names(path, ID, user)
-        linux: Linux = spec["linux"]
-        resources = linux.get("resources") or {}
+        slice, name = units.names(spec["linux"].get("cgroupsPath"), ID, user)
+        resources = spec["linux"].get("resources", {})
         v2 = facts["cgroup"]["mode"] == "v2"
         properties = table.of_unit(slice, name, ID, resources, v2, NEWEST, user)
-        properties += annotations.properties(spec.get("annotations") or {})
+        properties += annotations.properties(spec.get("annotations", {}))
         self.unit = [name, *table.text(properties)]
         uid = posix.geteuid()
         below = f"/user.slice/user-{uid}.slice/user@{uid}.service" if user else ""
-        return [units.location(below + units.cgroup(slice, name), one) for one in facts["cgroup"]["hierarchies"]]
+        path = below + units.cgroup(slice, name)
+        return [units.location(path, hierarchy) for hierarchy in facts["cgroup"]["hierarchies"]]
 
-    def read(self) -> "dict[str, Any]":
+    def read(self) -> "Config":
         """The checked config. What only the host can find fault with becomes problems, and the refusal."""
         try:
             return config.checked(self.data, self.bundle, self.problems.append)
         except InvalidConfig as error:
-            spec: dict[str, Any]
-            spec, found = load_checked(self.data)
-            faulty = any(problem.severity == "error" for problem in found)
+            spec: Config
+            spec, problems = load_checked(self.data)
+            faulty = any(problem.severity == "error" for problem in problems)
             if faulty or not all(spec.get(section) for section in ("linux", "root")):
                 raise
             self.refuse(error)
@@ -162,25 +170,26 @@ class Plan:
             self.problems += located(self.data, rows)
             return spec
 
-    def check_rights(self, spec: "dict[str, Any]", facts: "Facts") -> None:
-        """Who asks for the plan may not be who makes the container: what only root can have is a warning."""
-        try:
-            rootless.check(spec, facts)
-        except InvalidConfig as error:
-            self.add(error.pointer or "", "warning", error.message)
-
     def refuse(self, error: OcirunError) -> None:
+        """Note why `create` would refuse the bundle; the first reason counts."""
         config.locate(error, self.data)
         self.refusal = self.refusal or error
 
+    def warn_at(self, pointer: str, message: str) -> None:
+        """Note what would be a warning of `create`."""
+        self.add(pointer, "warning", message)
+
     def add(self, pointer: str, severity: str, message: str) -> None:
+        """Note a problem, with its place in the text."""
         line, column = self.positions.find(pointer)
         self.problems.append(Problem(pointer, line, column, severity, message, None, "plan"))
 
     def line(self, pointer: "str | None") -> "int | None":
+        """The line of the config that a pointer means."""
         return self.positions.find(pointer)[0] if pointer else None
 
-    def row(self, index: int, operation: "Operation") -> "dict[str, Any]":
+    def row(self, index: int, operation: "Operation") -> "JsonObject":
+        """One operation as JSON: index, op, side, pointer, line, text, args."""
         code, side, pointer, numbers, strings = operation
         name, number_names, string_names = ops.TABLE[code]
         args = dict(zip(number_names, numbers, strict=False)) | dict(
@@ -198,7 +207,8 @@ class Plan:
             "args": args,
         }
 
-    def document(self) -> "dict[str, Any]":
+    def document(self) -> "JsonObject":
+        """The plan as JSON: version, operations, warnings."""
         rows = [self.row(i, operation) for i, operation in enumerate(self.operations)]
         return {"version": 1, "operations": rows, "warnings": [problem.as_dict() for problem in self.problems]}
 

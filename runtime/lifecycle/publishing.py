@@ -1,4 +1,4 @@
-"""What the caller of create, run or exec asked to be given: the pid file, the terminal, a pidfd. Hot."""
+"""What the caller of create, run or exec asked to be given: the trace, the terminal, a pidfd, the pid file. Hot."""
 
 import posix
 
@@ -7,11 +7,20 @@ from runtime.errors import system_failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.process.handshake import Handshake
-    from runtime.shapes import PublishOptions
+    from runtime.shapes import CreateOptions, PublishOptions
+
+
+def write_trace(options: "CreateOptions", handshake: "Handshake") -> None:
+    """Write --trace: what has been done until now. OcirunError when the file cannot be written."""
+    path = options.get("trace")
+    if path:
+        from runtime.lifecycle.trace import write
+
+        write(path, handshake.operations, handshake.trace)
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Decimal, without a newline, and never half written: managers poll for it."""
+    """Decimal, without a newline, and never half written: managers poll for it. OcirunError when it cannot be written."""
     aside = f"{path}.{posix.getpid()}.tmp"
     try:
         # New and no link: the directory may be one that others write to, such as /tmp.
@@ -29,7 +38,10 @@ def write_pid_file(path: str, pid: int) -> None:
 
 
 def publish(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Give the caller of create, run or exec what it asked for: terminal, pidfd. The pid file comes last (`publish_pid`)."""
+    """Give the caller of create, run or exec what it asked for: terminal, pidfd. The pid file comes last (`publish_pid`).
+
+    OcirunError when its sockets do not take them.
+    """
     if not options.get("console_socket") and handshake.console >= 0:
         from runtime.process.terminal import prepare
 
@@ -45,7 +57,7 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
 
 
 def publish_pid(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Write the pid file, late: one of a process that was killed again would name a stranger."""
+    """Write the pid file, late: one of a process that was killed again would name a stranger. Raises OcirunError."""
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)
 

@@ -6,79 +6,45 @@ Init does not wait for a `start` here: it goes on when it is let go, and the han
 import posix
 
 from runtime.errors import InvalidConfig, NotFound, OcirunError
-from runtime.lifecycle import config, publishing, state, store
+from runtime.lifecycle import assembly, publishing, state, store
 from runtime.lifecycle import create as creating
+from runtime.lifecycle.config import locate
 from runtime.lifecycle.delete import destroy
+from runtime.lifecycle.request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.lifecycle.create import Making, Warn
+    from runtime.lifecycle.create import Creation
     from runtime.lifecycle.notify import Notification
     from runtime.process.foreground import Foreground
-    from runtime.shapes import CreateOptions
-
-
-def begin(making: "Making", foreground: "Foreground | None") -> "Notification | None":
-    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
-
-    Returns the socket on which the container says that it is ready, where the caller wants to know.
-    """
-    handshake = making.handshake
-    assert handshake is not None
-    notification = None
-    try:
-        creating.write_trace(making)
-        publishing.publish(making.options, handshake)
-        if making.record.get("notify"):
-            from runtime.lifecycle.notify import Notification
-
-            notification = Notification(making.handle, making.record)
-        if foreground and not (making.spec.get("hooks") or {}).get("startContainer"):
-            foreground.hold()
-        handshake.release()
-        handshake.follow(lambda one, operation: creating.host_step(making, operation))
-        creating.write_trace(making)  # with what came after `created`
-        poststart = making.record["hooks"].get("poststart")
-        if poststart:
-            from runtime.lifecycle.hooks import run as run_hooks
-
-            if foreground:
-                foreground.yield_to_signals()
-            run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
-        if foreground:
-            foreground.hold()
-        publishing.publish_pid(making.options, handshake)
-        creating.settle(making)
-    except BaseException as error:
-        creating.undo(making)
-        if isinstance(error, OcirunError):
-            config.locate(error, making.data)
-        if notification:
-            notification.close()
-        raise
-    return notification
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import CreateOptions, Warn
 
 
 def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     """Run a container. The exit status of its program (128 + N for a signal); 0 with ``detach``.
 
-    Without ``detach`` the container is deleted when it has ended, unless ``keep``.
+    Without ``detach`` the container is deleted when it has ended, unless ``keep``. Raises OcirunError when the program
+    is not reached; then nothing is left.
     """
-    making = creating.Making(root, id, options, warn)
-    if not making.process:
-        raise config.locate(InvalidConfig("there is nothing to run without process", "/process"), making.data)
+    request = Request(root, id, options, warn)
+    if not request.process:
+        raise locate(InvalidConfig("there is nothing to run without process", "/process"), request.data)
     detach = bool(options.get("detach"))
-    config.check_terminal(making.process, options, detach, making.data)
+    request.check_terminal(detach)
     foreground = None
-    if not detach:
-        from runtime.process.foreground import Foreground
+    try:
+        facts = assembly.read_host(request.spec, options["bundle"])
+        if not detach:
+            from runtime.process.foreground import Foreground
 
-        foreground = Foreground(bool(making.spec.get("hooks")))
-    creating.build(making, wait_start=False)
-    notification = begin(making, foreground)
-    handshake = making.handshake
-    assert handshake is not None
-    posix.close(making.handle)
+            foreground = Foreground(bool(request.spec.get("hooks")))
+        creation, handshake = creating.build(request, facts, wait_start=False)
+        notification = begin(creation, handshake, foreground)
+    except OcirunError as error:
+        locate(error, request.data)
+        raise
+    posix.close(creation.handle)
     if foreground is None:
         handshake.close()
         if notification:
@@ -92,26 +58,67 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     finally:
         handshake.close()
     if not options.get("keep"):
-        remove(making)
+        remove(creation)
     return status
 
 
-def remove(making: "Making") -> None:
+def begin(creation: "Creation", handshake: "Handshake", foreground: "Foreground | None") -> "Notification | None":
+    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
+
+    Returns the socket on which the container says that it is ready, where the caller wants to know.
+    """
+    record, options = creation.record, creation.request.options
+    notification = None
+    try:
+        publishing.write_trace(options, handshake)
+        publishing.publish(options, handshake)
+        if record.get("notify"):
+            from runtime.lifecycle.notify import Notification
+
+            notification = Notification(creation.handle, record)
+        if foreground and not (creation.request.spec.get("hooks") or {}).get("startContainer"):
+            foreground.hold()
+        handshake.release()
+        handshake.follow(creating.host_side(creation))
+        publishing.write_trace(options, handshake)  # with what came after `created`
+        poststart = record["hooks"].get("poststart")
+        if poststart:
+            from runtime.lifecycle.hooks import run as run_hooks
+
+            if foreground:
+                foreground.yield_to_signals()
+            run_hooks(poststart, state.document(record, state.RUNNING), "/hooks/poststart")
+        if foreground:
+            foreground.hold()
+        publishing.publish_pid(options, handshake)
+        creating.settle(creation)
+    except BaseException:
+        from runtime.lifecycle.undo import undo
+
+        undo(creation, handshake)
+        if notification:
+            notification.close()
+        raise
+    return notification
+
+
+def remove(creation: "Creation") -> None:
     """Delete after the end. A failure is told, but the program's own exit status is what the caller gets.
 
     Its processes have ended with it, or are ended with its cgroups. Somebody else may have deleted it meanwhile.
     """
+    root, id, warn = creation.request.root, creation.request.id, creation.request.warn
     try:
-        handle = store.open_locked(making.root, making.id)
+        handle = store.open_locked(root, id)
     except NotFound:
         return
     except OcirunError as error:
-        making.warn(str(error))
+        warn(str(error))
         return
     try:
-        if store.read_state(handle, making.id)["created"] == making.record["created"]:
-            destroy(making.root, making.id, handle, making.record, making.warn, kill=False)
+        if store.read_state(handle, id)["created"] == creation.record["created"]:
+            destroy(root, id, handle, creation.record, warn, kill=False)
     except OcirunError as error:
-        making.warn(str(error))
+        warn(str(error))
     finally:
         posix.close(handle)

@@ -14,23 +14,28 @@ from runtime.lifecycle.document import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import JsonObject
     from runtime.plan.ops import Operation
-    from runtime.shapes import Record
+    from runtime.process.handshake import Handshake
+    from runtime.shapes import HostContext, Record
 
 POINTER = "/linux/seccomp/listenerPath"
 FD_NAME = "seccompFd"  # the spec's name of the listener among the descriptors
 ADDRESS_SIZE = 107  # of a sockaddr_un's path, without its NUL
 
 
-def process_state(operation: "Operation", record: "Record", status: str, pid: int) -> "dict[str, Any]":
+def process_state(operation: "Operation", record: "Record", status: str, pid: int) -> "JsonObject":
     """The container process state of process ``pid``, in the container of ``record``, which has ``status``."""
     document = {"ociVersion": state.VERSION, "fds": [FD_NAME], "pid": pid, "state": state.document(record, status)}
     _, _, _, _, (_, _, metadata) = operation
     if metadata:
         document["metadata"] = metadata
     return document
+
+
+def give(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
+    """As `send`, while the handshake with init goes on."""
+    send(operation, context["record"], context["status"], handshake.pid, handshake.take_listener())
 
 
 def send(operation: "Operation", record: "Record", status: str, pid: int, listener: int) -> None:

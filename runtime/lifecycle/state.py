@@ -14,9 +14,7 @@ from runtime.lifecycle import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from runtime.shapes import Record
+    from runtime.shapes import Record, StateDocument
 
 VERSION = "1.3.0"  # of the runtime-spec that the state document follows
 CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", "paused", "stopped"
@@ -61,6 +59,12 @@ def is_alive(record: "Record") -> bool:
     """Whether init, the very process of the record, has not ended."""
     pid: int = record["pid"]
     return pid > 0 and start_time(pid) == record["start_time"]
+
+
+def note_pid(record: "Record", pid: int) -> None:
+    """Put the pid and the start time of init, as it stands now, into the record."""
+    record["pid"] = pid
+    record["start_time"] = start_time(pid) or 0
 
 
 def open_process(record: "Record") -> int | None:
@@ -110,9 +114,9 @@ def read(handle: int, id: str) -> "tuple[Record, str]":
     return record, status
 
 
-def document(record: "Record", status: str) -> "dict[str, Any]":
+def document(record: "Record", status: str) -> "StateDocument":
     """The state document of runtime.md "State", as hooks get it; pid is 0 when there is no process."""
-    result = {
+    result: StateDocument = {
         "ociVersion": VERSION,
         "id": record["id"],
         "pid": 0 if status == STOPPED else record["pid"],
@@ -126,7 +130,7 @@ def document(record: "Record", status: str) -> "dict[str, Any]":
     return result
 
 
-def query(root: str, id: str) -> "dict[str, Any]":
+def query(root: str, id: str) -> "StateDocument":
     """The state document of a container, with its owner, as the state and list commands print it.
 
     NotFound when there is none.
@@ -134,7 +138,7 @@ def query(root: str, id: str) -> "dict[str, Any]":
     handle = store.open_unlocked(root, id)
     try:
         record, status = read(handle, id)
-        return document(record, status) | {"owner": _owner(handle)}
+        return {**document(record, status), "owner": _owner(handle)}
     finally:
         posix.close(handle)
 

@@ -30,8 +30,7 @@ from runtime.lifecycle.document import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import Json
     from runtime.shapes import Record
 
 
@@ -276,7 +275,7 @@ def read_state(handle: int, id: str) -> "Record":
     except FileNotFoundError:
         raise missing(id) from None
     try:
-        record: Any = loads(data)
+        record: Json = loads(data)
     except ValueError as error:
         raise _damaged(id, str(error)) from None
     if type(record) is not dict:

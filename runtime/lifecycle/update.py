@@ -29,12 +29,12 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
         load(data)
     except BadDocument:
         problem = next(problem for problem in check(data) if problem.severity == "error")
-        raise InvalidConfig(f"resources: line {problem.line}: {config.words(problem)}") from None
+        raise InvalidConfig(f"resources: line {problem.line}: {config.message(problem)}") from None
     spec, problems = load_checked(_BEFORE + data.strip() + _AFTER, unknown=True)
     for problem in problems:
         if not problem.pointer.startswith(_POINTER):
             continue  # of the rest of a config, which is not there
-        message = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.words(problem)}"
+        message = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.message(problem)}"
         if problem.severity == "error":
             raise InvalidConfig(message)
         warn(message)

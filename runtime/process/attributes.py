@@ -1,25 +1,26 @@
-"""Scheduling, resctrl, clocks and device nodes on the host's side: what init may not do itself. Imported only for a plan that has it."""
+"""Scheduling, resctrl and clocks on the host's side: what init may not do itself. Imported only for a plan that has it."""
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
-from runtime.plan import ops
 
 from .host_side import write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from runtime.plan.ops import Operation
 
     from .handshake import Handshake
 
 
-def failed(operation: "ops.Operation", error: OSError) -> OcirunError:
+def failed(operation: "Operation", error: OSError) -> OcirunError:
+    """The error in the words that it has when init fails with the operation."""
     from runtime.plan.failures import failure
 
     return failure(operation, error.errno or 0, 0)
 
 
-def scheduler(handshake: "Handshake", operation: "ops.Operation") -> None:
+def scheduler(handshake: "Handshake", operation: "Operation") -> None:
+    """sched_setattr(2) for init. Raises OcirunError."""
     _, _, _, numbers, _ = operation
     try:
         shim.scheduler(handshake.pid, numbers)
@@ -27,7 +28,8 @@ def scheduler(handshake: "Handshake", operation: "ops.Operation") -> None:
         raise failed(operation, error) from None
 
 
-def io_priority(handshake: "Handshake", operation: "ops.Operation") -> None:
+def io_priority(handshake: "Handshake", operation: "Operation") -> None:
+    """ioprio_set(2) for init. Raises OcirunError."""
     _, _, _, (value,), _ = operation
     try:
         shim.io_priority(handshake.pid, value)
@@ -35,8 +37,11 @@ def io_priority(handshake: "Handshake", operation: "ops.Operation") -> None:
         raise failed(operation, error) from None
 
 
-def resctrl(handshake: "Handshake", operation: "ops.Operation") -> None:
-    """The group first: a task can be in a monitoring group of its own group only."""
+def resctrl(handshake: "Handshake", operation: "Operation") -> None:
+    """Write init's pid to the files, the group's first: a task can be in a monitoring group of its own group only.
+
+    Raises OcirunError.
+    """
     _, _, origin, _, (files,) = operation
     for path in files or ():
         try:
@@ -45,24 +50,10 @@ def resctrl(handshake: "Handshake", operation: "ops.Operation") -> None:
             raise system_failure(f"write {handshake.pid} to {path}", error, origin) from None
 
 
-def time_offsets(handshake: "Handshake", operation: "ops.Operation") -> None:
+def time_offsets(handshake: "Handshake", operation: "Operation") -> None:
+    """Set the clocks of the time namespace that init's children will be in. Raises OcirunError."""
     _, _, origin, _, (offsets,) = operation
     try:
         write_file(f"/proc/{handshake.pid}/timens_offsets", str(offsets))
     except OSError as error:
         raise system_failure("set the clock offsets", error, origin) from None
-
-
-def device_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
-    from .trees import send_node
-
-    send_node(handshake, operation)
-
-
-PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
-    ops.OP_SCHEDULER: scheduler,
-    ops.OP_IO_PRIORITY: io_priority,
-    ops.OP_RESCTRL: resctrl,
-    ops.OP_TIME_OFFSETS: time_offsets,
-    ops.OP_DEVICE_TREE: device_tree,
-}

@@ -55,7 +55,7 @@ class Foreground:
     def wait(self, pid: int, terminal: int) -> int:
         """The program's exit status when it has ended. ``terminal``: the other end of its terminal, or -1."""
         if terminal >= 0:
-            from runtime.process.terminal import Session
+            from runtime.process.terminal import Session  # a circle: it waits by the rules of this module
 
             return Session(pid, terminal, self.waited).run()
         while True:

@@ -1,24 +1,21 @@
-"""The operations that the parent does while init waits. Hot."""
+"""What the parent does to init while that waits: id maps, limits, state. `runtime.lifecycle.operations` says when. Hot."""
 
 import posix
 
 from runtime import shim
-from runtime.errors import OcirunError, system_failure
-from runtime.plan import ops
+from runtime.errors import system_failure
 
 from .handshake import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from runtime.plan.ops import Operation
 
     from .handshake import Handshake
 
-    Document = Callable[[Handshake, str], dict[str, Any]]
-
 
 def write_file(path: str, text: str) -> None:
+    """Write a file of the kernel's, in one write. OSError as it is."""
     descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         posix.write(descriptor, text.encode())
@@ -26,8 +23,8 @@ def write_file(path: str, text: str) -> None:
         posix.close(descriptor)
 
 
-def id_maps(handshake: "Handshake", operation: "ops.Operation") -> None:
-    """Write the maps, in one write each (user_namespaces(7)); by newuidmap where the caller may not."""
+def id_maps(handshake: "Handshake", operation: "Operation") -> None:
+    """Write the maps, in one write each (user_namespaces(7)); by newuidmap where the caller may not. Raises OcirunError."""
     _, _, origin, (deny_setgroups,), (uid_map, gid_map) = operation
     directory = f"/proc/{handshake.pid}"
     try:
@@ -44,19 +41,8 @@ def id_maps(handshake: "Handshake", operation: "ops.Operation") -> None:
         raise system_failure("write the user namespace's id maps", error, origin) from None
 
 
-def open_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
-    from .trees import send_tree
-
-    send_tree(handshake, operation)
-
-
-def idmap_tree(handshake: "Handshake", operation: "ops.Operation") -> None:
-    from .idmapped import send_tree
-
-    send_tree(handshake, operation)
-
-
-def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
+def rlimit(handshake: "Handshake", operation: "Operation") -> None:
+    """Set one of init's limits. OcirunError, worded as one of init's own would be."""
     _, _, _, (resource, soft, hard), _ = operation
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
@@ -67,7 +53,7 @@ def rlimit(handshake: "Handshake", operation: "ops.Operation") -> None:
 
 
 def send_state(handshake: "Handshake", creating: bytes, created: bytes) -> None:
-    """Give init the two documents that its hooks get, each ended by a NUL."""
+    """Give init the two documents that its hooks get, each ended by a NUL. Raises OcirunError."""
     data = creating + b"\0" + created + b"\0"
     descriptor = posix.memfd_create("ocirun-state", posix.MFD_CLOEXEC)
     try:
@@ -75,27 +61,3 @@ def send_state(handshake: "Handshake", creating: bytes, created: bytes) -> None:
         handshake.reply(STATE, len(data), descriptor)
     finally:
         posix.close(descriptor)
-
-
-PERFORM: "dict[int, Callable[[Handshake, ops.Operation], None]]" = {
-    ops.OP_ID_MAPS: id_maps,
-    ops.OP_OPEN_TREE: open_tree,
-    ops.OP_IDMAP_TREE: idmap_tree,
-    ops.OP_RLIMIT: rlimit,
-}
-
-
-def rare(code: int) -> "Callable[[Handshake, ops.Operation], None] | None":
-    from . import attributes
-
-    return attributes.PERFORM.get(code)
-
-
-def perform(handshake: "Handshake", operation: "ops.Operation") -> None:
-    """Do one operation that is not the container's own (hooks and state belong to `runtime.lifecycle.create`)."""
-    code, _, origin, _, _ = operation
-    action = PERFORM.get(code) or rare(code)
-    if action is None:
-        name, _, _ = ops.TABLE[code]
-        raise OcirunError(f"operation {name} cannot be done on the host's side", origin)
-    action(handshake, operation)

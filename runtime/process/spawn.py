@@ -3,10 +3,16 @@
 import posix
 
 from runtime import shim
+from runtime.errors import OcirunError, system_failure
+from runtime.plan import encode
+
+from .handshake import Handshake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from runtime.plan.ops import Operation
 
 INIT = __file__.rpartition("/process/")[0] + "/init"
 
@@ -20,6 +26,27 @@ def plan_descriptor(data: bytes) -> int:
         posix.close(descriptor)
         raise
     return descriptor
+
+
+def init(
+    operations: "Sequence[Operation]",
+    flags: int,
+    directory: str,
+    *,
+    extra: int = -1,
+    root: int = -1,
+    stdio: "Sequence[int]" = (0, 1, 2),
+    kept: "Sequence[int]" = (),
+) -> Handshake:
+    """Start init with a plan; ``flags``: of `encode`. The others as for `start`. OcirunError when it cannot be started."""
+    try:
+        data = encode.encode(operations, flags)
+        pid, socket = start(data, directory, extra=extra, root=root, stdio=stdio, kept=kept)
+    except OSError as error:
+        raise system_failure("start the init program", error) from None
+    except ValueError as error:
+        raise OcirunError(f"start the init program: {error}") from None
+    return Handshake(pid, socket, operations)
 
 
 def start(

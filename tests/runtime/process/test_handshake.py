@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from runtime import shim
 from runtime.errors import OcirunError
+from runtime.lifecycle import operations
 from runtime.lifecycle.start import REPORT
 from runtime.plan import ops
 from runtime.plan.identity import NEW_LISTENER
-from runtime.process import host_side
 from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, REACHED, TRACE, Handshake
 from tests.runtime import reports
 
@@ -152,7 +152,11 @@ def test_the_place_in_resctrl(tmp_path: Path) -> None:
     for file in files:
         file.touch()
     plan = [ops.resctrl([str(file) for file in files])]
-    outcome, _ = follow([(report(REACHED, 0), 0)], plan=plan, does=host_side.perform)
+    outcome, _ = follow(
+        [(report(REACHED, 0), 0)],
+        plan=plan,
+        does=operations.performer({"record": {}, "status": "", "handle": -1, "hooks": {}}),
+    )
     assert outcome is False
     pids = {file.read_text() for file in files}
     assert len(pids) == 1
