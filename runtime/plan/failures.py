@@ -78,8 +78,9 @@ STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EX
     43,
     53,
 )
+STEP_UMOUNT = 26
 EPERM, ENOENT, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST = 1, 2, 11, 12, 13, 16, 17
-ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE, EDQUOT = 19, 20, 28, 87, 116, 122
+ENODEV, ENOTDIR, EINVAL, ENOSPC, EUSERS, ESTALE, EDQUOT = 19, 20, 22, 28, 87, 116, 122
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
@@ -126,6 +127,8 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == STEP_OPEN and error == EACCES:
         return "; a procfs or sysfs of the host that --no-pivot must cover is closed to the user namespace's root"
+    if code == ops.OP_PIVOT and step == STEP_UMOUNT and error in (EINVAL, EBUSY):
+        return "; a mount of the host lies over a procfs or sysfs that --no-pivot must take away: unmount one of them"
     if code == ops.OP_CONSOLE and step in (STEP_OPEN, STEP_VERIFY):
         return "; a terminal needs a mount of type devpts on /dev/pts"
     if code in (ops.OP_SECCOMP, ops.OP_SECCOMP_NOTIFY) and error == EACCES:

@@ -29,7 +29,7 @@ def fail(operation, error, step, detail=0):
 def test_the_steps_are_plan_hs():
     """Each step has words at the index of its name in plan.h."""
     assert len(failures.STEPS) == STEP["STEP_COUNT"]
-    for name in ("OPEN", "VERIFY", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
+    for name in ("OPEN", "VERIFY", "UMOUNT", "LOOKUP", "EXEC", "HOOK_EXIT", "HOOK_TIMEOUT"):
         assert getattr(failures, f"STEP_{name}") == STEP[f"STEP_{name}"]
     for name in CALLS.split():
         assert failures.STEPS[STEP[f"STEP_{name.upper()}"]] == name
