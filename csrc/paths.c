@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -122,7 +123,10 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, (mode_t)op->number[0], number_of(op)))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	int r = root_hold_dev(ctx, path);
+	int r = set_attributes(ctx, tree, false, 0, 0, MS_PRIVATE); /* its peers are the host's */
+	if (r < 0)
+		return r;
+	r = root_hold_dev(ctx, path);
 	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
@@ -184,7 +188,8 @@ int make_empty(struct context *ctx, const char *label)
 }
 
 /* A detached copy of the host's /dev/null, seen to be that (CVE-2025-31133: the container's may be anything). It is
- * read-only so that the container cannot change the mode of the host's node; writing to the device still works. */
+ * read-only so that the container cannot change the mode of the host's node; writing to the device still works. It
+ * leaves its peers: what the container mounts over it would be mounted over the host's. */
 static int make_null(struct context *ctx)
 {
 	struct stat st;
@@ -195,7 +200,7 @@ static int make_null(struct context *ctx)
 	if (fstat(tree, &st) < 0 || !is_node(&st, S_IFCHR, makedev(1, 3)))
 		r = root_failed(ctx, STEP_VERIFY, -ENODEV);
 	else
-		r = set_attributes(ctx, tree, false, COVER, 0, 0);
+		r = set_attributes(ctx, tree, false, COVER, 0, MS_PRIVATE);
 	if (r < 0)
 		close(tree);
 	return r < 0 ? r : tree;

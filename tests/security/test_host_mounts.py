@@ -150,6 +150,46 @@ def test_no_pivot_leaves_no_covered_procfs(target: Target, cover: str, user_name
 
 @attack(
     "own find",
+    "a container mounts a file over a masked one: with a shared root it lies on the host's /dev/null",
+    stops="what covers a masked file has no peers",
+    bites=("crun",),
+)
+def test_mount_over_a_masked_file(target: Target) -> None:
+    """The host's /dev/null is the device. (runc 1.1.5 withstands.)"""
+    bundle = target.caller.shell("echo evil > /file; mount -o bind /file /proc/keys && cat /proc/keys")
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+    bundle.linux["rootfsPropagation"] = "rshared"
+    outcome = Outcome(target, bundle.save(), "stat -c %F /dev/null")
+    assert outcome.out == "evil\n", outcome.err
+    target.judge(outcome.after != outcome.before, outcome.after)
+
+
+@attack(
+    "own find",
+    "the same in the user namespace of the caller, over a device or a sysfs that is the caller's own, since none can be made",
+    stops="nobody asked for peers of them, and they have none",
+    bites=("crun",),
+)
+def test_mount_over_a_bound_device(target: Target) -> None:
+    """The caller's /dev/zero and /sys are what they were. (runc makes no such container.)"""
+    bundle = target.caller.shell(
+        "echo evil > /file; for at in /dev/zero /sys/devices/system/cpu/online; do mount -o bind /file $at; cat $at; done"
+    )
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+    bundle.linux.update(rootfsPropagation="rshared", namespaces=[{"type": "mount"}], maskedPaths=[], readonlyPaths=[])
+    del bundle.config["hostname"], bundle.linux["cgroupsPath"]
+    bundle.config["mounts"] = [
+        one for one in bundle.config["mounts"] if one["destination"] in ("/proc", "/dev", "/sys")
+    ]
+    outcome = Outcome(target, bundle.save(), "stat -c %F /dev/zero; grep -c /file /proc/self/mountinfo", user=True)
+    assert outcome.out == "evil\nevil\n", outcome.err
+    target.judge(outcome.after != outcome.before, outcome.after)
+
+
+@attack(
+    "own find",
     "a container joins the runtime's own mount namespace, or that of the host's first process, by path: the container's root"
     " becomes the host's",
     stops="a mount namespace to join is compared with both, when the config is checked and again by init on the descriptor",
