@@ -171,7 +171,7 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 		return failed(ctx, STEP_PLAN);
 	}
 	if (sys_close_range(last, ~0U, 0) < 0)
-		return failed(ctx, STEP_OPEN);
+		return failed(ctx, STEP_CLOSE);
 	close(FD_PLAN);
 	close(FD_ROOT);
 	if (!op->number[1])

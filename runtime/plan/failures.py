@@ -67,6 +67,7 @@ STEPS = (
     "setxattr",
     "userfaultfd",
     "make a thread",
+    "close the caller's descriptors",
 )
 STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_THREAD = (
     2,

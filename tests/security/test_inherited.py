@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tests.integration.caller import wait_for
+from tests.integration.refusal import refuse
 from tests.security.attack import Target, attack
+
+CLOSE_RANGE, CLOEXEC = 436, 4  # CLOSE_RANGE_CLOEXEC
 
 
 @attack(
@@ -25,3 +28,16 @@ def test_write_to_standard_input(target: Target) -> None:
     wait_for(lambda: "end" in target.caller.output(id), "the end of the program")
     target.judge((file.read_text(), file.stat().st_uid) != ("secret\n", 0), file.read_text())
     assert "secret" in target.caller.output(id)
+
+
+@attack(
+    "own find",
+    "the kernel refuses to close the caller's descriptors: the program has one of the runtime's",
+    stops="init ends with an error before it does anything else",
+)
+def test_descriptors_that_stay_open(target: Target) -> None:
+    """The program does not run. (Both peers mark one descriptor after the other then.)"""
+    bundle = target.caller.shell("ls /proc/$$/fd; true")
+    result = target.caller.run(bundle, preexec_fn=lambda: refuse(CLOSE_RANGE, (2, CLOEXEC)))
+    target.judge(result.out.split() not in ([], ["0", "1", "2"]), result.out)
+    assert "operation not permitted" in result.failed(1).err
