@@ -93,3 +93,21 @@ def test_the_flags_are_those_of_the_header() -> None:
     header = dict(line.split()[1:3] for line in lines if line.startswith("#define SYMLINK_"))
     flags = {"IF_TARGET": devices.IF_TARGET, "REPLACE": devices.REPLACE, "SAME": mounts.SYMLINK_SAME}
     assert header == {f"SYMLINK_{name}": str(flag) for name, flag in flags.items()}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "more", "told"),
+    [
+        ((5, 2), {}, False),
+        ((5, 2), {"fileMode": 0o20666}, False),
+        ((5, 2), {"fileMode": 0o600}, True),
+        ((1, 5), {}, True),
+    ],
+)
+def test_another_device_at_ptmx_is_told(numbers: tuple[int, int], more: "dict[str, object]", told: bool) -> None:
+    """The symlink stands for the multiplexer, open to everybody; what else is asked for there is lost."""
+    entry = {"path": "/dev//ptmx", "type": "c", "major": numbers[0], "minor": numbers[1], **more}
+    warnings: list[tuple[str, str]] = []
+    rows = devices.operations({"linux": {"devices": [entry]}}, ROOT, warnings)
+    assert "symlink" in names(rows)
+    assert [pointer for pointer, _ in warnings] == ["/linux/devices/0"] * told
