@@ -190,6 +190,25 @@ def test_mount_over_a_bound_device(target: Target) -> None:
 
 @attack(
     "own find",
+    "a config without a mount namespace asks for mounts: they are made on the host",
+    stops="what takes a mount namespace is an error without one",
+    bites=("runc", "crun"),
+)
+def test_mounts_without_a_namespace(target: Target) -> None:
+    """The host has the mounts that it had, and the error names the property."""
+    bundle = target.caller.shell("true")
+    bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "mount"]
+    bundle.linux.update(maskedPaths=[], readonlyPaths=[])
+    bundle.config["mounts"] = [{"destination": "/tmp", "type": "tmpfs", "source": "of-the-container"}]
+    outcome = Outcome(target, bundle.save(), "grep -c of-the-container /proc/self/mountinfo")
+    target.judge(outcome.after != outcome.before, outcome.err)
+    if target.ours:
+        assert outcome.code == 1
+        assert "/mounts" in outcome.err
+
+
+@attack(
+    "own find",
     "a container joins the runtime's own mount namespace, or that of the host's first process, by path: the container's root"
     " becomes the host's",
     stops="a mount namespace to join is compared with both, when the config is checked and again by init on the descriptor",

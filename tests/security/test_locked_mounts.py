@@ -133,6 +133,23 @@ def test_remounted_new_file_system(target: Target, kind: str) -> None:
     target.judge(set(result.out.split()) - ({"rw"} if kind == "tmpfs" else set()), result.out)
 
 
+@attack(
+    "own find",
+    "a bind of a path that an earlier mount covers asks for what that mount's locks refuse: what is covered shows",
+    stops="a clone from outside of the container is taken only where the same file is at the path there",
+)
+def test_bind_of_a_covered_path(target: Target) -> None:
+    """The bind is an error, and nothing of the host's directory below is seen. (runc 1.1.5 opens the source before it
+    mounts anything; crun takes the read-only flag away where it is mounted.)"""
+    with covered(target.caller.directory / "source") as source:
+        bundle = rooted(target, "cat /x/file", rbind("/y", source))
+        bundle.write("y/file", "covered")
+        bundle.config["mounts"].append({**rbind("/x", bundle.rootfs / "y"), "options": ["rbind", "rw"]})
+        result = target.caller.run(bundle.save())
+    target.judge("covered" in result.out, result.out)
+    assert "/mounts/" in result.failed(1).err
+
+
 @attack("own find", "root of a user namespace remounts `/`: rw, suid, dev, which the host's mount is not", stops=STOPS)
 def test_remounted_root(target: Target) -> None:
     """The root keeps the flags that its mount has on the host. (runc 1.1.5 and crun 1.8.1 withstand.)"""
