@@ -104,6 +104,14 @@ static void replace_null(struct context *ctx, int fd)
 	close(null);
 }
 
+/* Whose owner stays: with a file or device that can only be read here, its owner could write to it. */
+static bool is_for_reading(int fd, const struct stat *st)
+{
+	bool keeps = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISBLK(st->st_mode) ||
+		     (S_ISCHR(st->st_mode) && !isatty(fd));
+	return keeps && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
 /* So that /dev/stdout opens for a user that is not root. A pipe or file that cannot be given away stays as it is. */
 int op_stdio(struct context *ctx, const struct plan_op *op)
 {
@@ -114,8 +122,8 @@ int op_stdio(struct context *ctx, const struct plan_op *op)
 			continue;
 		if (is_null(&st)) {
 			replace_null(ctx, fd);
-		} else if (st.st_uid != uid && fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL &&
-			   errno != EROFS) {
+		} else if (!is_for_reading(fd, &st) && st.st_uid != uid && fchown(fd, uid, (gid_t)-1) < 0 &&
+			   errno != EPERM && errno != EINVAL && errno != EROFS) {
 			return failed(ctx, STEP_CHOWN);
 		}
 	}

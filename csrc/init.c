@@ -91,11 +91,10 @@ int run_plan(struct context *ctx)
 
 int main(void)
 {
-	static struct context ctx;
+	static struct context ctx = {.channel = FD_HANDSHAKE};
 	prctl(PR_SET_NAME, "ocirun-init");
-	sys_close_range(FD_PLAN, ~0U, CLOSE_RANGE_CLOEXEC);
 	install_handlers();
-	int r = run_plan(&ctx);
+	int r = sys_close_range(FD_PLAN, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? failed(&ctx, STEP_CLOSE) : run_plan(&ctx);
 	if (ctx.gate)
 		fail_at_gate(ctx.gate, -r);
 	report(&ctx, REPORT_FAILED, -r, -1);

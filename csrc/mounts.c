@@ -236,7 +236,8 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 	uint64_t set = op->number[MOUNT_ATTR_SET];
 	uint64_t clear = set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
 	bool opened = !strcmp(type, "sysfs") && !(set & MOUNT_ATTR_RDONLY);
-	int r = set_attributes(ctx, tree, true, set | (opened ? MOUNT_ATTR_RDONLY : 0), clear, 0);
+	/* Nobody asked for a peer of the host's mounts: what is mounted on a new one would not reach it either. */
+	int r = set_attributes(ctx, tree, true, set | (opened ? MOUNT_ATTR_RDONLY : 0), clear, MS_SLAVE);
 	if (r == 0 && opened) /* a new one would have had no cgroups below it */
 		r = set_attributes(ctx, tree, false, 0, MOUNT_ATTR_RDONLY, 0);
 	if (r < 0)

@@ -31,6 +31,8 @@ struct reader {
 
 struct entry {
 	uint64_t id, parent;
+	bool whole; /* from the root of its file system */
+	bool shared;
 	char *point;
 	const char *type;
 };
@@ -86,17 +88,21 @@ static void unescape(char *s)
 static bool parse(char *line, struct entry *entry)
 {
 	char *field[6], *rest = line;
+	entry->shared = false;
 	for (size_t i = 0; i < sizeof field / sizeof *field; i++)
 		if (!(field[i] = strsep(&rest, " ")))
 			return false;
 	char *type = rest;
-	while (type && strncmp(type, "- ", 2))
+	while (type && strncmp(type, "- ", 2)) {
+		entry->shared |= !strncmp(type, "shared:", 7);
 		type = strchr(type, ' ') ? strchr(type, ' ') + 1 : NULL;
+	}
 	if (!type)
 		return false;
 	type += 2;
 	entry->id = strtoull(field[0], NULL, 10);
 	entry->parent = strtoull(field[1], NULL, 10);
+	entry->whole = !strcmp(field[3], "/");
 	entry->point = field[4];
 	unescape(entry->point);
 	entry->type = strsep(&type, " ");
@@ -138,30 +144,46 @@ static int64_t mount_number(int fd)
 	return sys_statx(fd, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &st) < 0 ? -1 : (int64_t)st.mount_id;
 }
 
-/* The numbers of all procfs and sysfs that are not below the container's root; -errno, or how many. */
-static int collect(struct context *ctx, struct reader *in, uint64_t *views)
+/* The numbers of mounts. */
+struct views {
+	int count;
+	uint64_t id[MAX_VIEWS];
+};
+
+/* All procfs and sysfs that are not below the container's root, or all mounts of a part of one. */
+static int collect(struct context *ctx, struct reader *in, bool whole, struct views *views)
 {
 	struct entry entry;
-	int count = 0, kept = 0;
+	int count = 0;
 	int64_t root = mount_number(ctx->root);
-	if (root < 0)
+	views->count = 0;
+	if (root < 0 || rewind_mounts(in) < 0)
 		return failed(ctx, STEP_STAT);
 	for (char *line = next_line(in); line; line = next_line(in)) {
-		if (!parse(line, &entry) || (strcmp(entry.type, "proc") && strcmp(entry.type, "sysfs")))
+		if (!parse(line, &entry) || (strcmp(entry.type, "proc") && strcmp(entry.type, "sysfs")) ||
+		    entry.whole != whole)
 			continue;
 		if (count == MAX_VIEWS)
 			return root_failed(ctx, STEP_UMOUNT, -E2BIG);
-		views[count++] = entry.id;
+		views->id[count++] = entry.id;
 	}
 	for (int i = 0; i < count; i++)
-		if (!is_below(in, views[i], (uint64_t)root))
-			views[kept++] = views[i];
-	return kept;
+		if (!is_below(in, views->id[i], (uint64_t)root))
+			views->id[views->count++] = views->id[i];
+	return 0;
 }
 
-/* Takes away the mount whose root `fd` is, or where that is not allowed, as in a user namespace, covers it. The host
- * must hear of neither: a mount's end is told to the peers of the mount that it lies on. */
-static int hide(struct context *ctx, int fd)
+/* Whether the mount that this one lies on has peers. */
+static bool is_heard(struct reader *in, uint64_t id)
+{
+	struct entry entry;
+	return !find(in, id, &entry) || !find(in, entry.parent, &entry) || entry.shared;
+}
+
+/* Takes away the mount whose root `fd` is. The host must not hear of it: a mount's end is told to the peers of the
+ * mount that it lies on, which cannot leave them where it is out of reach, below this one. -errno if it stays, and
+ * ctx->step is STEP_UMOUNT if nothing else is wrong. */
+static int detach(struct context *ctx, struct reader *in, int fd)
 {
 	int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
@@ -171,13 +193,20 @@ static int hide(struct context *ctx, int fd)
 		r = set_attributes(ctx, fd, true, 0, 0, MS_SLAVE);
 	if (r < 0)
 		return r;
+	if (is_heard(in, (uint64_t)mount_number(fd)))
+		return root_failed(ctx, STEP_UMOUNT, -EBUSY);
 	if (fchdir(fd) < 0)
 		return failed(ctx, STEP_CHDIR);
-	r = umount2(".", MNT_DETACH);
-	if (fchdir(ctx->root) < 0)
-		return failed(ctx, STEP_CHDIR);
-	if (r == 0)
-		return 0;
+	r = umount2(".", MNT_DETACH) < 0 ? failed(ctx, STEP_UMOUNT) : 0;
+	return fchdir(ctx->root) < 0 ? failed(ctx, STEP_CHDIR) : r;
+}
+
+/* What stays, as in a user namespace, is covered. */
+static int hide(struct context *ctx, struct reader *in, int fd)
+{
+	int r = detach(ctx, in, fd);
+	if (r == 0 || ctx->step != STEP_UMOUNT)
+		return r;
 	int cover = make_empty(ctx, "");
 	if (cover < 0)
 		return cover;
@@ -186,56 +215,108 @@ static int hide(struct context *ctx, int fd)
 	return r;
 }
 
-/* Hides the mount `id`, if it is there still. `waits`: another one covers it. */
-static int hide_view(struct context *ctx, struct reader *in, uint64_t id, bool *waits)
+/* The first mount on the way to `point` that the mount `id` does not lie in; a descriptor of its root, or -errno. */
+static int open_cover(struct context *ctx, struct reader *in, uint64_t id, char *point)
+{
+	for (char *end = point; *end;) {
+		end += strcspn(end + 1, "/") + 1;
+		char next = *end;
+		*end = '\0';
+		int fd = open(point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		*end = next;
+		if (fd < 0)
+			return failed(ctx, STEP_OPEN);
+		if (!is_below(in, id, (uint64_t)mount_number(fd)))
+			return fd;
+		close(fd);
+	}
+	return root_failed(ctx, STEP_VERIFY, -ESTALE);
+}
+
+/* Whether something lies on the mount's own root. */
+static bool has_cover(struct reader *in, uint64_t id, const char *point)
 {
 	struct entry entry;
-	*waits = false;
-	if (!find(in, id, &entry))
-		return 0;
-	int fd = open(entry.point, O_PATH | O_CLOEXEC);
+	if (rewind_mounts(in) < 0)
+		return false;
+	for (char *line = next_line(in); line; line = next_line(in))
+		if (parse(line, &entry) && entry.parent == id && !strcmp(entry.point, point))
+			return true;
+	return false;
+}
+
+/* Takes away what keeps us from reaching the mount `id`, unless that hides another of them. */
+static int uncover(struct context *ctx, struct reader *in, const struct views *views, uint64_t id, char *point)
+{
+	struct entry entry;
+	int fd = open_cover(ctx, in, id, point);
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : failed(ctx, STEP_OPEN);
-	int r = 0;
-	if (mount_number(fd) == (int64_t)id)
-		r = hide(ctx, fd);
-	else
-		*waits = true;
+		return fd;
+	bool known = find(in, (uint64_t)mount_number(fd), &entry);
+	for (int i = 0; i < views->count; i++)
+		known = known && entry.parent != views->id[i];
+	int r = known ? detach(ctx, in, fd) : root_failed(ctx, STEP_UMOUNT, -EBUSY);
 	close(fd);
 	return r;
 }
 
-static int hide_views(struct context *ctx, struct reader *in)
+/* Hides the mount `id`, if it is there still. One that something covers on its own root the kernel does not count as
+ * visible, nor a part of such a file system. `again`: something that lay over it is gone. */
+static int hide_view(struct context *ctx, struct reader *in, const struct views *views, uint64_t id, bool *again)
 {
-	uint64_t views[MAX_VIEWS];
-	int before = MAX_VIEWS + 1, count = collect(ctx, in, views);
-	/* What covers one may be another, so again while there are fewer; the rest is below mounts of other kinds. */
-	while (count > 0 && count < before) {
-		before = count;
-		count = 0;
-		for (int i = 0; i < before; i++) {
-			bool waits;
-			int r = hide_view(ctx, in, views[i], &waits);
-			if (r < 0)
-				return r;
-			if (waits)
-				views[count++] = views[i];
-		}
+	char point[PATH_MAX];
+	struct entry entry;
+	*again = false;
+	if (!find(in, id, &entry))
+		return 0;
+	bool whole = entry.whole;
+	if (strlen(entry.point) >= sizeof point)
+		return root_failed(ctx, STEP_OPEN, -ENAMETOOLONG);
+	strcpy(point, entry.point); /* reading on overwrites it */
+	int fd = open(point, O_PATH | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		return failed(ctx, STEP_OPEN);
+	int r = 0;
+	if (fd >= 0 && mount_number(fd) == (int64_t)id) {
+		r = hide(ctx, in, fd);
+	} else if (whole && !has_cover(in, id, point)) {
+		r = uncover(ctx, in, views, id, point);
+		*again = r == 0;
 	}
-	return count < 0 ? count : 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
+/* From the last, so that what lies below or over another one of them is done before it. */
+static int hide_views(struct context *ctx, struct reader *in, bool whole)
+{
+	struct views views;
+	int r = collect(ctx, in, whole, &views);
+	for (int i = views.count - 1; r == 0 && i >= 0; i--) {
+		bool again = true;
+		while (r == 0 && again) /* a mount fewer each time */
+			r = hide_view(ctx, in, &views, views.id[i], &again);
+	}
+	return r;
+}
+
+/* The root moves first: what is taken away then may be what it lay in. */
 int move_root(struct context *ctx)
 {
 	int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (slash < 0)
 		return failed(ctx, STEP_OPEN);
 	struct reader in = {.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)};
-	int r = in.fd < 0 ? failed(ctx, STEP_OPEN) : hide_views(ctx, &in);
-	if (in.fd >= 0)
-		close(in.fd);
+	int r = in.fd < 0 ? failed(ctx, STEP_OPEN) : set_mount_of(ctx, fcntl(slash, F_DUPFD_CLOEXEC, 0), MS_SLAVE);
 	if (r == 0)
 		r = attach(ctx, ctx->root, slash);
+	if (r == 0)
+		r = hide_views(ctx, &in, true);
+	if (r == 0) /* elsewhere, since those below the others are gone */
+		r = hide_views(ctx, &in, false);
+	if (in.fd >= 0)
+		close(in.fd);
 	close(slash);
 	if (r < 0)
 		return r;

@@ -127,6 +127,7 @@ enum plan_step {
 	STEP_FILE_LABEL,
 	STEP_GATE,
 	STEP_THREAD,
+	STEP_CLOSE,
 	STEP_COUNT
 };
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -128,7 +129,10 @@ static int bind_node(struct context *ctx, struct node node, int tree, const char
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, node))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	int r = root_hold_dev(ctx, path);
+	int r = set_attributes(ctx, tree, false, 0, 0, MS_PRIVATE); /* its peers are the host's */
+	if (r < 0)
+		return r;
+	r = root_hold_dev(ctx, path);
 	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
@@ -194,7 +198,8 @@ int make_empty(struct context *ctx, const char *label)
 }
 
 /* A detached copy of the host's /dev/null, seen to be that (CVE-2025-31133: the container's may be anything). It is
- * read-only so that the container cannot change the mode of the host's node; writing to the device still works. */
+ * read-only so that the container cannot change the mode of the host's node; writing to the device still works. It
+ * leaves its peers: what the container mounts over it would be mounted over the host's. */
 static int make_null(struct context *ctx)
 {
 	struct stat st;
@@ -205,7 +210,7 @@ static int make_null(struct context *ctx)
 	if (fstat(tree, &st) < 0 || !is_node(&st, node_of(S_IFCHR, 1, 3)))
 		r = root_failed(ctx, STEP_VERIFY, -ENODEV);
 	else
-		r = set_attributes(ctx, tree, false, COVER, 0, 0);
+		r = set_attributes(ctx, tree, false, COVER, 0, MS_PRIVATE);
 	if (r < 0)
 		close(tree);
 	return r < 0 ? r : tree;

@@ -172,8 +172,9 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 		errno = E2BIG;
 		return failed(ctx, STEP_PLAN);
 	}
-	if (sys_close_range(FD_KEPT + (unsigned)count, ~0U, 0) < 0)
-		return failed(ctx, STEP_OPEN);
+	unsigned last = FD_KEPT + (unsigned)count;
+	if (sys_close_range(last, ~0U, 0) < 0)
+		return failed(ctx, STEP_CLOSE);
 	close(FD_PLAN);
 	close(FD_ROOT);
 	if (!op->number[KEEP_DESCRIPTORS_LISTENER])

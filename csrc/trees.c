@@ -208,6 +208,19 @@ static int outside(void *data)
 	_exit(0);
 }
 
+static int lock_mount(void *data)
+{
+	struct work *work = data;
+	struct stat st;
+	end_with_parent();
+	int fd = work->tree.mount;
+	int r = set_attributes(work, fd);
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = tried(work, TREE_LOOK);
+	work->result = r < 0 ? r : copy_locked(work, fd, S_ISDIR(st.st_mode));
+	_exit(0);
+}
+
 static int make_node(void *data)
 {
 	struct work *work = data;
@@ -267,6 +280,11 @@ int shim_container_tree(struct shim_tree *tree)
 int shim_locked_tree(struct shim_tree *tree)
 {
 	return with_tree(tree, outside, 0);
+}
+
+int shim_locked_mount(struct shim_tree *tree)
+{
+	return with_tree(tree, lock_mount, 0);
 }
 
 int shim_node_tree(uint32_t mode, uint64_t device, uint32_t uid, uint32_t gid, const char *label)

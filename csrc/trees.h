@@ -17,6 +17,7 @@ struct shim_tree {
 	uint64_t device; /* of what is at `path`: out of shim_container_tree, into shim_locked_tree */
 	uint64_t inode;
 	const char *path;
+	int mount; /* into shim_locked_mount: a descriptor of the mount */
 };
 
 /* Clones in init's mount namespace, with the caller's rights: `path` is looked up from init's root. */
@@ -24,5 +25,7 @@ int shim_container_tree(struct shim_tree *tree);
 /* The same mount of the caller's own namespace, for what the kernel refuses there because it is locked: one alone of
  * several that lie over each other, and attributes. Locked all the same, once it has them. */
 int shim_locked_tree(struct shim_tree *tree);
+/* A copy of `mount`, which is attached nowhere, with attributes set and cleared, and locked so. */
+int shim_locked_mount(struct shim_tree *tree);
 /* A mount of a new device node. The ids are the caller's; `label` is a context of SELinux or "". */
 int shim_node_tree(uint32_t mode, uint64_t device, uint32_t uid, uint32_t gid, const char *label);

@@ -133,6 +133,11 @@ def locked_tree(tree: "Any") -> int:
     return int(lib.shim_locked_tree(tree))
 
 
+def locked_mount(tree: "Any") -> int:
+    """A copy of its ``mount``, which is attached nowhere, with the locks of the container's namespace; else -errno."""
+    return int(lib.shim_locked_mount(tree))
+
+
 def node_tree(mode: int, device: int, uid: int, gid: int, label: str) -> int:
     """A detached mount of a new device node; ``mode`` has its type, ``device`` is a dev_t, ``label`` for SELinux or ""."""
     return _checked(lib.shim_node_tree(mode, device, uid, gid, posix_path(label)))

@@ -67,7 +67,16 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
         # It would be the host's pseudo terminals; the symlink below is the container's.
         if clean(entry["path"]) != PTMX:
             plan += _listed(entry, facts, bound, label, f"/linux/devices/{i}", warnings)
+        elif not _is_multiplexer(entry):
+            warnings.append((f"/linux/devices/{i}", "not made: /dev/ptmx leads to the container's own pts/ptmx"))
     return plan + _links(spec)
+
+
+def _is_multiplexer(entry: "LinuxDevice") -> bool:
+    """Whether the entry asks for no more than that one: for everybody, as managers list it for privileged containers."""
+    mode = entry.get("fileMode")
+    number = TYPES[entry["type"]], entry.get("major"), entry.get("minor")
+    return number == (S_IFCHR, 5, 2) and (mode is None or mode & 0o7777 == DEFAULT_MODE)
 
 
 def _listed(

@@ -57,8 +57,14 @@ def operations(
         data = [name for flag, name in SUPERBLOCK.items() if options.superblock & flag] + options.data
         if read_only_later:
             attributes &= ~RDONLY
+        elif attributes & RDONLY and kind not in mount_options.KERNEL_TYPES:
+            data.insert(0, "ro")
     recursive = "rbind" in options.words
-    locked = mount_options.lockable(options) if bound else (0, 0, 0, 0)
+    # A new file system is made outside of the user namespace: there its flags are locked. A tmpfs that becomes read-only
+    # later does so inside, as one without id maps.
+    locked = (attributes, options.clear, options.rec_set, options.rec_clear)
+    if bound:
+        locked = mount_options.lockable(options)
     map_all = "ridmap" in options.words
     return [
         ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),

@@ -63,6 +63,9 @@ _MOUNT8_ATTRIBUTES = {
     **dict.fromkeys(("user", "users"), (NOSUID | NODEV | NOEXEC, 0)),
     **dict.fromkeys(("owner", "group"), (NOSUID | NODEV, 0)),
 }
+# Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
+# may be made read-only.
+KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
 BINDS = {"bind", "rbind"}
 LINKS = {"copy-symlink", "src-nofollow", "dest-nofollow"}
 

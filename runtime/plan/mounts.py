@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
-# Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
-# may be made read-only.
-KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
 # What a user namespace may have to copy from the host.
 COPIED_TYPES = ("proc", "sysfs", "mqueue")
 # What takes no SELinux context when it is mounted: views of the kernel, which have labels of their own, and queues.
@@ -205,7 +202,7 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
     if attributes & RDONLY:
         if _delayed(entry):
             attributes &= ~RDONLY
-        elif kind not in KERNEL_TYPES:
+        elif kind not in mount_options.KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
         flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.words else 0

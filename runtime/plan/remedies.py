@@ -100,6 +100,8 @@ def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
         return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == steps.OPEN and error == EACCES:
         return "; a procfs or sysfs of the host that --no-pivot must cover is closed to the user namespace's root"
+    if code == ops.OP_PIVOT and step == steps.UMOUNT and error in (EINVAL, EBUSY):
+        return "; a mount of the host lies over a procfs or sysfs that --no-pivot must take away: unmount one of them"
     if code == ops.OP_CONSOLE and step in (steps.OPEN, steps.VERIFY):
         return "; a terminal needs a mount of type devpts on /dev/pts"
     if code == ops.OP_SECCOMP_NOTIFY and step == steps.THREAD and error == EAGAIN:

@@ -49,6 +49,16 @@ def new_tree(pid: int, operation: "Operation") -> int:
         raise failure(f"make a mount of {kind}", error, origin, hint) from None
 
 
+def lock(handshake: "Handshake", tree: int, operation: "Operation") -> int:
+    """The new file system of ``tree`` as the container's root may not change it; where there is none but ours, itself."""
+    if posix.stat(f"/proc/{handshake.pid}/ns/user").st_ino == posix.stat("/proc/self/ns/user").st_ino:
+        return posix.dup(tree)
+    from . import trees
+
+    kind: Any = operation[4][1]
+    return trees.lock(handshake.pid, tree, kind, operation[3][2:6], operation[2])
+
+
 def map_descriptor(handshake: "Handshake", maps: "list[str]", origin: "str | None") -> int:
     """A user namespace with the maps; without maps the container's own."""
     try:
@@ -74,10 +84,11 @@ def file_system(path: str) -> str:
 
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:
-    """Make the mount, map its ids, and hand it to init."""
+    """Make the mount, map its ids, and hand it to init. In a user namespace what it has of the config's flags is locked."""
     _, _, origin, (recursive, map_all, *_), strings = operation
     arguments: Any = strings
     source, kind, _, maps = arguments
+    new = kind is not None
     tree = new_tree(handshake.pid, operation)
     try:
         names = map_descriptor(handshake, maps, origin)
@@ -91,6 +102,9 @@ def send_tree(handshake: "Handshake", operation: "Operation") -> None:
             raise failure(tried, error, origin, "; ".join(filter(None, (reason, remedy)))) from None
         finally:
             posix.close(names)
+        if new:
+            unlocked, tree = tree, lock(handshake, tree, operation)
+            posix.close(unlocked)
         handshake.reply(TREE, 0, tree)
     finally:
         posix.close(tree)

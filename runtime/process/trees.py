@@ -56,6 +56,17 @@ def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin
     return result
 
 
+def lock(pid: int, mount: int, name: str, attributes: "Sequence[int]", origin: "str | None") -> int:
+    """A copy of a mount that is attached nowhere, as `clone` makes it of one that is; ``name`` is for the error."""
+    tree: Any = shim.ffi.new("struct shim_tree *")
+    tree.pid, tree.mount = pid, mount
+    tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
+    result = shim.locked_mount(tree)
+    if result < 0:
+        raise failure(tree.step, name, -result, attributes, origin)
+    return result
+
+
 def failure(step: int, source: str, error: int, attributes: "Sequence[int]", origin: "str | None") -> OcirunError:
     remedy = ""
     if step == ENTER and error in (EPERM, EACCES):

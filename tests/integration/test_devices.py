@@ -152,3 +152,13 @@ def test_the_kernel_lists_the_rules_of_the_config(runtime: Caller) -> None:
     id = runtime.launch(limited(runtime, "sleep 100", devices=rules))
     listed = (Counters(runtime, id).directory("devices") / "devices.list").read_text().splitlines()
     assert {"b 8:20 rw", "b 10:200 r", "c 10:229 rwm", "b *:* m"} <= set(listed)
+
+
+@pytest.mark.not_on("runc", "crun", reason="leaves it out without a word")
+def test_another_device_at_ptmx(runtime: Caller) -> None:
+    """What /dev/ptmx cannot be is told, and it leads to the container's own terminals."""
+    bundle = runtime.shell("readlink /dev/ptmx")
+    bundle.linux["devices"] = [{"path": "/dev/ptmx", "type": "c", "major": 1, "minor": 5}]
+    result = runtime.run(bundle.save()).ok()
+    assert result.out == "pts/ptmx\n"
+    assert "/linux/devices/0: not made" in result.err

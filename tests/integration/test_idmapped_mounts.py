@@ -112,11 +112,11 @@ def test_mounts_below(runtime: Caller, option: str, below: str) -> None:
 @pytest.mark.parametrize("user", [True, False])
 def test_new_file_system(runtime: Caller, user: bool) -> None:
     """A tmpfs can be id-mapped too, with its other options."""
-    entry = mount("/x", "tmpfs", "tmpfs", "idmap", "size=64k", "nosuid", "ro")
+    entry = mount("/x", "tmpfs", "tmpfs", "idmap", "size=64k", "nosuid", "ro", "noatime", "exec")
     entry.update(uidMappings=CONTAINER, gidMappings=CONTAINER)
     script = "grep ' /x ' /proc/self/mountinfo; stat -c '%u %g' /x; touch /x/new 2>/dev/null || echo ro"
     lines = runtime.run(with_mount(runtime, script, entry, user)).ok().out.splitlines()
-    assert {"size=64k", "nosuid", "idmapped", "ro"} <= set(lines[0].replace(",", " ").split())
+    assert {"size=64k", "nosuid", "noatime", "idmapped", "ro"} <= set(lines[0].replace(",", " ").split())
     assert lines[1:] == ["0 0" if user else "100000 100000", "ro"]
 
 

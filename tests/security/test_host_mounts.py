@@ -18,6 +18,7 @@ from tests.security.test_symlinked_paths import volume
 HOST = """
 umount -l /sys/fs/cgroup/unified 2> /dev/null
 awk '($3 == "proc" && $2 != "/proc") || ($3 == "sysfs" && $2 != "/sys") {{print $2}}' /proc/mounts | xargs -r umount -l
+{prepare}
 mount --bind "$1" "$1"
 mkdir "$0/proc"
 mount -t proc proc "$0/proc"
@@ -34,11 +35,21 @@ IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 class Outcome:
     """What `look` prints on that host before and after the container, and how the container ended.
 
-    ``apart``: the runtime runs in a mount namespace that is not that of the host's first process.
+    ``apart``: the runtime runs in a mount namespace that is not that of the host's first process. ``prepare``: what the
+    host's script does before the rest, where $0 is a directory of its own, and $1 the bundle's root. ``user``: the host is
+    in a user namespace of its own.
     """
 
     def __init__(
-        self, target: Target, bundle: Bundle, look: str, *options: str, apart: bool = False, terminal: bool = False
+        self,
+        target: Target,
+        bundle: Bundle,
+        look: str,
+        *options: str,
+        apart: bool = False,
+        terminal: bool = False,
+        prepare: str = "",
+        user: bool = False,
     ) -> None:
         caller = target.caller
         directory = caller.directory / "host"
@@ -49,8 +60,11 @@ class Outcome:
             run = ["unshare", "--mount", *run]
         if terminal:
             run = ["script", "-qec", shlex.join(map(str, run)), "/dev/null"]
-        script = ["sh", "-c", HOST.format(look=look), str(directory), str(bundle.rootfs)]
+        script = ["sh", "-c", HOST.format(look=look, prepare=prepare), str(directory), str(bundle.rootfs)]
         host = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]
+        if user:  # where the v2 hierarchy would be locked
+            outer = ["unshare", "--mount", "sh", "-c", 'umount -l /sys/fs/cgroup/unified 2> /dev/null; exec "$@"', "sh"]
+            host = [*outer, "unshare", "--user", "--map-root-user", *host[1:]]
         subprocess.run([*host, *script, *run], check=False, timeout=60)
         found = {file.name: file.read_text() for file in directory.iterdir() if file.is_file()}
         self.before, self.out, self.err = found["before"], found["out"], found["err"]
@@ -65,11 +79,12 @@ class Outcome:
     bites=("runc", "crun"),
 )
 def test_no_pivot_with_a_shared_root(target: Target) -> None:
-    """The container runs, and the host has its /proc and /sys after it."""
+    """The container runs, and the host has its /proc and /sys after it, and every procfs below that."""
     bundle = target.caller.shell("true")
     bundle.linux["rootfsPropagation"] = "rshared"
-    outcome = Outcome(target, bundle.save(), "ls -d /proc/self /sys/kernel", "--no-pivot")
-    assert outcome.before.split() == ["/proc/self", "/sys/kernel"]
+    look = "ls -d /proc/self /sys/kernel; wc -l < /proc/self/mountinfo"
+    outcome = Outcome(target, bundle.save(), look, "--no-pivot")
+    assert outcome.before.split()[:2] == ["/proc/self", "/sys/kernel"]
     target.judge(outcome.after != outcome.before, outcome.err)
     assert outcome.code == 0, outcome.err
 
@@ -95,6 +110,101 @@ def test_no_pivot_leaves_no_procfs(target: Target, user_namespace: bool) -> None
     outcome = Outcome(target, bundle.save(), "true", "--no-pivot")
     target.judge("mounted" in outcome.out, outcome.err)
     assert "mount" in outcome.err or not target.ours
+
+
+# A procfs that cannot be reached by its path: below a mount that does not have that path, below one that has it, and where
+# the bundle itself lies below the cover.
+COVERED = {
+    "missing": 'mkdir -p "$0/d/proc"; mount -t proc proc "$0/d/proc"; mount -t tmpfs cover "$0/d"',
+    "there": 'mkdir -p "$0/d/proc"; mount -t proc proc "$0/d/proc"; mount -t tmpfs cover "$0/d"; mkdir "$0/d/proc"',
+    "bundle": 'cd "$0/.."; mkdir hidden; mount -t proc proc hidden; mount --bind . .; cd /',
+}
+
+
+@attack(
+    "own find",
+    "the same with a procfs that a mount of the host covers from above",
+    stops="what keeps it from being reached is taken away first; where that stays, the container is not made",
+    bites=("runc", "crun"),
+)
+@pytest.mark.parametrize("cover", COVERED)
+@pytest.mark.parametrize("user_namespace", [False, True])
+def test_no_pivot_leaves_no_covered_procfs(target: Target, cover: str, user_namespace: bool) -> None:
+    """The container's process mounts no other one. In a user namespace, where the cover is locked, it is an error that says
+    why. (runc fails where the path is there, since the procfs is not mounted on it.)"""
+    bundle = target.caller.shell("unshare -U -r -m -p -f sh -c 'mount -t proc proc /mnt && echo mounted'")
+    (bundle.rootfs / "mnt").mkdir()
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    if user_namespace:
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = IDS
+        bundle.directory.chmod(0o755)
+    look = "wc -l < /proc/self/mountinfo"
+    outcome = Outcome(target, bundle.save(), look, "--no-pivot", prepare=COVERED[cover])
+    if cover == "missing" or target.name != "runc":
+        target.judge("mounted" in outcome.out, outcome.err)
+    if target.ours:
+        assert outcome.after == outcome.before
+        assert ("lies over a procfs" if user_namespace else "mount") in outcome.err, outcome.err
+
+
+@attack(
+    "own find",
+    "a container mounts a file over a masked one: with a shared root it lies on the host's /dev/null",
+    stops="what covers a masked file has no peers",
+    bites=("crun",),
+)
+def test_mount_over_a_masked_file(target: Target) -> None:
+    """The host's /dev/null is the device. (runc 1.1.5 withstands.)"""
+    bundle = target.caller.shell("echo evil > /file; mount -o bind /file /proc/keys && cat /proc/keys")
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+    bundle.linux["rootfsPropagation"] = "rshared"
+    outcome = Outcome(target, bundle.save(), "stat -c %F /dev/null")
+    assert outcome.out == "evil\n", outcome.err
+    target.judge(outcome.after != outcome.before, outcome.after)
+
+
+@attack(
+    "own find",
+    "the same in the user namespace of the caller, over a device or a sysfs that is the caller's own, since none can be made",
+    stops="nobody asked for peers of them, and they have none",
+    bites=("crun",),
+)
+def test_mount_over_a_bound_device(target: Target) -> None:
+    """The caller's /dev/zero and /sys are what they were. (runc makes no such container.)"""
+    bundle = target.caller.shell(
+        "echo evil > /file; for at in /dev/zero /sys/devices/system/cpu/online; do mount -o bind /file $at; cat $at; done"
+    )
+    for kind in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][kind] = ["CAP_SYS_ADMIN"]
+    bundle.linux.update(rootfsPropagation="rshared", namespaces=[{"type": "mount"}], maskedPaths=[], readonlyPaths=[])
+    del bundle.config["hostname"], bundle.linux["cgroupsPath"]
+    bundle.config["mounts"] = [
+        one for one in bundle.config["mounts"] if one["destination"] in ("/proc", "/dev", "/sys")
+    ]
+    outcome = Outcome(target, bundle.save(), "stat -c %F /dev/zero; grep -c /file /proc/self/mountinfo", user=True)
+    assert outcome.out == "evil\nevil\n", outcome.err
+    target.judge(outcome.after != outcome.before, outcome.after)
+
+
+@attack(
+    "own find",
+    "a config without a mount namespace asks for mounts: they are made on the host",
+    stops="what takes a mount namespace is an error without one",
+    bites=("runc", "crun"),
+)
+def test_mounts_without_a_namespace(target: Target) -> None:
+    """The host has the mounts that it had, and the error names the property."""
+    bundle = target.caller.shell("true")
+    bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "mount"]
+    bundle.linux.update(maskedPaths=[], readonlyPaths=[])
+    bundle.config["mounts"] = [{"destination": "/tmp", "type": "tmpfs", "source": "of-the-container"}]
+    outcome = Outcome(target, bundle.save(), "grep -c of-the-container /proc/self/mountinfo")
+    target.judge(outcome.after != outcome.before, outcome.err)
+    if target.ours:
+        assert outcome.code == 1
+        assert "/mounts" in outcome.err
 
 
 @attack(
@@ -145,7 +255,8 @@ def test_own_mounts_below_a_shared_bind(target: Target) -> None:
     target.judge(outcome.after != outcome.before, (outcome.err, outcome.after))
     if target.ours:
         assert outcome.code == 0, outcome.err
-        assert outcome.out.strip("^@").split() == ["1", "to-console"], outcome.out
+        # script(1) types the end of its input at some time, and the terminal shows that.
+        assert outcome.out.replace("^@", "").split() == ["1", "to-console"], outcome.out
 
 
 @attack(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.bundle import Bundle
 from tests.integration.mounts import host_mount, rbind
 from tests.security.attack import Target, attack
@@ -95,6 +97,57 @@ def test_remounted_lone_bind(target: Target) -> None:
         )
     result.ok()
     target.judge(result.out)
+
+
+@contextmanager
+def disk(directory: Path) -> Iterator[str]:
+    """A block device with an ext4 on it."""
+    image = directory / "image"
+    with open(image, "wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    find = ["losetup", "--find", "--show", image]
+    device = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@attack(
+    "own find",
+    "the same with an id-mapped new file system",
+    stops="it is copied in a mount namespace of the user namespace once it has its flags: there the kernel locks them",
+)
+@pytest.mark.parametrize("kind", ["ext4", "tmpfs"])
+def test_remounted_new_file_system(target: Target, kind: str) -> None:
+    """No flag of the config can be taken away, but that by which init makes a tmpfs read-only. (The peers have no id-mapped
+    mounts; without id maps none of ext4 can be made in a user namespace.)"""
+    entry = {"destination": "/x", "type": kind, "options": [*LOCKED.split(","), "idmap"]}
+    with disk(target.caller.directory) as device:
+        entry["source"] = device if kind == "ext4" else "tmpfs"
+        bundle = rooted(target, f"grep -q ' /x .*idmapped' /proc/self/mountinfo && {{ {remounting('/x')}; }}", entry)
+        bundle.config["mounts"][-1].update(uidMappings=IDS, gidMappings=IDS)
+        result = target.caller.run(bundle.save())
+    result.ok()
+    target.judge(set(result.out.split()) - ({"rw"} if kind == "tmpfs" else set()), result.out)
+
+
+@attack(
+    "own find",
+    "a bind of a path that an earlier mount covers asks for what that mount's locks refuse: what is covered shows",
+    stops="a clone from outside of the container is taken only where the same file is at the path there",
+)
+def test_bind_of_a_covered_path(target: Target) -> None:
+    """The bind is an error, and nothing of the host's directory below is seen. (runc 1.1.5 opens the source before it
+    mounts anything; crun takes the read-only flag away where it is mounted.)"""
+    with covered(target.caller.directory / "source") as source:
+        bundle = rooted(target, "cat /x/file", rbind("/y", source))
+        bundle.write("y/file", "covered")
+        bundle.config["mounts"].append({**rbind("/x", bundle.rootfs / "y"), "options": ["rbind", "rw"]})
+        result = target.caller.run(bundle.save())
+    target.judge("covered" in result.out, result.out)
+    assert "/mounts/" in result.failed(1).err
 
 
 @attack("own find", "root of a user namespace remounts `/`: rw, suid, dev, which the host's mount is not", stops=STOPS)

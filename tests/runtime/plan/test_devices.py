@@ -85,3 +85,21 @@ def test_a_bound_dev_is_left_alone(option: str) -> None:
     spec = {"mounts": mounts, "linux": {"devices": [{"path": "/dev/x", "type": "p"}]}}
     assert devices.operations(spec, ROOT, warnings) == []
     assert [place for place, _ in warnings] == ["/linux/devices"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "more", "told"),
+    [
+        ((5, 2), {}, False),
+        ((5, 2), {"fileMode": 0o20666}, False),
+        ((5, 2), {"fileMode": 0o600}, True),
+        ((1, 5), {}, True),
+    ],
+)
+def test_another_device_at_ptmx_is_told(numbers: tuple[int, int], more: "dict[str, object]", told: bool) -> None:
+    """The symlink stands for the multiplexer, open to everybody; what else is asked for there is lost."""
+    entry = {"path": "/dev//ptmx", "type": "c", "major": numbers[0], "minor": numbers[1], **more}
+    warnings: list[tuple[str, str]] = []
+    rows = devices.operations({"linux": {"devices": [entry]}}, ROOT, warnings)
+    assert "symlink" in names(rows)
+    assert [pointer for pointer, _ in warnings] == ["/linux/devices/0"] * told

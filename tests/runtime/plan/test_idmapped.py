@@ -51,7 +51,7 @@ def test_without_mappings():
 
 
 def test_new_file_system():
-    """The file system's options go with the mount, the mount's own with the bind; a tmpfs is made read-only last."""
+    """The file system's options go with the mount, the mount's own with both, to be locked; a tmpfs is made read-only last."""
     tree, bind = mapped(
         "idmap",
         "sync",
@@ -65,9 +65,10 @@ def test_new_file_system():
         gidMappings=GIDS,
     )
     assert (tree["type"], tree["options"]) == ("tmpfs", ["sync", "size=1k"])
+    assert (tree["attr_set"], tree["rec_set"]) == (2, 4)
     assert (bind["attr_set"], bind["propagation"], bind["rec_set"]) == (2, 1 << 18, 4)
-    _, bind = mapped("idmap", "ro", type="ext4", uidMappings=UIDS, gidMappings=GIDS)
-    assert bind["attr_set"] == 1
+    tree, bind = mapped("idmap", "ro", "user_xattr", type="ext4", uidMappings=UIDS, gidMappings=GIDS)
+    assert (tree["options"], tree["attr_set"], bind["attr_set"]) == (["ro", "user_xattr"], 1, 1)
 
 
 @pytest.mark.parametrize(
