@@ -61,3 +61,19 @@ def write(path: str, data: bytes, dir_fd: int | None = None) -> None:
 def components(path: str) -> list[str]:
     """The parts of a path, without empty ones and "."; ".." stays. Pure."""
     return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def clean(path: str) -> str:
+    """A path from / without empty parts, "." and "..", as it is written: for comparing, since links are not followed. Pure."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def escape(name: str) -> str:
+    """A property's name as a part of a JSON pointer (RFC 6901). Pure."""
+    return name.replace("~", "~0").replace("/", "~1")

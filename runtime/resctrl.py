@@ -8,6 +8,7 @@ import posix
 
 from runtime import files
 from runtime.errors import OcirunError, system_failure
+from runtime.kernel import S_IFDIR, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def directories(wanted: "LinuxIntelRdt", id: str, mount: str) -> "tuple[str, str
 
 def is_directory(path: str) -> bool:
     try:
-        return posix.stat(path).st_mode & 0o170000 == 0o040000
+        return posix.stat(path).st_mode & S_IFMT == S_IFDIR
     except (FileNotFoundError, NotADirectoryError):
         return False
 

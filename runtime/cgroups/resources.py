@@ -7,6 +7,7 @@ its controller.
 from runtime.cgroups import devices, v1
 from runtime.cgroups.setting import Setting
 from runtime.errors import InvalidConfig, OcirunError
+from runtime.files import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _unified(entries: dict[str, str], where: "dict[str, Location]", locations: "
     result: list[Write] = []
     location = unified(locations)
     for file, value in entries.items():
-        pointer = "/linux/resources/unified/" + file.replace("~", "~0").replace("/", "~1")
+        pointer = "/linux/resources/unified/" + escape(file)
         if location is None:
             raise OcirunError("unified settings need cgroup v2, which this host has not mounted", pointer)
         if "/" in file or "." not in file.strip("."):

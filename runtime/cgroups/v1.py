@@ -4,6 +4,7 @@ Each takes a section of /linux/resources and gives settings in the order in whic
 """
 
 from runtime.cgroups.setting import Setting
+from runtime.files import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,6 +177,6 @@ def rdma(section: "dict[str, ResourcesRdma]") -> list[Setting]:
         given = (("hca_handle", limits.get("hcaHandles")), ("hca_object", limits.get("hcaObjects")))
         values = [f"{name}={int(limit)}" for name, limit in given if limit is not None]
         if values:
-            name = device.replace("~", "~0").replace("/", "~1")
+            name = escape(device)
             settings.append(Setting("rdma.max", " ".join([device, *values]), f"{POINTER}/rdma/{name}"))
     return settings

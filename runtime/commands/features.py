@@ -53,10 +53,11 @@ def document() -> "dict[str, Any]":
 
 def linux() -> "dict[str, Any]":
     """The section of features-linux.md."""
-    from runtime.plan import attributes, capabilities, namespaces, seccomp
+    from runtime.kernel import CLONE_FLAGS
+    from runtime.plan import attributes, capabilities, seccomp
 
     return {
-        "namespaces": sorted(namespaces.CLONE_FLAGS),
+        "namespaces": sorted(CLONE_FLAGS),
         "capabilities": list(capabilities.NAMES),
         "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": {

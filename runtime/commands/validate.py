@@ -5,6 +5,7 @@ import posix
 
 from runtime.cli import UsageError, absolute, write
 from runtime.commands.log import printable
+from runtime.kernel import S_IFDIR, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ OPTIONS = (
 OPERANDS = (0, 1, "[BUNDLE|FILE]")
 USAGE_STATUS = 2
 
-_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 # Of a long line the text shows so many characters around the place.
 WINDOW = 100
 
@@ -51,7 +51,7 @@ def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list
 
     file = path
     try:
-        if posix.stat(path).st_mode & _S_IFMT == _S_IFDIR:
+        if posix.stat(path).st_mode & S_IFMT == S_IFDIR:
             file = "config.json" if path == "." else f"{path.rstrip('/')}/config.json"
         data = _content(file)
     except OSError as error:
@@ -84,7 +84,7 @@ def _content(file: str) -> bytes:
 
     descriptor = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
-        if posix.fstat(descriptor).st_mode & _S_IFMT != _S_IFREG:
+        if posix.fstat(descriptor).st_mode & S_IFMT != S_IFREG:
             raise OSError(22, "not a regular file")
         data = b""
         while len(data) <= SIZE_LIMIT:

@@ -7,8 +7,11 @@ message, and what keeps the container in is init's own look-up.
 """
 
 import posix
+from errno import EACCES
 
-from runtime.host.container_tree import Tree, Unknown, normal, tree_of
+from runtime.files import clean, escape
+from runtime.host.container_tree import Tree, Unknown, tree_of
+from runtime.kernel import CLONE_FLAGS, NAMESPACE_FILES, NS_GET_NSTYPE, S_IFDIR, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,28 +20,12 @@ if TYPE_CHECKING:
     from oci_spec import Row
     from oci_spec.types import Config, HookKind, Hooks, IdMapping, Linux, Process
 
-_S_IFMT, _S_IFDIR, _S_IFREG = 0o170000, 0o040000, 0o100000
-_EACCES = 13
-
-# NS_GET_NSTYPE of ioctl_ns(2) answers one of these.
-_NS_GET_NSTYPE = 0xB703
-_CLONE_FLAGS = {
-    "mount": 0x00020000,
-    "uts": 0x04000000,
-    "ipc": 0x08000000,
-    "user": 0x10000000,
-    "pid": 0x20000000,
-    "network": 0x40000000,
-    "cgroup": 0x02000000,
-    "time": 0x00000080,
-}
-# The parameters of a namespace, by the beginning of their names, where the rules have let only such pass; and its file.
+# The parameters of a namespace, by the beginning of their names, where the rules have let only such pass.
 _SYSCTLS = {
     "network": ("net.",),
     "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
     "uts": ("kernel.domainname",),
 }
-_SYSCTL_FILES = {"network": "net", "ipc": "ipc", "uts": "uts"}
 # Hooks that run before the program is looked up can still put it there.
 _EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
 _LATE_HOOKS: "tuple[HookKind, ...]" = ("poststart", "poststop")
@@ -85,7 +72,7 @@ def _words(error: OSError) -> str:
 def check_rootfs(path: str) -> "Iterator[Row]":
     """The root file system is a directory that is there."""
     try:
-        if posix.stat(path).st_mode & _S_IFMT != _S_IFDIR:
+        if posix.stat(path).st_mode & S_IFMT != S_IFDIR:
             yield "/root/path", "error", f"{path} is not a directory", None, "host:rootfs"
     except OSError as error:
         yield "/root/path", "error", f"{path}: {_words(error)}", None, "host:rootfs"
@@ -110,7 +97,7 @@ def _comes_by_a_mount(path: str, spec: "Config", bundle: str, index: int) -> boo
 
     root = os.path.realpath(_absolute(spec.get("root", {}).get("path") or "", bundle))
     inside = f"{os.path.realpath(path)}/"
-    targets = [f"{root}{normal(mount['destination'])}/" for mount in spec["mounts"][:index]]
+    targets = [f"{root}{clean(mount['destination'])}/" for mount in spec["mounts"][:index]]
     return any(inside.startswith(target) or target.startswith(inside) for target in targets)
 
 
@@ -125,7 +112,7 @@ def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
                     wrong = "the host's own mount namespace, whose root the container's would replace"
             except OSError as error:
                 # Another user's process may show us nothing here that the runtime could not join after all.
-                severity = "warning" if error.errno == _EACCES else "error"
+                severity = "warning" if error.errno == EACCES else "error"
                 yield f"/linux/namespaces/{index}/path", severity, f"{path}: {_words(error)}", None, "host:namespace"
                 continue
             if wrong:
@@ -139,13 +126,13 @@ def check_sysctls(linux: "Linux") -> "Iterator[Row]":
         own = path and kind in _SYSCTLS and posix.access(path, posix.F_OK) and _is_own(path, kind)
         for name in linux["sysctl"] if own else ():
             if name.replace("/", ".").startswith(_SYSCTLS[kind]):
-                pointer = "/linux/sysctl/" + name.replace("~", "~0").replace("/", "~1")
+                pointer = f"/linux/sysctl/{escape(name)}"
                 message = f"{name} would be set on the host, {path} is the runtime's own {kind} namespace"
                 yield pointer, "error", message, None, "host:sysctl"
 
 
 def _is_own(path: str, kind: str) -> bool:
-    theirs, own = posix.stat(path), posix.stat(f"/proc/self/ns/{_SYSCTL_FILES[kind]}")
+    theirs, own = posix.stat(path), posix.stat(f"/proc/self/ns/{NAMESPACE_FILES[kind]}")
     return (theirs.st_dev, theirs.st_ino) == (own.st_dev, own.st_ino)
 
 
@@ -169,12 +156,12 @@ def _not_of_type(path: str, kind: str) -> str:
 
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        flag = ioctl(descriptor, _NS_GET_NSTYPE)
+        flag = ioctl(descriptor, NS_GET_NSTYPE)
     finally:
         posix.close(descriptor)
-    if flag == _CLONE_FLAGS[kind]:
+    if flag == CLONE_FLAGS[kind]:
         return ""
-    actual = [name for name, known in _CLONE_FLAGS.items() if known == flag]
+    actual = [name for name, known in CLONE_FLAGS.items() if known == flag]
     found = f"{actual[0]} namespace" if actual else "namespace of another type"
     return f"{_article(found)} {found}, not {_article(kind)} {kind} namespace"
 
@@ -229,7 +216,7 @@ def check_hooks(hooks: "Hooks") -> "Iterator[Row]":
     for name in _EARLY_HOOKS + _LATE_HOOKS:
         for index, hook in enumerate(hooks.get(name, [])):
             try:
-                if posix.access(hook["path"], posix.X_OK) and posix.stat(hook["path"]).st_mode & _S_IFMT == _S_IFREG:
+                if posix.access(hook["path"], posix.X_OK) and posix.stat(hook["path"]).st_mode & S_IFMT == S_IFREG:
                     continue
                 words = "not an executable file"
                 posix.stat(hook["path"])
@@ -261,7 +248,7 @@ def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
     cwd = process.get("cwd", "/")
     try:
         # A relative one is refused by a rule already.
-        if cwd[:1] == "/" and tree.mode(cwd) & _S_IFMT != _S_IFDIR:
+        if cwd[:1] == "/" and tree.mode(cwd) & S_IFMT != S_IFDIR:
             yield "/process/cwd", f"{cwd}: not a directory", True
     except (Unknown, FileNotFoundError, PermissionError):
         pass  # it is made where it is missing; the container's user may enter it where we may not
@@ -304,8 +291,8 @@ def _not_executable(path: str, what: str, tree: Tree) -> "tuple[str, bool] | Non
     except OSError as error:
         certain = not tree.below_mount and not isinstance(error, PermissionError)
         return f"{what}: stat {path}: {_words(error)}", certain
-    if mode & _S_IFMT == _S_IFDIR:
+    if mode & S_IFMT == S_IFDIR:
         return f"{what}: is a directory", not tree.below_mount
-    if mode & _S_IFMT != _S_IFREG or not mode & 0o111:
+    if mode & S_IFMT != S_IFREG or not mode & 0o111:
         return f"{what}: permission denied", not tree.below_mount
     return None

@@ -5,6 +5,10 @@ follow them there. Hot, and a view only: nothing is decided for safety on what i
 """
 
 import posix
+from errno import ELOOP, ENOTDIR
+
+from runtime.files import clean
+from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +16,6 @@ if TYPE_CHECKING:
 
     from oci_spec.types import Mount
 
-_S_IFMT, _S_IFLNK, _S_IFDIR = 0o170000, 0o120000, 0o040000
-_ENOTDIR, _ELOOP = 20, 40  # what stat(2) gives for them
 # As many links as the kernel follows (path_resolution(7)).
 _LINKS = 40
 
@@ -53,7 +55,7 @@ class Tree:
         try:
             return self._walk(path)[0]
         except (OSError, Unknown):
-            return normal(path)
+            return clean(path)
 
     def _walk(self, path: str) -> "tuple[str, int]":
         """(path in the container without links, st_mode). Only lstat sees host paths, so no link leads outside."""
@@ -61,26 +63,26 @@ class Tree:
             raise Unknown("/", False)
         todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
         trail = [("", self.rootfs, 0)]
-        mode, links = _S_IFDIR, 0
+        mode, links = S_IFDIR, 0
         while todo:
             name = todo.pop()
-            if mode & _S_IFMT != _S_IFDIR:
-                raise OSError(_ENOTDIR, posix.strerror(_ENOTDIR))
+            if mode & S_IFMT != S_IFDIR:
+                raise OSError(ENOTDIR, posix.strerror(ENOTDIR))
             if name == "..":
                 if len(trail) > 1:
                     trail.pop()
                 continue
             inside, host, mount = self._step(trail[-1], name, not todo)
             mode = self._mode(host)
-            if mode & _S_IFMT == _S_IFLNK:
+            if mode & S_IFMT == S_IFLNK:
                 links += 1
                 if links > _LINKS:
-                    raise OSError(_ELOOP, posix.strerror(_ELOOP))
+                    raise OSError(ELOOP, posix.strerror(ELOOP))
                 target = posix.readlink(host)
                 todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
                 if target[:1] == "/":
                     del trail[1:]
-                mode = _S_IFDIR
+                mode = S_IFDIR
                 continue
             trail.append((inside, host, mount))
         self.below_mount = trail[-1][2] > 0
@@ -105,17 +107,6 @@ class Tree:
         return mode
 
 
-def normal(path: str) -> str:
-    """A path from / without dots and doubled slashes; links are not looked at."""
-    names: list[str] = []
-    for name in path.split("/"):
-        if name == "..":
-            del names[-1:]
-        elif name not in ("", "."):
-            names.append(name)
-    return "/" + "/".join(names)
-
-
 def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) -> Tree:
     """The tree of a config. `exact`: resolve each mount point in the tree so far, instead of taking it as written."""
     tree = Tree(rootfs)
@@ -129,7 +120,7 @@ def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) ->
             source = source if source[0] == "/" else f"{bundle}/{source}"
             source = _followed(source)
         destination = mount["destination"]
-        destination = tree.place(destination) if exact else normal(destination)
+        destination = tree.place(destination) if exact else clean(destination)
         if destination == "/":
             tree = Tree(source or "")  # all that was there is hidden
         else:

@@ -2,6 +2,7 @@
 
 import posix
 
+from runtime.files import clean
 from runtime.host import cgroups
 
 TYPE_CHECKING = False
@@ -68,14 +69,8 @@ def denies_setgroups(linux: "Linux", user: "LinuxNamespace | None", effective: i
 
 
 def absolute(path: str, base: str) -> str:
-    """``path`` from ``base``, without empty, ``.`` and ``..`` parts, as written: symbolic links are not followed."""
-    parts: list[str] = []
-    for part in (path if path.startswith("/") else f"{base}/{path}").split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
+    """``path`` from ``base``, as written: symbolic links are not followed."""
+    return clean(path if path.startswith("/") else f"{base}/{path}")
 
 
 def links(spec: "Config", bundle: str) -> "dict[str, str]":

@@ -5,6 +5,7 @@ import posix
 from oci_spec import load_checked
 from runtime.errors import InvalidConfig, OcirunError, system_failure
 from runtime.host import checks
+from runtime.kernel import S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from oci_spec.types import Config, Linux, Resources
 
 MAX_SIZE = 64 << 20  # bytes
-S_IFMT, S_IFREG = 0o170000, 0o100000
 
 
 def read(path: str, ordinary: bool = False) -> bytes:

@@ -15,11 +15,11 @@ from runtime.cgroups import intent
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.files import read_or_empty
 from runtime.host import facts as host
+from runtime.kernel import CLONE_FLAGS, NAMESPACE_FILES
 from runtime.lifecycle import assembly, descriptors, publishing, state, store
 from runtime.lifecycle.operations import performer
 from runtime.lifecycle.program import program
 from runtime.plan import encode, join
-from runtime.plan.namespaces import CLONE_FLAGS
 from runtime.process import spawn
 
 TYPE_CHECKING = False
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from runtime.process.handshake import Handshake
     from runtime.shapes import ExecOptions, Facts, PlanOptions, Record, Warn
 
-# The kernel's names of the files in /proc/PID/ns.
-FILES = {"network": "net", "mount": "mnt"}
 ENDED = "cannot exec in a stopped container: container not running"
 
 
@@ -135,7 +133,7 @@ def namespaces(pid: int) -> int:
     """CLONE_NEW* bits of the namespaces in which process ``pid`` is and the caller is not. OSError where they cannot be seen."""
     flags = 0
     for kind, flag in CLONE_FLAGS.items():
-        name = FILES.get(kind, kind)
+        name = NAMESPACE_FILES[kind]
         try:
             if posix.stat(f"/proc/self/ns/{name}").st_ino != posix.stat(f"/proc/{pid}/ns/{name}").st_ino:
                 flags |= flag

@@ -10,6 +10,7 @@ from runtime.cgroups.device_program import INSTRUCTION_SIZE
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
 from runtime.host import facts as host
+from runtime.kernel import S_IFMT, S_IFREG
 from runtime.lifecycle import assembly, config
 from runtime.plan import explain, ops
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from runtime.plan.ops import Operation, String
     from runtime.shapes import Facts, Location
 
-S_IFMT, S_IFREG = 0o170000, 0o100000
 NEWEST = 1 << 16  # a version of systemd that has every property
 ID = "CONTAINER-ID"  # the id is not known before create
 

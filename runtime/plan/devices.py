@@ -1,7 +1,9 @@
 """Default devices, linux.devices and the symlinks of /dev → operations (config-linux.md#devices). Pure and hot."""
 
+from runtime.files import clean
+from runtime.kernel import S_IFBLK, S_IFCHR, S_IFIFO
+
 from . import ops
-from .mounts import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
-S_IFIFO, S_IFCHR, S_IFBLK = 0o010000, 0o020000, 0o060000
 TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 DEFAULT_MODE = 0o666
 BOUND = ("fileMode", "uid", "gid")  # of the host's node, where that is bound

@@ -1,5 +1,7 @@
 """Failed operations as errors: the place in the config, what was tried, what the system said, the remedy. Pure, and cold."""
 
+from errno import EBUSY, EEXIST, ENODEV, ENOENT, ENOTDIR, ESTALE
+
 from runtime.errors import OcirunError, system_words
 
 from . import ops, remedies
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
     from .ops import Operation
 
-ENOENT, EBUSY, EEXIST, ENODEV, ENOTDIR, ESTALE = 2, 16, 17, 19, 20, 116
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",

@@ -5,9 +5,10 @@ Imported only for a config that has one.
 """
 
 from runtime.errors import InvalidConfig
+from runtime.kernel import MOUNT_ATTR_RDONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS
 
 from . import mount_options, ops
-from .mount_options import MOUNT2_ONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, RDONLY
+from .mount_options import MOUNT2_ONLY
 from .namespaces import map_text
 
 TYPE_CHECKING = False
@@ -56,8 +57,8 @@ def operations(
     else:
         data = [name for flag, name in SUPERBLOCK.items() if options.superblock & flag] + options.data
         if read_only_later:
-            attributes &= ~RDONLY
-        elif attributes & RDONLY and kind not in mount_options.KERNEL_TYPES:
+            attributes &= ~MOUNT_ATTR_RDONLY
+        elif attributes & MOUNT_ATTR_RDONLY and kind not in mount_options.KERNEL_TYPES:
             data.insert(0, "ro")
     recursive = "rbind" in options.words
     # A new file system is made outside of the user namespace: there its flags are locked. A tmpfs that becomes read-only

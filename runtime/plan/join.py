@@ -1,5 +1,7 @@
 """A further program in a running container → operations: `exec`'s counterpart to `create`'s plan. Pure and hot."""
 
+from runtime.kernel import CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER
+
 from . import identity, ops, properties
 from .namespaces import open_cgroups
 
@@ -11,8 +13,6 @@ if TYPE_CHECKING:
     from runtime.shapes import Facts, PlanOptions
 
     Warnings = list[tuple[str, str]]
-
-CLONE_NEWTIME, CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWPID = 0x80, 0x02000000, 0x10000000, 0x20000000
 
 
 def affinity(process: "Process", moment: "Literal['initial', 'final']") -> "list[ops.Operation]":

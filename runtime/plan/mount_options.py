@@ -1,18 +1,31 @@
 """What each mount option of the spec means to the kernel (config.md#linux-mount-options), as tables.
 
-Options that no table names belong to the file system. Pure and hot: it imports nothing.
+Options that no table names belong to the file system. Pure and hot.
 """
 
-# MOUNT_ATTR_* (mount_setattr(2))
-RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
-NOATIME, STRICTATIME, ATIME = 0x10, 0x20, 0x70  # ATIME: the mask of a field of which 0 is relatime
-NODIRATIME, NOSYMFOLLOW = 0x80, 0x200000
+from runtime.kernel import (
+    MOUNT_ATTR_ATIME,
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME,
+    MS_DIRSYNC,
+    MS_I_VERSION,
+    MS_LAZYTIME,
+    MS_MANDLOCK,
+    MS_PRIVATE,
+    MS_REC,
+    MS_SHARED,
+    MS_SILENT,
+    MS_SLAVE,
+    MS_SYNCHRONOUS,
+    MS_UNBINDABLE,
+)
 
-# MS_* (mount(2))
-MS_RDONLY, MS_SYNCHRONOUS, MS_MANDLOCK, MS_DIRSYNC = 1, 16, 64, 128
-MS_BIND, MS_REC, MS_SILENT = 1 << 12, 1 << 14, 1 << 15
-MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
-MS_I_VERSION, MS_LAZYTIME = 1 << 23, 1 << 25
 # What takes a flag from a file system that has it, by the names of fsconfig(2).
 CLEARED = ((MS_SYNCHRONOUS, "async"), (MS_LAZYTIME, "nolazytime"), (MS_MANDLOCK, "nomand"))
 # What fsconfig(2) has no name for.
@@ -23,23 +36,23 @@ ATTRIBUTE, RECURSIVE, SUPERBLOCK, PROPAGATION, WORD, IGNORED = range(6)
 
 # name → (bits to set, bits to clear). An access time is a field: it is cleared as a whole.
 _ATTRIBUTES = {
-    "ro": (RDONLY, 0),
-    "rw": (0, RDONLY),
-    "nosuid": (NOSUID, 0),
-    "suid": (0, NOSUID),
-    "nodev": (NODEV, 0),
-    "dev": (0, NODEV),
-    "noexec": (NOEXEC, 0),
-    "exec": (0, NOEXEC),
-    "nodiratime": (NODIRATIME, 0),
-    "diratime": (0, NODIRATIME),
-    "nosymfollow": (NOSYMFOLLOW, 0),
-    "symfollow": (0, NOSYMFOLLOW),
-    "noatime": (NOATIME, ATIME),
-    "atime": (0, ATIME),
-    "relatime": (0, ATIME),
-    "strictatime": (STRICTATIME, ATIME),
-    "nostrictatime": (0, ATIME),
+    "ro": (MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, MOUNT_ATTR_RDONLY),
+    "nosuid": (MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, MOUNT_ATTR_NOSUID),
+    "nodev": (MOUNT_ATTR_NODEV, 0),
+    "dev": (0, MOUNT_ATTR_NODEV),
+    "noexec": (MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, MOUNT_ATTR_NOEXEC),
+    "nodiratime": (MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, MOUNT_ATTR_NODIRATIME),
+    "nosymfollow": (MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, MOUNT_ATTR_NOSYMFOLLOW),
+    "noatime": (MOUNT_ATTR_NOATIME, MOUNT_ATTR_ATIME),
+    "atime": (0, MOUNT_ATTR_ATIME),
+    "relatime": (0, MOUNT_ATTR_ATIME),
+    "strictatime": (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_ATIME),
+    "nostrictatime": (0, MOUNT_ATTR_ATIME),
 }
 _SUPERBLOCK = {
     "sync": (MS_SYNCHRONOUS, 0),
@@ -60,8 +73,8 @@ _SUPERBLOCK |= {f"r{name}": _SUPERBLOCK[name] for name in ("sync", "async", "dir
 # What mount(8) keeps for itself, and what it makes of the words that let others mount.
 _MOUNT8 = ("auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup")
 _MOUNT8_ATTRIBUTES = {
-    **dict.fromkeys(("user", "users"), (NOSUID | NODEV | NOEXEC, 0)),
-    **dict.fromkeys(("owner", "group"), (NOSUID | NODEV, 0)),
+    **dict.fromkeys(("user", "users"), (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0)),
+    **dict.fromkeys(("owner", "group"), (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0)),
 }
 # Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
 # may be made read-only.
@@ -75,7 +88,7 @@ OPTIONS: dict[str, tuple[int, int, int]] = {
     # No access time at all is the kernel's choice of one.
     "norelatime": (ATTRIBUTE, 0, 0),
     **{f"r{name}": (RECURSIVE, *bits) for name, bits in _ATTRIBUTES.items()},
-    "rnorelatime": (RECURSIVE, 0, ATIME),
+    "rnorelatime": (RECURSIVE, 0, MOUNT_ATTR_ATIME),
     **{name: (SUPERBLOCK, *bits) for name, bits in _SUPERBLOCK.items()},
     **{name: (PROPAGATION, flag, 0) for name, flag in _PROPAGATION.items()},
     **{f"r{name}": (PROPAGATION, flag | MS_REC, 0) for name, flag in _PROPAGATION.items()},
@@ -119,7 +132,7 @@ def lockable(options: Options) -> "tuple[int, int, int, int]":
     It may not clear what the host has set, nor change how access times are kept (mount_namespaces(7)). Else zeros.
     """
     wanted = options.set, options.clear, options.rec_set, options.rec_clear
-    times = (options.set | options.rec_set) & (ATIME | NODIRATIME)
+    times = (options.set | options.rec_set) & (MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME)
     return wanted if options.clear or options.rec_clear or times else (0, 0, 0, 0)
 
 
@@ -147,10 +160,10 @@ def parse(names: "list[str]") -> Options:
             elif name.startswith("X-mount.") and not name.startswith("X-mount.mkdir"):  # what is missing is made
                 result.lost.append(name)
     # Whoever sets an access time clears the field first: the kernel insists.
-    if result.set & ATIME:
-        result.clear |= ATIME
-    if result.rec_set & ATIME:
-        result.rec_clear |= ATIME
+    if result.set & MOUNT_ATTR_ATIME:
+        result.clear |= MOUNT_ATTR_ATIME
+    if result.rec_set & MOUNT_ATTR_ATIME:
+        result.rec_clear |= MOUNT_ATTR_ATIME
     return result
 
 

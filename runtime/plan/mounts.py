@@ -4,9 +4,11 @@ The disk is not looked at: whether a source is a file, or a target is missing, i
 """
 
 from runtime.errors import InvalidConfig
+from runtime.files import clean
+from runtime.kernel import MOUNT_ATTR_RDONLY, MS_BIND, MS_I_VERSION, MS_RDONLY
 
 from . import mount_options, ops
-from .mount_options import BINDS, LINKS, MOUNT2_ONLY, MS_BIND, MS_I_VERSION, MS_RDONLY, RDONLY
+from .mount_options import BINDS, LINKS, MOUNT2_ONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,17 +26,6 @@ COPIED_TYPES = ("proc", "sysfs", "mqueue")
 UNLABELLED_TYPES = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
 FSCONFIG_MAX = 255
 IDMAP = {"idmap", "ridmap"}
-
-
-def clean(path: str) -> str:
-    """``path`` from the container's root, without empty, ``.`` and ``..`` parts: for comparing, not for opening."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
@@ -88,8 +79,10 @@ def read_only_operations(spec: "Config") -> "list[Operation]":
     for i, entry in enumerate(spec.get("mounts", ())):
         if "ro" in entry.get("options", ()):
             options = mount_options.parse(entry["options"])
-            if options.set & RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
-                plan.append(ops.remount(entry["destination"], attr_set=RDONLY, flags=MS_BIND, origin=f"/mounts/{i}"))
+            if options.set & MOUNT_ATTR_RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
+                plan.append(
+                    ops.remount(entry["destination"], attr_set=MOUNT_ATTR_RDONLY, flags=MS_BIND, origin=f"/mounts/{i}")
+                )
     return plan
 
 
@@ -137,8 +130,8 @@ def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "l
     follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
     recursive = ops.BIND_REC if "rbind" in options.words else 0
     rec_set = options.rec_set
-    if recursive and options.set & RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
-        rec_set |= RDONLY
+    if recursive and options.set & MOUNT_ATTR_RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
+        rec_set |= MOUNT_ATTR_RDONLY
     plan = []
     if _opened_by_parent(facts):
         flags = recursive | follow & ops.BIND_SOURCE_NOFOLLOW
@@ -172,7 +165,7 @@ def _holds_cgroups(source: str) -> bool:
 def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
     superblock, data = MS_BIND, options.data
     if not options.words & {"bind", "rbind"}:
-        superblock = options.superblock | (MS_RDONLY if options.set & RDONLY else 0)
+        superblock = options.superblock | (MS_RDONLY if options.set & MOUNT_ATTR_RDONLY else 0)
         data = data + [name for flag, name in mount_options.CLEARED if options.superblock_clear & flag]
     if options.superblock & MS_I_VERSION:
         raise InvalidConfig('"iversion" is for a new mount, remount cannot change it', f"{origin}/options")
@@ -199,9 +192,9 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
     kind = entry["type"]
     attributes, superblock, data = options.set, options.superblock, options.data
     flags = 0
-    if attributes & RDONLY:
+    if attributes & MOUNT_ATTR_RDONLY:
         if _delayed(entry):
-            attributes &= ~RDONLY
+            attributes &= ~MOUNT_ATTR_RDONLY
         elif kind not in mount_options.KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
@@ -269,7 +262,7 @@ def _bind_cgroups(
     plan, path = [], source if not _opened_by_parent(facts) else None
     if path is None:
         plan.append(ops.open_tree(source, ops.BIND_REC, origin))
-    read_only = attributes & RDONLY  # and what the host has mounted below
+    read_only = attributes & MOUNT_ATTR_RDONLY  # and what the host has mounted below
     clear, propagation = options.clear, options.propagation
     plan.append(ops.bind(target, path, ops.BIND_REC, attributes, clear, propagation, read_only, origin=origin))
     return plan
@@ -293,13 +286,13 @@ def _cgroup(
         target = f"{destination}/{below}" if below else destination
         # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
         shared = user and not cgroup_namespace and kind == "cgroup2"
-        attributes = options.set | (RDONLY if shared or callers & {source, data} else 0)
+        attributes = options.set | (MOUNT_ATTR_RDONLY if shared or callers & {source, data} else 0)
         if kind == "symlink":
             plan.append(ops.symlink(source, target, origin=origin))
         elif kind == "bind" or (shared and _opened_by_parent(facts)):
             plan += _bind_cgroups(target, source, attributes, options, facts, origin)
         elif kind == "tmpfs":
-            writable = attributes & ~RDONLY
+            writable = attributes & ~MOUNT_ATTR_RDONLY
             words = [data, f"context={label}"] if label else [data]
             plan.append(ops.mount(target, kind, source, words, writable, options.propagation, origin=origin))
         else:
@@ -317,6 +310,6 @@ def _cgroup(
                     origin=origin,
                 )
             )
-    if options.set & RDONLY and len(entries) > 1:
-        plan.append(ops.remount(destination, attr_set=RDONLY, flags=MS_BIND, origin=origin))
+    if options.set & MOUNT_ATTR_RDONLY and len(entries) > 1:
+        plan.append(ops.remount(destination, attr_set=MOUNT_ATTR_RDONLY, flags=MS_BIND, origin=origin))
     return plan

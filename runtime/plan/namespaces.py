@@ -4,6 +4,8 @@ The order is the kernel's: what needs the caller's credentials is opened first, 
 the container's cgroup (what they cost is then not the container's), the cgroup namespace after it (it is rooted there).
 """
 
+from runtime.kernel import CLONE_FLAGS, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER
+
 from . import ops
 
 TYPE_CHECKING = False
@@ -14,18 +16,8 @@ if TYPE_CHECKING:
     from runtime.shapes import Facts
 
 
-# The spec's names in the order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
-CLONE_FLAGS = {
-    "network": 0x40000000,
-    "ipc": 0x08000000,
-    "uts": 0x04000000,
-    "pid": 0x20000000,
-    "cgroup": 0x02000000,
-    "time": 0x00000080,
-    "mount": 0x00020000,
-    "user": 0x10000000,
-}
-CLONE_NEWCGROUP, CLONE_NEWUSER, CLONE_NEWTIME = (CLONE_FLAGS[kind] for kind in ("cgroup", "user", "time"))
+# The order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
+JOIN_ORDER = ("network", "ipc", "uts", "pid", "cgroup", "time", "mount", "user")
 CLOCKS: "tuple[Clock, ...]" = ("monotonic", "boottime")
 
 
@@ -58,7 +50,7 @@ def join(
 
     From inside another cgroup namespace no process may go into a cgroup, where the hierarchy is mounted with nsdelegate.
     """
-    joined = [(kind, *listed[kind]) for kind in CLONE_FLAGS if kind in listed and listed[kind][1]]
+    joined = [(kind, *listed[kind]) for kind in JOIN_ORDER if kind in listed and listed[kind][1]]
     if user_first:
         joined.sort(key=lambda row: row[0] != "user")
     opened = [ops.open_namespace(CLONE_FLAGS[k], i, path or "", at) for i, (k, at, path) in enumerate(joined)]

@@ -1,9 +1,9 @@
 """linux.netDevices → operations (config-linux.md#network-devices). Pure. Imported only for a config that has some."""
 
 from runtime.errors import InvalidConfig
+from runtime.files import escape
 
 from . import ops
-from .rootfs import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from errno import EACCES, EAGAIN, EBUSY, EDQUOT, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EUSERS
 
+from runtime.kernel import MOUNT_ATTR_ATIME, MOUNT_ATTR_NODIRATIME
+
 from . import attributes, ops, rootless
 from .explain import words
-from .mount_options import ATIME, NODIRATIME
 from .operations import steps
 from .operations.wording import mount_options, name
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from .ops import Operation
 
-TIMES = ATIME | NODIRATIME
+TIMES = MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME
 LOWER_SCORE = "; a lower score than the caller's takes CAP_SYS_RESOURCE"
 TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
 ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"

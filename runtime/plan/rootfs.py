@@ -1,5 +1,8 @@
 """root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to the entered root. Pure and hot."""
 
+from runtime.files import escape
+from runtime.kernel import MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
+
 from . import ops
 from .identity import NEW_LISTENER
 
@@ -12,7 +15,6 @@ if TYPE_CHECKING:
     from runtime.shapes import Facts, PlanOptions
 
 
-MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
 
 
@@ -75,11 +77,6 @@ def create_hooks(spec: "Config", environment: "Sequence[str]") -> "list[ops.Oper
     if hooks.get("createContainer") or hooks.get("startContainer"):
         plan.append(ops.state_document())
     return plan + container_hooks(hooks, "createContainer", ops.HOOK_CREATING, environment)
-
-
-def escape(key: str) -> str:
-    """A JSON object's key as a part of an RFC 6901 pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def sysctl_path(key: str) -> str:

@@ -4,7 +4,10 @@ Loaded for such a caller, and to word a failure. uid 0 says nothing here: rootle
 namespace, as its root. Such a caller is `capable`, but only over what belongs to that namespace.
 """
 
+from errno import EACCES, EPERM
+
 from runtime.errors import InvalidConfig
+from runtime.kernel import CLONE_NEWUSER
 
 from . import ops
 
@@ -14,8 +17,6 @@ if TYPE_CHECKING:
     from runtime.shapes import Facts
 
 
-EPERM, EACCES = 1, 13
-CLONE_NEWUSER = 0x10000000
 SPEC = "`ocirun spec --rootless` writes a config that has it"
 # What the kernel lets the root of a user namespace mount (FS_USERNS_MOUNT).
 USER_TYPES = ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "ramfs", "binder", "bpf")

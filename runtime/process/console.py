@@ -7,8 +7,7 @@ import posix
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
-
-TIOCGPTN = 0x80045430  # asm-generic/ioctls.h: the terminal's number in its devpts
+from runtime.kernel import TIOCGPTN
 
 
 def name(terminal: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.plan import mount_options as bits
+from runtime import kernel
 from runtime.plan import mounts, ops
 from tests.csrc.init_runner import STEPS, Started
 
@@ -167,7 +167,7 @@ def test_clearing_options_of_binds(go: Run, rootfs: Path) -> None:
         "/copy",
         str(rootfs / "base"),
         False,
-        *(0, bits.NOSUID | bits.NOEXEC | bits.ATIME),
+        *(0, kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NOEXEC | kernel.MOUNT_ATTR_ATIME),
     )
     done = go([*above, again])
     assert done.failure is None

@@ -3,6 +3,7 @@
 from runtime.cgroups.systemd.properties import INFINITY, SECOND
 from runtime.cgroups.systemd.variants import BITS, parse
 from runtime.errors import InvalidConfig
+from runtime.files import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ OURS = ("PIDs", "Slice")
 
 def pointer(name: str) -> str:
     """The pointer of the annotation for a property."""
-    return "/annotations/" + (PREFIX + name).replace("~", "~0").replace("/", "~1")
+    return "/annotations/" + escape(PREFIX + name)
 
 
 def properties(annotations: "dict[str, str]") -> "list[Property]":

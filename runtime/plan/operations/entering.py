@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.plan.namespaces import CLONE_FLAGS
+from runtime.kernel import CLONE_FLAGS
 
 from .table import container, either, host
 from .wording import bit_names, id_map, ranges

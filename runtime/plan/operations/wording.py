@@ -1,5 +1,6 @@
 """Arguments in words, for the sentences: bits, numbers, ids and options, as a config spells them."""
 
+from runtime import kernel
 from runtime.plan import capabilities, rootfs
 
 TYPE_CHECKING = False
@@ -14,20 +15,26 @@ SPREAD = {
     "private": "private: none come in or go out",
     "unbindable": "unbindable: none come in or go out, and none can be bound elsewhere",
 }
-# MOUNT_ATTR_* bits: the option that sets one, and the one that clears it. relatime is the access time without a bit.
+# The option that sets a bit of MOUNT_ATTR_*, and the one that clears it. relatime is the access time without a bit.
 ATTRIBUTES = {
-    1: ("ro", "rw"),
-    2: ("nosuid", "suid"),
-    4: ("nodev", "dev"),
-    8: ("noexec", "exec"),
-    0x10: ("noatime", ""),
-    0x20: ("strictatime", ""),
-    0x80: ("nodiratime", "diratime"),
-    0x200000: ("nosymfollow", "symfollow"),
+    kernel.MOUNT_ATTR_RDONLY: ("ro", "rw"),
+    kernel.MOUNT_ATTR_NOSUID: ("nosuid", "suid"),
+    kernel.MOUNT_ATTR_NODEV: ("nodev", "dev"),
+    kernel.MOUNT_ATTR_NOEXEC: ("noexec", "exec"),
+    kernel.MOUNT_ATTR_NOATIME: ("noatime", ""),
+    kernel.MOUNT_ATTR_STRICTATIME: ("strictatime", ""),
+    kernel.MOUNT_ATTR_NODIRATIME: ("nodiratime", "diratime"),
+    kernel.MOUNT_ATTR_NOSYMFOLLOW: ("nosymfollow", "symfollow"),
 }
-# MS_* bits of a file system; ro is told as an attribute.
-SUPERBLOCK = {16: "sync", 64: "mand", 128: "dirsync", 1 << 15: "silent", 1 << 23: "iversion", 1 << 25: "lazytime"}
-MS_REC = 1 << 14
+# A file system's own flags, by MS_*; ro is told as an attribute.
+SUPERBLOCK = {
+    kernel.MS_SYNCHRONOUS: "sync",
+    kernel.MS_MANDLOCK: "mand",
+    kernel.MS_DIRSYNC: "dirsync",
+    kernel.MS_SILENT: "silent",
+    kernel.MS_I_VERSION: "iversion",
+    kernel.MS_LAZYTIME: "lazytime",
+}
 
 
 def counted(number: int, noun: str) -> str:
@@ -82,7 +89,7 @@ def mount_options(set_bits: int, clear: int = 0, rec_set: int = 0, rec_clear: in
     found += [f"r{names[0]}" for bit, names in ATTRIBUTES.items() if rec_set & bit]
     found += [f"r{names[1]}" for bit, names in ATTRIBUTES.items() if rec_clear & ~rec_set & bit and names[1]]
     found += [name for bit, name in SUPERBLOCK.items() if flags & bit]
-    recursive = "r" if flags & MS_REC else ""
+    recursive = "r" if flags & kernel.MS_REC else ""
     found += [recursive + name for name, bit in rootfs.PROPAGATION.items() if flags & bit]
     return f" ({', '.join(found)})" if found else ""
 

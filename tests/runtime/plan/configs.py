@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from runtime.kernel import CLONE_FLAGS
 from runtime.plan import attributes
 from runtime.plan.capabilities import NAMES
 from runtime.plan.identity import RLIMITS
 from runtime.plan.mount_options import BINDS, LINKS, OPTIONS
 from runtime.plan.mounts import clean
-from runtime.plan.namespaces import CLONE_FLAGS
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=20)
 PATH = st.lists(st.sampled_from(["a", "b c", "é", ".", "dev", "proc"]), min_size=1, max_size=4).map(

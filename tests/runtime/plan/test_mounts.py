@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime import kernel
 from runtime.cgroups.layout import locations
 from runtime.errors import InvalidConfig
-from runtime.plan import mount_options as bits
-from runtime.plan import mounts, ops
+from runtime.plan import mount_options, mounts, ops
 
 TREE = Path(__file__).resolve().parents[3]
 FACTS = {"bundle": "/bundle", "new_user_namespace": False, "in_user_namespace": False, "privileged": True}
@@ -113,11 +113,11 @@ def test_attributes_of_binds(options: tuple[str, ...], attr_set: int, attr_clr: 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("private",), bits.MS_PRIVATE),
-        (("rslave",), bits.MS_SLAVE | bits.MS_REC),
-        (("rslave", "rshared"), bits.MS_SLAVE | bits.MS_SHARED | bits.MS_REC),
-        (("rshared", "rprivate"), bits.MS_PRIVATE | bits.MS_REC),
-        (("unbindable",), bits.MS_UNBINDABLE),
+        (("private",), kernel.MS_PRIVATE),
+        (("rslave",), kernel.MS_SLAVE | kernel.MS_REC),
+        (("rslave", "rshared"), kernel.MS_SLAVE | kernel.MS_SHARED | kernel.MS_REC),
+        (("rshared", "rprivate"), kernel.MS_PRIVATE | kernel.MS_REC),
+        (("unbindable",), kernel.MS_UNBINDABLE),
     ],
 )
 def test_propagation(options: tuple[str, ...], expected: int) -> None:
@@ -141,7 +141,7 @@ def test_unlisted_options_are_the_file_systems() -> None:
 
 def test_read_only_superblocks() -> None:
     """`ro` reaches the superblock of a disk, but not one that is shared with the host; a tmpfs is closed last."""
-    assert one("ro", type="ext4")["superblock"] == bits.MS_RDONLY
+    assert one("ro", type="ext4")["superblock"] == kernel.MS_RDONLY
     for kind in ("sysfs", "proc", "cgroup2", "mqueue"):
         assert (one("ro", type=kind)["superblock"], one("ro", type=kind)["attr_set"]) == (0, 1)
     assert (one("ro", type="tmpfs")["superblock"], one("ro", type="tmpfs")["attr_set"]) == (0, 0)
@@ -158,8 +158,8 @@ def test_late_read_only_mounts() -> None:
     ]
     late = [named(row) for row in mounts.read_only_operations({"mounts": entries})]
     assert [(row["destination"], row["origin"]) for row in late] == [("/run", "/mounts/0"), ("/dev/", "/mounts/1")]
-    assert {row["attr_set"] for row in late} == {bits.RDONLY}
-    assert {row["flags"] for row in late} == {bits.MS_BIND}
+    assert {row["attr_set"] for row in late} == {kernel.MOUNT_ATTR_RDONLY}
+    assert {row["flags"] for row in late} == {kernel.MS_BIND}
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ def test_remounts() -> None:
     whole, mount = one("remount", "ro", "size=1m"), one("bind", "remount", "ro", "rprivate")
     assert (whole["op"], whole["flags"], whole["attr_set"], whole["options"]) == (
         "remount",
-        bits.MS_RDONLY,
+        kernel.MS_RDONLY,
         1,
         ["size=1m"],
     )
     assert (mount["op"], mount["flags"], mount["propagation"]) == (
         "remount",
-        bits.MS_BIND,
-        bits.MS_PRIVATE | bits.MS_REC,
+        kernel.MS_BIND,
+        kernel.MS_PRIVATE | kernel.MS_REC,
     )
 
 
@@ -292,10 +292,18 @@ def test_cgroups_of_v2_in_a_user_namespace() -> None:
     plain = named(plan(writable, cgroup_locations=at)[0])
     assert (plain["type"], plain["source"], plain["flags"], plain["attr_set"]) == ("cgroup2", "cgroup", 0, 0)
     user = named(plan(writable, cgroup_locations=at, in_user_namespace=True, own_gid_map=[], privileged=False)[0])
-    assert (user["source"], user["flags"], user["attr_set"]) == ("/sys/fs/cgroup", ops.MOUNT_HOST_COPY, bits.RDONLY)
+    assert (user["source"], user["flags"], user["attr_set"]) == (
+        "/sys/fs/cgroup",
+        ops.MOUNT_HOST_COPY,
+        kernel.MOUNT_ATTR_RDONLY,
+    )
     opened, bound = map(named, plan(writable, cgroup_locations=at, new_user_namespace=True, gid_map=[]))
     assert (opened["op"], opened["source"], opened["flags"]) == ("open_tree", "/sys/fs/cgroup", 1)
-    assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (None, bits.RDONLY, bits.RDONLY)
+    assert (bound["source"], bound["attr_set"], bound["rec_set"]) == (
+        None,
+        kernel.MOUNT_ATTR_RDONLY,
+        kernel.MOUNT_ATTR_RDONLY,
+    )
     own = named(plan(writable, namespaces=("cgroup",), cgroup_locations=at, new_user_namespace=True, gid_map=[])[0])
     assert (own["source"], own["attr_set"]) == ("/sys/fs/cgroup/c", 0)
 
@@ -314,26 +322,26 @@ def test_every_required_option_is_known() -> None:
         "rexec rnoatime rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow rrelatime rro rrw rstrictatime "
         "rsuid rsymfollow rnodev mand nomand tmpcopyup idmap ridmap"
     )
-    assert set(required.split()) <= set(bits.NAMES)
+    assert set(required.split()) <= set(mount_options.NAMES)
 
 
-@given(st.lists(st.sampled_from(sorted(bits.OPTIONS)), max_size=12))
+@given(st.lists(st.sampled_from(sorted(mount_options.OPTIONS)), max_size=12))
 def test_options_never_contradict_themselves(names: list[str]) -> None:
     """Whatever is said in whatever order: no bit is both set and cleared, but for the field of access times, which the
     kernel wants cleared as a whole whenever it is set."""
-    options = bits.parse(names)
+    options = mount_options.parse(names)
     for set_, clear in ((options.set, options.clear), (options.rec_set, options.rec_clear)):
-        assert not set_ & clear & ~bits.ATIME
-        assert clear & bits.ATIME in (0, bits.ATIME) or not set_ & bits.ATIME
-        assert not set_ & bits.ATIME or clear & bits.ATIME == bits.ATIME
+        assert not set_ & clear & ~kernel.MOUNT_ATTR_ATIME
+        assert clear & kernel.MOUNT_ATTR_ATIME in (0, kernel.MOUNT_ATTR_ATIME) or not set_ & kernel.MOUNT_ATTR_ATIME
+        assert not set_ & kernel.MOUNT_ATTR_ATIME or clear & kernel.MOUNT_ATTR_ATIME == kernel.MOUNT_ATTR_ATIME
     assert options.data == []
 
 
-@given(st.lists(st.text(min_size=1).filter(lambda name: name not in bits.OPTIONS), max_size=5))
+@given(st.lists(st.text(min_size=1).filter(lambda name: name not in mount_options.OPTIONS), max_size=5))
 def test_unknown_options_are_kept_in_order(names: list[str]) -> None:
     """Nothing that the tables do not name is lost, save what is meant for other programs."""
     expected = [name for name in names if not name.startswith(("x-", "X-", "comment="))]
-    assert bits.parse(names).data == expected
+    assert mount_options.parse(names).data == expected
 
 
 CONFIGS = sorted(path for path in (TREE / "tests/configs").glob("*.json") if not path.stem.endswith("process"))

@@ -3,11 +3,12 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from runtime import kernel
 from runtime.plan import namespaces, ops
 from tests.runtime.plan import configs, machines
 from tests.runtime.plan.test_plan import ordered, positions
 
-FLAGS = namespaces.CLONE_FLAGS
+FLAGS = kernel.CLONE_FLAGS
 QUICK = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 MAPS = {
     "uidMappings": [{"containerID": 5, "hostID": 1000, "size": 1}, {"containerID": 0, "hostID": 2000, "size": 3}],
