@@ -303,7 +303,9 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 		target = root_open_target(ctx, path, true);
 	if (target < 0)
 		return root_failed(ctx, STEP_OPEN, target);
-	int r = mount_on(ctx, op, target, mode);
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = mount_on(ctx, op, target, mode);
 	close(target);
 	return r;
 }
@@ -327,7 +329,9 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 		target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
-	r = attach(ctx, tree, target);
+	r = root_spare(ctx, target);
+	if (r == 0)
+		r = attach(ctx, tree, target);
 	struct stat below;
 	if (r == -EINVAL && fstat(target, &below) == 0 && S_ISDIR(below.st_mode) != S_ISDIR(st.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
@@ -366,7 +370,9 @@ int op_remount(struct context *ctx, const struct plan_op *op)
 	int fd = root_open(ctx, text(ctx, op, 0), O_PATH);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
-	int r = n[2] & MS_BIND ? 0 : reconfigure(ctx, op, fd);
+	int r = root_spare(ctx, fd);
+	if (r == 0 && !(n[2] & MS_BIND))
+		r = reconfigure(ctx, op, fd);
 	if (r == 0)
 		r = set_attributes(ctx, fd, false, n[0], n[1], 0);
 	if (r == 0)

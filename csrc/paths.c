@@ -233,25 +233,37 @@ int op_mask(struct context *ctx, const struct plan_op *op)
 	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int r = mask_target(ctx, target, text(ctx, op, 0), text(ctx, op, 1));
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = mask_target(ctx, target, text(ctx, op, 0), text(ctx, op, 1));
 	close(target);
 	return r;
 }
 
-/* A mount of its own with the flags that it had, and read-only. Mounts below it stay as they are, as with runc. */
+static int cover_readonly(struct context *ctx, int target, const char *path)
+{
+	int tree = clone_mount(ctx, target, true);
+	if (tree < 0)
+		return tree;
+	int r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0)
+		r = attach_apart(ctx, tree, target, path);
+	close(tree);
+	return r;
+}
+
+/* A mount of its own with the flags that it had, and read-only; the root is one already. Mounts below it stay as they
+ * are, as with runc. */
 int op_readonly(struct context *ctx, const struct plan_op *op)
 {
 	int target = root_open(ctx, text(ctx, op, 0), O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int tree = clone_mount(ctx, target, true);
-	int r = tree;
-	if (tree >= 0) {
-		r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
-		if (r == 0)
-			r = attach_apart(ctx, tree, target, text(ctx, op, 0));
-		close(tree);
-	}
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = cover_readonly(ctx, target, text(ctx, op, 0));
+	else if (r == -EBUSY)
+		r = set_attributes(ctx, target, false, MOUNT_ATTR_RDONLY, 0, 0);
 	close(target);
 	return r;
 }

@@ -83,6 +83,7 @@ ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE, EDQUOT = 19, 20, 28, 87, 116, 122
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
+    EBUSY: "it leads to the container's root",
     EEXIST: "a different file is in its place",
     ENODEV: "the host has no such device there",
     ESTALE: "it was replaced by something else while it was being mounted on",

@@ -1,5 +1,7 @@
 """linux.maskedPaths, linux.readonlyPaths, and mounts that become read-only last → operations. Pure and hot."""
 
+from runtime.errors import InvalidConfig
+
 from . import mounts, ops
 
 TYPE_CHECKING = False
@@ -23,5 +25,8 @@ def operations(spec: "Spec", _facts: "Facts", _warnings: "Warnings") -> "list[Op
     plan = mounts.read_only_operations(spec)
     plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths") or ())]
     label = linux.get("mountLabel") or None
+    for i, path in enumerate(linux.get("maskedPaths") or ()):
+        if mounts.clean(path) == "/":
+            raise InvalidConfig("a mask of / would hide all of the container", f"/linux/maskedPaths/{i}")
     plan += [ops.mask(path, f"/linux/maskedPaths/{i}", label) for i, path in enumerate(linux.get("maskedPaths") or ())]
     return plan
