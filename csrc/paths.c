@@ -122,7 +122,10 @@ static int bind_node(struct context *ctx, const struct plan_op *op, int tree, co
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, (mode_t)op->number[0], number_of(op)))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	int r = root_hold_dev(ctx, path);
+	int r = set_attributes(ctx, tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0);
+	if (r < 0)
+		return r;
+	r = root_hold_dev(ctx, path);
 	int target = r < 0 ? r : root_open_target(ctx, path, false);
 	if (target < 0)
 		return root_failed(ctx, STEP_CREATE, target);
