@@ -299,10 +299,11 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 		return target;
 	if (target >= 0 && op->number[4] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
 		mode_option(mode, st.st_mode);
-	if (target == -ENOENT)
+	bool missing = target == -ENOENT;
+	if (missing)
 		target = root_open_target(ctx, path, true);
 	if (target < 0)
-		return root_failed(ctx, STEP_OPEN, target);
+		return root_failed(ctx, missing ? STEP_MKDIR : STEP_OPEN, target);
 	int r = root_spare(ctx, target);
 	if (r == 0)
 		r = mount_on(ctx, op, target, mode);
@@ -328,7 +329,7 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 	if (target == -ENOENT)
 		target = root_open_target(ctx, text(ctx, op, 0), S_ISDIR(st.st_mode));
 	if (target < 0)
-		return root_failed(ctx, STEP_CREATE, target);
+		return root_failed(ctx, S_ISDIR(st.st_mode) ? STEP_MKDIR : STEP_CREATE, target);
 	r = root_spare(ctx, target);
 	if (r == 0)
 		r = attach(ctx, tree, target);

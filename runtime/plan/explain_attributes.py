@@ -115,6 +115,9 @@ def remedy(code: int, numbers: "Any", strings: "Any", error: int) -> str:
     if code == ops.OP_IO_PRIORITY and error == EPERM:
         return "; IOPRIO_CLASS_RT takes CAP_SYS_NICE or CAP_SYS_ADMIN"
     if code == ops.OP_MEMORY_POLICY and error == EINVAL:
+        balancing = attributes.MEMORY_FLAGS["MPOL_F_NUMA_BALANCING"]
+        if numbers[0] & balancing and numbers[0] & MODE_BITS != attributes.MEMORY_MODES["MPOL_BIND"]:
+            return "; MPOL_F_NUMA_BALANCING goes with MPOL_BIND alone, since Linux 6.10 with MPOL_PREFERRED_MANY too"
         return "; are these nodes there, and in the cgroup's cpuset? see /sys/devices/system/node/online"
     if code == ops.OP_AFFINITY and error == EINVAL:
         return "; are these cpus there, and in the cgroup's cpuset? see /sys/devices/system/cpu/online"

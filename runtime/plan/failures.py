@@ -7,6 +7,7 @@ from .explain import sentence, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from .ops import Operation
@@ -68,6 +69,7 @@ STEPS = (
     "userfaultfd",
     "make a thread",
 )
+STEP_MKDIR, STEP_CREATE = 10, 11
 STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EXIT, STEP_HOOK_TIMEOUT, STEP_THREAD = (
     2,
     16,
@@ -123,6 +125,10 @@ def remedy(operation: "Operation", step: int, error: int) -> str:
         return "; too many namespaces: see /proc/sys/user/max_*_namespaces"
     if code == ops.OP_MOUNT and error == ENODEV:
         return "; the kernel does not know this file system"
+    if step in (STEP_MKDIR, STEP_CREATE) and code in (ops.OP_MOUNT, ops.OP_BIND) and error == EACCES:
+        return (
+            "; it must be there, or in a directory of the container's root: here the user namespace's may not make it"
+        )
     if code == ops.OP_FORK and error == ENOMEM and operation[2]:
         return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == STEP_OPEN and error == EACCES:
@@ -190,6 +196,15 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> 
         hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or operation[3][3] else ""
         return OcirunError(f"{name}: {how}{hint}", operation[2])
     return OcirunError(f"{name}: start the hook: {system_words(error)}", operation[2], None, error)
+
+
+def of_plan(operations: "Sequence[Operation]", index: int) -> "Operation":
+    """The operation that init reports. A bind of what the one before it opened names the source of that."""
+    operation = operations[min(index, len(operations) - 1)]
+    code, side, origin, numbers, strings = operation
+    if code == ops.OP_BIND and not strings[1] and 0 < index < len(operations):
+        return code, side, origin, numbers, (strings[0], operations[index - 1][4][0])
+    return operation
 
 
 def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> OcirunError:

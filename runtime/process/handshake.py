@@ -109,11 +109,9 @@ class Handshake:
         return kind == TRACE and not given
 
     def _failure(self, report: shim.Report) -> OcirunError:
-        from runtime.plan.failures import failure
+        from runtime.plan.failures import failure, of_plan
 
-        return failure(
-            self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start
-        )
+        return failure(of_plan(self.operations, report.index), report.error, report.step, report.start)
 
     def _catch_up(self, index: int, perform: "Perform") -> bool:
         created = False

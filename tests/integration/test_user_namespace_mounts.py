@@ -201,3 +201,20 @@ def test_flags_of_devices(runtime: Caller) -> None:
     flags = {row[4]: set(row[5].split(",")) for row in rows}
     names = ("null", "zero", "full", "tty", "random", "urandom", "made")
     assert [name for name in names if not {"nosuid", "noexec"} <= flags[f"/dev/{name}"]] == []
+
+
+@pytest.mark.not_on("runc", "crun", reason="the words are ours")
+def test_what_a_mapped_root_may_not_make(runtime: Caller) -> None:
+    """Where a target is missing in a directory of the host's root, the error says what could not be made, and what from."""
+    source = runtime.directory / "source"
+    source.mkdir()
+    (source / "file").touch()
+    known = "it must be there, or in a directory of the container's root"
+    for entry, words in (
+        (bind("/new", source), f"bind {source} on /new: make the directory: permission denied; {known}"),
+        (bind("/new", source / "file"), f"bind {source}/file on /new: create the file: permission denied; {known}"),
+        (mount("/new", "tmpfs"), f"mount tmpfs on /new: make the directory: permission denied; {known}"),
+    ):
+        bundle = mapped(runtime, "true")
+        bundle.config["mounts"].append(entry)
+        assert words in runtime.run(bundle.save()).failed(1).err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.plan import explain, failures, ops, plan
+from runtime.plan import explain, failures, ops, plan, rare_ops
 from tests.runtime.plan import configs, machines
 from tests.runtime.plan.test_encode import QUICK, enum
 
@@ -301,6 +301,35 @@ def test_a_label_that_the_execve_may_not_change_to(label, error, said):
 def test_bytes_of_a_decoded_plan_have_words():
     """A plan that came from the wire has bytes where strings were."""
     assert explain.sentence((ops.OP_EXEC, 1, None, (), (b"/bin/\xff",))) == "execute /bin/\udcff"
+
+
+@pytest.mark.parametrize(
+    ("step", "remedy"),
+    [
+        ("MKDIR", "make the directory: permission denied; it must be there"),
+        ("MOVE_MOUNT", "attach the mount: permission"),
+    ],
+)
+def test_a_bind_of_what_was_opened_before(step, remedy):
+    """Its failure names the source, which is the operation's before it; what cannot be made must be there."""
+    plan = [ops.open_tree("/src", 1, "/mounts/0"), ops.bind("/to", None, 1, origin="/mounts/0")]
+    failure = failures.failure(failures.of_plan(plan, 1), EACCES, STEP[f"STEP_{step}"])
+    assert failure.message.startswith(f"bind /src and what is mounted below it on /to: {remedy}")
+    assert failures.of_plan(plan, 99) == plan[1]
+    assert failures.of_plan([ops.bind("/to", "/other")], 0)[4] == ("/to", "/other")
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (3 | 1 << 13, "MPOL_F_NUMA_BALANCING goes with MPOL_BIND"),
+        (2 | 1 << 13, "are these nodes there"),
+        (3, "are these nodes there"),
+    ],
+)
+def test_a_memory_policy_that_is_refused(mode, said):
+    """A flag that does not go with the mode is no matter of the nodes."""
+    assert said in fail(rare_ops.memory_policy(mode, ["0"]), EINVAL, "MEMORY_POLICY").message
 
 
 def test_a_step_of_a_newer_init():
