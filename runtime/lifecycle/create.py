@@ -186,6 +186,7 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
         if listener >= 0:
             posix.close(listener)
     making.handshake = Handshake(pid, socket, making.operations)
+    making.handshake.state = making.record
     if debug:
         from runtime.lifecycle.trace import teller
 

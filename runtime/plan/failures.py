@@ -181,12 +181,18 @@ HOOK_ENDS = {
 }
 
 
-def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> OcirunError:
+def quoted(output: bytes) -> str:
+    """What a hook has written, as the end of its error."""
+    text = " ".join(output.decode(errors="replace").split())
+    return f": {text}" if text else ""
+
+
+def hook_failure(operation: "Operation", error: int, step: int, detail: int, output: bytes) -> OcirunError:
     import posix
 
-    name = hook_name(operation[2], words(operation[4][0]))
+    name, said = hook_name(operation[2], words(operation[4][0])), quoted(output)
     if step == STEP_HOOK_TIMEOUT:
-        return OcirunError(f"{name}: not finished after its timeout of {operation[3][0]} s, killed", operation[2])
+        return OcirunError(f"{name}: not finished after its timeout of {operation[3][0]} s, killed{said}", operation[2])
     if step == STEP_HOOK_EXIT:
         try:
             code = posix.waitstatus_to_exitcode(detail)
@@ -194,7 +200,9 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> 
             return OcirunError(f"{name}: wait status {detail}", operation[2])
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or operation[3][3] else ""
-        return OcirunError(f"{name}: {how}{hint}", operation[2])
+        if said and code > 0:  # it is the program's own status, which has said more
+            hint = ""
+        return OcirunError(f"{name}: {how}{hint}{said}", operation[2])
     return OcirunError(f"{name}: start the hook: {system_words(error)}", operation[2], None, error)
 
 
@@ -207,17 +215,17 @@ def of_plan(operations: "Sequence[Operation]", index: int) -> "Operation":
     return operation
 
 
-def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> OcirunError:
+def failure(operation: "Operation", error: int, step: int, detail: int = 0, output: bytes = b"") -> OcirunError:
     """The error for a failed operation: the place in the config, what it does, what was tried, what the system said.
 
-    ``error`` is errno, ``step`` of enum plan_step, ``detail`` what init adds: a hook's wait status.
+    ``error`` is errno, ``step`` of enum plan_step, ``detail`` what init adds: a hook's wait status; ``output`` what the hook wrote.
     """
     code, _, origin, _, strings = operation
     if code in (ops.OP_PROGRAM, ops.OP_EXEC):
         first: Any = strings[0]
         return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error, origin)
     if code == ops.OP_RUN_HOOK:
-        return hook_failure(operation, error, step, detail)
+        return hook_failure(operation, error, step, detail, output)
     if step == STEP_VERIFY and (finding := found(operation, error)):
         return OcirunError(f"{sentence(operation)}: {finding}", origin, None, error)
     tried = STEPS[step] if step < len(STEPS) else ""

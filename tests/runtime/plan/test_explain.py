@@ -332,6 +332,17 @@ def test_a_memory_policy_that_is_refused(mode, said):
     assert said in fail(rare_ops.memory_policy(mode, ["0"]), EINVAL, "MEMORY_POLICY").message
 
 
+def test_what_a_hook_wrote():
+    """It ends the error, in one line, and takes the place of a guess."""
+    hook = ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", True)
+    for status, text in ((127 << 8, "exit status 127: no b"), (9, "killed by signal 9: no b")):
+        assert failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], status, b"no\n\tb\n").message.endswith(text)
+    killed = failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], 31, b"a").message
+    assert "the seccomp filter" in killed
+    assert killed.endswith(": a")
+    assert failures.failure(hook, 0, STEP["STEP_HOOK_TIMEOUT"], 0, b"a").message.endswith("killed: a")
+
+
 def test_a_step_of_a_newer_init():
     """A number that is not in the table leaves the words out, not the error."""
     assert failures.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"
