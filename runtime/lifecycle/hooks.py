@@ -19,7 +19,7 @@ from runtime.shim import spawn_hook
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal  # the same names; at run time it would import enum
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     Hook = dict[str, Any]
@@ -82,6 +82,8 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str, files: "Seq
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)
     ours = [ours_in, ours_out]
+    # A signal must not end us between the hook's start and the place where its end is seen to.
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         try:
             pid = _spawn(hook, theirs_in, *(theirs_out if file < 0 else file for file in files))
@@ -90,8 +92,9 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str, files: "Seq
         finally:
             posix.close(theirs_in)
             posix.close(theirs_out)
-        output, in_time = _attend(pid, ours, dumps(document).encode(), limit)
+        output, in_time = _attend(pid, ours, dumps(document).encode(), limit, mask)
     finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         for descriptor in ours:
             posix.close(descriptor)
     status = posix.waitpid(pid, 0)[1]
@@ -114,12 +117,14 @@ def _spawn(hook: "Hook", *stdio: int) -> int:
     return spawn_hook(path, hook.get("args") or [path], hook.get("env"), stdio)
 
 
-def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> tuple[bytes, bool]:
+def _attend(
+    pid: int, ours: list[int], document: bytes, limit: float | None, mask: "Iterable[int]"
+) -> tuple[bytes, bool]:
     """Feed the hook, keep its last output, wait until it ends. Returns the output, and whether it ended in time;
     else it was killed.
 
     ``ours``: our ends of its input and its output; the first is closed and taken out when the hook has the whole
-    document.
+    document. ``mask``: of the signals that were blocked before it started.
     """
     feeding, collecting = ours
     process = posix.pidfd_open(pid)
@@ -132,6 +137,7 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
     end = None if limit is None else time.monotonic() + limit
     rest, output, ready = memoryview(document), b"", {-1}
     try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         while process not in ready:  # not the end of the output: descendants may keep the pipe open
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:

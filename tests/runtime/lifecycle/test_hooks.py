@@ -165,6 +165,34 @@ def test_nothing_is_left() -> None:
     assert own_children() <= children
 
 
+def test_a_signal_while_the_hook_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the hook too, and no signal stays blocked."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    def spawn(hook: dict[str, Any], *stdio: int) -> int:
+        pid = start(hook, *stdio)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return pid
+
+    start, children, mask = hooks._spawn, own_children(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    monkeypatch.setattr(hooks, "_spawn", spawn)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    try:
+        with pytest.raises(Interrupted):
+            hooks.run([shell("exec sleep 60")], STATE, "/hooks/poststart")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert own_children() <= children
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask - {signal.SIGUSR1}
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def test_files_for_the_output(tmp_path: Path) -> None:
     """What the annotations name is made and appended to, below the bundle where it is relative; an error quotes the rest."""
     (tmp_path / "out").write_text("before\n")
