@@ -37,8 +37,27 @@ static bool load_later_filter(const struct context *ctx)
 	return false;
 }
 
+/*
+ * The other end of a new pipe, which becomes the hook's standard output (1) or error (2), goes to the parent, or to
+ * `start`: no file of the host is open here, be the hook the image's. -1 where nobody is there to read.
+ */
+static int open_output(struct context *ctx, int stream)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	ctx->detail = stream;
+	int r = report(ctx, REPORT_OUTPUT, 0, ends[0]);
+	ctx->detail = 0;
+	close(ends[0]);
+	if (r == 0)
+		return ends[1];
+	close(ends[1]);
+	return -1;
+}
+
 /* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
-static void become_hook(struct context *ctx, const struct plan_op *op, int input)
+static void become_hook(struct context *ctx, const struct plan_op *op, int input, const int output[2])
 {
 	char **arguments = text_array(ctx, op, RUN_HOOK_ARGS);
 	char **environment = op->number[RUN_HOOK_INHERIT] ? ctx->environment : text_array(ctx, op, RUN_HOOK_ENV);
@@ -50,7 +69,7 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	/* In the container's root it may be anything: a fifo that nobody reads must not stop us. */
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	for (int fd = 1; fd < 3; fd++)
-		if (null < 0 || dup2(null, fd) < 0)
+		if (dup2(output[fd - 1] < 0 ? null : output[fd - 1], fd) < 0)
 			close(fd);
 	if (op->number[RUN_HOOK_FILTERED] && !load_later_filter(ctx))
 		_exit(NOT_FILTERED);
@@ -124,9 +143,13 @@ int op_run_hook(struct context *ctx, const struct plan_op *op)
 	const char *document = ctx->state[op->number[RUN_HOOK_STATE] == HOOK_CREATED ? HOOK_CREATED : HOOK_CREATING];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return failed(ctx, STEP_HOOK_SPAWN);
+	const int output[] = {open_output(ctx, 1), open_output(ctx, 2)};
 	pid_t pid = fork();
 	if (pid == 0)
-		become_hook(ctx, op, ends[0]);
+		become_hook(ctx, op, ends[0], output);
+	for (int i = 0; i < 2; i++)
+		if (output[i] >= 0)
+			close(output[i]);
 	/* The reading end stays ours too: a hook that has ended already must not make the writing a SIGPIPE. */
 	int r = pid < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0 ? failed(ctx, STEP_HOOK_SPAWN) : 0;
 	if (pid > 0)

@@ -303,11 +303,14 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 		return target;
 	if (target >= 0 && op->number[MOUNT_FLAGS] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
 		mode_option(mode, st.st_mode);
-	if (target == -ENOENT)
+	bool missing = target == -ENOENT;
+	if (missing)
 		target = root_open_target(ctx, path, true);
 	if (target < 0)
-		return root_failed(ctx, STEP_OPEN, target);
-	int r = mount_on(ctx, op, target, mode);
+		return root_failed(ctx, missing ? STEP_MKDIR : STEP_OPEN, target);
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = mount_on(ctx, op, target, mode);
 	close(target);
 	return r;
 }
@@ -331,8 +334,10 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 	if (target == -ENOENT)
 		target = root_open_target(ctx, path, S_ISDIR(st.st_mode));
 	if (target < 0)
-		return root_failed(ctx, STEP_CREATE, target);
-	r = attach(ctx, tree, target);
+		return root_failed(ctx, S_ISDIR(st.st_mode) ? STEP_MKDIR : STEP_CREATE, target);
+	r = root_spare(ctx, target);
+	if (r == 0)
+		r = attach(ctx, tree, target);
 	struct stat below;
 	if (r == -EINVAL && fstat(target, &below) == 0 && S_ISDIR(below.st_mode) != S_ISDIR(st.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
@@ -372,7 +377,9 @@ int op_remount(struct context *ctx, const struct plan_op *op)
 	int fd = root_open(ctx, text(ctx, op, REMOUNT_DESTINATION), O_PATH);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
-	int r = n[REMOUNT_FLAGS] & MS_BIND ? 0 : reconfigure(ctx, op, fd);
+	int r = root_spare(ctx, fd);
+	if (r == 0 && !(n[REMOUNT_FLAGS] & MS_BIND))
+		r = reconfigure(ctx, op, fd);
 	if (r == 0)
 		r = set_attributes(ctx, fd, false, n[REMOUNT_ATTR_SET], n[REMOUNT_ATTR_CLR], 0);
 	if (r == 0)

@@ -7,6 +7,8 @@
 int root_open_plain(struct context *ctx, const char *path, int flags);
 /* Looks up what is below `path` from `fd`, which it takes, from now on. */
 void root_hold(struct context *ctx, const char *path, int fd);
+/* 0, or -EBUSY where `fd` is the container's root itself, on which a mount would be seen by nobody who is in it. */
+int root_spare(struct context *ctx, int fd);
 /* Sets errno too, so that failed() can follow. */
 int root_failed(struct context *ctx, enum plan_step step, int error);
 

@@ -129,7 +129,8 @@ static int bind_node(struct context *ctx, struct node node, int tree, const char
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, node))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	int r = set_attributes(ctx, tree, false, 0, 0, MS_PRIVATE); /* its peers are the host's */
+	/* Its peers are the host's. */
+	int r = set_attributes(ctx, tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE);
 	if (r < 0)
 		return r;
 	r = root_hold_dev(ctx, path);
@@ -249,26 +250,38 @@ int op_mask(struct context *ctx, const struct plan_op *op)
 	int target = root_open(ctx, path, O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int r = mask_target(ctx, target, path, text(ctx, op, MASK_LABEL));
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = mask_target(ctx, target, path, text(ctx, op, MASK_LABEL));
 	close(target);
 	return r;
 }
 
-/* A mount of its own with the flags that it had, and read-only. Mounts below it stay as they are, as with runc. */
+static int cover_readonly(struct context *ctx, int target, const char *path)
+{
+	int tree = clone_mount(ctx, target, true);
+	if (tree < 0)
+		return tree;
+	int r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0)
+		r = attach_apart(ctx, tree, target, path);
+	close(tree);
+	return r;
+}
+
+/* A mount of its own with the flags that it had, and read-only; the root is one already. Mounts below it stay as they
+ * are, as with runc. */
 int op_readonly(struct context *ctx, const struct plan_op *op)
 {
 	const char *path = text(ctx, op, READONLY_PATH);
 	int target = root_open(ctx, path, O_PATH);
 	if (target < 0)
 		return is_absent(target) ? 0 : root_failed(ctx, STEP_OPEN, target);
-	int tree = clone_mount(ctx, target, true);
-	int r = tree;
-	if (tree >= 0) {
-		r = set_attributes(ctx, tree, false, MOUNT_ATTR_RDONLY, 0, 0);
-		if (r == 0)
-			r = attach_apart(ctx, tree, target, path);
-		close(tree);
-	}
+	int r = root_spare(ctx, target);
+	if (r == 0)
+		r = cover_readonly(ctx, target, path);
+	else if (r == -EBUSY)
+		r = set_attributes(ctx, target, false, MOUNT_ATTR_RDONLY, 0, 0);
 	close(target);
 	return r;
 }

@@ -60,14 +60,15 @@ enum report_kind {
 	REPORT_CONSOLE,
 	REPORT_TRACE,
 	REPORT_WARNING,
-	REPORT_LISTENER /* with the descriptor; init waits until it is given away */
+	REPORT_LISTENER, /* with the descriptor; init waits until it is given away */
+	REPORT_OUTPUT    /* with a pipe that the hook which starts now writes to */
 };
 struct report {
 	uint32_t kind;
 	uint32_t index; /* of the operation */
 	int32_t error;  /* errno */
 	uint32_t step;  /* enum plan_step */
-	int64_t start;  /* CLOCK_MONOTONIC, ns; a hook's exit status where the step is STEP_HOOK_EXIT */
+	int64_t start; /* CLOCK_MONOTONIC, ns; a hook's exit status where the step is STEP_HOOK_EXIT; an output: 1, 2 */
 	int64_t end;
 };
 

@@ -119,6 +119,17 @@ static int start_of(struct context *ctx, const char **path)
 	return ctx->root;
 }
 
+/* A path may end at the root by its name, or by a symlink of the image to "/", "." or "..". */
+int root_spare(struct context *ctx, int fd)
+{
+	struct kernel_statx root, one;
+	if (sys_statx(ctx->root, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &root) < 0 ||
+	    sys_statx(fd, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &one) < 0)
+		return failed(ctx, STEP_STAT);
+	bool same = one.mount_id == root.mount_id && one.attributes & KERNEL_STATX_ATTR_MOUNT_ROOT;
+	return same ? root_failed(ctx, STEP_VERIFY, -EBUSY) : 0;
+}
+
 int root_open(struct context *ctx, const char *path, int flags)
 {
 	int root = start_of(ctx, &path);

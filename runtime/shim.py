@@ -59,9 +59,9 @@ def spawn(
 
 
 def spawn_hook(
-    path: str, arguments: "Sequence[str]", environment: "Sequence[str] | None", input: int, output: int
+    path: str, arguments: "Sequence[str]", environment: "Sequence[str] | None", stdio: "Sequence[int]"
 ) -> int:
-    """Start the program ``path`` with just these, ``output`` as its standard output and error. Its pid.
+    """Start the program ``path`` with just these, ``stdio`` as its standard input, output and error. Its pid.
 
     ``environment``: None is our own.
     """
@@ -71,7 +71,7 @@ def spawn_hook(
     second = ffi.new("char *[]", [*texts[count:], ffi.NULL])
     how = ffi.new("struct shim_spawn *")
     how.init = -1
-    how.stdio = [input, output, output]
+    how.stdio = list(stdio)
     how.fixed = [-1, -1, -1, -1]
     how.path, how.arguments = texts[0], first
     how.environment = ffi.NULL if environment is None else second

@@ -33,8 +33,10 @@ def main(call: "Call") -> int:  # noqa: ARG001 - every verb is called in one way
 def document() -> "dict[str, Any]":
     """The features document."""
     from runtime.commands.help import build, libseccomp
+    from runtime.host.facts import KEEP_GROUPS
     from runtime.lifecycle.state import VERSION
     from runtime.plan.mount_options import NAMES
+    from runtime.process.hook_output import ANNOTATIONS
 
     version, commit = build()
     annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit}
@@ -47,7 +49,7 @@ def document() -> "dict[str, Any]":
         "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", *sorted(ANNOTATIONS.values()), KEEP_GROUPS],
     }
 
 

@@ -248,7 +248,9 @@ def launch(
     debug = request.options.get("debug")
     flags = encode.TRACE if debug or request.options.get("trace") else 0
     try:
-        return spawn.init(operations, flags, request.root, extra=listener, stdio=stdio, kept=request.kept)
+        handshake = spawn.init(operations, flags, request.root, extra=listener, stdio=stdio, kept=request.kept)
+        handshake.state = creation.record
+        return handshake
     finally:
         if listener >= 0:
             posix.close(listener)

@@ -3,7 +3,8 @@
 Each hook gets the state document on standard input and exactly its own environment, or the caller's where it has none,
 as with runc and crun. It starts with an empty signal mask, default dispositions and no descriptor of ours; Python
 ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across exec. Its working directory is the caller's, as with
-runc; the spec leaves it open. createContainer and startContainer hooks are init's own work.
+runc; the spec leaves it open. Its output goes to the files of `runtime.process.hook_output`, or an error quotes it.
+createContainer and startContainer hooks are init's own work.
 """
 
 import posix
@@ -13,23 +14,23 @@ import time
 from runtime.errors import OcirunError, system_failure
 from runtime.lifecycle import state, store
 from runtime.lifecycle.document import dumps
+from runtime.process.hook_output import ANNOTATIONS, KEPT, PIPE, open_file
 from runtime.shim import spawn_hook
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal  # the same names; at run time it would import enum
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from oci_spec.types import Hook, HookKind
     from runtime.plan.ops import Operation
     from runtime.process.handshake import Handshake
     from runtime.shapes import HostContext, StateDocument
-
 else:
     import _signal
 
 LONGEST = 1 << 30  # milliseconds: poll(2) takes an int
-KEPT_OUTPUT = 4096  # bytes of a hook's output that an error may quote
+NO_FILES = (-1, -1)  # for its standard output and error
 
 
 def run_before_start(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
@@ -60,43 +61,75 @@ def run(hooks: "list[Hook]", document: "StateDocument", pointer: str) -> None:
 
     The first that fails is an OcirunError with its pointer, below ``pointer`` ("/hooks/poststart").
     """
-    for index, hook in enumerate(hooks):
-        _run_one(hook, document, f"{pointer}/{index}")
+    files = _open_files(document)
+    try:
+        for index, hook in enumerate(hooks):
+            _run_one(hook, document, f"{pointer}/{index}", files)
+    finally:
+        _close(files)
 
 
 def run_all(hooks: "list[Hook]", document: "StateDocument", pointer: str, warn: "Callable[[str], None]") -> None:
     """Run every hook; one that fails is a warning and does not keep the rest from running (poststop)."""
+    files: Sequence[int] = NO_FILES
+    try:
+        files = _open_files(document)
+    except OcirunError as error:
+        warn(str(error))
     for index, hook in enumerate(hooks):
         try:
-            _run_one(hook, document, f"{pointer}/{index}")
+            _run_one(hook, document, f"{pointer}/{index}", files)
         except OcirunError as error:
             warn(str(error))
+    _close(files)
 
 
-def _run_one(hook: "Hook", document: "StateDocument", pointer: str) -> None:
+def _open_files(document: "StateDocument") -> "Sequence[int]":
+    files: list[int] = []
+    try:
+        for stream in ANNOTATIONS:
+            files.append(open_file(document, stream))
+    except OcirunError:
+        _close(files)
+        raise
+    return files
+
+
+def _close(files: "Sequence[int]") -> None:
+    for descriptor in files:
+        if descriptor >= 0:
+            posix.close(descriptor)
+
+
+def _run_one(hook: "Hook", document: "StateDocument", pointer: str, files: "Sequence[int]") -> None:
+    from runtime.plan.failures import quoted
+
     limit = hook.get("timeout")
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)
     ours = [ours_in, ours_out]
+    # A signal must not end us between the hook's start and the place where its end is seen to.
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         try:
-            pid = _spawn(hook, theirs_in, theirs_out)
+            pid = _spawn(hook, theirs_in, *(theirs_out if file < 0 else file for file in files))
         except OSError as error:
             raise system_failure(_name(pointer, hook), error, pointer) from None
         finally:
             posix.close(theirs_in)
             posix.close(theirs_out)
-        output, in_time = _attend(pid, ours, dumps(document).encode(), limit)
+        output, in_time = _attend(pid, ours, dumps(document).encode(), limit, mask)
     finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         for descriptor in ours:
             posix.close(descriptor)
     status = posix.waitpid(pid, 0)[1]
     if not in_time:
         raise OcirunError(
-            f"{_name(pointer, hook)}: not finished after its timeout of {limit} s, killed{_quoted(output)}", pointer
+            f"{_name(pointer, hook)}: not finished after its timeout of {limit} s, killed{quoted(output)}", pointer
         )
     if status:
-        raise OcirunError(f"{_name(pointer, hook)}: {_ending(status)}{_quoted(output)}", pointer)
+        raise OcirunError(f"{_name(pointer, hook)}: {_ending(status)}{quoted(output)}", pointer)
 
 
 def _name(pointer: str, hook: "Hook") -> str:
@@ -105,17 +138,19 @@ def _name(pointer: str, hook: "Hook") -> str:
     return hook_name(pointer, hook["path"])
 
 
-def _spawn(hook: "Hook", standard_input: int, output: int) -> int:
+def _spawn(hook: "Hook", *stdio: int) -> int:
     path = hook["path"]
-    return spawn_hook(path, hook.get("args") or [path], hook.get("env"), standard_input, output)
+    return spawn_hook(path, hook.get("args") or [path], hook.get("env"), stdio)
 
 
-def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> tuple[bytes, bool]:
-    """Feed the hook, keep its first output, wait until it ends. Returns the output, and whether it ended in time;
+def _attend(
+    pid: int, ours: list[int], document: bytes, limit: float | None, mask: "Iterable[int]"
+) -> tuple[bytes, bool]:
+    """Feed the hook, keep its last output, wait until it ends. Returns the output, and whether it ended in time;
     else it was killed.
 
     ``ours``: our ends of its input and its output; the first is closed and taken out when the hook has the whole
-    document.
+    document. ``mask``: of the signals that were blocked before it started.
     """
     feeding, collecting = ours
     process = posix.pidfd_open(pid)
@@ -128,6 +163,7 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
     end = None if limit is None else time.monotonic() + limit
     rest, output, ready = memoryview(document), b"", {-1}
     try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         while process not in ready:  # not the end of the output: descendants may keep the pipe open
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
@@ -163,24 +199,17 @@ def _feed(descriptor: int, rest: memoryview) -> memoryview:
 
 
 def _collect(waiting: "select.poll", descriptor: int, output: bytes) -> bytes:
-    """Read all there is; beyond KEPT_OUTPUT it is read and dropped, so that the hook does not block."""
+    """Read what a pipe holds, which a child that the hook leaves behind may fill for ever; the last KEPT bytes stay."""
     try:
-        while True:
-            data = posix.read(descriptor, 65536)
-            if not data:
-                waiting.unregister(descriptor)
-                return output
-            output = (output + data)[:KEPT_OUTPUT]
+        data = posix.read(descriptor, PIPE)
     except BlockingIOError:
         return output
+    if not data:
+        waiting.unregister(descriptor)
+    return (output + data)[-KEPT:]
 
 
 def _ending(status: int) -> str:
     if posix.WIFSIGNALED(status):
         return f"killed by signal {posix.WTERMSIG(status)}"
     return f"exit status {posix.WEXITSTATUS(status)}"
-
-
-def _quoted(output: bytes) -> str:
-    text = " ".join(output.decode(errors="replace").split())
-    return f": {text}" if text else ""

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.plan.ops import Operation
+    from runtime.process.hook_output import Output
     from runtime.shapes import Record
 
 # struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
 REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
-REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPLY_CONTINUE = 2, 5, 6, 7, 1
+REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPORT_OUTPUT, REPLY_CONTINUE = 2, 5, 6, 7, 8, 1
 
 
 def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
@@ -137,7 +138,7 @@ def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
     if not data and not given:
         return None
     whole = len(data) == REPORT.size and not flags & (MSG_TRUNC | MSG_CTRUNC)
-    if whole and len(given) == (REPORT.unpack(data)[0] == REPORT_LISTENER):
+    if whole and len(given) == (REPORT.unpack(data)[0] in (REPORT_LISTENER, REPORT_OUTPUT)):
         return REPORT.unpack(data), given[0] if given else -1
     for descriptor in given:
         posix.close(descriptor)
@@ -147,24 +148,75 @@ def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
 
 def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
     """Read reports until the end of file. Raises what a REPORT_FAILED says."""
-    while (received := _receive(channel)) is not None:
-        (kind, index, number, step, detail, _), listener = received
+    output: Output | None = None
+    while (received := _next(channel, handle, record, output)) is not None:
+        (kind, index, number, step, detail, _), given = received
         if kind == REPORT_TRACE:
             continue
         first, operations = record["tail"]
         operation = operations[index - first] if first <= index < first + len(operations) else None
+        if kind == REPORT_OUTPUT:
+            output = _hear(output, handle, record, operation, (index, detail, given))
+            continue
         if kind == REPORT_LISTENER:
-            _give_listener(channel, handle, record, operation, listener)
+            _give_listener(channel, handle, record, operation, given)
             continue
         if kind not in (REPORT_WARNING, REPORT_FAILED):
             raise OcirunError(f"read from the container's start.sock: report {kind}, which cannot be")
-        failure = _worded(operation, number, step, detail)
+        failure = _worded(operation, number, step, detail, output.said(index) if output else b"")
         _locate(failure, handle)
         if kind == REPORT_WARNING:
             warn(str(failure))
         else:
             _end(root, id, handle, record, warn, operation)
             raise failure
+
+
+def _next(
+    channel: socket, handle: int, record: "Record", output: "Output | None"
+) -> "tuple[tuple[int, ...], int] | None":
+    """The next report. Until it comes, what a hook writes is taken."""
+    if output is None:
+        return _receive(channel)
+    try:
+        output.relay(channel.fileno())
+        received = _receive(channel)
+        if received is None or received[0][0] != REPORT_OUTPUT:
+            output.finish()
+    except BaseException as error:
+        _give_up(output, handle, record, error)
+        raise
+    return received
+
+
+def _hear(
+    output: "Output | None", handle: int, record: "Record", operation: "Operation | None", given: "tuple[int, int, int]"
+) -> "Output":
+    """Listen to the hook that starts now. ``given``: its index, the stream that it writes to, and the pipe of that."""
+    from runtime.plan.ops import OP_RUN_HOOK
+    from runtime.process.hook_output import Output
+
+    output = output or Output(record)
+    index, stream, pipe = given
+    try:
+        if operation is None or operation[0] != OP_RUN_HOOK or stream not in (1, 2) or output.has(index, stream):
+            posix.close(pipe)
+            raise OcirunError("read from the container's start.sock: an output that no hook has")
+        output.add(index, stream, pipe)
+    except BaseException as error:
+        _give_up(output, handle, record, error)
+        raise
+    return output
+
+
+def _give_up(output: "Output", handle: int, record: "Record", error: BaseException) -> None:
+    """What a hook says would be lost: end init."""
+    from runtime.lifecycle.kill import end_init
+
+    output.close()
+    end_init(record)
+    if isinstance(error, OcirunError):
+        _locate(error, handle)
 
 
 def _give_listener(
@@ -191,12 +243,12 @@ def _give_listener(
         raise
 
 
-def _worded(operation: "Operation | None", error: int, step: int, detail: int) -> OcirunError:
+def _worded(operation: "Operation | None", error: int, step: int, detail: int, output: bytes) -> OcirunError:
     if operation is None:
         return OcirunError(f"init: {system_words(error)}", None, None, error)
     from runtime.plan.failures import failure
 
-    return failure(operation, error, step, detail)
+    return failure(operation, error, step, detail, output)
 
 
 def _locate(error: OcirunError, handle: int) -> None:

@@ -45,6 +45,7 @@ MEMORY_MODES = {
     "MPOL_PREFERRED_MANY": 5,
     "MPOL_WEIGHTED_INTERLEAVE": 6,
 }
+MODE_BITS = (1 << 13) - 1  # of a memory policy: what is above are its flags
 MEMORY_FLAGS = {"MPOL_F_NUMA_BALANCING": 1 << 13, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_STATIC_NODES": 1 << 15}
 DOMAINS = {"LINUX": 0, "LINUX32": 8}
 MAX_CPUS, MAX_NODES = 8192, 1024  # of csrc/attributes.c: what a kernel can be built for

@@ -10,6 +10,7 @@ from .operations import steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from .ops import Operation
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
+    EBUSY: "it leads to the container's root",
     EEXIST: "a different file is in its place",
     ENODEV: "the host has no such device there",
     ESTALE: "it was replaced by something else while it was being mounted on",
@@ -70,13 +72,19 @@ HOOK_ENDS = {
 }
 
 
-def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> OcirunError:
+def quoted(output: bytes) -> str:
+    """What a hook has written, as the end of its error."""
+    text = " ".join(output.decode(errors="replace").split())
+    return f": {text}" if text else ""
+
+
+def hook_failure(operation: "Operation", error: int, step: int, detail: int, output: bytes) -> OcirunError:
     import posix
 
     _, _, origin, (timeout, _, _, filtered), (path, _, _) = operation
-    name = hook_name(origin, words(path))
+    name, said = hook_name(origin, words(path)), quoted(output)
     if step == steps.HOOK_TIMEOUT:
-        return OcirunError(f"{name}: not finished after its timeout of {timeout} s, killed", origin)
+        return OcirunError(f"{name}: not finished after its timeout of {timeout} s, killed{said}", origin)
     if step == steps.HOOK_EXIT:
         try:
             code = posix.waitstatus_to_exitcode(detail)
@@ -84,21 +92,32 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int) -> 
             return OcirunError(f"{name}: wait status {detail}", origin)
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or filtered else ""
-        return OcirunError(f"{name}: {how}{hint}", origin)
+        if said and code > 0:  # it is the program's own status, which has said more
+            hint = ""
+        return OcirunError(f"{name}: {how}{hint}{said}", origin)
     return OcirunError(f"{name}: start the hook: {system_words(error)}", origin, None, error)
 
 
-def failure(operation: "Operation", error: int, step: int, detail: int = 0) -> OcirunError:
+def of_plan(operations: "Sequence[Operation]", index: int) -> "Operation":
+    """The operation that init reports. A bind of what the one before it opened names the source of that."""
+    operation = operations[min(index, len(operations) - 1)]
+    code, side, origin, numbers, strings = operation
+    if code == ops.OP_BIND and not strings[1] and 0 < index < len(operations):
+        return code, side, origin, numbers, (strings[0], operations[index - 1][4][0])
+    return operation
+
+
+def failure(operation: "Operation", error: int, step: int, detail: int = 0, output: bytes = b"") -> OcirunError:
     """The error for a failed operation: the place in the config, what it does, what was tried, what the system said.
 
-    ``error`` is errno, ``step`` of enum plan_step, ``detail`` what init adds: a hook's wait status.
+    ``error`` is errno, ``step`` of enum plan_step, ``detail`` what init adds: a hook's wait status; ``output`` what the hook wrote.
     """
     code, _, origin, _, strings = operation
     if code in (ops.OP_PROGRAM, ops.OP_EXEC):
         first: Any = strings[0]
         return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error, origin)
     if code == ops.OP_RUN_HOOK:
-        return hook_failure(operation, error, step, detail)
+        return hook_failure(operation, error, step, detail, output)
     if step == steps.VERIFY and (finding := found(operation, error)):
         return OcirunError(f"{sentence(operation)}: {finding}", origin, None, error)
     tried = steps.WORDS[step] if step < len(steps.WORDS) and step != steps.MOUNT else ""

@@ -1,5 +1,8 @@
 """linux.maskedPaths, linux.readonlyPaths, and mounts that become read-only last → operations. Pure and hot."""
 
+from runtime.errors import InvalidConfig
+from runtime.files import clean
+
 from . import mounts, ops
 
 TYPE_CHECKING = False
@@ -21,5 +24,8 @@ def operations(spec: "Config", _facts: "Facts", _warnings: "Warnings") -> "list[
     plan = mounts.read_only_operations(spec)
     plan += [ops.readonly(path, f"/linux/readonlyPaths/{i}") for i, path in enumerate(linux.get("readonlyPaths", ()))]
     label = linux.get("mountLabel") or None
+    for i, path in enumerate(linux.get("maskedPaths", ())):
+        if clean(path) == "/":
+            raise InvalidConfig("a mask of / would hide all of the container", f"/linux/maskedPaths/{i}")
     plan += [ops.mask(path, f"/linux/maskedPaths/{i}", label) for i, path in enumerate(linux.get("maskedPaths", ()))]
     return plan

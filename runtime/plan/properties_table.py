@@ -15,7 +15,7 @@ _BUILT = (
     (
         "",
         "annotations",
-        "the state, for hooks and `state`; `org.systemd.property.*` of the unit, with --systemd-cgroup",
+        "the state, for hooks and `state`; `org.systemd.property.*` of the unit, with --systemd-cgroup; `run.oci.hooks.*`",
     ),
     ("/root", "path", "`root`, `pivot`"),
     ("/root", "readonly", "`root_readonly`"),

@@ -20,6 +20,7 @@ LOWER_SCORE = "; a lower score than the caller's takes CAP_SYS_RESOURCE"
 TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
 ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
 ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
+MADE_BEFORE = "; it must be there, or in a directory of the container's root: here the user namespace's may not make it"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
 # What is the same for every operation of its kind.
 REMEDIES = {
@@ -35,7 +36,6 @@ REMEDIES = {
     (ops.OP_SECCOMP_NOTIFY, EACCES): ADMIN,
     (ops.OP_SECCOMP_NOTIFY, EBUSY): ONE_LISTENER,
     (ops.OP_IO_PRIORITY, EPERM): "; IOPRIO_CLASS_RT takes CAP_SYS_NICE or CAP_SYS_ADMIN",
-    (ops.OP_MEMORY_POLICY, EINVAL): CPUSET.format("node"),
     (ops.OP_AFFINITY, EINVAL): CPUSET.format("cpu"),
 }
 
@@ -64,6 +64,14 @@ def scheduler(policy: str, error: int) -> str:
     if error == EINVAL and policy == "SCHED_ISO":
         return "; Linux reserves the name and has no such policy"
     return "; this kernel has no utilisation clamping" if error == EOPNOTSUPP else ""
+
+
+def memory_policy(mode: int) -> str:
+    """``mode``: MPOL_* with its MPOL_F_* bits."""
+    balancing = attributes.MEMORY_FLAGS["MPOL_F_NUMA_BALANCING"]
+    if mode & balancing and mode & attributes.MODE_BITS != attributes.MEMORY_MODES["MPOL_BIND"]:
+        return "; MPOL_F_NUMA_BALANCING goes with MPOL_BIND alone, since Linux 6.10 with MPOL_PREFERRED_MANY too"
+    return CPUSET.format("node")
 
 
 def transition(origin: "str | None", error: int) -> str:
@@ -97,6 +105,8 @@ def label(value: str, error: int) -> str:
 
 def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
     """What depends on what was tried, or on the place in the config."""
+    if step in (steps.MKDIR, steps.CREATE) and code in (ops.OP_MOUNT, ops.OP_BIND) and error == EACCES:
+        return MADE_BEFORE
     if code == ops.OP_FORK and error == ENOMEM and origin:
         return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == steps.OPEN and error == EACCES:
@@ -113,6 +123,9 @@ def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
 def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "Any", step: int, error: int) -> str:
     if code == ops.OP_BIND:
         return bind(numbers, step, error)
+    if code == ops.OP_MEMORY_POLICY and error == EINVAL:
+        (mode,) = numbers
+        return memory_policy(mode)
     if code == ops.OP_SCHEDULER:
         policy, *_ = numbers
         return scheduler(name(policy, attributes.POLICIES), error)

@@ -8,6 +8,7 @@
      ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
      ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
+     ├── OUTPUT n ─────────────────▶│ (a pipe that hook n writes to, twice)
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.failures`
      x end of file                  │ execve happened, or init died
 
@@ -23,11 +24,14 @@ from runtime.plan import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from .hook_output import Output
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
-REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER = range(1, 8)
+REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER, OUTPUT = range(1, 9)
 CONTINUE, TREE, STATE = range(1, 4)
 
 
@@ -36,9 +40,12 @@ class Handshake:
 
     ``network``: the container's network namespace, open once a device was moved there, or -1. ``tell``, where it is set,
     hears of each operation, by its index, and how many nanoseconds init took for it (0 for one of ours).
+    ``state``: the container's record, which says where the output of hooks goes.
     """
 
-    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "tell", "trace")
+    __slots__ = (
+        *("console", "done", "listener", "network", "operations", "output", "pid", "socket", "state", "tell", "trace"),
+    )
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
@@ -48,6 +55,8 @@ class Handshake:
         self.console = self.listener = self.network = -1
         self.trace: list[shim.Report] = []
         self.tell: Callable[[int, int], None] | None = None
+        self.state: Mapping[str, Any] = {}
+        self.output: Output | None = None  # of hooks that init runs
 
     def follow(self, perform: "Perform") -> bool:
         """Do the host's side, by ``perform``, until `created` is reached (True) or the channel ends (False).
@@ -70,6 +79,8 @@ class Handshake:
                 self.listener = report.fd
                 perform(self, self.operations[report.index])
                 self.reply(CONTINUE)
+            elif report.kind == OUTPUT:
+                self._listen(report)
             elif report.kind == TRACE:
                 self.trace.append(report)
                 if self.tell:
@@ -80,10 +91,14 @@ class Handshake:
 
     def _receive(self) -> "shim.Report | None":
         """The next report; None at the end. OcirunError for what init cannot have sent here: nothing of it stays open."""
+        if self.output:
+            self.output.relay(self.socket)
         try:
             report = shim.receive(self.socket)
         except OSError as error:
             raise system_failure("read from the init program", error) from None
+        if self.output and (report is None or report.kind != OUTPUT):
+            self.output.finish()
         if report is None or self._can_be(report):
             return report
         if report.fd >= 0:
@@ -106,14 +121,23 @@ class Handshake:
             return code == ops.OP_CONSOLE and self.console < 0 and given
         if kind == LISTENER:
             return code == ops.OP_SECCOMP_NOTIFY and self.listener < 0 and given
+        if kind == OUTPUT:
+            known = self.output is not None and self.output.has(index, report.start)
+            return code == ops.OP_RUN_HOOK and report.start in (1, 2) and not known and given
         return kind == TRACE and not given
 
-    def _failure(self, report: shim.Report) -> OcirunError:
-        from runtime.plan.failures import failure
+    def _listen(self, report: shim.Report) -> None:
+        if self.output is None:
+            from .hook_output import Output
 
-        return failure(
-            self.operations[min(report.index, len(self.operations) - 1)], report.error, report.step, report.start
-        )
+            self.output = Output(self.state)
+        self.output.add(report.index, report.start, report.fd)
+
+    def _failure(self, report: shim.Report) -> OcirunError:
+        from runtime.plan.failures import failure, of_plan
+
+        said = self.output.said(report.index) if self.output else b""
+        return failure(of_plan(self.operations, report.index), report.error, report.step, report.start, said)
 
     def _catch_up(self, index: int, perform: "Perform") -> bool:
         created = False
@@ -148,6 +172,8 @@ class Handshake:
 
     def close(self) -> None:
         """Close our descriptors. An init that has not been released ends by that."""
+        if self.output:
+            self.output.close()
         for descriptor in (self.socket, self.console, self.listener, self.network):
             if descriptor >= 0:
                 posix.close(descriptor)

@@ -179,6 +179,33 @@ def test_read_only_paths_keep_their_other_flags(go: Run, rootfs: Path) -> None:
         done.path("/file").open("w")
 
 
+@pytest.mark.parametrize("path", ["/", "/etc/..", "/link", "/up", "/here", "/etc/round"])
+def test_what_leads_to_the_root(go: Run, rootfs: Path, path: str) -> None:
+    """Nothing is mounted over the root, of which the container would see nothing; read-only it can be made itself."""
+    for name, target in (("link", "/"), ("up", ".."), ("here", "."), ("etc/round", "../etc/..")):
+        (rootfs / name).symlink_to(target)
+    for operation in (
+        ops.mount(path, "tmpfs", "x"),
+        ops.mount(path, "tmpfs", "x", flags=2),  # MOUNT_LEGACY
+        ops.bind(path, "/etc"),
+        ops.remount(path, flags=4096),
+        ops.mask(path),
+    ):
+        assert go([operation]).failure == (0, errno.EBUSY, "STEP_VERIFY"), operation
+    done = go([ops.mount("/tmp", "tmpfs", "x"), ops.readonly(path)])
+    assert done.failure is None
+    assert [mount.path for mount in done.mounts] == ["/", "/tmp"]
+    assert "ro" in done.at("/").options
+    assert "ro" not in done.at("/tmp").options
+
+
+def test_a_mount_of_the_root_elsewhere_is_not_the_root(go: Run, rootfs: Path) -> None:
+    """It may be covered, though the directory is the same."""
+    done = go([ops.bind("/tmp", str(rootfs)), ops.mount("/tmp", "tmpfs", "x"), ops.bind("/etc", str(rootfs))])
+    assert done.failure is None
+    assert go([ops.bind("/tmp", str(rootfs)), ops.mask("/tmp")]).failure is None
+
+
 @pytest.mark.parametrize("make", [ops.mask, ops.readonly])
 def test_protected_paths_that_are_links_stay_in_the_root(
     go: Run, rootfs: Path, tmp_path: Path, make: "Callable[[str], ops.Operation]"

@@ -358,3 +358,97 @@ def test_the_words_of_a_failed_hook(runtime: Caller, kind: str) -> None:
     said = runtime.try_create(hooks.bundle.save()).failed(1).err
     assert f"error running {kind} hook #1:" in said
     assert "exit status 3" in said
+
+
+@pytest.mark.not_on("runc", "crun", reason="the one words it otherwise, the other says no more than the exit status")
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_what_a_failed_hook_wrote(runtime: Caller, kind: str, verb: str) -> None:
+    """The error quotes the end of it, whoever runs the hook; a child that the hook leaves behind is not waited for."""
+    hooks = Hooks(runtime, "sleep 20")
+    hooks.shell(kind, "echo of another")
+    behind = "sleep 7 &" if kind in CONTAINER_KINDS else ""  # ends with the container
+    script = f"echo out; yes | head -c 300000 >&2; echo because of this >&2; {behind} exit 3"
+    hooks.shell(kind, script, env=["PATH=/bin:/usr/bin"])
+    began = time.monotonic()
+    if verb == "run":
+        said = runtime.run(hooks.bundle.save()).failed(1).err
+    else:
+        said = runtime.try_create(hooks.bundle.save()).err
+        if kind in ("startContainer", "poststart"):
+            said = runtime.call("start", runtime.known_ids()[0]).failed(1).err
+    assert time.monotonic() - began < 6
+    assert f"/hooks/{kind}/1: error running {kind} hook #1: /bin/sh: exit status 3: " in said
+    assert said.endswith(" y because of this\n")
+    assert "of another" not in said
+    assert len(said) < 10000
+    assert runtime.known_ids() == []
+
+
+@pytest.mark.not_on("runc", "crun", reason="says nothing of it")
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_words_of_a_hook_that_cannot_be_run(runtime: Caller, kind: str) -> None:
+    """A status that the hook has explained gets no guess of ours; one without a word does."""
+    for path, args, words in (
+        ("/bin/sh", ["sh", "-c", "no-such-word"], "exit status 127: "),
+        ("/no/such", ["x"], "exit status 127; it could not be executed in the container\n"),
+    ):
+        id = runtime.new_id()
+        hooks = Hooks(runtime).add(kind, path=path, args=args)
+        said = runtime.call("run", "--bundle", hooks.bundle.save().directory, id).failed(1).err
+        assert words in said
+        assert ("not found" in said) == (path == "/bin/sh")
+
+
+@pytest.mark.not_on("runc", reason="has no such annotations")
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_files_for_the_output(runtime: Caller, verb: str) -> None:
+    """run.oci.hooks.stdout and .stderr: files of the host that the output of all six kinds is appended to."""
+    hooks = Hooks(runtime)
+    files = {name: hooks.bundle.directory / f"hooks.{name}" for name in ("stdout", "stderr")}
+    files["stdout"].write_text("before\n")
+    hooks.bundle.config["annotations"] = {f"run.oci.hooks.{name}": str(path) for name, path in files.items()}
+    # In the container, and in its image, the same path is another file.
+    inside = hooks.bundle.write(str(files["stdout"]), "of the image\n")
+    for kind in KINDS:
+        hooks.shell(kind, f"echo {kind} out; echo {kind} err >&2")
+    bundle = hooks.bundle.save()
+    if verb == "run":
+        runtime.run(bundle).ok()
+    else:
+        id = runtime.create(bundle)
+        runtime.start(id)
+        runtime.finish(id)
+    assert files["stdout"].read_text() == "before\n" + "".join(f"{kind} out\n" for kind in KINDS)
+    assert files["stderr"].read_text() == "".join(f"{kind} err\n" for kind in KINDS)
+    assert inside.read_text() == "of the image\n"
+
+
+@pytest.mark.not_on("runc", "crun", reason="the one has no such annotations, the other gives the file to the hook")
+def test_the_file_for_the_output_is_not_the_hooks(runtime: Caller) -> None:
+    """A startContainer hook is the image's: it can add to the file, but neither read nor cut off what is there."""
+    hooks = Hooks(runtime)
+    file = hooks.bundle.directory / "output"
+    file.write_text("secret\n")
+    hooks.bundle.config["annotations"] = {"run.oci.hooks.stdout": str(file)}
+    hooks.shell("startContainer", "ls -l /proc/self/fd/1; : > /proc/self/fd/1; echo end")
+    runtime.run(hooks.bundle.save()).ok()
+    text = file.read_text()
+    assert text.startswith("secret\n")
+    assert " -> pipe:[" in text
+    assert text.endswith("end\n")
+
+
+@pytest.mark.not_on("runc", "crun", reason="the one has no such annotations, the other says less")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_for_the_output_that_cannot_be_opened(runtime: Caller, kind: str) -> None:
+    """It is named, and the program does not run; at the end it is a warning."""
+    hooks = Hooks(runtime, "touch /ran").shell(kind, "echo out")
+    hooks.bundle.config["annotations"] = {"run.oci.hooks.stderr": "/no/such/file"}
+    done = runtime.run(hooks.bundle.save())
+    words = "/annotations/run.oci.hooks.stderr: open /no/such/file for what hooks write: no such file or directory"
+    assert words in done.err
+    assert (done.code == 0) == (kind == "poststop")
+    if kind != "poststart":  # which runs beside the program
+        assert (hooks.bundle.rootfs / "ran").exists() == (kind == "poststop")
+    assert runtime.known_ids() == []

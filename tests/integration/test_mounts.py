@@ -404,3 +404,32 @@ def test_nothing_reaches_a_host_with_shared_mounts(runtime: Caller, user: bool, 
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 5
     assert [line for line in after.read_text().splitlines() if runtime.token in line] == []
+
+
+@pytest.mark.not_on("runc", "crun", reason="runc 1.1.5 fails on the mask, crun 1.8.1 leaves the root writable")
+@pytest.mark.parametrize("how", ["pivot", "no pivot", "user", "shared"])
+def test_what_leads_to_the_root(runtime: Caller, how: str) -> None:
+    """By /, or by a link of the image: read-only it is the root itself, and nothing is mounted over it."""
+    bundle = runtime.shell("touch /written; touch /tmp/written")
+    (bundle.rootfs / "slash").symlink_to("/")
+    bundle.config["mounts"].append(mount("/tmp", "tmpfs"))
+    if how == "user":
+        ids = [{"containerID": 0, "hostID": 0, "size": 65536}]
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.linux.update(uidMappings=ids, gidMappings=ids)
+    if how == "shared":
+        bundle.linux["rootfsPropagation"] = "shared"
+    options = ["--no-pivot"] if how == "no pivot" else []
+    bundle.linux["readonlyPaths"] = ["/slash"]
+    done = runtime.run(bundle.save(), *options)
+    assert done.err == "touch: /written: Read-only file system\n"
+    source = runtime.directory / f"source-{how}"
+    source.mkdir()
+    for change, entry in (
+        ({}, bind("/slash", source)),
+        ({}, mount("/slash", "tmpfs")),
+        ({"maskedPaths": ["/slash"]}, None),
+    ):
+        bundle.config["mounts"][-1] = entry or mount("/tmp", "tmpfs")
+        bundle.linux.update(change)
+        assert "it leads to the container's root" in runtime.run(bundle.save(), *options).failed(1).err

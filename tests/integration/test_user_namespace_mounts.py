@@ -188,3 +188,33 @@ def test_a_link_that_is_bound_itself(runtime: Caller, option: str) -> None:
     link.symlink_to("no/where")
     bundle.config["mounts"].append(bind("/x", link, "src-nofollow", "dest-nofollow", option))
     assert runtime.run(bundle.save()).ok().out == "no/where\n"
+
+
+@pytest.mark.not_on("runc", reason="leaves the flags of the host's mount")
+@pytest.mark.not_on("crun", reason="makes some of the devices in a file system without such flags")
+@pytest.mark.proves_operation("device_bind")
+def test_flags_of_devices(runtime: Caller) -> None:
+    """Bound devices, those of the host and those that are made, are mounts with nosuid and noexec."""
+    bundle = mapped(runtime, "cat /proc/self/mountinfo")
+    bundle.linux["devices"] = [{"path": "/dev/made", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600}]
+    rows = [line.split() for line in runtime.run(bundle.save()).ok().out.splitlines()]
+    flags = {row[4]: set(row[5].split(",")) for row in rows}
+    names = ("null", "zero", "full", "tty", "random", "urandom", "made")
+    assert [name for name in names if not {"nosuid", "noexec"} <= flags[f"/dev/{name}"]] == []
+
+
+@pytest.mark.not_on("runc", "crun", reason="the words are ours")
+def test_what_a_mapped_root_may_not_make(runtime: Caller) -> None:
+    """Where a target is missing in a directory of the host's root, the error says what could not be made, and what from."""
+    source = runtime.directory / "source"
+    source.mkdir()
+    (source / "file").touch()
+    known = "it must be there, or in a directory of the container's root"
+    for entry, words in (
+        (bind("/new", source), f"bind {source} on /new: make the directory: permission denied; {known}"),
+        (bind("/new", source / "file"), f"bind {source}/file on /new: create the file: permission denied; {known}"),
+        (mount("/new", "tmpfs"), f"mount tmpfs on /new: make the directory: permission denied; {known}"),
+    ):
+        bundle = mapped(runtime, "true")
+        bundle.config["mounts"].append(entry)
+        assert words in runtime.run(bundle.save()).failed(1).err

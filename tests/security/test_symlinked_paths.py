@@ -167,3 +167,57 @@ def test_false_terminal(target: Target) -> None:
         (bundle.rootfs / f"dev/pts/{number}").symlink_to("/etc/victim")
     result = with_listener(target, bundle.save())
     target.judge(result.code == 0 or victim.read_text() != "victim", result.out)
+
+
+@pytest.mark.parametrize("link", ["/", ".", "etc/..", "/etc/.."])
+@attack(
+    "own find",
+    "the place where a volume is to be mounted is a symlink to / in the image: `exec` gets the volume for its root",
+    stops="a target that is the container's root, by the number of its mount, is refused",
+)
+def test_mount_led_over_the_root(target: Target, link: str) -> None:
+    """The first process keeps the root that is covered, and who joins its namespace sees the volume. (With runc 1.1.5 and
+    crun 1.8.1 the start fails, since they look for their own files below the volume.)"""
+    bundle = target.caller.sleeper()
+    directory = volume(bundle, "/slash")
+    (directory / "planted").touch()
+    (bundle.rootfs / "slash").symlink_to(link)
+    bundle.save()
+    id = target.caller.new_id()
+    result = target.caller.call("run", "--detach", "--bundle", bundle.directory, id)
+    seen = target.caller.exec(id, ["ls", "/"]).out if result.code == 0 else ""
+    target.judge(result.code == 0, seen)
+    assert f"{directory} on /slash: it leads to the container's root" in result.err
+
+
+@pytest.mark.parametrize("path", ["/", "/slash"])
+@attack(
+    "own find",
+    "readonlyPaths names /, or a symlink of the image to it: what is attached there covers a root that stays writable",
+    stops="the root's own mount is made read-only",
+    bites=("crun",),
+)
+def test_readonly_root_that_is_covered(target: Target, path: str) -> None:
+    """The container writes to its root. (runc 1.1.5 makes it read-only.)"""
+    bundle = target.caller.shell("touch /written; touch /tmp/written", {"linux": {"readonlyPaths": [path]}})
+    (bundle.rootfs / "slash").symlink_to("/")
+    bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+    result = target.caller.run(bundle.save())
+    target.judge((bundle.rootfs / "written").exists(), result.err)
+    assert ("touch: /written: Read-only file system" in result.err) == target.ours
+    assert "/tmp/written" not in result.err
+
+
+@attack(
+    "own find",
+    "a masked path is a symlink to / in the image: nothing is hidden, and nothing says so",
+    stops="a target that is the container's root, by the number of its mount, is refused",
+    bites=("runc",),
+)
+def test_mask_led_over_the_root(target: Target) -> None:
+    """The container runs, and sees all that it has. (crun 1.8.1 fails.)"""
+    bundle = target.caller.shell("ls /slash/etc", {"linux": {"maskedPaths": ["/slash"]}})
+    (bundle.rootfs / "slash").symlink_to("/")
+    result = target.caller.run(bundle.save())
+    target.judge(result.code == 0 and result.out, result.err)
+    assert ("mask /slash if it is there: it leads to the container's root" in result.err) == target.ours

@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODE_BITS = (1 << 13) - 1  # of a memory policy: what is above are its flags
 LEVEL_BITS = (1 << attributes.IO_CLASS_SHIFT) - 1
 INSTRUCTION = 8  # bytes of a struct sock_filter
 
@@ -85,7 +84,7 @@ def personality(domain: int) -> str:
 @container("/linux/memoryPolicy")
 def memory_policy(mode: int, nodes: Sequence[str]) -> str:
     """set_mempolicy(2): ``mode`` is MPOL_* with its MPOL_F_* bits, ``nodes`` decimal numbers."""
-    text = f"take memory by {name(mode & MODE_BITS, attributes.MEMORY_MODES)}"
+    text = f"take memory by {name(mode & attributes.MODE_BITS, attributes.MEMORY_MODES)}"
     text += f" on the nodes {ranges(nodes)}" if nodes else ""
     return ", ".join([text, *bit_names(mode, attributes.MEMORY_FLAGS)])
 

@@ -117,15 +117,17 @@ def test_longest_timeout() -> None:
 
 
 def test_output_without_end() -> None:
-    """A hook may write as much as it likes; the error quotes the beginning."""
-    words = str(failure(shell("yes | head -c 500000; exit 1")))
-    assert len(words) < 2 * hooks.KEPT_OUTPUT
+    """A hook may write as much as it likes; the error quotes the end."""
+    words = str(failure(shell("yes | head -c 500000; echo because; exit 1")))
+    assert len(words) < 2 * hooks.KEPT
+    assert words.endswith(" y because")
 
 
 def test_a_daemon_left_behind_is_not_waited_for() -> None:
     """The hook's own end counts, though its child holds the pipe."""
     began = time.monotonic()
     hooks.run([shell("sleep 5 & exit 0")], STATE, "/hooks/poststart")
+    hooks.run([shell("yes & exit 0")], STATE, "/hooks/poststart")
     assert time.monotonic() - began < 4
 
 
@@ -161,3 +163,65 @@ def test_nothing_is_left() -> None:
     failure(shell("exec sleep 60", timeout=1))
     assert sorted(os.listdir("/proc/self/fd")) == before
     assert own_children() <= children
+
+
+def test_a_signal_while_the_hook_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the hook too, and no signal stays blocked."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    def spawn(hook: dict[str, Any], *stdio: int) -> int:
+        pid = start(hook, *stdio)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return pid
+
+    start, children, mask = hooks._spawn, own_children(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    monkeypatch.setattr(hooks, "_spawn", spawn)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+    try:
+        with pytest.raises(Interrupted):
+            hooks.run([shell("exec sleep 60")], STATE, "/hooks/poststart")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert own_children() <= children
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask - {signal.SIGUSR1}
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def test_files_for_the_output(tmp_path: Path) -> None:
+    """What the annotations name is made and appended to, below the bundle where it is relative; an error quotes the rest."""
+    (tmp_path / "out").write_text("before\n")
+    annotations = {"run.oci.hooks.stdout": str(tmp_path / "out"), "run.oci.hooks.stderr": "err"}
+    state = {**STATE, "bundle": str(tmp_path), "annotations": annotations}
+    hook = shell("echo to out; echo to err >&2; exit 3")
+    assert str(failure(hook, state)).endswith("exit status 3")
+    hooks.run([shell("echo again")], state, "/hooks/poststart")
+    assert (tmp_path / "out").read_text() == "before\nto out\nagain\n"
+    assert (tmp_path / "err").read_text() == "to err\n"
+    assert (tmp_path / "err").stat().st_mode & 0o777 == 0o600
+    del annotations["run.oci.hooks.stderr"]
+    assert str(failure(hook, state)).endswith("exit status 3: to err")
+
+
+@pytest.mark.parametrize("name", ["run.oci.hooks.stdout", "run.oci.hooks.stderr"])
+def test_files_that_cannot_be_opened(tmp_path: Path, name: str, warnings: list[str]) -> None:
+    """The hooks of start do not run, those after the end do; a fifo that nobody reads is no reason to wait."""
+    os.mkfifo(tmp_path / "fifo")
+    for path, words in (
+        ("/no/such/file", "no such file or directory"),
+        ("fifo", "no such device or address"),
+        ("", "is a directory"),
+    ):
+        state = {**STATE, "bundle": str(tmp_path), "annotations": {name: path}}
+        error = failure(shell(f"touch {tmp_path}/ran"), state)
+        assert (error.pointer, str(error).endswith(words)) == (f"/annotations/{name}", True), str(error)
+        assert not (tmp_path / "ran").exists()
+        hooks.run_all([shell(f"touch {tmp_path}/ran")], state, "/hooks/poststop", warnings.append)
+        assert [words in warning for warning in warnings] == [True]
+        warnings.clear()
+        (tmp_path / "ran").unlink()

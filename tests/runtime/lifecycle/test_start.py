@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from runtime.errors import OcirunError, WrongState
 from runtime.lifecycle import start as module
-from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_LISTENER, REPORT_TRACE, REPORT_WARNING, start
+from runtime.lifecycle.start import (
+    REPORT,
+    REPORT_FAILED,
+    REPORT_LISTENER,
+    REPORT_OUTPUT,
+    REPORT_TRACE,
+    REPORT_WARNING,
+    start,
+)
 from runtime.plan import ops
 from runtime.plan.operations import steps
 from tests.runtime import reports
@@ -67,6 +75,7 @@ def test_report_is_plan_hs() -> None:
     assert names.index("REPORT_TRACE") + 1 == REPORT_TRACE
     assert names.index("REPORT_WARNING") + 1 == REPORT_WARNING
     assert names.index("REPORT_LISTENER") + 1 == REPORT_LISTENER
+    assert names.index("REPORT_OUTPUT") + 1 == REPORT_OUTPUT
 
 
 def test_the_program_runs(made: Callable[..., StandIn], warnings: list[str]) -> None:

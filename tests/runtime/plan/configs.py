@@ -124,7 +124,7 @@ def linux() -> st.SearchStrategy[dict[str, Any]]:
             "rootfsPropagation": st.sampled_from(PROPAGATIONS),
             "seccomp": st.just({"defaultAction": "SCMP_ACT_ALLOW"}),
             "sysctl": st.dictionaries(TEXT, TEXT, max_size=2),
-            "maskedPaths": st.lists(PATH, max_size=2),
+            "maskedPaths": st.lists(PATH.filter(lambda path: clean(path) != "/"), max_size=2),
             "readonlyPaths": st.lists(PATH, max_size=2),
             "mountLabel": TEXT,
             "personality": st.fixed_dictionaries({"domain": st.sampled_from(sorted(attributes.DOMAINS))}),

@@ -300,6 +300,46 @@ def test_bytes_of_a_decoded_plan_have_words():
     assert explain.sentence((ops.OP_EXEC, 1, None, (), (b"/bin/\xff",))) == "execute /bin/\udcff"
 
 
+@pytest.mark.parametrize(
+    ("step", "remedy"),
+    [
+        ("MKDIR", "make the directory: permission denied; it must be there"),
+        ("MOVE_MOUNT", "attach the mount: permission"),
+    ],
+)
+def test_a_bind_of_what_was_opened_before(step, remedy):
+    """Its failure names the source, which is the operation's before it; what cannot be made must be there."""
+    plan = [ops.open_tree("/src", 1, "/mounts/0"), ops.bind("/to", None, 1, origin="/mounts/0")]
+    failure = failures.failure(failures.of_plan(plan, 1), EACCES, STEP[f"STEP_{step}"])
+    assert failure.message.startswith(f"bind /src and what is mounted below it on /to: {remedy}")
+    assert failures.of_plan(plan, 99) == plan[1]
+    assert failures.of_plan([ops.bind("/to", "/other")], 0)[4] == ("/to", "/other")
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (3 | 1 << 13, "MPOL_F_NUMA_BALANCING goes with MPOL_BIND"),
+        (2 | 1 << 13, "are these nodes there"),
+        (3, "are these nodes there"),
+    ],
+)
+def test_a_memory_policy_that_is_refused(mode, said):
+    """A flag that does not go with the mode is no matter of the nodes."""
+    assert said in fail(ops.memory_policy(mode, ["0"]), EINVAL, "MEMORY_POLICY").message
+
+
+def test_what_a_hook_wrote():
+    """It ends the error, in one line, and takes the place of a guess."""
+    hook = ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", False, True)
+    for status, text in ((127 << 8, "exit status 127: no b"), (9, "killed by signal 9: no b")):
+        assert failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], status, b"no\n\tb\n").message.endswith(text)
+    killed = failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], 31, b"a").message
+    assert "the seccomp filter" in killed
+    assert killed.endswith(": a")
+    assert failures.failure(hook, 0, STEP["STEP_HOOK_TIMEOUT"], 0, b"a").message.endswith("killed: a")
+
+
 def test_a_step_of_a_newer_init():
     """A number that is not in the table leaves the words out, not the error."""
     assert failures.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"

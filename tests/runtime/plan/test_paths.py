@@ -1,5 +1,8 @@
 """runtime.plan.paths: what is hidden and protected, and in which order."""
 
+import pytest
+
+from runtime.errors import InvalidConfig
 from runtime.plan import ops, paths
 
 
@@ -22,3 +25,12 @@ def test_privileged_configs_have_none() -> None:
     """Absent and empty both mean none; null (as Go writes it) is taken out when the config is read."""
     assert paths.operations({}, {}, []) == []
     assert paths.operations({"linux": {"maskedPaths": [], "readonlyPaths": []}}, {}, []) == []
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/etc/..", "/."])
+def test_a_mask_of_the_root_is_refused(path: str) -> None:
+    """As a mount on it is. Read-only it may be."""
+    with pytest.raises(InvalidConfig) as caught:
+        paths.operations({"linux": {"maskedPaths": ["/etc", path]}}, {}, [])
+    assert caught.value.pointer == "/linux/maskedPaths/1"
+    assert len(paths.operations({"linux": {"readonlyPaths": [path]}}, {}, [])) == 1

@@ -23,7 +23,7 @@ from runtime.lifecycle import operations
 from runtime.lifecycle.start import REPORT
 from runtime.plan import ops
 from runtime.plan.identity import NEW_LISTENER
-from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, REACHED, TRACE, Handshake
+from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, OUTPUT, REACHED, TRACE, Handshake
 from tests.runtime import reports
 
 PLAN = [
@@ -183,6 +183,7 @@ def test_a_fork_without_credentials() -> None:
         pytest.param(LISTENER, INDEX[ops.OP_SECCOMP_NOTIFY], 0, id="listener without a descriptor"),
         pytest.param(LISTENER, 99, 1, id="listener of no operation"),
         pytest.param(LISTENER, INDEX[ops.OP_EXEC], 1, id="listener of another operation"),
+        pytest.param(OUTPUT, INDEX[ops.OP_RUN_HOOK], 1, id="output of no stream"),
         pytest.param(6, INDEX[ops.OP_EXEC], 0, id="a warning comes on another channel"),
         pytest.param(0, 0, 0, id="no kind"),
         pytest.param(99, 0, 1, id="unknown kind"),
@@ -195,9 +196,38 @@ def test_what_init_cannot_send(kind: int, index: int, count: int) -> None:
     assert performed == []
 
 
+@pytest.mark.parametrize(("operation", "count"), [(ops.OP_RUN_HOOK, 0), (ops.OP_EXEC, 1)])
+def test_output_that_cannot_be(operation: int, count: int) -> None:
+    """It is a hook's, and a descriptor."""
+    assert "cannot be" in str(follow([(report(OUTPUT, INDEX[operation], detail=1), count)])[0])
+
+
+def test_what_a_hook_says() -> None:
+    """Both streams, of this hook alone, are in the words of its failure."""
+    pipes = [os.pipe() for _ in range(3)]
+    for number, (_, end) in enumerate(pipes):
+        os.write(end, b"stream %d\n" % number)
+        os.close(end)
+    plan = [*PLAN, ops.run_hook("/bin/other", ["other"], [], 0, 0, "/hooks/createContainer/1")]
+    first, second = INDEX[ops.OP_RUN_HOOK], len(plan) - 1
+    ours, theirs = (socket.socket(fileno=end) for end in shim.socketpair())
+    handshake = Harmless(0, ours.detach(), plan)
+    with theirs:
+        for index, stream, (pipe, _) in ((first, 1, pipes[0]), (second, 1, pipes[1]), (second, 2, pipes[2])):
+            socket.send_fds(theirs, [report(OUTPUT, index, detail=stream)], [pipe])
+            os.close(pipe)
+        theirs.send(report(TRACE, second))
+        theirs.send(report(FAILED, second, errno.ECHILD, 42, 3 << 8))
+        with pytest.raises(OcirunError) as caught:
+            handshake.follow(lambda *_: None)
+    handshake.close()
+    assert str(caught.value).endswith("createContainer hook #1: /bin/other: exit status 3: stream 1 stream 2")
+
+
 def test_the_same_twice() -> None:
-    """An operation that was reached, a fork or a terminal does not come again."""
+    """An operation that was reached, a fork, a terminal or an output does not come again."""
     for message in (
+        (report(OUTPUT, INDEX[ops.OP_RUN_HOOK], detail=2), 1),
         (report(REACHED, INDEX[ops.OP_ID_MAPS]), 0),
         (report(FORKED, INDEX[ops.OP_FORK]), 0),
         (report(CONSOLE, INDEX[ops.OP_CONSOLE]), 1),
