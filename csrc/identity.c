@@ -98,5 +98,6 @@ int op_seccomp(struct context *ctx, const struct plan_op *op)
 	};
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned long)op->number[0], &program) < 0)
 		return failed(ctx, STEP_SECCOMP);
+	ctx->filtered = true;
 	return 0;
 }

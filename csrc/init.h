@@ -41,7 +41,11 @@ struct context {
 	bool cwd_denied; /* to root: the container's user tries again */
 	const char *program_path;
 	char **arguments, **environment;
-	struct gate *gate;    /* once a filter that notifies is loaded */
+	struct gate *gate; /* once a filter that notifies is loaded */
+	bool filtered;     /* once any is loaded: from then on no system call but execve is sure */
+	int word;          /* memfd for the last word, until it is given away */
+	char *word_path_end;
+	int32_t *word_error;
 	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
 };
 
@@ -143,8 +147,13 @@ OPERATION(capabilities);
 OPERATION(seccomp);
 /* notify.c */
 OPERATION(seccomp_notify);
-/* Lets the unfiltered thread report the failure of operation ctx->index, and ends. */
-void fail_at_gate(struct gate *gate, int error);
+/* Lets the unfiltered thread end the process. */
+void end_at_gate(struct gate *gate);
+/* last_word.c */
+int prepare_last_word(struct context *ctx);
+int send_last_word(struct context *ctx);
+const char *last_word_path(const struct context *ctx, const char *path);
+void leave_last_word(struct context *ctx, int error);
 /* program.c */
 OPERATION(cwd);
 OPERATION(cwd_as_user);

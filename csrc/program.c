@@ -160,8 +160,9 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 }
 
 /*
- * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener (if
- * there is one: number[1]) and the caller's number[0] descriptors from FD_KEPT, which stand at 3 when the program runs.
+ * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the memfd for the
+ * last word, the listener (if there is one: number[1]) and the caller's number[0] descriptors from FD_KEPT, which stand
+ * at 3 when the program runs.
  */
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
@@ -172,7 +173,8 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	}
 	if (sys_close_range(last, ~0U, 0) < 0)
 		return failed(ctx, STEP_OPEN);
-	close(FD_PLAN);
+	if (ctx->word < 0)
+		close(FD_PLAN);
 	close(FD_ROOT);
 	if (!op->number[1])
 		close(FD_EXTRA);
@@ -200,13 +202,16 @@ int op_exec(struct context *ctx, const struct plan_op *op)
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}
-	execve(ctx->program_path, ctx->arguments, ctx->environment);
+	execve(last_word_path(ctx, ctx->program_path), ctx->arguments, ctx->environment);
 	return failed(ctx, STEP_EXEC);
 }
 
 int op_place_descriptors(struct context *ctx, const struct plan_op *op)
 {
-	int r = op->number[0] ? place_kept(ctx, (unsigned)op->number[0]) : 0;
+	int r = send_last_word(ctx);
+	if (r < 0)
+		return r;
+	r = op->number[0] ? place_kept(ctx, (unsigned)op->number[0]) : 0;
 	if (r == 0)
 		return 0;
 	errno = -r;

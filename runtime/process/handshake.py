@@ -8,6 +8,7 @@
      ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
      ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
+     ├── WORD ─────────────────────▶│ (where to look after the end of file, if a filter forbids init to speak)
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.failures`
      x end of file                  │ execve happened, or init died
 
@@ -20,6 +21,7 @@ from _signal import SIGKILL
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.plan import ops
+from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,25 +29,26 @@ if TYPE_CHECKING:
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
-REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER = range(1, 8)
+REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER, WORD = range(1, 9)
 CONTINUE, TREE, STATE = range(1, 4)
 
 
 class Handshake:
-    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1.
+    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's,
+    ``word`` the memfd for init's last word, or -1.
 
     ``network``: the container's network namespace, open once a device was moved there, or -1. ``tell``, where it is set,
     hears of each operation, by its index, and how many nanoseconds init took for it (0 for one of ours).
     """
 
-    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "tell", "trace")
+    __slots__ = ("console", "done", "listener", "network", "operations", "pid", "socket", "tell", "trace", "word")
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
         self.pid = pid
         self.socket = socket
         self.operations = operations
         self.done = 0
-        self.console = self.listener = self.network = -1
+        self.console = self.listener = self.network = self.word = -1
         self.trace: list[shim.Report] = []
         self.tell: Callable[[int, int], None] | None = None
 
@@ -66,6 +69,8 @@ class Handshake:
                 self.reply(CONTINUE)
             elif report.kind == CONSOLE:
                 self.console = report.fd
+            elif report.kind == WORD:
+                self.word = report.fd
             elif report.kind == LISTENER:
                 self.listener = report.fd
                 perform(self, self.operations[report.index])
@@ -76,6 +81,8 @@ class Handshake:
                     self.tell(report.index, report.end - report.start)
             else:
                 raise self._failure(report)
+        if self.word >= 0 and (failure := last_word.failure(self.word, self.operations)):
+            raise failure
         return False
 
     def _receive(self) -> "shim.Report | None":
@@ -106,6 +113,8 @@ class Handshake:
             return code == ops.OP_CONSOLE and self.console < 0 and given
         if kind == LISTENER:
             return code == ops.OP_SECCOMP_NOTIFY and self.listener < 0 and given
+        if kind == WORD:
+            return code == ops.OP_PLACE_DESCRIPTORS and self.word < 0 and given
         return kind == TRACE and not given
 
     def _failure(self, report: shim.Report) -> OcirunError:
@@ -148,10 +157,10 @@ class Handshake:
 
     def close(self) -> None:
         """Close our descriptors. An init that has not been released ends by that."""
-        for descriptor in (self.socket, self.console, self.listener, self.network):
+        for descriptor in (self.socket, self.console, self.listener, self.network, self.word):
             if descriptor >= 0:
                 posix.close(descriptor)
-        self.socket = self.console = self.listener = self.network = -1
+        self.socket = self.console = self.listener = self.network = self.word = -1
 
     def end(self) -> int:
         """Kill init and wait for it; its wait status, 0 when it was reaped before: the pid may be another's by then."""

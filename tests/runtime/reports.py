@@ -14,7 +14,7 @@ def messages(indices: st.SearchStrategy[int], most: int) -> st.SearchStrategy[li
     """Up to ``most`` of them; ``indices`` are those of operations that there are, and of some that there are not."""
     reports = st.builds(
         lambda kind, index, error, step, detail: REPORT.pack(kind, index, error, step, detail, 0),
-        st.one_of(st.integers(1, 7), st.integers(0, 2**32 - 1)),
+        st.one_of(st.integers(1, 8), st.integers(0, 2**32 - 1)),
         indices,
         st.integers(-(2**31), 2**31 - 1),
         st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1)),

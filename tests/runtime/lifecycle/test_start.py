@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from runtime.errors import OcirunError, WrongState
 from runtime.lifecycle import start as module
-from runtime.lifecycle.start import REPORT, REPORT_FAILED, REPORT_LISTENER, REPORT_TRACE, REPORT_WARNING, start
+from runtime.lifecycle.start import (
+    REPORT,
+    REPORT_FAILED,
+    REPORT_LISTENER,
+    REPORT_TRACE,
+    REPORT_WARNING,
+    REPORT_WORD,
+    start,
+)
 from runtime.plan import ops
 from tests.runtime import reports
 from tests.runtime.lifecycle.stand_in import StandIn
@@ -66,6 +74,7 @@ def test_report_is_plan_hs() -> None:
     assert names.index("REPORT_TRACE") + 1 == REPORT_TRACE
     assert names.index("REPORT_WARNING") + 1 == REPORT_WARNING
     assert names.index("REPORT_LISTENER") + 1 == REPORT_LISTENER
+    assert names.index("REPORT_WORD") + 1 == REPORT_WORD
 
 
 def test_the_program_runs(made: Callable[..., StandIn], warnings: list[str]) -> None:
@@ -210,6 +219,7 @@ WARNING = report(REPORT_WARNING, 41, 13, "STEP_OPEN")
         pytest.param(report(REPORT_LISTENER, 43), 1, id="a listener with nobody to take it"),
         pytest.param(report(REPORT_LISTENER, 42), 1, id="a listener of another operation"),
         pytest.param(report(REPORT_LISTENER, 7), 1, id="a listener of no operation"),
+        pytest.param(report(REPORT_WORD, 42), 0, id="a last word without a descriptor"),
         pytest.param(report(4, 41), 0, id="a terminal"),
         pytest.param(report(99, 41), 0, id="unknown kind"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.lifecycle import start
 from runtime.plan import encode, mounts, ops, rare_ops, rootfs
-from runtime.process import handshake
+from runtime.process import handshake, last_word
 from runtime.shim import ffi, lib
 from tests.runtime.plan import configs, machines
 
@@ -86,6 +86,7 @@ def test_every_operation_has_its_function():
         ("MOUNT_HOST_COPY", mounts.HOST_COPY),
         ("HOOK_CREATING", rootfs.HOOK_CREATING),
         ("HOOK_CREATED", rootfs.HOOK_CREATED),
+        ("WORD_ERROR", last_word.ERROR),
         ("PIVOT_ROOT", rootfs.PIVOT),
         ("PIVOT_MOVE", rootfs.MOVE),
         ("PIVOT_CHROOT", rootfs.CHROOT),
@@ -104,6 +105,7 @@ def test_sides_reports_and_replies():
         getattr(lib, name) for name in reports
     ]
     assert (start.REPORT_FAILED, start.REPORT_WARNING) == (lib.REPORT_FAILED, lib.REPORT_WARNING)
+    assert start.REPORT_WORD == handshake.WORD == lib.REPORT_WORD
     replies = [getattr(lib, f"REPLY_{name}") for name in ("CONTINUE", "TREE", "STATE")]
     assert replies == [handshake.CONTINUE, handshake.TREE, handshake.STATE]
 
