@@ -345,23 +345,12 @@ def _clear(handle: int) -> None:
         posix.rmdir(NOTIFY, dir_fd=handle)
     except FileNotFoundError:
         pass
-    except OSError:  # it is not empty
-        _remove_directory(handle, NOTIFY)
+    except OSError:  # not empty, or worse: a privileged container can make its mount of it writable
+        from runtime.lifecycle.leftovers import remove as remove_leftovers
+
+        remove_leftovers(handle, NOTIFY)
     for name in FILES:
         _unlink(handle, name)
-
-
-def _remove_directory(handle: int, name: str) -> None:
-    """Remove a directory with all that is in it: a privileged container can make its mount of `notify` writable."""
-    from runtime.host.walk import walk
-
-    for directory in walk(name, handle, leave=lambda parent, below: posix.rmdir(below, dir_fd=parent)):
-        for entry in posix.listdir(directory):
-            try:
-                posix.unlink(entry, dir_fd=directory)
-            except IsADirectoryError:
-                pass  # its turn comes
-    posix.rmdir(name, dir_fd=handle)
 
 
 def unlink_start_socket(handle: int) -> None:
