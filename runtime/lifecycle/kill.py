@@ -47,14 +47,16 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
 
     WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error:
-    its cgroups may hold processes that outlived init, where it shares a pid namespace. There SIGKILL is for all of
-    them anyway, as with runc: nothing else would end them. Takes no lock, so that it
+    its cgroups may hold processes that outlived init, where it shares a pid namespace (without cgroups it is one: nobody
+    knows them). There SIGKILL is for all of them anyway, as with runc: nothing else would end them. Takes no lock, so that it
     works beside a start that hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
     """
     number = parse_signal(signal)
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
+        if all and status == state.STOPPED:
+            _require_known(handle, record)
     finally:
         posix.close(handle)
     if all and status != state.CREATING:
@@ -69,6 +71,14 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         members.kill_all(record["cgroups"])
     elif number == _signal.SIGKILL and status == state.PAUSED:
         freezer.let_end(record["cgroups"])
+
+
+def _require_known(handle: int, record: "Record") -> None:
+    from runtime.lifecycle.processes import outlive
+
+    if outlive(handle, record):
+        words = "what it has left, if anything, is in no cgroup and no pid namespace of its own, and gets no signal"
+        raise OcirunError(f"the container has stopped; {words}")
 
 
 def _first_of_its_namespace(record: "Record") -> bool:

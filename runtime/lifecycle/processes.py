@@ -38,6 +38,21 @@ def in_namespace(record: "Record") -> list[int]:
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
 
 
+def outlive(handle: int, record: "Record") -> bool:
+    """Whether processes of the container may go on when the first one has ended, and nothing tells them from others: it has no
+    cgroup, and its pid namespace is another's. False where its config is gone.
+    """
+    if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
+        return False
+    from oci_spec import load_accepted
+
+    try:
+        namespaces = load_accepted(store.read_file(handle, store.CONFIG))["linux"].get("namespaces") or ()
+    except (OSError, ValueError, OcirunError):
+        return False
+    return not any(one["type"] == "pid" and not one.get("path") for one in namespaces)
+
+
 def open_in_namespace(record: "Record", pid: int) -> int:
     """A descriptor of a process that is in the container's pid namespace; -1 when it has ended, and its pid may be another's."""
     try:
