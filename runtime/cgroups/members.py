@@ -13,6 +13,8 @@ from runtime.host.walk import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtime.cgroups.tree import Intent
 
 BATCH = 256  # processes that are signalled at a time: a descriptor each
@@ -22,9 +24,19 @@ def processes(intent: "Intent") -> list[int]:
     """The pids (as the caller's pid namespace has them) in the container's cgroups and below, each once, sorted."""
     found: set[int] = set()
     for path, made, _ in intent:
-        if made != tree.NOT_OURS:
-            found.update(below(str(path)))
+        for directory in _directories(path, made):
+            found.update(_listed(directory))
     return sorted(found)
+
+
+def _directories(path: str | int, made: str | int) -> "Iterator[int]":
+    """The container's cgroup and those below it; of one that had some before, itself alone: who is there is nobody's to kill."""
+    if made == tree.NOT_OURS:
+        return
+    for directory in walk(str(path)):
+        yield directory
+        if made == tree.SHARED:
+            return
 
 
 def below(path: str) -> list[int]:
@@ -49,7 +61,7 @@ def signal(intent: "Intent", number: int, done: set[int]) -> OcirunError | None:
     """Send a signal to each process in the cgroups that is not among ``done``, and add it there. Returns the first failure, after all were tried."""
     failure = None
     for path, made, _ in intent:
-        for directory in walk(str(path)) if made != tree.NOT_OURS else ():
+        for directory in _directories(path, made):
             pids = [pid for pid in _listed(directory) if pid not in done]
             while pids:
                 taken, wrong = _signal_some(directory, pids[:BATCH], number)
@@ -95,7 +107,7 @@ def kill_all(intent: "Intent") -> None:
     first that cannot be killed, after all the others were.
     """
     for path, made, version in intent:
-        if version == 2 and made != tree.NOT_OURS:
+        if version == 2 and made not in (tree.NOT_OURS, tree.SHARED):
             try:
                 tree.write(f"{path}/cgroup.kill", b"1")
             except OSError:
@@ -106,15 +118,15 @@ def kill_all(intent: "Intent") -> None:
         before = len(killed)
         failure = signal(intent, SIGKILL, killed) or failure
     for path, made, version in intent if killed else ():
-        if version == 1 and made != tree.NOT_OURS and "freezer" in str(path):
-            _thaw_below(str(path))
+        if version == 1 and "freezer" in str(path):
+            _thaw_below(path, made)
     if failure:
         raise failure
 
 
-def _thaw_below(path: str) -> None:
+def _thaw_below(path: str | int, made: str | int) -> None:
     """v1 ends a suspended process only when it goes on; also one that the container itself has suspended."""
-    for directory in walk(path):
+    for directory in _directories(path, made):
         if tree.read("freezer.state", directory).strip() in (b"FROZEN", b"FREEZING"):
             try:
                 tree.write("freezer.state", b"THAWED", directory)

@@ -7,7 +7,6 @@ Hot: imports only builtins.
 
 import posix
 
-from runtime.cgroups.freezer import NOT_OURS
 from runtime.errors import NotFound, OcirunError, WrongState
 from runtime.lifecycle import state, store
 
@@ -93,8 +92,8 @@ def destroy(
     """
     if kill:
         _end_processes(record, ends)
-    if record["pid"] > 0 and all(made == NOT_OURS for _, made, _ in record["cgroups"]):
-        _tell_of_others(handle, record, warn)
+    if record["pid"] > 0 and all(made < 0 for _, made, _ in record["cgroups"]):  # SHARED or NOT_OURS
+        _tell_of_others(handle, warn)
     if "net_devices" in record:
         from runtime.lifecycle.net_devices import give_back
 
@@ -119,11 +118,11 @@ def destroy(
     store.remove(root, id, handle)
 
 
-def _tell_of_others(handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
+def _tell_of_others(handle: int, warn: "Callable[[str], None]") -> None:
     """That processes may go on, where there is neither a cgroup nor a pid namespace to end them by."""
     from runtime.lifecycle.processes import outlive
 
-    if outlive(handle, record):
+    if outlive(handle):
         warn(
             "processes that the container has started beside its first one, if there are any, go on: "
             "it has neither a cgroup nor a pid namespace of its own by which they could be known"

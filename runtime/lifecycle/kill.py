@@ -55,8 +55,8 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
-        if all and status == state.STOPPED:
-            _require_known(handle, record)
+        if all and status == state.STOPPED and _without_cgroups(record):
+            _require_known(handle)
     finally:
         posix.close(handle)
     if all and status != state.CREATING:
@@ -65,7 +65,7 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     everyone = number == _signal.SIGKILL and state.can_kill(status) and not _first_of_its_namespace(record)
     if not state.can_kill(status) or not _signal_init(record, number):
         raise WrongState(f'container not running: "{id}" is {status if not state.can_kill(status) else state.STOPPED}')
-    if everyone and any(made != freezer.NOT_OURS for _, made, _ in record["cgroups"]):
+    if everyone and not _without_cgroups(record):
         from runtime.cgroups import members
 
         members.kill_all(record["cgroups"])
@@ -73,10 +73,14 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         freezer.let_end(record["cgroups"])
 
 
-def _require_known(handle: int, record: "Record") -> None:
+def _without_cgroups(record: "Record") -> bool:
+    return not any(made != freezer.NOT_OURS for _, made, _ in record["cgroups"])
+
+
+def _require_known(handle: int) -> None:
     from runtime.lifecycle.processes import outlive
 
-    if outlive(handle, record):
+    if outlive(handle):
         words = "what it has left, if anything, is in no cgroup and no pid namespace of its own, and gets no signal"
         raise OcirunError(f"the container has stopped; {words}")
 
@@ -106,9 +110,9 @@ def _signal_init(record: "Record", number: int) -> bool:
 
 
 def _signal_all(record: "Record", number: int) -> None:
-    from runtime.cgroups import members, tree
+    from runtime.cgroups import members
 
-    if all(made == tree.NOT_OURS for _, made, _ in record["cgroups"]):
+    if _without_cgroups(record):
         _signal_without_cgroups(record, number)
         return
     if number == _signal.SIGKILL:

@@ -38,12 +38,10 @@ def in_namespace(record: "Record") -> list[int]:
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
 
 
-def outlive(handle: int, record: "Record") -> bool:
-    """Whether processes of the container may go on when the first one has ended, and nothing tells them from others: it has no
-    cgroup, and its pid namespace is another's. False where its config is gone.
+def outlive(handle: int) -> bool:
+    """Whether processes of a container that has no cgroup to itself may go on when the first one has ended, and nothing tells them
+    from others: its pid namespace is another's. False where its config is gone.
     """
-    if any(made != tree.NOT_OURS for _, made, _ in record["cgroups"]):
-        return False
     from oci_spec import load_accepted
 
     try:
