@@ -1,9 +1,11 @@
 """Another program in a running container. Hot."""
 
 import posix
+from _signal import SIGKILL
 
 from oci_spec import load_accepted, load_checked
 from runtime.cgroups import tree
+from runtime.cgroups.freezer import frozen
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.host import facts as host
 from runtime.lifecycle import config, descriptors, publishing, state, store
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from runtime.lifecycle.create import Warn
     from runtime.plan.ops import Operation
+    from runtime.process.foreground import Foreground
     from runtime.shapes import ExecOptions, Facts, PlanOptions, Record
 
 # The kernel's names of the files in /proc/PID/ns.
@@ -225,8 +228,11 @@ def host_step(joining: Joining, handshake: Handshake, operation: "Operation") ->
         host_side.perform(handshake, operation)
 
 
-def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
-    """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left."""
+def begin(joining: Joining, stdio: "tuple[int, int, int]", foreground: "Foreground | None" = None) -> Handshake:
+    """Start the program; returns when it is reached. Raises OcirunError, and then nothing of it is left.
+
+    Until then ``foreground`` can be interrupted: a container can stop init once that is among its processes.
+    """
     pid = joining.record["pid"]
     descriptors: list[int] = []
     root = -1
@@ -260,12 +266,25 @@ def begin(joining: Joining, stdio: "tuple[int, int, int]") -> Handshake:
         publishing.publish(joining.options, handshake)
         handshake.release()
         handshake.follow(lambda one, operation: host_step(joining, one, operation))
+        if foreground:
+            foreground.hold()
         publishing.publish_pid(joining.options, handshake)
     except BaseException:
-        handshake.end()
-        handshake.close()
+        end(joining, handshake)
         raise
     return handshake
+
+
+def end(joining: Joining, handshake: Handshake) -> None:
+    """End what was begun. In a suspended cgroup of v1 it ends when that goes on, for which nobody waits."""
+    if frozen(joining.record["cgroups"]):
+        try:
+            posix.kill(handshake.pid, SIGKILL)  # our child, that nobody has waited for
+        except ProcessLookupError:
+            pass
+    else:
+        handshake.end()
+    handshake.close()
 
 
 def prepared(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> Joining:
@@ -294,8 +313,8 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
         return 0
     from runtime.process.foreground import Foreground
 
-    foreground = Foreground()
-    handshake = begin(joining, (0, 1, 2))
+    foreground = Foreground(True, "")
+    handshake = begin(joining, (0, 1, 2), foreground)
     try:
         return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
     finally:
