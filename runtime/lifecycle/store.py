@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 MEMBERS = ("id", "bundle", "rootfs", "created", "status", "pid", "start_time", "cgroups", "hooks")  # of every RECORD
-STATE = "state.json"
+STATE, NEXT_STATE = "state.json", "state.json.new"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
 NETWORK = "netns"
 NOTIFY = "notify"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
 # All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
-FILES = (START_SOCKET, CONFIG, "state.json.new", STATE)
+FILES = (START_SOCKET, CONFIG, NEXT_STATE, STATE)
 
 LOCK_WAIT = 10.0  # seconds; longer than a create without hooks takes on a loaded machine
 MAX_FILE = 64 << 20  # bytes; the configuration copy is bounded before it comes here
@@ -265,8 +265,13 @@ def exists(handle: int, name: str) -> bool:
 
 def write_state(handle: int, record: "Record") -> None:
     """Replace the record at once; the caller holds the lock."""
-    write_file(handle, "state.json.new", dumps(record).encode())
-    posix.rename("state.json.new", STATE, src_dir_fd=handle, dst_dir_fd=handle)
+    write_file(handle, NEXT_STATE, dumps(record).encode())
+    take_next_state(handle)
+
+
+def take_next_state(handle: int) -> None:
+    """The record that was written to NEXT_STATE counts from now on. That takes no room on the disk."""
+    posix.rename(NEXT_STATE, STATE, src_dir_fd=handle, dst_dir_fd=handle)
 
 
 def read_state(handle: int, id: str) -> "Record":
