@@ -102,5 +102,8 @@ long load_filter(const struct context *ctx, const struct plan_op *op, int progra
 /* The last but one operation: what follows in init is execve alone, so the profile need allow nothing more. */
 int op_seccomp(struct context *ctx, const struct plan_op *op)
 {
-	return load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS]) < 0 ? failed(ctx, STEP_SECCOMP) : 0;
+	if (load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS]) < 0)
+		return failed(ctx, STEP_SECCOMP);
+	ctx->filtered = true;
+	return 0;
 }

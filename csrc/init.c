@@ -68,7 +68,7 @@ static int run(struct context *ctx)
 	for (ctx->index = 0; ctx->index < ctx->plan->count; ctx->index++) {
 		int64_t start = trace ? now() : 0;
 		int r = run_operation(ctx, &ctx->ops[ctx->index]);
-		if (trace && !ctx->gate) /* what notifies would ask about this one too */
+		if (trace && !ctx->filtered) /* a filter may kill for this one too */
 			report_times(ctx, -r, start, now());
 		if (r < 0)
 			return r;
@@ -81,11 +81,13 @@ static int run(struct context *ctx)
 int run_plan(struct context *ctx)
 {
 	*ctx = (struct context){.channel = FD_HANDSHAKE};
-	ctx->unified = ctx->tree = ctx->root = ctx->proc = ctx->null = ctx->mask = -1;
+	ctx->unified = ctx->tree = ctx->root = ctx->proc = ctx->null = ctx->mask = ctx->word = -1;
 	for (int i = 0; i < MAX_NAMESPACES; i++)
 		ctx->namespace[i] = -1;
 	int r = wire_load(ctx, FD_PLAN);
 	close(FD_PLAN);
+	if (r == 0)
+		r = prepare_last_word(ctx);
 	return r < 0 ? r : run(ctx);
 }
 
@@ -95,9 +97,12 @@ int main(void)
 	prctl(PR_SET_NAME, "ocirun-init");
 	install_handlers();
 	int r = sys_close_range(FD_PLAN, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? failed(&ctx, STEP_CLOSE) : run_plan(&ctx);
+	if (ctx.filtered)
+		leave_last_word(&ctx, -r);
+	else
+		report(&ctx, REPORT_FAILED, -r, -1);
 	if (ctx.gate)
-		fail_at_gate(ctx.gate, -r);
-	report(&ctx, REPORT_FAILED, -r, -1);
+		end_at_gate(ctx.gate);
 	/* A seccomp filter may refuse even this, and the C library would try for ever. */
 	syscall(SYS_exit_group, EXIT_FAILURE);
 	__builtin_trap();

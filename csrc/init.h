@@ -42,7 +42,11 @@ struct context {
 	bool cwd_denied; /* to root: the container's user tries again */
 	const char *program_path;
 	char **arguments, **environment;
-	struct gate *gate;    /* once a filter that notifies is loaded */
+	struct gate *gate; /* once a filter that notifies is loaded */
+	bool filtered;     /* once any is loaded: from then on no system call but execve is sure */
+	int word;          /* memfd for the last word, until it is given away */
+	char *word_path_end;
+	int32_t *word_error;
 	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
 };
 
@@ -88,5 +92,10 @@ int write_all(int fd, const char *data, size_t length);
 extern const operation OPERATIONS[OP_COUNT];
 /* identity.c: seccomp(2) with the struct sock_filter of the string `program`; what it returns, with errno. */
 long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags);
-/* notify.c: lets the unfiltered thread report the failure of operation ctx->index, and ends. */
-void fail_at_gate(struct gate *gate, int error);
+/* notify.c: lets the unfiltered thread end the process. */
+void end_at_gate(struct gate *gate);
+/* last_word.c */
+int prepare_last_word(struct context *ctx);
+int send_last_word(struct context *ctx);
+const char *last_word_path(const struct context *ctx, const char *path);
+void leave_last_word(struct context *ctx, int error);

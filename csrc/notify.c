@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -21,6 +22,8 @@
 
 #include "init.h"
 
+#define LOOK 50 /* milliseconds between two looks at whether init lives */
+
 /* Two pages that were never written to: the first stops init until the listener is given away, the second for good. */
 struct gate {
 	struct context *ctx;
@@ -28,17 +31,21 @@ struct gate {
 	size_t page_size;
 	int faults; /* the userfaultfd */
 	int listener;
-	int error; /* with which init failed after the load */
+	volatile int init; /* its thread: the kernel writes 0 when that ends alone, as SCMP_ACT_KILL_THREAD ends it */
 };
 
 static int await_fault(const struct gate *gate)
 {
+	struct pollfd wait = {.fd = gate->faults, .events = POLLIN};
 	struct uffd_msg message;
-	ssize_t n;
-	do
-		n = read(gate->faults, &message, sizeof message);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)sizeof message && message.event == UFFD_EVENT_PAGEFAULT ? 0 : -EIO;
+	while (gate->init) {
+		if (poll(&wait, 1, LOOK) <= 0)
+			continue;
+		ssize_t n = read(gate->faults, &message, sizeof message);
+		if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+			return n == (ssize_t)sizeof message && message.event == UFFD_EVENT_PAGEFAULT ? 0 : -EIO;
+	}
+	return -ESRCH;
 }
 
 static int open_first_page(const struct gate *gate)
@@ -56,15 +63,14 @@ static void *relay(void *data)
 	if (await_fault(gate) < 0 || report(ctx, REPORT_LISTENER, 0, gate->listener) < 0 || await_reply(ctx) < 0 ||
 	    open_first_page(gate) < 0)
 		_exit(EXIT_FAILURE);
-	if (await_fault(gate) == 0) /* execve failed: it is not for init to say so */
-		report(ctx, REPORT_FAILED, gate->error, -1);
+	await_fault(gate); /* execve failed, or the filter killed for it */
 	_exit(EXIT_FAILURE);
 }
 
 static int make_gate(struct gate *gate)
 {
 	gate->page_size = getauxval(AT_PAGESZ);
-	gate->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	gate->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (gate->faults < 0)
 		return -1;
 	gate->pages = mmap(NULL, 2 * gate->page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -83,6 +89,7 @@ int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 	static struct gate gate;
 	pthread_t thread;
 	gate.ctx = ctx;
+	gate.init = (int)syscall(SYS_set_tid_address, &gate.init);
 	if (make_gate(&gate) < 0)
 		return failed(ctx, STEP_GATE);
 	errno = pthread_create(&thread, NULL, relay, &gate);
@@ -94,11 +101,11 @@ int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 		return failed(ctx, STEP_SECCOMP);
 	(void)gate.pages[0];
 	ctx->gate = &gate;
+	ctx->filtered = true;
 	return 0;
 }
 
-void fail_at_gate(struct gate *gate, int error)
+void end_at_gate(struct gate *gate)
 {
-	gate->error = error;
 	(void)gate->pages[gate->page_size];
 }

@@ -128,6 +128,7 @@ enum plan_step {
 	STEP_GATE,
 	STEP_THREAD,
 	STEP_CLOSE,
+	STEP_WORD,
 	STEP_COUNT
 };
 

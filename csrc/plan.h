@@ -61,7 +61,8 @@ enum report_kind {
 	REPORT_TRACE,
 	REPORT_WARNING,
 	REPORT_LISTENER, /* with the descriptor; init waits until it is given away */
-	REPORT_OUTPUT    /* with a pipe that the hook which starts now writes to */
+	REPORT_OUTPUT,   /* with a pipe that the hook which starts now writes to */
+	REPORT_WORD      /* with a memfd, before a filter is loaded: see WORD_SIZE */
 };
 struct report {
 	uint32_t kind;
@@ -71,6 +72,11 @@ struct report {
 	int64_t start; /* CLOCK_MONOTONIC, ns; a hook's exit status where the step is STEP_HOOK_EXIT; an output: 1, 2 */
 	int64_t end;
 };
+
+/* The memfd of REPORT_WORD, to be read after the end of file: its first page is there when the filter has let the
+ * execve pass, and at WORD_ERROR is errno (int32_t) where that came back. No kernel has pages of more than 64 KiB. */
+#define WORD_ERROR 65536
+#define WORD_SIZE 131072
 
 /* parent -> init. A descriptor comes as SCM_RIGHTS. */
 enum reply_kind { REPLY_CONTINUE = 1, REPLY_TREE, REPLY_STATE };

@@ -162,8 +162,9 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 }
 
 /*
- * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the listener (if
- * there is one) and the caller's preserved descriptors from FD_KEPT on, which stand at 3 when the program runs.
+ * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the memfd for the
+ * last word, the listener (if there is one) and the caller's preserved descriptors from FD_KEPT on, which stand at 3
+ * when the program runs.
  */
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
@@ -175,7 +176,8 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	unsigned last = FD_KEPT + (unsigned)count;
 	if (sys_close_range(last, ~0U, 0) < 0)
 		return failed(ctx, STEP_CLOSE);
-	close(FD_PLAN);
+	if (ctx->word < 0)
+		close(FD_PLAN);
 	close(FD_ROOT);
 	if (!op->number[KEEP_DESCRIPTORS_LISTENER])
 		close(FD_EXTRA);
@@ -203,14 +205,17 @@ int op_exec(struct context *ctx, const struct plan_op *op)
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}
-	execve(ctx->program_path, ctx->arguments, ctx->environment);
+	execve(last_word_path(ctx, ctx->program_path), ctx->arguments, ctx->environment);
 	return failed(ctx, STEP_EXEC);
 }
 
 int op_place_descriptors(struct context *ctx, const struct plan_op *op)
 {
+	int r = send_last_word(ctx);
+	if (r < 0)
+		return r;
 	unsigned count = (unsigned)op->number[PLACE_DESCRIPTORS_COUNT];
-	int r = count ? place_kept(ctx, count) : 0;
+	r = count ? place_kept(ctx, count) : 0;
 	if (r == 0)
 		return 0;
 	errno = -r;

@@ -9,13 +9,16 @@ import posix
 from _signal import SIGKILL, pidfd_send_signal
 
 from runtime import files
-from runtime.cgroups.intent import entered
+from runtime.cgroups.intent import SHARED, entered
 from runtime.errors import OcirunError, system_failure
 from runtime.host.walk import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtime.cgroups.intent import Intent
+    from runtime.shapes import CgroupRow
 
 BATCH = 256  # processes that are signalled at a time: a descriptor each
 
@@ -24,8 +27,17 @@ def processes(intent: "Intent") -> list[int]:
     """The pids (as the caller's pid namespace has them) in the container's cgroups and below, each once, sorted."""
     pids: set[int] = set()
     for row in entered(intent):
-        pids.update(processes_below(row["path"]))
+        for directory in _directories(row):
+            pids.update(_listed(directory))
     return sorted(pids)
+
+
+def _directories(row: "CgroupRow") -> "Iterator[int]":
+    """The container's cgroup and those below it. Of one that had some before, itself alone: who is there is nobody's to kill."""
+    for directory in walk(row["path"]):
+        yield directory
+        if row["made"] == SHARED:
+            return
 
 
 def processes_below(path: str) -> list[int]:
@@ -53,7 +65,7 @@ def signal(intent: "Intent", number: int, done: set[int]) -> OcirunError | None:
     """
     failure = None
     for row in entered(intent):
-        for directory in walk(row["path"]):
+        for directory in _directories(row):
             pids = [pid for pid in _listed(directory) if pid not in done]
             while pids:
                 taken, problem = _signal_some(directory, pids[:BATCH], number)
@@ -102,7 +114,7 @@ def kill_all(intent: "Intent") -> None:
     Raises OcirunError for the first that cannot be killed, after all the others were.
     """
     for row in entered(intent):
-        if row["version"] == 2:
+        if row["version"] == 2 and row["made"] != SHARED:
             try:
                 files.write(f"{row['path']}/cgroup.kill", b"1")
             except OSError:
@@ -114,14 +126,14 @@ def kill_all(intent: "Intent") -> None:
         failure = signal(intent, SIGKILL, killed) or failure
     for row in entered(intent) if killed else ():
         if row["version"] == 1 and "freezer" in row["path"]:
-            _thaw_below(row["path"])
+            _thaw_below(row)
     if failure:
         raise failure
 
 
-def _thaw_below(path: str) -> None:
+def _thaw_below(row: "CgroupRow") -> None:
     """On v1 a suspended process ends only when it goes on; the container may have suspended some itself."""
-    for directory in walk(path):
+    for directory in _directories(row):
         if files.read_or_empty("freezer.state", directory).strip() in (b"FROZEN", b"FREEZING"):
             try:
                 files.write("freezer.state", b"THAWED", directory)

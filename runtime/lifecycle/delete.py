@@ -92,6 +92,8 @@ def destroy(
     """
     if kill:
         _end_processes(record, ends)
+    if record["pid"] > 0 and all(row["made"] < 0 for row in record["cgroups"]):  # SHARED or NOT_OURS
+        _tell_of_others(handle, warn)
     if "net_devices" in record:
         from runtime.lifecycle.net_devices import give_back
 
@@ -114,6 +116,17 @@ def destroy(
 
         run_all(poststop, state.document(record, state.STOPPED), "/hooks/poststop", warn)
     store.remove(root, id, handle)
+
+
+def _tell_of_others(handle: int, warn: "Callable[[str], None]") -> None:
+    """That processes may go on, where there is neither a cgroup nor a pid namespace to end them by."""
+    from runtime.lifecycle.processes import outlive
+
+    if outlive(handle):
+        warn(
+            "processes that the container has started beside its first one, if there are any, go on: "
+            "it has neither a cgroup nor a pid namespace of its own by which they could be known"
+        )
 
 
 def _end_processes(record: "Record", ends: bool) -> None:

@@ -9,9 +9,11 @@ Each makes a value that the next one takes:
 """
 
 import posix
+from _signal import SIGKILL
 
 from oci_spec import load_accepted
 from runtime.cgroups import intent
+from runtime.cgroups.freezer import frozen
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.files import read_or_empty
 from runtime.host import facts as host
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from oci_spec.types import Config
     from runtime.plan.ops import Operation
+    from runtime.process.foreground import Foreground
     from runtime.process.handshake import Handshake
     from runtime.shapes import ExecOptions, Facts, PlanOptions, Record, Warn
 
@@ -81,8 +84,8 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
         return 0
     from runtime.process.foreground import Foreground
 
-    foreground = Foreground()
-    handshake = begin(execution, facts, operations, (0, 1, 2))
+    foreground = Foreground(True, "")
+    handshake = begin(execution, facts, operations, (0, 1, 2), foreground)
     try:
         return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
     finally:
@@ -102,11 +105,16 @@ def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tup
 
 
 def begin(
-    execution: Execution, facts: "Facts", operations: "Sequence[Operation]", stdio: "tuple[int, int, int]"
+    execution: Execution,
+    facts: "Facts",
+    operations: "Sequence[Operation]",
+    stdio: "tuple[int, int, int]",
+    foreground: "Foreground | None" = None,
 ) -> "Handshake":
     """Start the program, and give the caller what it asked for; returns when the program is reached.
 
-    Raises OcirunError, and then nothing of it is left.
+    Until then ``foreground`` can be interrupted: a container can stop init once that is among its processes. Raises
+    OcirunError, and then nothing of it is left.
     """
     options = execution.options
     handshake = start(execution, facts, operations, stdio)
@@ -121,12 +129,25 @@ def begin(
         publishing.publish(options, handshake)
         handshake.release()
         handshake.follow(perform)
+        if foreground:
+            foreground.hold()
         publishing.publish_pid(options, handshake)
     except BaseException:
-        handshake.end()
-        handshake.close()
+        end(execution, handshake)
         raise
     return handshake
+
+
+def end(execution: Execution, handshake: "Handshake") -> None:
+    """End what was begun. In a suspended cgroup of v1 it ends when that goes on, for which nobody waits."""
+    if frozen(execution.record["cgroups"]):
+        try:
+            posix.kill(handshake.pid, SIGKILL)  # our child, that nobody has waited for
+        except ProcessLookupError:
+            pass
+    else:
+        handshake.end()
+    handshake.close()
 
 
 def namespaces(pid: int) -> int:

@@ -49,7 +49,8 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
 
     WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error: where
-    it shares a pid namespace, its cgroups may hold processes that outlived init. SIGKILL goes to all processes of such a
+    it shares a pid namespace, its cgroups may hold processes that outlived init (without
+    cgroups it is one: nobody knows them). SIGKILL goes to all processes of such a
     container in any case, as with runc: nothing else would end them. Takes no lock, so that it works beside a start that
     hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
     """
@@ -57,6 +58,8 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
+        if all and status == state.STOPPED and not entered(record["cgroups"]):
+            _require_known(handle)
     finally:
         posix.close(handle)
     if all and status != state.CREATING:
@@ -71,6 +74,14 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         members.kill_all(record["cgroups"])
     elif number == _signal.SIGKILL and status == state.PAUSED:
         freezer.let_end(record["cgroups"])
+
+
+def _require_known(handle: int) -> None:
+    from runtime.lifecycle.processes import outlive
+
+    if outlive(handle):
+        message = "what it has left, if anything, is in no cgroup and no pid namespace of its own, and gets no signal"
+        raise OcirunError(f"the container has stopped; {message}")
 
 
 def _first_of_its_namespace(record: "Record") -> bool:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 SOCKET = f"{store.NOTIFY}/notify.sock"
 INSIDE = "/run/notify"
 ENVIRONMENT = f"NOTIFY_SOCKET={INSIDE}/notify.sock"
-MOUNT_OPTIONS = ("bind", "nosuid", "noexec", "nodev", "ro")
+# Private: with a shared root the mount would be a peer of the host's, which would get what the container mounts on it.
+MOUNT_OPTIONS = ("bind", "nosuid", "noexec", "nodev", "ro", "private")
 MAX_DATAGRAM = 4096  # bytes; as much as systemd reads
 READY = b"READY=1"
 

@@ -10,6 +10,7 @@ from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from oci_spec.types import Config
     from runtime.shapes import Record
 
 
@@ -39,6 +40,20 @@ def in_namespace(record: "Record") -> list[int]:
             "the container has neither a cgroup nor a pid namespace of its own by which its processes could be known"
         )
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
+
+
+def outlive(handle: int) -> bool:
+    """Whether processes of a container that has no cgroup to itself may go on when the first one has ended, and nothing tells them
+    from others: its pid namespace is another's. False where its config is gone.
+    """
+    from oci_spec import load_accepted
+
+    try:
+        config: Config = load_accepted(store.read_file(handle, store.CONFIG))
+    except (OSError, ValueError, OcirunError):
+        return False
+    namespaces = config.get("linux", {}).get("namespaces", [])
+    return not any(namespace["type"] == "pid" and not namespace.get("path") for namespace in namespaces)
 
 
 def open_in_namespace(record: "Record", pid: int) -> int:

@@ -1,7 +1,8 @@
 """From created to running: tell init to go, and hear whether the user's program was reached.
 
 Init keeps its end of the start channel open, close-on-exec: the end of file means that execve succeeded, a report
-that it, or a startContainer hook before it, failed. Nobody else is there to tell. Hot: imports only builtins.
+that it, or a startContainer hook before it, failed. Nobody else is there to tell. Where a seccomp filter may forbid a
+report, the end of file says only that it is time to look at what init has left. Hot: imports only builtins.
 """
 
 import posix
@@ -22,6 +23,7 @@ from sys import byteorder
 
 from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
+from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 
 # struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
 REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
-REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPORT_OUTPUT, REPLY_CONTINUE = 2, 5, 6, 7, 8, 1
+REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPORT_OUTPUT, REPORT_WORD = 2, 5, 6, 7, 8, 9
+REPLY_CONTINUE = 1
+WITH_DESCRIPTOR = (REPORT_LISTENER, REPORT_OUTPUT, REPORT_WORD)
 
 
 def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
@@ -138,7 +142,7 @@ def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
     if not data and not given:
         return None
     whole = len(data) == REPORT.size and not flags & (MSG_TRUNC | MSG_CTRUNC)
-    if whole and len(given) == (REPORT.unpack(data)[0] in (REPORT_LISTENER, REPORT_OUTPUT)):
+    if whole and len(given) == (REPORT.unpack(data)[0] in WITH_DESCRIPTOR):
         return REPORT.unpack(data), given[0] if given else -1
     for descriptor in given:
         posix.close(descriptor)
@@ -147,29 +151,38 @@ def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
 
 
 def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
-    """Read reports until the end of file. Raises what a REPORT_FAILED says."""
+    """Read reports until the end of file. Raises what a REPORT_FAILED says, or what init has left where it could not report."""
     output: Output | None = None
-    while (received := _next(channel, handle, record, output)) is not None:
-        (kind, index, number, step, detail, _), given = received
-        if kind == REPORT_TRACE:
-            continue
-        first, operations = record["tail"]
-        operation = operations[index - first] if first <= index < first + len(operations) else None
-        if kind == REPORT_OUTPUT:
-            output = _hear(output, handle, record, operation, (index, detail, given))
-            continue
-        if kind == REPORT_LISTENER:
-            _give_listener(channel, handle, record, operation, given)
-            continue
-        if kind not in (REPORT_WARNING, REPORT_FAILED):
-            raise OcirunError(f"read from the container's start.sock: report {kind}, which cannot be")
-        failure = _worded(operation, number, step, detail, output.said(index) if output else b"")
-        _locate(failure, handle)
-        if kind == REPORT_WARNING:
-            warn(str(failure))
-        else:
-            _end(root, id, handle, record, warn, operation)
-            raise failure
+    word = -1
+    try:
+        while (received := _next(channel, handle, record, output)) is not None:
+            (kind, index, number, step, detail, _), given = received
+            first, operations = record["tail"]
+            operation = operations[index - first] if first <= index < first + len(operations) else None
+            if kind == REPORT_WORD and word < 0:
+                word = given
+            elif kind == REPORT_OUTPUT:
+                output = _hear(output, handle, record, operation, (index, detail, given))
+            elif kind == REPORT_LISTENER:
+                _give_listener(channel, handle, record, operation, given)
+            elif kind in (REPORT_WARNING, REPORT_FAILED):
+                failure = _worded(operation, number, step, detail, output.said(index) if output else b"")
+                _locate(failure, handle)
+                if kind == REPORT_FAILED:
+                    _end(root, id, handle, record, warn, operation)
+                    raise failure
+                warn(str(failure))
+            elif kind != REPORT_TRACE:
+                if given >= 0:
+                    posix.close(given)
+                raise OcirunError(f"read from the container's start.sock: report {kind}, which cannot be")
+        if word >= 0 and (unspoken := last_word.failure(word, record["tail"][1])):
+            _locate(unspoken, handle)
+            _end(root, id, handle, record, warn, None)
+            raise unspoken
+    finally:
+        if word >= 0:
+            posix.close(word)
 
 
 def _next(

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 
 MEMBERS = ("id", "bundle", "rootfs", "created", "status", "pid", "start_time", "cgroups", "hooks")  # of every RECORD
-STATE = "state.json"
+STATE, NEXT_STATE = "state.json", "state.json.new"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
 NETWORK = "netns"
 NOTIFY = "notify"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
 # All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
-FILES = (START_SOCKET, CONFIG, "state.json.new", STATE)
+FILES = (START_SOCKET, CONFIG, NEXT_STATE, STATE)
 
 LOCK_WAIT = 10.0  # seconds; longer than a create without hooks takes on a loaded machine
 MAX_FILE = 64 << 20  # bytes; the configuration copy is bounded before it comes here
@@ -264,8 +264,13 @@ def exists(handle: int, name: str) -> bool:
 
 def write_state(handle: int, record: "Record") -> None:
     """Replace the record at once; the caller holds the lock."""
-    write_file(handle, "state.json.new", dumps(record).encode())
-    posix.rename("state.json.new", STATE, src_dir_fd=handle, dst_dir_fd=handle)
+    write_file(handle, NEXT_STATE, dumps(record).encode())
+    take_next_state(handle)
+
+
+def take_next_state(handle: int) -> None:
+    """The record that was written to NEXT_STATE counts from now on. That takes no room on the disk."""
+    posix.rename(NEXT_STATE, STATE, src_dir_fd=handle, dst_dir_fd=handle)
 
 
 def read_state(handle: int, id: str) -> "Record":
@@ -344,23 +349,12 @@ def _clear(handle: int) -> None:
         posix.rmdir(NOTIFY, dir_fd=handle)
     except FileNotFoundError:
         pass
-    except OSError:  # it is not empty
-        _remove_directory(handle, NOTIFY)
+    except OSError:  # not empty, or worse: a privileged container can make its mount of it writable
+        from runtime.lifecycle.leftovers import remove as remove_leftovers
+
+        remove_leftovers(handle, NOTIFY)
     for name in FILES:
         _unlink(handle, name)
-
-
-def _remove_directory(handle: int, name: str) -> None:
-    """Remove a directory with all that is in it: a privileged container can make its mount of `notify` writable."""
-    from runtime.host.walk import walk
-
-    for directory in walk(name, handle, leave=lambda parent, below: posix.rmdir(below, dir_fd=parent)):
-        for entry in posix.listdir(directory):
-            try:
-                posix.unlink(entry, dir_fd=directory)
-            except IsADirectoryError:
-                pass  # its turn comes
-    posix.rmdir(name, dir_fd=handle)
 
 
 def unlink_start_socket(handle: int) -> None:

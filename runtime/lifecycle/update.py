@@ -10,6 +10,7 @@ from runtime.cgroups import update as limits
 from runtime.errors import InvalidConfig, OcirunError, WrongState
 from runtime.host import cgroups as host
 from runtime.lifecycle import config, state, store
+from runtime.lifecycle.document import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,9 +80,11 @@ def _change_limits(handle: int, record: "Record", given: "Resources") -> None:
     current = record.get("resources")
     if current is None:
         current = config.resources(store.read_file(handle, store.CONFIG))
+    changed: Record = {**record, "resources": merged(current, given)}
+    # First: where there is no room for it, the limits stay.
+    store.write_file(handle, store.NEXT_STATE, dumps(changed).encode())
     _change(record, given, current)
-    record["resources"] = merged(current, given)
-    store.write_state(handle, record)
+    store.take_next_state(handle)
 
 
 def _change_shares(record: "Record", schemas: "LinuxIntelRdt") -> "Callable[[], None]":

@@ -64,6 +64,21 @@ def hook_name(pointer: "str | None", path: str) -> str:
     return f"error running {kind} hook #{index}: {path}"
 
 
+def unspoken(operation: "Operation", passed: bool, error: int) -> OcirunError:
+    """The error for an execve under a filter, which init could not tell. ``passed``: the filter let it pass; ``error`` is errno,
+    0 where init was killed.
+    """
+    _, _, origin, _, strings = operation
+    name = words(strings[0])
+    if passed:
+        return program_failure(name, steps.EXEC, error, origin)
+    if error:
+        refused = f'exec: "{name}": the seccomp filter does not let execve pass: {system_words(error)}'
+        return OcirunError(refused, "/linux/seccomp", None, error)
+    killed = "killed before the program ran, as a seccomp filter does that kills for execve"
+    return OcirunError(f'exec: "{name}": {killed}', "/linux/seccomp")
+
+
 NOT_FILTERED, NOT_EXECUTED, SIGSYS = 125, 127, 31
 HOOK_ENDS = {
     NOT_EXECUTED: "; it could not be executed in the container",

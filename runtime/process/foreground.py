@@ -31,15 +31,17 @@ def exit_status(wait_status: int) -> int:
 class Foreground:
     """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them.
 
-    ``hooks``: there are some, and one may hang. What asks to end interrupts us, as OcirunError, until `hold`.
+    ``hangs``: what comes before the program may, as hooks do. What asks to end interrupts us, as OcirunError, until `hold`.
+    ``undone`` ends its words.
     """
 
-    def __init__(self, hooks: bool = False) -> None:
+    def __init__(self, hangs: bool = False, undone: str = "; the container is removed") -> None:
         self.waited = {*FORWARDED, signal.SIGCHLD}
-        self.ending = ENDING if hooks else set()
+        self.undone = undone
+        self.ending = ENDING if hangs else set()
         for number in self.ending:
             if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _interrupt)
+                signal.signal(number, self._interrupt)
         signal.pthread_sigmask(signal.SIG_BLOCK, self.waited - self.ending)
 
     def hold(self) -> None:
@@ -51,6 +53,10 @@ class Foreground:
         """Until `hold`, what asks to end interrupts us."""
         if self.ending:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.ending)
+
+    def _interrupt(self, number: int, _: object) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: what was made is unmade now
+        raise OcirunError(f"interrupted by signal {number} before the program ran{self.undone}")
 
     def wait(self, pid: int, terminal: int) -> int:
         """The program's exit status when it has ended. ``terminal``: the other end of its terminal, or -1."""
@@ -66,11 +72,6 @@ class Foreground:
                     return exit_status(status)
             elif number != signal.SIGWINCH:
                 forward(pid, number)
-
-
-def _interrupt(number: int, _: object) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: what was made is unmade now
-    raise OcirunError(f"interrupted by signal {number} before the program ran; the container is removed")
 
 
 def forward(pid: int, number: int) -> None:

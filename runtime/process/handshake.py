@@ -9,6 +9,7 @@
      ├── CONSOLE ──────────────────▶│ (the terminal's other end)
      ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
      ├── OUTPUT n ─────────────────▶│ (a pipe that hook n writes to, twice)
+     ├── WORD ─────────────────────▶│ (where to look after the end of file, if a filter forbids init to speak)
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.failures`
      x end of file                  │ execve happened, or init died
 
@@ -21,6 +22,7 @@ from _signal import SIGKILL
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.plan import ops
+from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +33,13 @@ if TYPE_CHECKING:
 
     Perform = Callable[["Handshake", ops.Operation], None]
 
-REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER, OUTPUT = range(1, 9)
+REACHED, FAILED, FORKED, CONSOLE, TRACE, _, LISTENER, OUTPUT, WORD = range(1, 10)
 CONTINUE, TREE, STATE = range(1, 4)
 
 
 class Handshake:
-    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's, or -1.
+    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's,
+    ``word`` the memfd for init's last word, or -1.
 
     ``network``: the container's network namespace, open once a device was moved there, or -1. ``tell``, where it is set,
     hears of each operation, by its index, and how many nanoseconds init took for it (0 for one of ours).
@@ -45,6 +48,7 @@ class Handshake:
 
     __slots__ = (
         *("console", "done", "listener", "network", "operations", "output", "pid", "socket", "state", "tell", "trace"),
+        "word",
     )
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
@@ -52,7 +56,7 @@ class Handshake:
         self.socket = socket
         self.operations = operations
         self.done = 0
-        self.console = self.listener = self.network = -1
+        self.console = self.listener = self.network = self.word = -1
         self.trace: list[shim.Report] = []
         self.tell: Callable[[int, int], None] | None = None
         self.state: Mapping[str, Any] = {}
@@ -75,6 +79,8 @@ class Handshake:
                 self.reply(CONTINUE)
             elif report.kind == CONSOLE:
                 self.console = report.fd
+            elif report.kind == WORD:
+                self.word = report.fd
             elif report.kind == LISTENER:
                 self.listener = report.fd
                 perform(self, self.operations[report.index])
@@ -87,6 +93,8 @@ class Handshake:
                     self.tell(report.index, report.end - report.start)
             else:
                 raise self._failure(report)
+        if self.word >= 0 and (failure := last_word.failure(self.word, self.operations)):
+            raise failure
         return False
 
     def _receive(self) -> "shim.Report | None":
@@ -124,6 +132,8 @@ class Handshake:
         if kind == OUTPUT:
             known = self.output is not None and self.output.has(index, report.start)
             return code == ops.OP_RUN_HOOK and report.start in (1, 2) and not known and given
+        if kind == WORD:
+            return code == ops.OP_PLACE_DESCRIPTORS and self.word < 0 and given
         return kind == TRACE and not given
 
     def _listen(self, report: shim.Report) -> None:
@@ -174,10 +184,10 @@ class Handshake:
         """Close our descriptors. An init that has not been released ends by that."""
         if self.output:
             self.output.close()
-        for descriptor in (self.socket, self.console, self.listener, self.network):
+        for descriptor in (self.socket, self.console, self.listener, self.network, self.word):
             if descriptor >= 0:
                 posix.close(descriptor)
-        self.socket = self.console = self.listener = self.network = -1
+        self.socket = self.console = self.listener = self.network = self.word = -1
 
     def end(self) -> int:
         """Kill init and wait for it; its wait status, 0 when it was reaped before: the pid may be another's by then."""

@@ -134,7 +134,7 @@ class Session:
                 self._reap()
             elif number == signal.SIGWINCH:
                 copy_size(self.terminal)
-            else:
+            elif self.status is None:  # once it was waited for, its pid may be another's
                 forward(self.pid, number)
 
     def _reap(self) -> None:

@@ -99,8 +99,8 @@ class Agent:
             data += more[0]
         if state.get("fds") != ["seccompFd"] or len(descriptors) != 1:
             self.faults.append(f"{len(descriptors)} descriptors for {state.get('fds')}")
-        self._start(self._serve, descriptors[0])
         self.states.append(state)
+        self._start(self._serve, descriptors[0])
         try:
             if connection.recv(1):
                 self.faults.append("something comes after the state")

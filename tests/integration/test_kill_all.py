@@ -40,7 +40,8 @@ def test_in_its_own_pid_namespace(runtime: Caller) -> None:
 @alone
 @pytest.mark.parametrize("whose", ["host", "container"])
 def test_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
-    """The first process gets the signal, and the error says that the others have not: nothing tells whose they are. ps says so too."""
+    """The first process gets the signal, and the error says that the others have not: nothing tells whose they are. ps says so too,
+    kill --all once more, and delete by a warning."""
     namespaces = list(SHARED)
     other = ""
     if whose == "container":
@@ -51,7 +52,8 @@ def test_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
     error = runtime.call("kill", "--all", id, "KILL").failed(1).err
     assert "only the first process has got the signal" in error
     runtime.wait_status(id)
-    runtime.call("kill", "--all", id, "KILL").ok()  # nobody is left to get it
+    assert "gets no signal" in runtime.call("kill", "--all", id, "KILL").failed(1).err
+    assert "go on" in runtime.call("delete", id).ok().err
     if other:
         assert runtime.status(other) == "running"
 

@@ -55,8 +55,7 @@ def test_start_waits_for_ready_alone(runtime: Caller, manager: socket.socket) ->
     pid = runtime.pid(id)
     start = starting(runtime, id)
     path = container_socket(pid)
-    wait_for(lambda: os.path.exists(path), "the container's socket")
-    assert os.stat(path).st_mode & 0o777 == 0o777
+    wait_for(lambda: os.path.exists(path) and os.stat(path).st_mode & 0o777 == 0o777, "the socket, open to all")
     send(path, b"STATUS=READY=1 soon")
     assert runtime.status(id) in ("created", "running")  # state needs no lock, and start does not keep it
     with pytest.raises(subprocess.TimeoutExpired):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 
 import pytest
 
+from tests.integration import snapshot
 from tests.integration.caller import Caller, wait_for
 from tests.integration.resources.readings import Counters, on_v1
 
@@ -110,6 +113,29 @@ def test_exec_in_a_paused_container(runtime: Caller) -> None:
     assert "paused" in runtime.exec(id, ["true"]).failed(255).err
     runtime.call("resume", id).ok()
     assert runtime.exec(id, ["echo", "on"], "--ignore-paused").ok().out == "on\n"
+
+
+@pytest.mark.not_on("runc", "crun", reason="cannot be interrupted, or takes its process along")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["TERM", "INT", "HUP"])
+def test_exec_in_a_paused_container_is_interrupted(runtime: Caller, number: int) -> None:
+    """An exec that waits for the container to go on ends by a signal; its program never runs."""
+    id = runtime.launch(runtime.sleeper())
+    runtime.call("pause", id).ok()
+    command = runtime.command("exec", "--ignore-paused", id, "touch", "/ran")
+    errors = runtime.directory / "exec.err"
+    with open(errors, "wb") as file:  # a pipe would be held open by what is suspended
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=file)
+    wait_for(lambda: snapshot.descendants(child.pid), "init", 10)
+    time.sleep(0.3)
+    child.send_signal(number)
+    try:
+        assert child.wait(5) != 0
+    finally:
+        child.kill()
+        child.wait()
+    assert f"interrupted by signal {number} before the program ran\n" in errors.read_text()
+    runtime.call("resume", id).ok()
+    runtime.exec(id, "test ! -e /ran").ok()
 
 
 @pytest.mark.not_on("runc", "crun", reason="how long they wait is their own")

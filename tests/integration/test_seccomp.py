@@ -182,7 +182,73 @@ def test_podmans_profile(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="init of other runtimes is made otherwise")
 def test_profile_that_allows_nothing(runtime: Caller) -> None:
-    """Neither execve nor an ordinary exit is possible: init ends all the same, and does not spin."""
+    """Neither execve nor an ordinary exit is possible: init ends all the same, does not spin, and the reason is told."""
     bundle = runtime.bundle({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}}})
-    assert runtime.run(bundle, timeout=10).code == 128 + 4
+    assert REFUSED in runtime.run(bundle, timeout=10).failed().err
     assert runtime.known_ids() == []
+
+
+REFUSED = "the seccomp filter does not let execve pass: operation not permitted"
+KILLED = "killed before the program ran, as a seccomp filter does that kills for execve"
+FORBIDDEN = ("execve", "execveat", "sendmsg", "sendto", "write", "writev", "exit", "exit_group")
+
+
+@pytest.mark.kernel
+@pytest.mark.not_on("runc", "crun", reason="says something else, or nothing")
+@pytest.mark.parametrize("action", ["ERRNO", "KILL", "KILL_THREAD", "KILL_PROCESS", "TRAP"])
+@pytest.mark.parametrize("flags", [(), ("--debug",)], ids=["plain", "debug"])
+def test_filter_that_stops_execve(runtime: Caller, action: str, flags: tuple[str, ...]) -> None:
+    """A filter that refuses execve, or kills for it, and for what would tell of it, is named: by run, start and exec."""
+    bundle = filtered(runtime, "true", rule(f"SCMP_ACT_{action}", *FORBIDDEN))
+    words = REFUSED if action == "ERRNO" else KILLED
+    results = [runtime.call(*flags, "run", "--bundle", bundle.directory, *more, runtime.new_id()) for more in RUNS]
+    id = runtime.create(bundle)
+    for more in RUNS:
+        results.append(runtime.call(*flags, "exec", *more, id, "true"))
+        assert runtime.status(id) == "created"
+    results.append(runtime.call(*flags, "start", id))
+    for result in results:
+        error = result.failed().err
+        assert words in error
+        assert "/linux/seccomp" in error
+    assert runtime.status(id) == "stopped"
+    assert runtime.known_ids() == [id]
+
+
+RUNS: list[tuple[str, ...]] = [(), ("--detach",)]
+
+
+@pytest.mark.not_on("runc", "crun", reason="says something else, or nothing")
+def test_execve_that_fails_under_a_filter(runtime: Caller) -> None:
+    """An execve that the filter lets pass and the kernel refuses is told as without a filter, also where sendmsg is forbidden."""
+    bundle = filtered(runtime, "", rule("SCMP_ACT_KILL_PROCESS", "sendmsg", "write"))
+    (bundle.rootfs / "script").write_text("#!/none\n")
+    (bundle.rootfs / "script").chmod(0o755)
+    bundle.process["args"] = ["/script"]
+    words = "exec /script: no such file or directory; the interpreter"
+    error = runtime.run(bundle.save()).failed().err
+    assert words in error
+    assert "/process/args/0" in error
+    assert words in runtime.call("start", runtime.create(bundle)).failed().err
+
+
+@pytest.mark.kernel
+def test_long_path_under_a_filter(runtime: Caller) -> None:
+    """A program whose path is almost as long as one can be is executed under a filter too."""
+    bundle = filtered(runtime, "", rule("SCMP_ACT_ERRNO", "mkdir"))
+    (bundle.rootfs / "echo").symlink_to("/bin/busybox")
+    for length in (4095, 4094, 4090, 2000):
+        bundle.process["args"] = ["/" * (length - 4) + "echo", "on"]
+        assert runtime.run(bundle.save()).ok().out == "on\n"
+
+
+@pytest.mark.kernel
+@pytest.mark.not_on("runc", "crun", reason="raises the limits, or fails for them")
+def test_small_limits_under_a_filter(runtime: Caller) -> None:
+    """What a filter needs is there before the container's limits are."""
+    bundle = filtered(runtime, "echo on", rule("SCMP_ACT_ERRNO", "mkdir"))
+    limits = {"NOFILE": 5, "FSIZE": 4096, "AS": 8 << 20, "MEMLOCK": 0}
+    bundle.process["rlimits"] = [{"type": f"RLIMIT_{name}", "soft": n, "hard": n} for name, n in limits.items()]
+    id = runtime.create(bundle.save())
+    runtime.start(id)
+    assert runtime.finish(id) == "on\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,19 @@ def test_wrong_states(runtime: Caller) -> None:
     runtime.kill(id)
     runtime.wait_status(id)
     runtime.call("update", "--pids-limit", "50", id).failed(1)
+
+
+def no_room() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+
+@pytest.mark.not_on("runc", "crun", reason="changes the limits first")
+def test_no_room_for_the_record(runtime: Caller) -> None:
+    """An update that cannot be recorded changes no limit; the next one works."""
+    id = runtime.launch(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
+    limit = ("pids", "pids.max", "pids.max")
+    assert runtime.call("update", "--pids-limit", "40", id, preexec_fn=no_room).code == 1
+    assert value(runtime, id, *limit) == "50"
+    runtime.call("update", "--pids-limit", "30", id).ok()
+    assert value(runtime, id, *limit) == "30"
+    assert sorted(path.name for path in (runtime.root / id).iterdir()) == ["config.json", "state.json"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TREE
-from tests.integration import hardened
+from tests.integration import hardened, snapshot
 from tests.integration.bundle import merge
 from tests.security.attack import Target, attack
 
@@ -62,6 +62,49 @@ def test_spy_on_the_entering_init(target: Target) -> None:
         "while test $i -lt 200000 && ! test -e /found; do i=$((i + 1)); done",
     )
     assert found.exists(), "the spy sees nothing: the attack is none"
+
+
+# Stops each init that enters.
+STOPPER = """
+trap 'exit 0' TERM
+while :; do
+  for p in /proc/[0-9]*; do
+    test "$p" = /proc/1 && continue
+    read name < $p/comm && test "$name" = ocirun-init && kill -STOP ${p#/proc/}
+  done 2> /dev/null
+done
+"""
+
+
+@attack(
+    "own find",
+    "the container stops (SIGSTOP) the init that enters: an exec in the foreground hangs, and nothing but SIGKILL ends it",
+    stops="until the program is reached, what asks exec to end does, and init with it",
+)
+def test_stop_the_entering_init(target: Target) -> None:
+    """SIGTERM ends the exec with a reason, and no stopped process stays. (An earlier ocirun kept the signal for the program.)"""
+    caller = target.caller
+    capabilities = {"capabilities": dict.fromkeys(("bounding", "effective", "permitted"), ALL)}
+    id = caller.launch(caller.shell(STOPPER, {"process": capabilities}))
+    first = caller.pid(id)
+    for _ in range(100):
+        with open(caller.directory / "exec.err", "wb") as errors:
+            child = subprocess.Popen(caller.command("exec", id, "true"), stdin=subprocess.DEVNULL, stderr=errors)
+        try:
+            child.wait(1)
+        except subprocess.TimeoutExpired:
+            break
+    else:
+        pytest.fail("no init was stopped: the attack is none")
+    child.terminate()
+    try:
+        child.wait(5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    said = (caller.directory / "exec.err").read_text()
+    target.judge("interrupted by signal 15 before the program ran" not in said, said)
+    target.judge(snapshot.descendants(first), "a stopped process stays")
 
 
 @attack(

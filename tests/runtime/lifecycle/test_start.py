@@ -22,6 +22,7 @@ from runtime.lifecycle.start import (
     REPORT_OUTPUT,
     REPORT_TRACE,
     REPORT_WARNING,
+    REPORT_WORD,
     start,
 )
 from runtime.plan import ops
@@ -76,6 +77,7 @@ def test_report_is_plan_hs() -> None:
     assert names.index("REPORT_WARNING") + 1 == REPORT_WARNING
     assert names.index("REPORT_LISTENER") + 1 == REPORT_LISTENER
     assert names.index("REPORT_OUTPUT") + 1 == REPORT_OUTPUT
+    assert names.index("REPORT_WORD") + 1 == REPORT_WORD
 
 
 def test_the_program_runs(made: Callable[..., StandIn], warnings: list[str]) -> None:
@@ -220,6 +222,7 @@ WARNING = report(REPORT_WARNING, 41, 13, "STEP_OPEN")
         pytest.param(report(REPORT_LISTENER, 43), 1, id="a listener with nobody to take it"),
         pytest.param(report(REPORT_LISTENER, 42), 1, id="a listener of another operation"),
         pytest.param(report(REPORT_LISTENER, 7), 1, id="a listener of no operation"),
+        pytest.param(report(REPORT_WORD, 42), 0, id="a last word without a descriptor"),
         pytest.param(report(4, 41), 0, id="a terminal"),
         pytest.param(report(99, 41), 0, id="unknown kind"),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.lifecycle import start
 from runtime.plan import encode, ops
-from runtime.process import handshake
+from runtime.process import handshake, last_word
 from runtime.shim import ffi, lib
 from tests.runtime.plan import configs, machines
 
@@ -83,6 +83,7 @@ def test_every_operation_has_its_function():
             for name in vars(ops)
             if name.startswith(("MOUNT_", "BIND_", "SYMLINK_", "HOOK_", "PIVOT_"))
         ),
+        ("WORD_ERROR", last_word.ERROR),
     ],
 )
 def test_constants(name, value):
@@ -98,6 +99,7 @@ def test_sides_reports_and_replies():
         getattr(lib, name) for name in reports
     ]
     assert (start.REPORT_FAILED, start.REPORT_WARNING) == (lib.REPORT_FAILED, lib.REPORT_WARNING)
+    assert start.REPORT_WORD == handshake.WORD == lib.REPORT_WORD
     replies = [getattr(lib, f"REPLY_{name}") for name in ("CONTINUE", "TREE", "STATE")]
     assert replies == [handshake.CONTINUE, handshake.TREE, handshake.STATE]
 

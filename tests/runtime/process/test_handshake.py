@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from runtime.lifecycle import operations
 from runtime.lifecycle.start import REPORT
 from runtime.plan import ops
 from runtime.plan.identity import NEW_LISTENER
-from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, OUTPUT, REACHED, TRACE, Handshake
+from runtime.process import last_word
+from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, OUTPUT, REACHED, TRACE, WORD, Handshake
 from tests.runtime import reports
 
 PLAN = [
@@ -34,6 +36,7 @@ PLAN = [
     ops.run_hook("/bin/hook", ["hook"], [], 0, 0, "/hooks/createContainer/0"),
     ops.program(["true"], [], "/bin", 0, False),
     ops.created(),
+    ops.place_descriptors(0),
     ops.seccomp_notify(b"", NEW_LISTENER, "/run/agent", ""),
     ops.exec("true"),
 ]
@@ -141,8 +144,34 @@ def test_what_init_sends() -> None:
     assert follow([*messages, created]) == (True, [ops.OP_ID_MAPS, ops.OP_HOOKS])
     listener = (report(LISTENER, INDEX[ops.OP_SECCOMP_NOTIFY]), 1)
     assert follow([listener]) == (False, [ops.OP_SECCOMP_NOTIFY])
+    word = (report(WORD, INDEX[ops.OP_PLACE_DESCRIPTORS]), 1)
+    assert follow([word]) == (False, [])
     failed = (report(FAILED, INDEX[ops.OP_PROGRAM], errno.ENOENT, 39), 0)
     assert "executable file not found" in str(follow([failed])[0])
+
+
+@pytest.mark.parametrize(
+    ("passed", "error", "words"),
+    [
+        (False, 0, "killed before the program ran"),
+        (False, errno.ENOSYS, "the seccomp filter does not let execve pass: function not implemented"),
+        (True, errno.EACCES, 'exec: "true": permission denied'),
+        (True, 0, None),
+    ],
+)
+def test_the_last_word(passed: bool, error: int, words: str | None) -> None:
+    """A first page that is there says that execve was let pass, a number what it came back with."""
+    memory = os.memfd_create("word")
+    try:
+        os.ftruncate(memory, 2 * last_word.ERROR)
+        if passed:
+            os.pwrite(memory, b"\0", 0)
+        if error:
+            os.pwrite(memory, error.to_bytes(4, sys.byteorder), last_word.ERROR)
+        failure = last_word.failure(memory, PLAN)
+        assert (failure and words in str(failure)) if words else failure is None
+    finally:
+        os.close(memory)
 
 
 @pytest.mark.proves_operation("resctrl")
