@@ -253,3 +253,10 @@ def test_domainname_twice(runtime: Caller, name: str) -> None:
     change = {"domainname": "a", "linux": {"sysctl": {name: "b"}}}
     done = runtime.try_create(runtime.bundle(change)).failed()
     assert "domainname" in done.err
+
+
+@pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
+def test_domainname_of_both(runtime: Caller, name: str) -> None:
+    """The two may say the same."""
+    change = {"domainname": "example.org", "linux": {"sysctl": {name: "example.org"}}}
+    assert runtime.run(runtime.shell("cat /proc/sys/kernel/domainname", change)).ok().out == "example.org\n"
