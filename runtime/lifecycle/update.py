@@ -40,7 +40,7 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "dict[str, Any]":
         if problem.severity == "error":
             raise InvalidConfig(words)
         warn(words)
-    given: dict[str, Any] = spec["linux"]["resources"]
+    given: dict[str, Any] = spec["linux"].get("resources") or {}  # null is as if it were not given
     return given
 
 
