@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from oci_spec import Problem
     from runtime.lifecycle.create import Warn
     from runtime.plan.ops import Operation
     from runtime.shapes import ExecOptions, Facts, PlanOptions, Record
@@ -76,6 +77,8 @@ def capabilities_of(base: "dict[str, Any] | None", added: "Sequence[str]") -> "d
     sets = {kind: list(names or ()) for kind, names in (base or {}).items()}
     for kind in CAP_SETS if added else ():
         sets[kind] = [*sets.get(kind, ()), *added]
+    if added and sets.get("inheritable"):  # as runc: a user other than root keeps a capability by the ambient set alone
+        sets["ambient"] = [*sets.get("ambient", ()), *(name for name in added if name in sets["inheritable"])]
     return sets
 
 
@@ -100,11 +103,17 @@ def from_config(spec: "dict[str, Any]", args: "list[str]", options: "ExecOptions
     return process
 
 
+def worth_telling(problems: "list[Problem]") -> "list[Problem]":
+    """Without those of a document that has no user at all, which is then root, as with the other runtimes."""
+    ids = [problem for problem in problems if problem.rule == "user_ids_required"]
+    return problems if len(ids) < len(("uid", "gid")) else [problem for problem in problems if problem not in ids]
+
+
 def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any]":
     """--process: checked as a config's process is."""
     data = config.read(path)
     process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
+    for problem in worth_telling(problems):
         place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
             raise InvalidConfig(f"{place}: {problem.message}")
@@ -118,7 +127,7 @@ def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "dict[str, Any
 def from_document(data: bytes, warn: "Warn") -> "dict[str, Any]":
     """The same for a document that is in no file: its places are told as those of a config's process."""
     process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
+    for problem in worth_telling(problems):
         if problem.severity == "error":
             raise InvalidConfig(problem.message, f"/process{problem.pointer}")
         warn(f"/process{problem.pointer}: {config.words(problem)}")
