@@ -16,6 +16,8 @@ OPTIONS = ()
 OPERANDS = (0, 0, "")
 
 HOOKS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+# What of a config's annotations changes what is done. A name with a dot at its end is a prefix.
+ANNOTATIONS = ("org.systemd.property.", "run.oci.keep_original_groups", "run.oci.seccomp_fail_unknown_syscall")
 # Those of libseccomp 2.5, the oldest that we load.
 ARCHITECTURES = (
     *("AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PARISC", "PARISC64"),
@@ -47,7 +49,7 @@ def document() -> "dict[str, Any]":
         "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": list(ANNOTATIONS),
     }
 
 

@@ -138,9 +138,13 @@ def filter_of(spec: "dict[str, Any]", root: str, warn: "Callable[[str, str], Non
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
-    from runtime.process.seccomp import load
+    from runtime.process.seccomp import POINTER, load, refuse_unknown
 
-    return load(profile, root, lambda warning: warn("/linux/seccomp", warning))
+    def tell(warning: str) -> None:
+        refuse_unknown(spec, warning)
+        warn(POINTER, warning)
+
+    return load(profile, root, tell)
 
 
 def planned(making: Making, places: "list[layout.Place]", wait_start: bool) -> None:

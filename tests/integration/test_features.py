@@ -321,26 +321,38 @@ def test_enabled(runtime: Caller, features: dict[str, Any], name: str, change: C
     assert refused is not features["linux"][name]["enabled"], result.err
 
 
-def test_annotations(runtime: Caller, features: dict[str, Any]) -> None:
-    """The build is named; and no annotation of a config that is not listed as unsafe does anything."""
+# Annotations of a config that this or another runtime knows. What each would do here is seen in test_annotations.
+KNOWN_ANNOTATIONS = {
+    "run.oci.hooks.stdout": "{log}",
+    "run.oci.hooks.stderr": "{log}",
+    "run.oci.seccomp.receiver": "{log}",
+    "run.oci.keep_original_groups": "1",
+    "run.oci.seccomp_fail_unknown_syscall": "1",
+    "run.oci.mount_context_type": "context",
+    "run.oci.systemd.force_cgroup_v1": "/sys/fs/cgroup",
+    "run.oci.handler": "wasm",
+    "org.criu.config": "{log}",
+    "bundle": "/elsewhere",
+}
+
+
+def test_the_build(features: dict[str, Any]) -> None:
+    """The build is named."""
     for name in ("io.github.ocirun.version", "io.github.seccomp.libseccomp.version"):
         assert re.fullmatch(r"\d+\.\d+.*", features["annotations"][name])
+
+
+@pytest.mark.parametrize("key", KNOWN_ANNOTATIONS)
+def test_annotations(runtime: Caller, features: dict[str, Any], key: str) -> None:
+    """An annotation of a config is listed as unsafe when it changes anything, and only then."""
     log = runtime.directory / "annotated"
-    known = {
-        "run.oci.hooks.stdout": str(log),
-        "run.oci.hooks.stderr": str(log),
-        "run.oci.seccomp.receiver": str(log),
-        "run.oci.keep_original_groups": "1",
-        "run.oci.mount_context_type": "context",
-        "run.oci.systemd.force_cgroup_v1": "/sys/fs/cgroup",
-        "run.oci.handler": "wasm",
-        "org.criu.config": str(log),
-        "bundle": "/elsewhere",
-    }
-    listed = features["potentiallyUnsafeConfigAnnotations"]
-    unlisted = {key: value for key, value in known.items() if not any(key.startswith(word) for word in listed)}
     hook = {"path": "/bin/sh", "args": ["sh", "-c", "cat >/dev/null; echo from hook"], "env": ["PATH=/bin:/usr/bin"]}
-    change = {"annotations": unlisted, "hooks": {"createRuntime": [hook]}}
-    result = runtime.run(runtime.shell("echo main", change)).ok()
-    assert result.out.endswith("main\n")
-    assert not log.exists()
+    unknown = {"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}
+    change = {
+        "annotations": {key: KNOWN_ANNOTATIONS[key].format(log=log)},
+        "hooks": {"createRuntime": [hook]},
+        "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [unknown]}},
+    }
+    result = runtime.run(runtime.shell("id -G", change), preexec_fn=lambda: os.setgroups([4242]))
+    as_without = (result.code, result.out.splitlines()[-1:], log.exists()) == (0, ["0"], False)
+    assert as_without is not (key in features["potentiallyUnsafeConfigAnnotations"])
