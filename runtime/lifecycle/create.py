@@ -235,7 +235,7 @@ def host_step(making: Making, operation: "ops.Operation") -> None:
     elif operation[0] == ops.OP_SECCOMP_NOTIFY:
         from runtime.lifecycle.seccomp_listener import send
 
-        send(operation, making.record, state.CREATED, making.handshake.pid, making.handshake.take_listener())
+        send(operation, making.record, state.CREATING, making.handshake.pid, making.handshake.take_listener())
     elif operation[0] == ops.OP_NET_DEVICE:
         from runtime.lifecycle.net_devices import take
 
