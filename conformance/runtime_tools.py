@@ -2,7 +2,8 @@
 """The validation of OCI runtime-tools as an outside judge of ocirun, and of runc and crun under the same.
 
 Builds its programs with Go from the versions that conformance/runtime-tools/go.mod pins, runs each with RUNTIME set to
-the runtime, prints the table and writes docs/conformance.md. Arguments are names of the judge's programs; none means all.
+the runtime, prints the table and writes docs/conformance.md. Arguments are names of the judge's programs, whose rows are written
+anew; none means all.
 conformance/runtime-tools/reasons.toml says why a program fails with a runtime. Exits 1 when one fails with ocirun for
 which it has no reason, and when it has a reason that is not needed. Without Go or root nothing runs.
 """
@@ -21,6 +22,9 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from v1_cgroups import on_v1, stand_alone
+
 TREE = Path(__file__).resolve().parent.parent
 PINNED = TREE / "conformance/runtime-tools"
 BUILD = TREE / "build/runtime-tools"
@@ -35,8 +39,15 @@ What the validation of OCI runtime-tools {version} finds, an outside judge that 
 says 1.3 in its configs. Each of its programs makes containers and prints a line for each check. Made by `make conformance`.
 Where the judge is wrong, or this machine, the reason is below.
 
+The judge is as it was published, and each runtime is given the same, but for three things. Its `runtimetest` is built so that Go does not
+raise RLIMIT_NOFILE before it looks. It knows no cgroup v2: for the programs about hugetlb, net_cls and net_prio these are mounted
+as v1 where this host has them on v2, or nowhere. And crun is shown version 1.0.2, and no v2 hierarchy beside v1, since it refuses both.
+
 Judged: {versions}.
 """
+
+
+FAILURES = "## Failures, and why\n"
 
 
 @dataclass
@@ -67,6 +78,16 @@ def go(program: str, *arguments: str) -> str:
     return subprocess.run(command, cwd=BUILD, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
 
 
+def overlay(program: str) -> Path:
+    """For go build: without the start-up code with which a Go program raises its own soft RLIMIT_NOFILE, since Go 1.19."""
+    source = Path(go(program, "env", "GOROOT").strip()) / "src/syscall/rlimit.go"
+    quiet = BUILD / "rlimit.go"
+    quiet.write_text(source.read_text().replace("func init() {", "func raise() {"))
+    file = BUILD / "overlay.json"
+    file.write_text(json.dumps({"Replace": {str(source): str(quiet)}}))
+    return file
+
+
 def build(program: str) -> tuple[list[str], str]:
     """(the judge's programs, its version); they are in BUILD/bin, and what they want to find beside them in BUILD."""
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -79,7 +100,8 @@ def build(program: str) -> tuple[list[str], str]:
     (BUILD / "bin").mkdir(exist_ok=True)
     go(program, "build", "-mod=mod", "-o", f"{BUILD}/bin/", *packages)
     os.environ["CGO_ENABLED"] = "0"  # it runs in the container
-    go(program, "build", "-mod=mod", "-o", f"{BUILD}/runtimetest", f"{MODULE}/cmd/runtimetest")
+    package = f"{MODULE}/cmd/runtimetest"
+    go(program, "build", "-mod=mod", f"-overlay={overlay(program)}", "-o", f"{BUILD}/runtimetest", package)
     for archive in source.glob("rootfs-*.tar.gz"):
         shutil.copyfile(archive, BUILD / archive.name)
     return names, str(module["Version"])
@@ -122,6 +144,9 @@ def parse(text: str) -> Verdict:
             verdict.passed += 1
     return verdict
 
+
+# What the judge looks for on cgroup v1 alone, by the end of a program's name.
+ON_V1 = {"_hugetlb": ("hugetlb",), "_network": ("net_cls", "net_prio")}
 
 # In a mount namespace of its own: some programs make containers without one, whose mounts go with it. crun refuses a
 # hybrid host whose v2 hierarchy has controllers, so that one is hidden from it.
@@ -208,7 +233,7 @@ def page(verdicts: dict[str, dict[str, Verdict]], reasons: dict[str, dict[str, s
     lines = [top, f"| program | {' | '.join(runtimes)} |", "|---|" + "---|" * len(runtimes)]
     for name, found in verdicts.items():
         lines.append(f"| `{name}` | {' | '.join(found[runtime].word() for runtime in runtimes)} |")
-    lines += ["\n## Failures, and why", "", "| program | runtimes | check that fails | why |", "|---|---|---|---|"]
+    lines += [f"\n{FAILURES}", "| program | runtimes | check that fails | why |", "|---|---|---|---|"]
     for name, found in verdicts.items():
         checks: dict[str, list[str]] = {}
         for runtime in runtimes:
@@ -220,23 +245,37 @@ def page(verdicts: dict[str, dict[str, Verdict]], reasons: dict[str, dict[str, s
     return "\n".join(lines) + "\n"
 
 
+def spliced(old: str, new: str, names: list[str]) -> str:
+    """The old page, with the rows of these programs as the new one has them."""
+    parts = []
+    for before, after in zip(old.split(FAILURES), new.split(FAILURES), strict=True):
+        rows = [line for line in before.splitlines() if line.startswith("| `") and line.split("`")[1] not in names]
+        rows += [line for line in after.splitlines() if line.startswith("| `")]
+        head = after.partition("\n| `")[0].rstrip("\n")
+        parts.append("\n".join([head, *sorted(rows, key=lambda row: row.split("`")[1])]))
+    return f"{parts[0]}\n{FAILURES}{parts[1]}\n"
+
+
 def main() -> int:
     program = go_program()
     if program is None or os.geteuid() != 0:
         print("runtime-tools: needs root and Go (Debian: golang-go)", file=sys.stderr)
         return 0
     names, version = build(program)
+    stand_alone()
     chosen = sys.argv[1:] or names
     runtimes = {"ocirun": str(TREE / "build/ocirun"), **{name: name for name in ("runc", "crun") if shutil.which(name)}}
     logs = TREE / "build/conformance/runtime-tools"
     logs.mkdir(parents=True, exist_ok=True)
     verdicts: dict[str, dict[str, Verdict]] = {}
     for name in chosen:
-        verdicts[name] = {one: judge(name, path, logs / f"{name}.{one}") for one, path in runtimes.items()}
+        with on_v1(next((controllers for end, controllers in ON_V1.items() if name.endswith(end)), ())):
+            verdicts[name] = {one: judge(name, path, logs / f"{name}.{one}") for one, path in runtimes.items()}
         print(f"{name}: " + ", ".join(f"{one} {found.word()}" for one, found in verdicts[name].items()), flush=True)
     reasons = tomllib.loads((PINNED / "reasons.toml").read_text())
-    if chosen == names and len(runtimes) == 3:
-        PAGE.write_text(page(verdicts, reasons, TOP.format(version=version, versions=versions(runtimes))))
+    if len(runtimes) == 3:
+        text = page(verdicts, reasons, TOP.format(version=version, versions=versions(runtimes)))
+        PAGE.write_text(text if chosen == names else spliced(PAGE.read_text(), text, chosen))
     failing = {name for name, found in verdicts.items() if found["ocirun"].failed}
     known = {name for name, why in reasons.items() if "ocirun" in why and name in chosen}
     for name in sorted(failing ^ known):

@@ -132,7 +132,6 @@ resources = {
         "access": str,
     }],
     "pids": {
-        None: ("limit",),
         "limit": int64,
     },
     "blockIO": {

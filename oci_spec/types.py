@@ -167,7 +167,7 @@ if TYPE_CHECKING:
     }, total=False)
 
     ResourcesPids = TypedDict("ResourcesPids", {
-        "limit": Required[int],
+        "limit": int,
     }, total=False)
 
     WeightDevice = TypedDict("WeightDevice", {

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from oci_spec.types import Seccomp
+    from oci_spec.types import Config, Seccomp
     from runtime.plan.identity import Filter
     from runtime.plan.seccomp import Profile
 
 # Of what turns a profile into a program: this file, runtime/plan/seccomp*.py and csrc/seccomp.c. Raise it with them.
-VERSION = 3
+VERSION = 4
+POINTER = "/linux/seccomp"
+FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"  # crun's annotation
 MAX_FILES = 64
 MAX_INSTRUCTIONS = 4096
 INSTRUCTION_SIZE = 8
@@ -72,6 +74,14 @@ def load(profile: "Seccomp", root: str, warn: "Callable[[str], None]") -> "Filte
     for warning in warnings:
         warn(warning)
     return code, flags, profile.get("listenerPath", ""), profile.get("listenerMetadata", "")
+
+
+def refuse_unknown(spec: "Config", warning: str) -> None:
+    """InvalidConfig where the config's annotation makes an error of a system call that libseccomp does not know."""
+    if spec.get("annotations", {}).get(FAIL_UNKNOWN, "0") != "0":
+        from runtime.errors import InvalidConfig
+
+        raise InvalidConfig(f"{warning}; the annotation {FAIL_UNKNOWN} makes that an error", POINTER)
 
 
 def _key(profile: "Seccomp") -> bytes:
@@ -232,7 +242,7 @@ def compile_profile(profile: "Seccomp") -> "tuple[bytes, bytes, list[str]]":
     warnings = []
     if skipped:
         listed = ", ".join(skipped)
-        warnings.append(f"/linux/seccomp: system calls that libseccomp {version} does not know are skipped: {listed}")
+        warnings.append(f"system calls that libseccomp {version} does not know are skipped: {listed}")
     return code, _loaded_library[0], warnings
 
 
@@ -278,7 +288,7 @@ def _fail(
     from runtime.errors import OcirunError
     from runtime.shim import lib
 
-    pointer = "/linux/seccomp"
+    pointer = POINTER
     reason = posix.strerror(errno)
     if step == lib.SECCOMP_STEP_LIBRARY:
         message = "open libseccomp.so.2: not found or too old; install libseccomp 2.4 or newer, or remove the profile"

@@ -54,9 +54,10 @@ def hostname_length(spec: "Config") -> "Iterator[Finding]":
 
 
 def domainname_once(spec: "Config") -> "Iterator[Finding]":
-    """config.md#domainname: the name is given once, as domainname or as the kernel parameter that holds it."""
-    for name in spec.get("linux", {}).get("sysctl", ()) if spec.get("domainname") else ():
-        if name.replace("/", ".") == "kernel.domainname":
+    """config.md#domainname: the kernel parameter that holds the name, where it is given too, has the same value."""
+    domainname = spec.get("domainname")
+    for name, value in spec.get("linux", {}).get("sysctl", {}).items() if domainname else ():
+        if name.replace("/", ".") == "kernel.domainname" and value != domainname:
             yield (
                 f"/linux/sysctl/{escape(name)}",
                 "error",

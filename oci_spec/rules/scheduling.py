@@ -33,17 +33,25 @@ def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
 
 
 def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: runtime, deadline and period are SCHED_DEADLINE's, each no larger than the next."""
+    """config.md#linux-process: runtime, deadline and period are SCHED_DEADLINE's, each no larger than the next (sched(7))."""
     scheduler = spec.get("process", {}).get("scheduler", {})
     runtime, deadline, period = (scheduler.get("runtime", 0), scheduler.get("deadline", 0), scheduler.get("period", 0))
+    for name, value in (("runtime", runtime), ("deadline", deadline), ("period", period)):
+        if scheduler.get("policy") != "SCHED_DEADLINE":
+            if value:
+                yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
+        elif value >= 1 << 63:
+            yield f"/process/scheduler/{name}", "error", f"{value} is above 2^63 - 1, the kernel's longest time", None
+        elif not value and name != "period":  # which is then the deadline
+            yield f"/process/scheduler/{name}", "error", f"SCHED_DEADLINE needs a {name}", None
     if scheduler.get("policy") == "SCHED_DEADLINE":
-        if not 1024 <= runtime <= deadline <= (period or deadline):
-            message = "runtime, deadline and period do not rise from at least 1024 ns"
+        if 0 < runtime < 1024:
+            message = f"{runtime} is below 1024 ns, the kernel's shortest runtime"
             yield "/process/scheduler/runtime", "error", message, None
-        return
-    for name in ("runtime", "deadline", "period"):
-        if scheduler.get(name):
-            yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
+        if runtime > deadline > 0:
+            yield "/process/scheduler/runtime", "error", f"{runtime} is above the deadline {deadline}", None
+        if deadline > period > 0:
+            yield "/process/scheduler/deadline", "error", f"{deadline} is above the period {period}", None
 
 
 def io_priority_level(spec: "Config") -> "Iterator[Finding]":

@@ -36,7 +36,8 @@ def document() -> "dict[str, Any]":
     from runtime.host.facts import KEEP_GROUPS
     from runtime.lifecycle.state import VERSION
     from runtime.plan.mount_options import NAMES
-    from runtime.process.hook_output import ANNOTATIONS
+    from runtime.process import hook_output
+    from runtime.seccomp import FAIL_UNKNOWN
 
     version, commit = build()
     annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit}
@@ -49,7 +50,11 @@ def document() -> "dict[str, Any]":
         "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", *sorted(ANNOTATIONS.values()), KEEP_GROUPS],
+        # What of a config's annotations changes what is done. A name with a dot at its end is a prefix.
+        "potentiallyUnsafeConfigAnnotations": [
+            "org.systemd.property.",
+            *sorted([*hook_output.ANNOTATIONS.values(), KEEP_GROUPS, FAIL_UNKNOWN]),
+        ],
     }
 
 

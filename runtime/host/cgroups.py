@@ -83,16 +83,17 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
 def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
     """The lines of cgroup mounts that no other mount covers, as a v1 tree mounted over a v2 hierarchy does.
 
-    ``there`` says, from the fields of its line, whether a mount that lies in no cgroup mount can be reached.
+    ``there`` is asked, with the fields of its line, for each mount that lies in none of cgroups, or for what covers that.
     """
     mounts = [(line.split(" ", 5), line) for line in mountinfo.split("\n") if "cgroup" in line]
     points = {fields[0]: fields[4] for fields, _ in mounts}
     covered = {fields[1] for fields, _ in mounts if points.get(fields[1]) == fields[4]}
-    hidden = set()
+    outermost, hidden = set(), set()
     for fields, _ in mounts:  # a mount comes after the one that it lies in
         parent = fields[1]
-        if parent not in points:
-            if not there(fields):
+        if parent not in points or (parent in outermost and points[parent] == fields[4]):
+            outermost.add(fields[0])
+            if fields[0] not in covered and not there(fields):
                 hidden.add(fields[0])
         elif parent in hidden or (parent in covered and points[parent] != fields[4]):
             hidden.add(fields[0])

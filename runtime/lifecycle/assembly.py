@@ -47,9 +47,13 @@ def seccomp_filter(spec: "Config", root: str, warn_at: "WarnAt") -> "Filter | No
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
-    from runtime.seccomp import load
+    from runtime.seccomp import POINTER, load, refuse_unknown
 
-    return load(profile, root, lambda message: warn_at("/linux/seccomp", message))
+    def warn(message: str) -> None:
+        refuse_unknown(spec, message)
+        warn_at(POINTER, message)
+
+    return load(profile, root, warn)
 
 
 def plan_options(

@@ -272,7 +272,7 @@ def follow(creation: Creation, handshake: "Handshake") -> None:
 def host_side(creation: Creation) -> "Perform":
     """What does the host's side of the plan."""
     hooks = creation.request.spec.get("hooks") or {}
-    return performer({"record": creation.record, "status": state.CREATED, "handle": creation.handle, "hooks": hooks})
+    return performer({"record": creation.record, "status": state.CREATING, "handle": creation.handle, "hooks": hooks})
 
 
 def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:

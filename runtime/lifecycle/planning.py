@@ -34,10 +34,12 @@ def program_of(spec: "Config") -> "Filter | None":
     if not profile:
         return None
     from runtime.plan.seccomp import filter_flags
-    from runtime.seccomp import compile_profile
+    from runtime.seccomp import compile_profile, refuse_unknown
 
     try:
-        code = compile_profile(profile)[0]
+        code, _, warnings = compile_profile(profile)
+        for warning in warnings:
+            refuse_unknown(spec, warning)
     except InvalidConfig:
         raise
     except OcirunError:

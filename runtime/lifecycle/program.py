@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from oci_spec import Problem
     from oci_spec.types import CapabilitySet, Config, Process, ProcessCapabilities, ProcessUser
     from runtime.shapes import ExecOptions, Warn
 
@@ -61,6 +62,9 @@ def capabilities_of(base: "ProcessCapabilities", added: "Sequence[str]") -> "Pro
     sets = base.copy()
     for kind in CAP_SETS if added else ():
         sets[kind] = [*sets.get(kind, []), *added]
+    held = sets.get("inheritable", [])
+    if added and held:  # as runc: a user other than root keeps a capability by the ambient set alone
+        sets["ambient"] = [*sets.get("ambient", []), *(name for name in added if name in held)]
     return sets
 
 
@@ -88,12 +92,18 @@ def from_config(spec: "Config", args: "list[str]", options: "ExecOptions") -> "P
     return process
 
 
+def worth_telling(problems: "list[Problem]") -> "list[Problem]":
+    """Without those of a document that has no user at all, which is then root, as with the other runtimes."""
+    ids = [problem for problem in problems if problem.rule == "user_ids_required"]
+    return problems if len(ids) < len(("uid", "gid")) else [problem for problem in problems if problem not in ids]
+
+
 def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "Process":
     """--process: checked as a config's process is. Raises OcirunError."""
     data = config.read(path)
     process: Process
     process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
+    for problem in worth_telling(problems):
         place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
             raise InvalidConfig(f"{place}: {problem.message}")
@@ -110,7 +120,7 @@ def from_document(data: bytes, warn: "Warn") -> "Process":
     """
     process: Process
     process, problems = load_checked(data, "process", unknown=True)
-    for problem in problems:
+    for problem in worth_telling(problems):
         if problem.severity == "error":
             raise InvalidConfig(problem.message, f"/process{problem.pointer}")
         warn(f"/process{problem.pointer}: {config.message(problem)}")

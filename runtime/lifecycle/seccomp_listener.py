@@ -55,8 +55,10 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
         connect(channel, path if path.startswith("/") else f"{record['bundle']}/{path}")
         tried = f"send the seccomp listener to {path}"
         sent = channel.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, pack("=i", listener))])
-        if sent < len(data):  # an agent that has all may have gone, and sending nothing would fail for that
+        try:
             channel.sendall(data[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the listener went with the first part: an agent need not read the rest of the state
     except OSError as error:
         raise refused(tried, error) from None
     finally:

@@ -244,7 +244,7 @@ def _give_listener(
         if operation is None or operation[0] != OP_SECCOMP_NOTIFY:
             posix.close(listener)
             raise OcirunError("read from the container's start.sock: a listener that no operation made")
-        send(operation, record, state.CREATED, record["pid"], listener)
+        send(operation, record, state.CREATING, record["pid"], listener)
         channel.send(REPLY.pack(REPLY_CONTINUE, 0))
     except OSError as error:
         end_init(record)

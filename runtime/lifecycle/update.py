@@ -39,7 +39,7 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
         if problem.severity == "error":
             raise InvalidConfig(message)
         warn(message)
-    given: Resources = spec["linux"]["resources"]
+    given: Resources = spec["linux"].get("resources", {})
     return given
 
 

@@ -79,6 +79,25 @@ def test_process_file(runtime: Caller, running: str) -> None:
     assert runtime.call("exec", "--process", file, running).ok().out == "1000\n50\n/tmp\nb\n"
 
 
+def test_process_file_without_user(runtime: Caller, running: str) -> None:
+    """A process object without a user is root's, and nothing is said of that."""
+    file = process_file(runtime, args=["sh", "-c", "id -u; id -g"])
+    value = json.loads(file.read_text())
+    value.pop("user", None)
+    file.write_text(json.dumps(value))
+    result = runtime.call("exec", "--process", file, running).ok()
+    assert (result.out, result.err) == ("0\n0\n", "")
+
+
+@pytest.mark.not_on("runc", "crun", reason="says nothing")
+def test_process_file_without_a_group(runtime: Caller, running: str) -> None:
+    """A user without a gid may be a slip of the pen: a warning says what is taken."""
+    file = process_file(runtime, args=["id", "-g"], user={"uid": 1000})
+    result = runtime.call("exec", "--process", file, running).ok()
+    assert result.out == "0\n"
+    assert "/user/gid: gid is missing, it is taken as 0" in result.err
+
+
 def test_process_file_of_podman(runtime: Caller, running: str) -> None:
     """The process that Podman generated runs."""
     file = CONFIGS / "podman-exec-process.json"
@@ -151,6 +170,17 @@ def test_cap(runtime: Caller, running: str) -> None:
     before = runtime.exec(running, ["grep", "CapEff", "/proc/self/status"]).ok().out.split()[1]
     after = runtime.exec(running, ["grep", "CapEff", "/proc/self/status"], "--cap", "CAP_SYS_CHROOT").ok().out
     assert int(after.split()[1], 16) == int(before, 16) | 1 << 18
+
+
+@pytest.mark.not_on("crun", reason="adds to the sets in its own way")
+@pytest.mark.parametrize(("inheritable", "bits"), [(["CAP_KILL"], 1 << 5), ([], 0)])
+def test_cap_of_a_user(runtime: Caller, inheritable: list[str], bits: int) -> None:
+    """--cap with another user than root: what the config lets be inherited is ambient, and so the program has it."""
+    id = runtime.launch(runtime.sleeper({"process": {"capabilities": {"inheritable": inheritable}}}))
+    look = ["grep", "CapEff", "/proc/self/status"]
+    result = runtime.exec(id, look, "--user", "1000", "--cap", "CAP_KILL").ok()
+    assert int(result.out.split()[1], 16) == bits
+    assert result.err == ""
 
 
 def test_no_new_privs(runtime: Caller) -> None:

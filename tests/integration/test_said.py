@@ -219,12 +219,12 @@ def test_unknown_properties(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")
 def test_burst_of_nothing(runtime: Caller) -> None:
-    """update --cpu-burst 0 takes a burst away."""
+    """update --cpu-burst 0 takes a burst away, and no warning says otherwise."""
     id = runtime.create(
         runtime.sleeper({"linux": {"resources": {"cpu": {"quota": 50000, "period": 100000, "burst": 9000}}}})
     )
     assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "9000"
-    runtime.call("update", "--cpu-burst", "0", id).ok()
+    assert runtime.call("update", "--cpu-burst", "0", id).ok().err == ""
     assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "0"
 
 
@@ -253,3 +253,10 @@ def test_domainname_twice(runtime: Caller, name: str) -> None:
     change = {"domainname": "a", "linux": {"sysctl": {name: "b"}}}
     done = runtime.try_create(runtime.bundle(change)).failed()
     assert "domainname" in done.err
+
+
+@pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
+def test_domainname_of_both(runtime: Caller, name: str) -> None:
+    """The two may say the same."""
+    change = {"domainname": "example.org", "linux": {"sysctl": {name: "example.org"}}}
+    assert runtime.run(runtime.shell("cat /proc/sys/kernel/domainname", change)).ok().out == "example.org\n"

@@ -89,7 +89,37 @@ def test_arguments(runtime: Caller) -> None:
 def test_unknown_names_are_skipped(runtime: Caller) -> None:
     """A system call that this architecture does not have is no error: profiles name those of all."""
     bundle = filtered(runtime, "echo runs", rule("SCMP_ACT_ERRNO", "no_such_call", "s390_runtime_instr", "mkdir"))
-    assert runtime.run(bundle).ok().out == "runs\n"
+    result = runtime.run(bundle).ok()
+    assert result.out == "runs\n"
+    if runtime.name == "ocirun":
+        assert "/linux/seccomp: system calls that libseccomp" in result.err
+        assert result.err.count("/linux/seccomp") == 1
+
+
+@pytest.mark.not_on("runc", reason="does not know the annotation")
+@pytest.mark.parametrize("value", ["1", "0"])
+def test_unknown_names_as_an_error(runtime: Caller, value: str) -> None:
+    """With run.oci.seccomp_fail_unknown_syscall a system call that nobody knows fails create; "0" is as without it."""
+    bundle = filtered(runtime, "echo runs", rule("SCMP_ACT_ERRNO", "no_such_call", "mkdir"))
+    bundle.config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": value}
+    bundle.save()
+    for _ in ("compiled", "from the cache"):
+        if value == "0":
+            assert runtime.run(bundle).ok().out == "runs\n"
+        else:
+            assert "no_such_call" in runtime.run(bundle).failed().err
+    known = filtered(runtime, "echo runs", rule("SCMP_ACT_ERRNO", "s390_runtime_instr", "mkdir"))
+    known.config["annotations"] = bundle.config["annotations"]
+    assert runtime.run(known.save()).ok().out == "runs\n"
+
+
+@pytest.mark.not_on("runc", "crun", reason="has no such command")
+def test_unknown_names_are_an_error_to_validate(runtime: Caller) -> None:
+    """`validate` says so too."""
+    bundle = filtered(runtime, "true", rule("SCMP_ACT_ERRNO", "no_such_call"))
+    runtime.call("validate", bundle.directory).ok()
+    bundle.config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": "1"}
+    assert "no_such_call" in runtime.call("validate", bundle.save().directory).failed().out
 
 
 def test_filter_is_in_force(runtime: Caller) -> None:

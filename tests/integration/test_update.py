@@ -141,6 +141,24 @@ def test_shares_of_the_cache(runtime: Caller, option: str) -> None:
     assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("document", ['{"pids": {}}', '{"pids": {"limit": null}}', "null", "{}"])
+@pytest.mark.not_on("runc", "crun", reason="takes some of them for a limit of 0")
+def test_a_document_of_nothing(runtime: Caller, document: str) -> None:
+    """What is null or not given is not changed."""
+    id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
+    assert runtime.call("update", "-r", "-", id, stdin=document).ok().err == ""
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("pids", [{}, {"limit": None}])
+def test_pids_without_a_limit(runtime: Caller, pids: dict[str, None]) -> None:
+    """`pids` without a limit is no limit."""
+    id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": pids}}}))
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "max"
+
+
 # option, value -> controller, v1 file and its text after, v2 file and its text after
 OPTIONS = [
     ("--cpu-share", "512", "cpu", "cpu.shares", "512", "cpu.weight", "20"),

@@ -172,7 +172,7 @@ CASES = [
     ("cgroups_path_inside", "/linux/cgroupsPath", "//.", ERROR, None),
     ("scheduler_priority", "/process/scheduler", FIFO, ERROR, "/process/scheduler/priority"),
     ("scheduler_priority", "/process/scheduler", {"policy": "SCHED_IDLE", "priority": 1}, ERROR, "/process/scheduler/priority"),
-    ("scheduler_deadline", "/process/scheduler", {"policy": "SCHED_DEADLINE"}, ERROR, "/process/scheduler/runtime"),
+    ("scheduler_deadline", "/process/scheduler", {"policy": "SCHED_DEADLINE", "deadline": 1}, ERROR, "/process/scheduler/runtime"),
     ("scheduler_deadline", "/process/scheduler", FIFO | {"priority": 1, "period": 1}, ERROR, "/process/scheduler/period"),
     ("io_priority_level", "/process/ioPriority", {"class": "IOPRIO_CLASS_BE"}, ERROR, "/process/ioPriority/priority"),
     ("io_priority_level", "/process/ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 8}, ERROR, "/process/ioPriority/priority"),
@@ -263,6 +263,47 @@ def test_document_rule_reports(kind, rule, place, value, severity, pointer):
 def test_good_config_has_no_problem():
     """Where every rule is kept nothing is said, not even a warning."""
     assert problems(base()) == []
+
+
+@pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
+def test_domainname_as_its_sysctl_has_it(name):
+    """The kernel parameter may have the value that domainname has."""
+    assert problems(changed(base(), "/linux/sysctl", {name: "net"})) == []
+
+
+@pytest.mark.parametrize("pids", [{}, {"limit": None}])
+def test_pids_without_a_limit(pids):
+    """config-linux.md#pids: the limit is optional."""
+    found = problems(changed(base(), "/linux/resources/pids", pids))
+    assert [problem.rule for problem in found] == ["null"] * len(pids)  # the advice not to write null
+
+
+DEADLINES = [
+    ({"deadline": 3000}, "runtime", "SCHED_DEADLINE needs a runtime"),
+    ({"runtime": 2000}, "deadline", "SCHED_DEADLINE needs a deadline"),
+    ({"runtime": 3000, "deadline": 2000}, "runtime", "3000 is above the deadline 2000"),
+    ({"runtime": 2000, "deadline": 3000, "period": 2500}, "deadline", "3000 is above the period 2500"),
+    ({"runtime": 1023, "deadline": 2000}, "runtime", "1023 is below 1024 ns, the kernel's shortest runtime"),
+    (
+        {"runtime": 2000, "deadline": 3000, "period": 1 << 63},
+        "period",
+        "9223372036854775808 is above 2^63 - 1, the kernel's longest time",
+    ),
+]
+
+
+@pytest.mark.parametrize(("times", "name", "message"), DEADLINES)
+def test_times_of_a_deadline(times, name, message):
+    """What is wrong with the times of SCHED_DEADLINE has its own words, at the time that it is about."""
+    found = problems(changed(base(), "/process/scheduler", {"policy": "SCHED_DEADLINE", **times}))
+    assert [(problem.pointer, problem.message) for problem in found] == [(f"/process/scheduler/{name}", message)]
+
+
+@pytest.mark.parametrize("period", [0, 2000, (1 << 63) - 1])
+def test_good_times_of_a_deadline(period):
+    """The shortest runtime, a deadline as long, and any period from there on; none is the deadline."""
+    times = {"runtime": 1024, "deadline": 1024, "period": period}
+    assert problems(changed(base(), "/process/scheduler", {"policy": "SCHED_DEADLINE", **times})) == []
 
 
 def test_every_rule_is_tested():

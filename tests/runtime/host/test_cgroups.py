@@ -97,6 +97,27 @@ def test_covered_by_a_new_sysfs():
     assert mode == "none"
 
 
+COVERING = """
+first=$(awk '/ - cgroup/ { print $5; exit }' /proc/self/mountinfo)
+[ "$first" ] || exit 0
+mount --bind "$first" "$1" && mount -t tmpfs cgroup_root /sys/fs/cgroup && mkdir /sys/fs/cgroup/kept || exit 1
+mount --bind "$1" /sys/fs/cgroup/kept && umount "$1" && shift && exec "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_tree_over_the_first_one(tmp_path: Path):
+    """What lies in a tree that was mounted over /sys/fs/cgroup is there, and nothing of the one below it."""
+    code = "from runtime.host import cgroups; print(*[one['mountpoint'] for one in cgroups.read()['hierarchies']])"
+    sandbox = ["unshare", "--mount", "--propagation", "private", "sh", "-c", COVERING, "sh", tmp_path]
+    result = subprocess.run(
+        [*sandbox, sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE
+    )
+    if not result.stdout:
+        pytest.skip("no cgroups are mounted")
+    assert result.stdout == "/sys/fs/cgroup/kept\n"
+
+
 def test_this_machine_is_read():
     """The caller's own cgroups exist where the facts say, each hierarchy once."""
     facts = cgroups.read()
