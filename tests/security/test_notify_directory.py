@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.lifecycle import leftovers, store
+from runtime import kernel
+from runtime.lifecycle import store
 from tests.security.attack import Target, attack
 
 IMMUTABLE, APPEND_ONLY = 0x10, 0x20
@@ -73,7 +74,7 @@ def forbid(path: Path, flags: int) -> None:
     """What chattr(1) does, as a container with CAP_LINUX_IMMUTABLE does it in its mount."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.ioctl(descriptor, leftovers.SET_FLAGS, array.array("i", [flags, 0]))
+        fcntl.ioctl(descriptor, kernel.FS_IOC_SETFLAGS, array.array("i", [flags, 0]))
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
             pytest.skip(f"the file system of {path} has no flags")
