@@ -23,6 +23,14 @@ def test_missing_directory_is_made(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out == f"/a/b\n{MADE}{MADE}"
 
 
+@pytest.mark.parametrize(
+    ("cwd", "made"), [("/a/b/.", "/a/b"), ("/./a//b/./", "/a/b"), ("/a/b/..", "/a"), ("/a/../b", "/b")]
+)
+def test_missing_directory_with_dots(runtime: Caller, cwd: str, made: str) -> None:
+    """A path with `.` and `..`, also as its last, is made as any other."""
+    assert runtime.run(runtime.shell("pwd", {"process": {"cwd": cwd}})).ok().out == f"{made}\n"
+
+
 def test_missing_directory_of_a_read_only_root(runtime: Caller) -> None:
     """It is made before the root is read-only."""
     bundle = runtime.shell(
@@ -53,6 +61,13 @@ def test_file_in_the_way(runtime: Caller) -> None:
     """A file is no working directory."""
     bundle = runtime.shell("pwd", {"process": {"cwd": "/etc/passwd/a"}})
     assert "not a directory" in runtime.run(bundle).failed(1).err.lower()
+
+
+def test_mount_on_a_missing_directory_with_a_dot(runtime: Caller) -> None:
+    """So is the destination of a mount."""
+    bundle = runtime.shell("grep -c ' /a/b tmpfs' /proc/mounts")
+    bundle.config["mounts"].append({"destination": "/a/b/.", "type": "tmpfs", "source": "tmpfs"})
+    assert runtime.run(bundle.save()).ok().out == "1\n"
 
 
 def test_exec_makes_nothing(runtime: Caller) -> None:
