@@ -348,12 +348,52 @@ print(missing.stderr, channel.recv(1 << 16).decode(), sep="\\0", end="")
     assert re.fullmatch(expected, datagram), datagram
 
 
-def test_no_pid_file_of_what_failed(runtime: Caller) -> None:
-    """A create that fails where it hands over the terminal leaves no pid file, which would name a process that is gone."""
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_no_pid_file_of_what_failed(runtime: Caller, verb: str) -> None:
+    """What fails where it hands over the terminal leaves no pid file, which would name a process that is gone."""
     pid_file = runtime.directory / "pid"
-    bundle = runtime.bundle({"process": {"terminal": True}})
-    runtime.try_create(bundle, "--console-socket", "/no/such/socket", "--pid-file", pid_file).failed(1)
+    flags = ("--console-socket", "/no/such/socket", "--pid-file", pid_file)
+    if verb == "exec":
+        runtime.exec(runtime.launch(runtime.sleeper()), ["sleep", "9"], "--tty", "--detach", *flags).failed()
+    else:
+        bundle = runtime.bundle({"process": {"terminal": True}})
+        detached = ("--detach",) if verb == "run" else ()
+        runtime.call(verb, *detached, "--bundle", bundle.directory, *flags, runtime.new_id()).failed(1)
     assert not pid_file.exists()
+
+
+@pytest.mark.not_on("runc", "crun", reason="writes it before the program is reached, and leaves it")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_no_pid_file_of_a_program_that_is_not_reached(runtime: Caller, verb: str) -> None:
+    """Nor does what fails at the very last, in execve."""
+    pid_file = runtime.directory / "pid"
+    bundle = runtime.sleeper()
+    bundle.write("/run.sh", "#!/no/such/interpreter\n", 0o755)
+    if verb == "exec":
+        runtime.exec(runtime.launch(bundle), ["/run.sh"], "--detach", "--pid-file", pid_file).failed(255)
+    else:
+        bundle.process["args"] = ["/run.sh"]
+        runtime.run(bundle.save(), "--detach", "--pid-file", pid_file).failed(1)
+    assert not pid_file.exists()
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+@pytest.mark.not_on("runc", "crun", reason="the one puts a dot before the name, the other counts from the bundle")
+def test_long_name_of_a_pid_file(runtime: Caller, verb: str) -> None:
+    """The pid file's name may be as long as the system allows; a short one without a directory counts from the caller's."""
+    bundle = runtime.sleeper()
+    id = runtime.launch(bundle) if verb == "exec" else runtime.new_id()
+    for name in ("p" * 255, "short"):
+        if verb == "exec":
+            words = ["exec", "--detach", "--pid-file", name, id, "sleep", "60"]
+        else:
+            id = runtime.new_id()
+            words = [verb, *(["--detach"] if verb == "run" else []), "--bundle", str(bundle.directory)]
+            words += ["--pid-file", name, id]
+        runtime.call(*words, cwd=runtime.directory).ok()
+        assert Path(f"/proc/{(runtime.directory / name).read_text()}").exists()
+        if verb != "exec":
+            runtime.remove(id)
 
 
 @pytest.mark.not_on("crun", "runc", reason="the one makes the directory, the other has an empty list")
