@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import json
 import os
 import resource
 import signal
-import struct
 from pathlib import Path
 
 import pytest
 
 from tests.integration.caller import Caller, wait_for
+from tests.integration.refused_calls import refusing
 
 SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 BITS = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_NET_BIND_SERVICE": 10, "CAP_SYS_RESOURCE": 24, "CAP_AUDIT_WRITE": 29}
@@ -252,16 +250,7 @@ def test_session_keyring(runtime: Caller) -> None:
         assert (f"_ses.{id}:" in out) is expected
 
 
-def refuse_keyctl() -> None:
-    """A filter under which keyctl(2) says EPERM, as a container engine's does."""
-    number = 250  # of x86-64
-    program = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)]
-    code = b"".join(struct.pack("=HBBI", *one) for one in program)
-    text = ctypes.create_string_buffer(code)
-    header = struct.pack("@HxxxxxxQ", len(program), ctypes.addressof(text))
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
-    assert libc.prctl(22, 2, header) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+KEYCTL = 250  # of x86-64
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter has the number of keyctl on x86-64")
@@ -269,11 +258,11 @@ def refuse_keyctl() -> None:
 def test_a_session_keyring_that_is_refused(runtime: Caller) -> None:
     """It is an error, for the program would have the caller's; --no-new-keyring asks for that."""
     id, bundle = runtime.new_id(), runtime.shell("echo ran").save()
-    result = runtime.call("run", "--bundle", bundle.directory, id, preexec_fn=refuse_keyctl).failed(1)
+    result = runtime.call("run", "--bundle", bundle.directory, id, preexec_fn=refusing(KEYCTL)).failed(1)
     assert "operation not permitted" in result.err
     assert "ran" not in result.out
     flags = ("run", "--no-new-keyring", "--bundle", bundle.directory, runtime.new_id())
-    assert runtime.call(*flags, preexec_fn=refuse_keyctl).ok().out == "ran\n"
+    assert runtime.call(*flags, preexec_fn=refusing(KEYCTL)).ok().out == "ran\n"
 
 
 def test_signal_dispositions(runtime: Caller) -> None:
