@@ -91,7 +91,7 @@ def record_of(making: Making, places: "list[layout.Place]") -> "Record":
     }
     if making.unit:
         record["systemd"] = making.unit.note
-    if making.options.get("no_pivot") or "mount" not in kinds(making.spec):
+    if "mount" not in kinds(making.spec):  # else setns(2) goes to what lies topmost on /, also with --no-pivot
         record["chroot"] = True
     return record
 
