@@ -79,7 +79,7 @@ STEP_OPEN, STEP_VERIFY, STEP_MOUNT_SETATTR, STEP_LOOKUP, STEP_EXEC, STEP_HOOK_EX
     53,
 )
 EPERM, ENOENT, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST = 1, 2, 11, 12, 13, 16, 17
-ENODEV, ENOTDIR, ENOSPC, EUSERS, ESTALE, EDQUOT = 19, 20, 28, 87, 116, 122
+ENODEV, ENOTDIR, ENOSPC, ELOOP, EUSERS, ESTALE, EDQUOT = 19, 20, 28, 40, 87, 116, 122
 # What init found when it verified something: its errno says which finding, not what the system answered.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
@@ -103,8 +103,11 @@ def found(operation: "Operation", error: int) -> str:
     return FINDINGS.get(error, "")
 
 
+MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
 # What is the same for every operation of its kind.
 REMEDIES = {
+    (ops.OP_CWD, ELOOP): MAGIC_LINK,
+    (ops.OP_CWD_AS_USER, ELOOP): MAGIC_LINK,
     (ops.OP_RLIMIT, EPERM): "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
     (ops.OP_OOM_SCORE_ADJ, EACCES): "; a lower score than the caller's takes CAP_SYS_RESOURCE",
     (ops.OP_OOM_SCORE_ADJ, EPERM): "; a lower score than the caller's takes CAP_SYS_RESOURCE",

@@ -63,6 +63,17 @@ def test_file_in_the_way(runtime: Caller) -> None:
     assert "not a directory" in runtime.run(bundle).failed(1).err.lower()
 
 
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_link_to_what_is_open(runtime: Caller) -> None:
+    """A link of /proc leads wherever the runtime stands (CVE-2024-21626): it is not followed, and that is said, by `exec` too."""
+    said = (
+        "too many levels of symbolic links; a link of /proc to what a process has open, such as /proc/self/cwd, is not"
+    )
+    assert said in runtime.run(runtime.shell("pwd", {"process": {"cwd": "/proc/self/cwd"}})).failed(1).err
+    id = runtime.launch(runtime.sleeper())
+    assert said in runtime.exec(id, ["pwd"], "--cwd", "/proc/self/cwd").failed(255).err
+
+
 def test_mount_on_a_missing_directory_with_a_dot(runtime: Caller) -> None:
     """So is the destination of a mount."""
     bundle = runtime.shell("grep -c ' /a/b tmpfs' /proc/mounts")
