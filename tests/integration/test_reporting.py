@@ -262,6 +262,32 @@ def test_warnings_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
         assert "useHierarchy" in entry["msg"]
 
 
+@pytest.mark.not_on("runc", "crun", reason="warns of other things")
+@pytest.mark.parametrize("verb", ["start", "exec", "delete"])
+def test_warnings_of_later_verbs_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
+    """So it is with the verbs that a container goes on with; of an error standard error has the line, too."""
+    log = runtime.directory / "log"
+    failing = [{"path": "/bin/false"}]
+    bundle = runtime.sleeper({"hooks": {"poststop": failing, **({"poststart": failing} if verb == "start" else {})}})
+    id = runtime.create(bundle)
+    words = ("--log", log, "--log-format", "json", verb)
+    if verb == "start":
+        err = runtime.call(*words, id).failed(1).err
+        assert err.count("\n") == 1
+        assert err.startswith("ocirun: error: config.json")
+    elif verb == "exec":
+        runtime.start(id)
+        document = json.dumps({**bundle.process, "args": ["true"], "nope": 1})
+        assert runtime.call(*words, "--process", "-", id, stdin=document).ok().err == ""
+    else:
+        assert runtime.call(*words, "--force", id).ok().err == ""
+    entries = log_lines(log)
+    (warning,) = [entry for entry in entries if entry["level"] == "warning"]
+    assert (warning["verb"], warning["id"]) == (verb, id)
+    assert ("nope" if verb == "exec" else "poststop hook #0") in warning["msg"]
+    assert [entry["level"] for entry in entries].count("error") == (verb == "start")
+
+
 @pytest.mark.not_on("runc", "crun", reason="their lines do not say of which container they are")
 def test_lines_say_of_what_they_are(runtime: Caller) -> None:
     """An error's line has the verb and the container's id, in both formats, each on one line."""
@@ -289,6 +315,22 @@ def test_a_log_that_cannot_be_made(runtime: Caller) -> None:
     assert "no such file or directory" in result.err.lower()
     assert not pid_file.exists()
     runtime.call("state", id).failed()
+
+
+@pytest.mark.parametrize(
+    "words", ["start I", "exec I touch /ran", "kill I KILL", "delete --force I", "pause I", "list"]
+)
+def test_a_log_that_cannot_be_made_for_a_container_that_is_there(runtime: Caller, words: str) -> None:
+    """Nor does another verb do anything then."""
+    bundle = runtime.sleeper()
+    id = runtime.create(bundle)
+    if not words.startswith("start"):
+        runtime.start(id)
+    before = runtime.status(id)
+    result = runtime.call("--log", "/no/such/log", *words.replace("I", id, 1).split()).failed()
+    assert "no such file or directory" in result.err.lower()
+    assert runtime.status(id) == before
+    assert not (bundle.rootfs / "ran").exists()
 
 
 @pytest.mark.not_on("runc", "crun", reason="they say other things")
