@@ -5,6 +5,9 @@
  * second thread, made before the load and therefore without the filter, does that, and init waits for it by the one
  * means that is no system call: a page fault, which userfaultfd(2) hands to the second thread. execve ends that
  * thread and leaves nothing of it: a helper process would be left to the user's program as a child that it never made.
+ *
+ * A sandbox around us may refuse userfaultfd (Docker's profile does). Then init spins on a word of memory, for as long
+ * as the agent takes. Not with a real-time policy, by which it could keep the second thread from ever running.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,11 +16,13 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "init.h"
@@ -29,15 +34,38 @@ struct gate {
 	struct context *ctx;
 	volatile const char *pages;
 	size_t page_size;
-	int faults; /* the userfaultfd */
+	int faults;        /* the userfaultfd, or -1 */
+	int stops, passed; /* without it: how often init has stopped, and may go on */
 	int listener;
 	volatile int init; /* its thread: the kernel writes 0 when that ends alone, as SCMP_ACT_KILL_THREAD ends it */
 };
+
+/* Init's side, without a system call. */
+static void stop(struct gate *gate, int page)
+{
+	if (gate->faults >= 0) {
+		(void)gate->pages[(size_t)page * gate->page_size];
+		return;
+	}
+	__atomic_store_n(&gate->stops, page + 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&gate->passed, __ATOMIC_ACQUIRE) <= page)
+		;
+}
+
+static int await_stop(const struct gate *gate)
+{
+	const struct timespec pause = {.tv_nsec = 200000};
+	while (gate->init && __atomic_load_n(&gate->stops, __ATOMIC_ACQUIRE) <= gate->passed)
+		nanosleep(&pause, NULL);
+	return gate->init ? 0 : -ESRCH;
+}
 
 static int await_fault(const struct gate *gate)
 {
 	struct pollfd wait = {.fd = gate->faults, .events = POLLIN};
 	struct uffd_msg message;
+	if (gate->faults < 0)
+		return await_stop(gate);
 	while (gate->init) {
 		if (poll(&wait, 1, LOOK) <= 0)
 			continue;
@@ -48,8 +76,12 @@ static int await_fault(const struct gate *gate)
 	return -ESRCH;
 }
 
-static int open_first_page(const struct gate *gate)
+static int open_first_page(struct gate *gate)
 {
+	if (gate->faults < 0) {
+		__atomic_store_n(&gate->passed, 1, __ATOMIC_RELEASE);
+		return 0;
+	}
 	struct uffdio_zeropage page = {.range = {.start = (uintptr_t)gate->pages, .len = gate->page_size}};
 	return ioctl(gate->faults, UFFDIO_ZEROPAGE, &page);
 }
@@ -67,12 +99,22 @@ static void *relay(void *data)
 	_exit(EXIT_FAILURE);
 }
 
+/* Whether init, which has just failed to get a userfaultfd, can do without. */
+static bool may_spin(void)
+{
+	int error = errno;
+	long policy = syscall(SYS_sched_getscheduler, 0) & ~SCHED_RESET_ON_FORK; /* musl's function only says ENOSYS */
+	bool refused = error == EPERM || error == EACCES || error == ENOSYS;
+	errno = error;
+	return refused && (policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE);
+}
+
 static int make_gate(struct gate *gate)
 {
 	gate->page_size = getauxval(AT_PAGESZ);
 	gate->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (gate->faults < 0)
-		return -1;
+		return may_spin() ? 0 : -1;
 	gate->pages = mmap(NULL, 2 * gate->page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register range = {.range = {.start = (uintptr_t)gate->pages, .len = 2 * gate->page_size},
@@ -99,7 +141,7 @@ int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 	gate.listener = (int)load_filter(ctx, op, SECCOMP_NOTIFY_PROGRAM, flags);
 	if (gate.listener < 0)
 		return failed(ctx, STEP_SECCOMP);
-	(void)gate.pages[0];
+	stop(&gate, 0);
 	ctx->gate = &gate;
 	ctx->filtered = true;
 	return 0;
@@ -107,5 +149,5 @@ int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 
 void end_at_gate(struct gate *gate)
 {
-	(void)gate->pages[gate->page_size];
+	stop(gate, 1);
 }

@@ -313,6 +313,10 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 			return parent;
 		size_t end = strlen(copy);
 		r = component(copy, last, end, name);
+		if (r == -EINVAL && directory) { /* `.` or `..` at the end: all before it has been made */
+			close(parent);
+			return open_in(root, copy, O_PATH, RESOLVE_IN_ROOT);
+		}
 		if (r == 0)
 			r = make_target(parent, name, directory);
 		if (r == -EEXIST) {

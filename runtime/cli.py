@@ -146,6 +146,7 @@ def main(arguments: list[str]) -> int:
     statuses: dict[str, int] = {}
     try:
         _hold_standard_descriptors()
+        _restore_locale()
         _signal.signal(
             _signal.SIGCHLD, _signal.SIG_DFL
         )  # a caller that ignores it leaves us no exit status to wait for
@@ -173,6 +174,25 @@ def _hold_standard_descriptors() -> None:
             posix.fstat(descriptor)
         except OSError:
             posix.open("/dev/null", posix.O_RDWR)  # takes the lowest free number
+
+
+def _restore_locale() -> None:
+    """Give hooks the caller's LC_CTYPE: where the locale is C, the interpreter has set it (PEP 538), and with -I it does
+    not look at PYTHONCOERCECLOCALE, which forbids that. The kernel has what we were started with.
+    """
+    if posix.environ.get(b"LC_CTYPE") not in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
+        return
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if b"=" in entry)
+    except OSError:
+        return  # no /proc: who needs it says so
+    if b"LC_CTYPE" in given:
+        posix.environ[b"LC_CTYPE"] = given[b"LC_CTYPE"]
+        posix.putenv(b"LC_CTYPE", given[b"LC_CTYPE"])
+    else:
+        del posix.environ[b"LC_CTYPE"]
+        posix.unsetenv(b"LC_CTYPE")
 
 
 def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:

@@ -183,7 +183,7 @@ class Record(TypedDict, total=False):
     start_time: int  # of init, in clock ticks since boot
     bundle: str
     rootfs: str
-    chroot: bool  # the container's root is not that of its mount namespace: --no-pivot, or there is none
+    chroot: bool  # the container's root is not that of its mount namespace, since it has none
     created: str  # RFC 3339
     annotations: dict[str, str]
     cgroups: list[CgroupRow]  # one for each hierarchy; [] with --cgroup-manager disabled

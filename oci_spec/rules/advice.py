@@ -27,6 +27,12 @@ def root_path_custom(spec: "Config") -> "Iterator[Finding]":
         yield "/root/path", "warning", f"by custom the root file system is called rootfs, not {path}", None
 
 
+def process_to_start(spec: "Config") -> "Iterator[Finding]":
+    """config.md#process: without a process a container can be made, and not be started."""
+    if "process" not in spec:
+        yield "/process", "warning", "there is nothing to start: the container can only be created", None
+
+
 def default_filesystems(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#default-filesystems: /proc, /sys, /dev/pts and /dev/shm should be there. The runtime does not add them."""
     if "linux" not in spec or "process" not in spec:
@@ -101,6 +107,7 @@ def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
 
 CONFIG: "tuple[Rule, ...]" = (
     root_path_custom,
+    process_to_start,
     default_filesystems,
     device_once,
     capability_known,

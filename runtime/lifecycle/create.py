@@ -169,7 +169,7 @@ def record_of(request: Request, facts: "Facts", locations: "list[Location]", uni
     }
     if unit:
         record["systemd"] = unit.row
-    if request.options.get("no_pivot") or "mount" not in kinds(request.spec):
+    if "mount" not in kinds(request.spec):  # else setns(2) goes to what lies topmost on /, also with --no-pivot
         record["chroot"] = True
     return record
 

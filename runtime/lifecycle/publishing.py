@@ -21,7 +21,8 @@ def write_trace(options: "CreateOptions", handshake: "Handshake") -> None:
 
 def write_pid_file(path: str, pid: int) -> None:
     """Decimal, without a newline, and never half written: managers poll for it. OcirunError when it cannot be written."""
-    aside = f"{path}.{posix.getpid()}.tmp"
+    above, slash, _ = path.rpartition("/")
+    aside = f"{above}{slash}.ocirun-{pid}.tmp"  # short, whatever the name: that may be as long as the system takes
     try:
         # New and no link: the directory may be one that others write to, such as /tmp.
         descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)

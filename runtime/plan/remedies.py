@@ -1,6 +1,20 @@
 """What to do about an operation that failed, where that is known. Pure, and cold. `rootless` has what a caller without rights can do."""
 
-from errno import EACCES, EAGAIN, EBUSY, EDQUOT, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, EUSERS
+from errno import (
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    EDQUOT,
+    EINVAL,
+    ELOOP,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    ENOSPC,
+    EOPNOTSUPP,
+    EPERM,
+    EUSERS,
+)
 
 from runtime.kernel import MOUNT_ATTR_ATIME, MOUNT_ATTR_NODIRATIME
 
@@ -21,9 +35,12 @@ TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
 ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
 ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
 MADE_BEFORE = "; it must be there, or in a directory of the container's root: here the user namespace's may not make it"
+MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
 # What is the same for every operation of its kind.
 REMEDIES = {
+    (ops.OP_CWD, ELOOP): MAGIC_LINK,
+    (ops.OP_CWD_AS_USER, ELOOP): MAGIC_LINK,
     (ops.OP_RLIMIT, EPERM): "; raising a hard limit takes CAP_SYS_RESOURCE: lower it in the config",
     (ops.OP_OOM_SCORE_ADJ, EACCES): LOWER_SCORE,
     (ops.OP_OOM_SCORE_ADJ, EPERM): LOWER_SCORE,

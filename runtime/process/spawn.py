@@ -49,6 +49,23 @@ def init(
     return Handshake(pid, socket, operations)
 
 
+def forbidden(directory: str, error: OSError) -> OSError | OcirunError:
+    """What to raise where no mount can stand in for a memfd or a file that may be executed."""
+    try:
+        with open("/proc/sys/vm/memfd_noexec", "rb") as file:
+            refused = file.read().strip() == b"2"
+    except OSError:
+        refused = False
+    if not refused:
+        return error
+    failure = system_failure("start the init program", error)
+    failure.message += (
+        "; vm.memfd_noexec=2 forbids executable memfds: give a --root that the caller can write to and that is not mounted"
+        f" noexec, other than {directory}"
+    )
+    return failure
+
+
 def start(
     data: bytes,
     directory: str,
@@ -61,11 +78,14 @@ def start(
     """Start init with the plan ``data``: its pid, and our end of the handshake, which the caller closes.
 
     ``extra``, ``root``: what becomes FD_EXTRA and FD_ROOT. ``directory`` holds the program for a moment where executable
-    memfds are forbidden. Raises OSError.
+    memfds are forbidden. Raises OSError, and OcirunError where the remedy is known.
     """
     opened: list[int] = []
     try:
-        program = shim.program(INIT, directory)
+        try:
+            program = shim.program(INIT, directory)
+        except PermissionError as error:
+            raise forbidden(directory, error) from None
         opened.append(program)
         plan = plan_descriptor(data)
         opened.append(plan)

@@ -27,6 +27,7 @@ class Session:
         self.status: int | None = None
         self.attributes: list[Any] | None = None
         self.typed = memoryview(b"")  # read, and not yet taken by the terminal
+        self.within_line = False  # whether what was typed last has no end of a line
         posix.set_blocking(terminal, False)
         self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
 
@@ -84,7 +85,6 @@ class Session:
                 elif descriptor == 0:
                     if not self._read_input():
                         open_ends.discard(0)
-                        self._type(b"\4")  # the end of input, as a terminal says it
                 else:
                     self._type(b"")
                     if events != select.POLLOUT and not self._read_terminal():
@@ -93,12 +93,18 @@ class Session:
                 return  # something that outlived the program may hold the terminal open
 
     def _read_input(self) -> bool:
-        """Take what is typed; False at the end."""
+        """Take what is typed; False at the end, which a terminal says by control-D: the first one after a part of a line
+        only hands that over.
+        """
         try:
             data = posix.read(0, CHUNK)
         except OSError as error:
-            return error.errno == errno.EAGAIN
-        self._type(data)
+            if error.errno == errno.EAGAIN:
+                return True
+            data = b""  # EIO: the caller's terminal is gone
+        if data:
+            self.within_line = not data.endswith((b"\n", b"\r"))
+        self._type(data or (b"\4\4" if self.within_line else b"\4"))
         return bool(data)
 
     def _read_terminal(self) -> bool:
@@ -145,26 +151,30 @@ class Session:
 
 
 def prepare(terminal: int) -> None:
-    """Before the program runs: the container's terminal has the size of the caller's, and where the output goes into a
-    pipe or a file, lines end as a program's do there.
+    """Before the program runs: the container's terminal has the size of the caller's, and where what prints the output
+    ends lines itself, or wants no ends but a program's (a pipe, a file), the container's terminal adds nothing to them.
 
-    On a terminal the container's own turns \\n into \\r\\n, as it says to programs, and ours changes nothing more: a program
-    that draws, and switches that off, must see its line feeds go down and not to the left.
+    On a terminal that `Session` makes raw, the container's own turns \\n into \\r\\n, as it says to programs, and ours
+    changes nothing more: a program that draws, and switches that off, must see its line feeds go down and not to the left.
     """
     copy_size(terminal)
-    if not posix.isatty(1):
+    if not (posix.isatty(0) and posix.isatty(1)):
         attributes = termios.tcgetattr(terminal)
         attributes[1] &= ~termios.ONLCR
         termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def copy_size(terminal: int) -> None:
-    """Give the container's terminal the size of the caller's."""
-    try:
-        size = fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8)
+    """Give the container's terminal the size of the caller's, of which not every stream need be; without one it keeps
+    that of the config.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)
+        except OSError:
+            continue
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
-    except OSError:
-        pass  # standard input is no terminal: the size of the config stays
+        return
 
 
 def _nothing(*_: object) -> None:

@@ -126,7 +126,7 @@ class Caller:
                 child.wait()
                 words, said = " ".join(map(str, args)), err.read_text(errors="replace")
                 raise AssertionError(f"{words}: more than {timeout} s\nstderr: {said}") from None
-        return Result(child.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"))
+        return Result(child.returncode, _written(out), _written(err))
 
     def run(self, bundle: Bundle, *flags: str | Path, **options: Any) -> Result:
         """`run` in the foreground: the container's output and exit code."""
@@ -215,6 +215,11 @@ class Caller:
 
     def discard(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _written(file: Path) -> str:
+    """Its text with the ends of lines as they are: read_text takes \\r\\n for \\n."""
+    return file.read_bytes().decode(errors="replace")
 
 
 def reap_until_end(child: subprocess.Popen[bytes], timeout: float) -> None:

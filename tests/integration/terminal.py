@@ -13,18 +13,21 @@ from tests.integration.console import Terminal
 
 
 class Session:
-    """A program with a terminal as its controlling terminal and its three standard streams."""
+    """A program with a terminal as its controlling terminal and its three standard streams.
 
-    def __init__(self, command: Sequence[str], rows: int, columns: int, cwd: Path | None = None) -> None:
+    ``streams``: descriptors, or what subprocess takes, in place of some of the three.
+    """
+
+    def __init__(
+        self, command: Sequence[str], rows: int, columns: int, cwd: Path | None = None, **streams: int
+    ) -> None:
         master, slave = pty.openpty()
         self.terminal = Terminal(master)
         self.terminal.resize(rows, columns)
         # preexec: TIOCSCTTY needs the new session, which subprocess makes just before.
         self.child = subprocess.Popen(
             command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
+            **{"stdin": slave, "stdout": slave, "stderr": slave, **streams},
             start_new_session=True,
             cwd=cwd,
             preexec_fn=_take_terminal,
@@ -49,7 +52,7 @@ def _take_terminal() -> None:
     import fcntl
     import termios
 
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(next(stream for stream in (0, 1, 2) if os.isatty(stream)), termios.TIOCSCTTY, 0)
 
 
 def run(command: Sequence[str], rows: int, columns: int, timeout: float, cwd: Path | None = None) -> tuple[int, str]:

@@ -40,6 +40,19 @@ def test_new_user_namespace(runtime: Caller) -> None:
     check(runtime.run(with_clocks(runtime.shell(LOOK))).ok().out)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user namespace"])
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)], ids=["pivot", "no pivot"])
+def test_exec(runtime: Caller, user: bool, flags: tuple[str, ...]) -> None:
+    """A program beside the first one has its clocks; with --no-pivot as well."""
+    bundle = runtime.sleeper({"linux": {"timeOffsets": OFFSETS}})
+    bundle.linux["namespaces"].append({"type": "time"})
+    if user:
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.linux.update(uidMappings=IDS, gidMappings=IDS)
+    check(runtime.exec(runtime.launch(bundle.save(), *flags), LOOK).ok().out)
+
+
 def test_joined_user_namespace(runtime: Caller) -> None:
     """And of one that joins another's user namespace."""
     bundle = runtime.sleeper()

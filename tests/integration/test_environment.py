@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.integration.caller import Caller
 
 HOST_KINDS = ("prestart", "createRuntime", "poststart", "poststop")
 USER = {"uid": 1000, "gid": 1000}
+OF_THE_PROCESS = pytest.mark.not_on("runc", reason="gives it the program's")
 
 
 def lines_of(text: str, *names: str) -> list[str]:
@@ -71,7 +73,26 @@ def test_hook_without_environment(runtime: Caller, kind: str) -> None:
     assert lines_of(hooked(runtime, kind, {}), "CALLER", "OF") == ["CALLER=yes"]
 
 
-@pytest.mark.not_on("runc", reason="gives it the program's")
+@pytest.mark.not_on("crun", reason="adds a variable of its own")
+@pytest.mark.parametrize("kind", [*HOST_KINDS, pytest.param("createContainer", marks=OF_THE_PROCESS)])
+@pytest.mark.parametrize(
+    "given", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": ""}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C"}], ids=str
+)
+def test_whole_environment_of_a_hook(runtime: Caller, kind: str, given: dict[str, str]) -> None:
+    """It is the caller's to the last variable; where the locale is C, nothing makes it another."""
+    log = runtime.directory / "log"
+    bundle = runtime.bundle()
+    proc = bundle.rootfs / "proc" if kind == "createContainer" else "/proc"  # in its pid namespace
+    bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat {proc}/$$/environ > {log}"]}]}
+    bundle.save()
+    command = runtime.command("run", "--bundle", bundle.directory, runtime.new_id())
+    environment = {"PATH": "/usr/bin:/bin", **given, "LAST": "\udcff"}
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
+    found = log.read_bytes().decode(errors="surrogateescape").split("\0")
+    assert found == [*(f"{name}={value}" for name, value in environment.items()), ""]
+
+
+@OF_THE_PROCESS
 def test_container_hook_without_environment(runtime: Caller) -> None:
     """So does a createContainer hook, whose program and paths are the runtime's."""
     assert lines_of(hooked(runtime, "createContainer", {}), "CALLER", "OF") == ["CALLER=yes"]

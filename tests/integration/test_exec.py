@@ -12,6 +12,7 @@ import pytest
 from tests.integration.adapt import CONFIGS
 from tests.integration.caller import Caller, wait_for
 from tests.integration.console import ConsoleSocket
+from tests.integration.resources.readings import Counters
 from tests.integration.terminal import Session
 
 
@@ -275,6 +276,23 @@ def test_preserve_fds(runtime: Caller, running: str) -> None:
         for file in files:
             os.close(file)
     assert result.out.split() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.not_on("runc", "crun", reason="reads cgroup paths of hybrid hosts in its own way")
+def test_beside_a_first_process_that_has_moved(runtime: Caller) -> None:
+    """Where the first process is below, and controllers are enabled, nobody may enter the container's own cgroup of v2."""
+    running = runtime.launch(runtime.bundle({"process": {"args": ["sleep", "100"]}}))
+    own = Counters(runtime, running).unified()
+    if "hugetlb" not in (own / "cgroup.controllers").read_text().split():
+        pytest.skip("hugetlb, the one controller of v2 on hybrid hosts of ours, is v1's here")
+    (own / "a").mkdir()
+    (own / "a/cgroup.procs").write_text(str(runtime.pid(running)))
+    (own / "cgroup.subtree_control").write_text("+hugetlb")
+    expected = cgroup_of(runtime.pid(running)).splitlines()[-1]
+    assert expected.startswith("0::/")
+    assert expected.endswith("/a")
+    for _ in range(2):
+        assert runtime.exec(running, "tail -n 1 /proc/self/cgroup").ok().out.strip() == expected
 
 
 @pytest.mark.proves_operation("keep_descriptors")

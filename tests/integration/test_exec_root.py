@@ -34,6 +34,13 @@ def test_first_process_in_a_chroot(runtime: Caller) -> None:
     assert runtime.exec(id, "pwd; ls -d /jail /etc/passwd").ok().out == "/\n/etc/passwd\n/jail\n"
 
 
+@pytest.mark.kernel
+def test_first_process_in_a_chroot_without_pivot(runtime: Caller) -> None:
+    """So it is with --no-pivot, where the container's root lies on the namespace's."""
+    id = launch(runtime, jailed(runtime), "--no-pivot")
+    assert runtime.exec(id, "pwd; ls -d /jail /etc/passwd").ok().out == "/\n/etc/passwd\n/jail\n"
+
+
 def test_first_process_in_a_chroot_of_a_user_namespace(runtime: Caller) -> None:
     """So it is in a user namespace."""
     ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]

@@ -22,3 +22,21 @@ $runtime delete --force {id}
     done = hardened.run(runtime, script, options)
     assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
     assert hardened.SYSCTL.read_text() == before, "the machine's own has changed"
+
+
+@pytest.mark.skipif(not hardened.SYSCTL.exists(), reason="the kernel has no vm.memfd_noexec")
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_what_to_do_without_the_right_to_mount(runtime: Caller) -> None:
+    """Where the caller may not mount either, the error names the setting and --root."""
+    ids = [{"containerID": 0, "hostID": 0, "size": 1}]
+    bundle, id = runtime.bundle({"linux": {"uidMappings": ids, "gidMappings": ids}}), runtime.new_id()
+    bundle.linux["namespaces"].append({"type": "user"})
+    bundle.save()
+    script = f"setpriv --bounding-set -sys_admin --inh-caps -sys_admin $runtime create --bundle {bundle.directory} {id}"
+    done = hardened.run(runtime, script, "mode=755,noexec")
+    assert done.returncode == 1
+    assert "start the init program: operation not permitted; vm.memfd_noexec=2 forbids" in done.stderr
+    assert (
+        f"--root that the caller can write to and that is not mounted noexec, other than {runtime.directory}/hardened"
+        in done.stderr
+    )

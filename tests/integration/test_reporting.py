@@ -262,6 +262,32 @@ def test_warnings_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
         assert "useHierarchy" in entry["msg"]
 
 
+@pytest.mark.not_on("runc", "crun", reason="warns of other things")
+@pytest.mark.parametrize("verb", ["start", "exec", "delete"])
+def test_warnings_of_later_verbs_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
+    """So it is with the verbs that a container goes on with; of an error standard error has the line, too."""
+    log = runtime.directory / "log"
+    failing = [{"path": "/bin/false"}]
+    bundle = runtime.sleeper({"hooks": {"poststop": failing, **({"poststart": failing} if verb == "start" else {})}})
+    id = runtime.create(bundle)
+    words = ("--log", log, "--log-format", "json", verb)
+    if verb == "start":
+        err = runtime.call(*words, id).failed(1).err
+        assert err.count("\n") == 1
+        assert err.startswith("ocirun: error: config.json")
+    elif verb == "exec":
+        runtime.start(id)
+        document = json.dumps({**bundle.process, "args": ["true"], "nope": 1})
+        assert runtime.call(*words, "--process", "-", id, stdin=document).ok().err == ""
+    else:
+        assert runtime.call(*words, "--force", id).ok().err == ""
+    entries = log_lines(log)
+    (warning,) = [entry for entry in entries if entry["level"] == "warning"]
+    assert (warning["verb"], warning["id"]) == (verb, id)
+    assert ("nope" if verb == "exec" else "poststop hook #0") in warning["msg"]
+    assert [entry["level"] for entry in entries].count("error") == (verb == "start")
+
+
 @pytest.mark.not_on("runc", "crun", reason="their lines do not say of which container they are")
 def test_lines_say_of_what_they_are(runtime: Caller) -> None:
     """An error's line has the verb and the container's id, in both formats, each on one line."""
@@ -289,6 +315,22 @@ def test_a_log_that_cannot_be_made(runtime: Caller) -> None:
     assert "no such file or directory" in result.err.lower()
     assert not pid_file.exists()
     runtime.call("state", id).failed()
+
+
+@pytest.mark.parametrize(
+    "words", ["start I", "exec I touch /ran", "kill I KILL", "delete --force I", "pause I", "list"]
+)
+def test_a_log_that_cannot_be_made_for_a_container_that_is_there(runtime: Caller, words: str) -> None:
+    """Nor does another verb do anything then."""
+    bundle = runtime.sleeper()
+    id = runtime.create(bundle)
+    if not words.startswith("start"):
+        runtime.start(id)
+    before = runtime.status(id)
+    result = runtime.call("--log", "/no/such/log", *words.replace("I", id, 1).split()).failed()
+    assert "no such file or directory" in result.err.lower()
+    assert runtime.status(id) == before
+    assert not (bundle.rootfs / "ran").exists()
 
 
 @pytest.mark.not_on("runc", "crun", reason="they say other things")
@@ -348,12 +390,52 @@ print(missing.stderr, channel.recv(1 << 16).decode(), sep="\\0", end="")
     assert re.fullmatch(expected, datagram), datagram
 
 
-def test_no_pid_file_of_what_failed(runtime: Caller) -> None:
-    """A create that fails where it hands over the terminal leaves no pid file, which would name a process that is gone."""
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_no_pid_file_of_what_failed(runtime: Caller, verb: str) -> None:
+    """What fails where it hands over the terminal leaves no pid file, which would name a process that is gone."""
     pid_file = runtime.directory / "pid"
-    bundle = runtime.bundle({"process": {"terminal": True}})
-    runtime.try_create(bundle, "--console-socket", "/no/such/socket", "--pid-file", pid_file).failed(1)
+    flags = ("--console-socket", "/no/such/socket", "--pid-file", pid_file)
+    if verb == "exec":
+        runtime.exec(runtime.launch(runtime.sleeper()), ["sleep", "9"], "--tty", "--detach", *flags).failed()
+    else:
+        bundle = runtime.bundle({"process": {"terminal": True}})
+        detached = ("--detach",) if verb == "run" else ()
+        runtime.call(verb, *detached, "--bundle", bundle.directory, *flags, runtime.new_id()).failed(1)
     assert not pid_file.exists()
+
+
+@pytest.mark.not_on("runc", "crun", reason="writes it before the program is reached, and leaves it")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_no_pid_file_of_a_program_that_is_not_reached(runtime: Caller, verb: str) -> None:
+    """Nor does what fails at the very last, in execve."""
+    pid_file = runtime.directory / "pid"
+    bundle = runtime.sleeper()
+    bundle.write("/run.sh", "#!/no/such/interpreter\n", 0o755)
+    if verb == "exec":
+        runtime.exec(runtime.launch(bundle), ["/run.sh"], "--detach", "--pid-file", pid_file).failed(255)
+    else:
+        bundle.process["args"] = ["/run.sh"]
+        runtime.run(bundle.save(), "--detach", "--pid-file", pid_file).failed(1)
+    assert not pid_file.exists()
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+@pytest.mark.not_on("runc", "crun", reason="the one puts a dot before the name, the other counts from the bundle")
+def test_long_name_of_a_pid_file(runtime: Caller, verb: str) -> None:
+    """The pid file's name may be as long as the system allows; a short one without a directory counts from the caller's."""
+    bundle = runtime.sleeper()
+    id = runtime.launch(bundle) if verb == "exec" else runtime.new_id()
+    for name in ("p" * 255, "short"):
+        if verb == "exec":
+            words = ["exec", "--detach", "--pid-file", name, id, "sleep", "60"]
+        else:
+            id = runtime.new_id()
+            words = [verb, *(["--detach"] if verb == "run" else []), "--bundle", str(bundle.directory)]
+            words += ["--pid-file", name, id]
+        runtime.call(*words, cwd=runtime.directory).ok()
+        assert Path(f"/proc/{(runtime.directory / name).read_text()}").exists()
+        if verb != "exec":
+            runtime.remove(id)
 
 
 @pytest.mark.not_on("crun", "runc", reason="the one makes the directory, the other has an empty list")

@@ -18,6 +18,7 @@ from tests.integration.bundle import Bundle, merge
 from tests.integration.caller import TREE, wait_for
 from tests.integration.console import ConsoleSocket
 from tests.integration.ordinary import GID, MORE_IDS, SIZE, SUBIDS, UID, User
+from tests.integration.test_clocks import LOOK, OFFSETS, check
 
 PEERS = ("runc", "crun")
 
@@ -501,3 +502,12 @@ def test_clocks(user: User) -> None:
     bundle.linux["namespaces"].append({"type": "time"})
     bundle.linux["timeOffsets"] = {"boottime": {"secs": 7}}
     assert user.run(bundle.save()).ok().out.split()[-3:] == ["boottime", "7", "0"]
+
+
+@pytest.mark.not_on(*PEERS, reason="these versions know no time namespace")
+def test_clocks_of_exec(user: User) -> None:
+    """exec enters the time namespace, too."""
+    needs_tools()
+    bundle = user.sleeper({"linux": {"timeOffsets": OFFSETS}})
+    bundle.linux["namespaces"].append({"type": "time"})
+    check(user.exec(user.launch(bundle.save()), LOOK).ok().out)

@@ -112,7 +112,7 @@ def test_no_process(runtime: Caller) -> None:
     runtime.kill(id)
     runtime.wait_status(id)
     runtime.call("delete", id).ok()
-    assert runtime.call("validate", bundle.directory).ok().out.endswith("no problems\n")
+    assert "warning: /process: there is nothing to start" in runtime.call("validate", bundle.directory).ok().out
     assert ": /process: there is nothing to run" in runtime.run(bundle).failed(1).err
     assert runtime.known_ids() == []
 
@@ -128,6 +128,25 @@ def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
     (bundle.directory / "rootfs/dev").chmod(0o777)
     id = runtime.create(bundle.save())
     assert "Uid:\t100007\t" in Path(f"/proc/{runtime.pid(id)}/status").read_text()
+
+
+@pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
+def test_no_process_with_what_comes_before_one(runtime: Caller) -> None:
+    """A filter and startContainer hooks wait for a program: start runs none of the hooks, and exec has the filter."""
+    seccomp = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}],
+    }
+    bundle = runtime.bundle({"linux": {"seccomp": seccomp}})
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/touch", "args": ["touch", "/ran"]}]}
+    del bundle.config["process"]
+    id = runtime.create(bundle.save())
+    assert "/process: the container has nothing to start" in runtime.call("start", id).failed(1).err
+    assert runtime.status(id) == "created"
+    assert not (bundle.rootfs / "ran").exists()
+    document = json.dumps(PROCESS | {"args": ["mkdir", "/a"]})
+    assert "No space left" in runtime.call("exec", "--process", "-", id, stdin=document).failed(1).err
+    runtime.remove(id)
 
 
 @pytest.mark.proves("/process/user/uid", "/process/user/gid")
@@ -215,6 +234,29 @@ def test_unknown_properties(runtime: Caller) -> None:
     done = runtime.call("exec", "--process", "-", id, stdin=document).ok()
     assert "-:1: /noNewPrivilege: noNewPrivilege is not a property" in done.err
     assert "did you mean noNewPrivileges?" in done.err
+
+
+@words_of_ocirun
+def test_unknown_properties_further_down(runtime: Caller) -> None:
+    """Also those of an object or of an item of a list; what is known beside them has its effect."""
+    id = runtime.launch(runtime.sleeper())
+    limits = {"pids": {"limit": 30, "limt": 1}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1 << 21, "limits": 1}]}
+    done = runtime.call("update", "-r", "-", id, stdin=json.dumps(limits)).ok()
+    assert "/pids/limt: limt is not a property that the spec knows, it has no effect; did you mean limit?" in done.err
+    assert "/hugepageLimits/0/limits: limits is not a property" in done.err
+    assert value(runtime, id, "pids", "pids.max", "pids.max") == "30"
+    limit = {"type": "RLIMIT_NOFILE", "soft": 7, "hard": 7, "sotf": 9}
+    document = PROCESS | {
+        "args": ["sh", "-c", "ulimit -n"],
+        "rlimits": [limit],
+        "user": {"uid": 0, "gid": 0, "umsk": 0},
+    }
+    done = runtime.call("exec", "--process", "-", id, stdin=json.dumps(document)).ok()
+    assert done.out == "7\n"
+    assert (
+        "/rlimits/0/sotf: sotf is not a property that the spec knows, it has no effect; did you mean soft?" in done.err
+    )
+    assert "/user/umsk: umsk is not a property that the spec knows, it has no effect; did you mean umask?" in done.err
 
 
 @pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")

@@ -13,11 +13,12 @@ import pytest
 
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
+from tests.integration.refusal import refuse
 from tests.integration.seccomp_agent import Agent, Decide
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers here are x86-64's")
 
-MKDIR, SENDMSG, EXECVE, WRITE = 83, 46, 59, 1
+MKDIR, SENDMSG, EXECVE, WRITE, USERFAULTFD = 83, 46, 59, 1, 323
 POINTER = "/linux/seccomp/listenerPath"
 NOTIFY_MKDIR: dict[str, Any] = {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}
 LATER = "loads the filter at create"
@@ -61,6 +62,47 @@ def test_run(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
     assert {number for _, number in one.calls} == {MKDIR}
     assert [document["state"]["status"] for document in one.states] == ["creating"]
     wait_for(lambda: one.ended, "end of the stream")
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.ENOSYS], ids=errno.errorcode.get)
+def test_without_userfaultfd(runtime: Caller, agent: Callable[[Decide], Agent], error: int) -> None:
+    """A sandbox around the runtime may refuse what init waits by: `run`, `start` and `exec` do without it."""
+    one = agent(no_space)
+
+    def sandbox() -> None:
+        refuse(USERFAULTFD, error=error)
+
+    bundle = notified(runtime, "rmdir /none; mkdir /a", one.path)
+    assert "No space left" in runtime.run(bundle, preexec_fn=sandbox).failed(1).err
+    id = runtime.launch(notified(runtime, "exec sleep 60", one.path), preexec_fn=sandbox)
+    assert "No space left" in runtime.exec(id, "mkdir /a", preexec_fn=sandbox).failed(1).err
+    assert len(one.states) == 3
+    assert {number for _, number in one.calls} == {MKDIR}
+
+
+@pytest.mark.not_on("runc", "crun", reason="refuses it, since its own calls would be notified")
+def test_failed_execve_without_userfaultfd(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
+    """A failure after the load is told there too, and no call but the program's is notified."""
+    one = agent(lambda number: errno.EMFILE if number == EXECVE else errno.EPERM)
+    bundle = notified(runtime, "true", one.path, default="SCMP_ACT_NOTIFY")
+    result = runtime.run(bundle, preexec_fn=lambda: refuse(USERFAULTFD)).failed()
+    assert "too many open files" in result.err.lower()
+    assert {number for _, number in one.calls} == {EXECVE}
+
+
+@pytest.mark.not_on("runc", "crun", reason="needs no such call")
+def test_real_time_without_userfaultfd(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
+    """A real-time program would keep the second thread from running: it is refused, and does not hang."""
+    one = agent(no_space)
+    bundle = notified(runtime, "echo ran", one.path)
+    bundle.process["scheduler"] = {"policy": "SCHED_FIFO", "priority": 10}
+    if Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists():
+        bundle.linux["resources"]["cpu"] = {"realtimeRuntime": 1000, "realtimePeriod": 1000000}
+    runtime.run(bundle.save()).ok()
+    result = runtime.run(bundle, preexec_fn=lambda: refuse(USERFAULTFD)).failed()
+    assert "/linux/seccomp" in result.err
+    assert "userfaultfd" in result.err
+    assert result.out == ""
 
 
 @pytest.mark.proves("/linux/seccomp/listenerMetadata")

@@ -232,6 +232,13 @@ def test_output_into_a_pipe(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out == "one\ntwo\n"
 
 
+@pytest.mark.not_on("runc", "crun", reason="they take no terminal from a caller without one")
+def test_exec_with_output_into_a_pipe(runtime: Caller) -> None:
+    """So it is with exec."""
+    id = runtime.launch(runtime.sleeper())
+    assert runtime.exec(id, "tty; echo two", "--tty").ok().out == "/dev/pts/0\ntwo\n"
+
+
 @pytest.mark.not_on("crun", reason="ends lines by \\r\\n")
 def test_output_into_a_pipe_beside_the_callers_terminal(runtime: Caller) -> None:
     """The reader of the pipe prints on the caller's terminal, which goes on to begin its lines at the left."""
@@ -251,3 +258,22 @@ def test_what_a_drawing_program_draws(runtime: Caller) -> None:
     session = Session(runtime.command("run", "--bundle", bundle.directory, runtime.new_id()), 24, 80)
     assert session.terminal.read_until("ef") == "ab\r\ncd\nef"
     session.finish()
+
+
+@pytest.mark.not_on("crun", reason="takes no terminal then")
+def test_input_that_is_no_terminal(runtime: Caller) -> None:
+    """The caller's terminal, which nothing makes raw then, ends lines; the container's has its size all the same."""
+    bundle = on_terminal(runtime, "stty size; echo two")
+    command = runtime.command("run", "--bundle", bundle.directory, runtime.new_id())
+    session = Session(command, 33, 101, stdin=subprocess.DEVNULL)
+    assert session.terminal.read_until("two\r\n") == "33 101\r\ntwo\r\n"
+    assert session.finish()[0] == 0
+
+
+@pytest.mark.not_on("runc", "crun", reason="they take no terminal from a caller without one")
+@pytest.mark.parametrize("words", ["hello\nx", "x", "hello\n", ""])
+def test_end_of_the_input(runtime: Caller, words: str) -> None:
+    """The program's input ends with the caller's, also within a line."""
+    id = runtime.launch(runtime.sleeper())
+    result = runtime.exec(id, "stty -echo; cat; echo .", "--tty", stdin=words, timeout=10).ok()
+    assert result.out.endswith(f"{words}.\n")

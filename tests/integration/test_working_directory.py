@@ -23,6 +23,14 @@ def test_missing_directory_is_made(runtime: Caller) -> None:
     assert runtime.run(bundle).ok().out == f"/a/b\n{MADE}{MADE}"
 
 
+@pytest.mark.parametrize(
+    ("cwd", "made"), [("/a/b/.", "/a/b"), ("/./a//b/./", "/a/b"), ("/a/b/..", "/a"), ("/a/../b", "/b")]
+)
+def test_missing_directory_with_dots(runtime: Caller, cwd: str, made: str) -> None:
+    """A path with `.` and `..`, also as its last, is made as any other."""
+    assert runtime.run(runtime.shell("pwd", {"process": {"cwd": cwd}})).ok().out == f"{made}\n"
+
+
 def test_missing_directory_of_a_read_only_root(runtime: Caller) -> None:
     """It is made before the root is read-only."""
     bundle = runtime.shell(
@@ -53,6 +61,24 @@ def test_file_in_the_way(runtime: Caller) -> None:
     """A file is no working directory."""
     bundle = runtime.shell("pwd", {"process": {"cwd": "/etc/passwd/a"}})
     assert "not a directory" in runtime.run(bundle).failed(1).err.lower()
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_link_to_what_is_open(runtime: Caller) -> None:
+    """A link of /proc leads wherever the runtime stands (CVE-2024-21626): it is not followed, and that is said, by `exec` too."""
+    said = (
+        "too many levels of symbolic links; a link of /proc to what a process has open, such as /proc/self/cwd, is not"
+    )
+    assert said in runtime.run(runtime.shell("pwd", {"process": {"cwd": "/proc/self/cwd"}})).failed(1).err
+    id = runtime.launch(runtime.sleeper())
+    assert said in runtime.exec(id, ["pwd"], "--cwd", "/proc/self/cwd").failed(255).err
+
+
+def test_mount_on_a_missing_directory_with_a_dot(runtime: Caller) -> None:
+    """So is the destination of a mount."""
+    bundle = runtime.shell("grep -c ' /a/b tmpfs' /proc/mounts")
+    bundle.config["mounts"].append({"destination": "/a/b/.", "type": "tmpfs", "source": "tmpfs"})
+    assert runtime.run(bundle.save()).ok().out == "1\n"
 
 
 def test_exec_makes_nothing(runtime: Caller) -> None:

@@ -69,7 +69,7 @@ def test_deepest_nesting_is_read():
 def test_repeated_key_is_a_warning_at_the_second_key():
     """A repeated key is told at its second place, and the last value counts."""
     data = b'{"ociVersion": "1.0.0",\n "ociVersion": "1.2.0", "root": {"path": "rootfs"}}'
-    (problem,) = oci_spec.check(data)
+    (problem,) = [one for one in oci_spec.check(data) if one.rule == "json"]
     assert (problem.rule, problem.severity, problem.pointer) == ("json", "warning", "/ociVersion")
     assert (problem.line, problem.column) == (2, 2)
     assert oci_spec.load(data)["ociVersion"] == "1.2.0"

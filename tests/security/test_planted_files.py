@@ -207,13 +207,13 @@ def test_linked_pid_file(target: Target) -> None:
     pid_file.parent.mkdir()
     pid_file.symlink_to(victim)
     for number in range(os.getpid() if os.getpid() > 2000 else 1, 1 << 15):
-        (pid_file.parent / f"pid.{number}.tmp").symlink_to(victim)
+        (pid_file.parent / f".ocirun-{number}.tmp").symlink_to(victim)
     bundle = caller.sleeper()
     result = caller.try_create(bundle, "--pid-file", pid_file)
     target.judge(victim.read_text() != "victim", victim.read_text())
     assert result.code == 0 or "write the pid file" in result.err
     caller.remove_all()  # where the pids have started anew, no name was taken
-    for link in pid_file.parent.glob("pid.*"):
+    for link in pid_file.parent.glob(".ocirun-*"):
         link.unlink()
     id = caller.create(bundle, "--pid-file", pid_file)
     assert int(pid_file.read_text()) == caller.pid(id)
