@@ -1,7 +1,7 @@
-"""Where the values of a document stand in its text. Cold: only loaded to report a problem.
+"""The line and column of a document's values. Cold: loaded only to report a problem.
 
-The text is scanned a second time, by a plain scanner that keeps the place of every key and value and words what is
-broken. It accepts just what `document.load` accepts.
+A plain scanner reads the text again. It records the offset of every key and value, and describes syntax errors. It
+accepts exactly what `document.load` accepts.
 """
 
 from _json import scanstring
@@ -15,7 +15,7 @@ _FOREIGN = ("NaN", "Infinity", "-Infinity")
 
 
 class Broken(Exception):
-    """The text is no JSON at `offset` (in characters from 0), for the reason in `message`."""
+    """The text stops being JSON at `offset` (in characters from 0); `message` says why."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class Broken(Exception):
 
 
 class Node:
-    """A value's place: where it begins, where its key begins (itself when it has none), and what is inside."""
+    """The offset of a value, and of its key (its own if it has none), and the values inside it."""
 
     __slots__ = ("children", "key", "start")
 
@@ -35,7 +35,7 @@ class Node:
 
 
 class Positions:
-    """Places of a whole text. Of a repeated key the last value is kept; `repeated` lists (pointer, key offset)."""
+    """All offsets in a text. For a repeated key the last value is kept; `repeated` lists (pointer, key offset)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -48,7 +48,7 @@ class Positions:
             raise Broken("text after the end of the document", end)
 
     def line_column(self, offset: int) -> "tuple[int, int]":
-        """Line and column of an offset, in characters from 1."""
+        """The line and column of an offset, in characters from 1."""
         low, high = 0, len(self._ends)
         while low < high:  # bisect; the module would be an import
             middle = (low + high) // 2
@@ -59,7 +59,7 @@ class Positions:
         return low + 1, offset - (self._ends[low - 1] if low else -1)
 
     def find(self, pointer: str, key: bool = False) -> "tuple[int, int]":
-        """Line and column of the value at a pointer, of its key if asked; for a missing one those of its nearest parent."""
+        """The line and column of the value at a pointer, or with ``key`` of its key; for a missing value, of its nearest parent."""
         node = self.root
         names = pointer.split("/")[1:]
         for name in names:
@@ -129,10 +129,10 @@ class Positions:
     def _string(self, at: int) -> "tuple[str, int]":
         try:
             value, end = _scan_string(self.text, at + 1)
-        except ValueError as error:  # JSONDecodeError, whose pos is where it stopped
+        except ValueError as error:  # JSONDecodeError: pos is the offset of the error
             reason = str(getattr(error, "msg", "bad string"))
-            place = int(getattr(error, "pos", at))
-            raise Broken(reason[:1].lower() + reason[1:].removesuffix(" at"), place) from None
+            offset = int(getattr(error, "pos", at))
+            raise Broken(reason[:1].lower() + reason[1:].removesuffix(" at"), offset) from None
         if not value.isascii():
             try:
                 value.encode()
@@ -150,7 +150,7 @@ class Positions:
         return self._number(at)
 
     def _number(self, start: int) -> int:
-        """The end of a number. Python refuses to read more than some thousand digits, and so do we."""
+        """The end of a number. Python refuses to parse integers of some thousand digits, and so do we."""
         text = self.text
         at = start + text.startswith("-", start)
         end = self._digits(at)
@@ -180,17 +180,17 @@ class Positions:
 
 
 def _scan_string(text: str, start: int) -> "tuple[str, int]":
-    """The string whose first character is at ``start``, and the place after its closing quote."""
+    """The string whose first character is at ``start``, and the offset after its closing quote."""
     try:
         return scanstring(text, start, True)
-    except SystemError:  # it fails by an exception of json.decoder, which is not imported yet
+    except SystemError:  # its exception is defined in json.decoder, which is not imported yet
         import json.decoder  # noqa: F401
 
         return scanstring(text, start, True)
 
 
 def read(data: bytes) -> "tuple[str, Positions]":
-    """The text of a document and its places. Raises Broken for everything that `document.load` refuses."""
+    """A document's text and positions. Raises Broken for everything that `document.load` refuses."""
     if len(data) > SIZE_LIMIT:
         raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0)
     if data.startswith(b"\xef\xbb\xbf"):
@@ -198,7 +198,7 @@ def read(data: bytes) -> "tuple[str, Positions]":
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        # The place is counted in the text that could be read.
+        # The offset counts the characters decoded so far.
         raise Broken(f"byte {data[error.start]:#04x} is no UTF-8 here", len(data[: error.start].decode())) from None
     return text, Positions(text)
 
