@@ -26,14 +26,14 @@ def fail(operation, error, step, detail=0):
 
 def test_the_steps_are_the_headers():
     """Each step has words at the index of its name in the header."""
-    assert len(steps.WORDS) == STEP["STEP_COUNT"]
-    names = [name for name in vars(steps) if name.isupper() and name != "WORDS"]
+    assert len(steps.PHRASES) == STEP["STEP_COUNT"]
+    names = [name for name in vars(steps) if name.isupper() and name != "PHRASES"]
     assert {f"STEP_{name}": getattr(steps, name) for name in names} == {
         n: i for n, i in STEP.items() if n != "STEP_COUNT"
     }
     for name in CALLS.split():
-        assert steps.WORDS[STEP[f"STEP_{name.upper()}"]] == name
-    assert all(words for words in steps.WORDS[1:])
+        assert steps.PHRASES[STEP[f"STEP_{name.upper()}"]] == name
+    assert all(steps.PHRASES[1:])
 
 
 def test_every_code_has_its_sentence():
