@@ -94,12 +94,12 @@ class Positions:
             return at + 1
         while True:
             if self.text[at : at + 1] != '"':
-                raise Broken("a property name in double quotes should stand here", at)
+                raise Broken("expected a property name in double quotes", at)
             key = at
             name, at = self._string(at)
             at = self._skip(at)
             if self.text[at : at + 1] != ":":
-                raise Broken("a colon should stand here", at)
+                raise Broken("expected a colon", at)
             at = self._skip(at + 1)
             inner = f"{pointer}/{escape(name)}"
             if name in node.children:
@@ -109,7 +109,7 @@ class Positions:
             if self.text[at : at + 1] == "}":
                 return at + 1
             if self.text[at : at + 1] != ",":
-                raise Broken("a comma or a closing brace should stand here", at)
+                raise Broken("expected a comma or a closing brace", at)
             at = self._skip(at + 1)
 
     def _array(self, node: Node, at: int, pointer: str, depth: int) -> int:
@@ -123,7 +123,7 @@ class Positions:
             if self.text[at : at + 1] == "]":
                 return at + 1
             if self.text[at : at + 1] != ",":
-                raise Broken("a comma or a closing bracket should stand here", at)
+                raise Broken("expected a comma or a closing bracket", at)
             at = self._skip(at + 1)
 
     def _string(self, at: int) -> "tuple[str, int]":
@@ -155,7 +155,7 @@ class Positions:
         at = start + text.startswith("-", start)
         end = self._digits(at)
         if end == at:
-            raise Broken("a value should stand here" if start < len(text) else "the text ends too early", start)
+            raise Broken("expected a value" if start < len(text) else "unexpected end of the text", start)
         if text[at] == "0":
             end = at + 1
         whole = end
@@ -194,12 +194,12 @@ def read(data: bytes) -> "tuple[str, Positions]":
     if len(data) > SIZE_LIMIT:
         raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0)
     if data.startswith(b"\xef\xbb\xbf"):
-        raise Broken("a byte order mark stands before the document", 0)
+        raise Broken("a byte order mark precedes the document", 0)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         # The offset counts the characters decoded so far.
-        raise Broken(f"byte {data[error.start]:#04x} is no UTF-8 here", len(data[: error.start].decode())) from None
+        raise Broken(f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())) from None
     return text, Positions(text)
 
 

@@ -63,7 +63,7 @@ def null_rows(document: "Json", kind: str) -> "Iterator[Row]":
 def repeated(data: bytes) -> "list[Problem]":
     """A warning for each repeated key of an object."""
     positions = read(data)[1]
-    message = "the key is there before, only the last one counts"
+    message = "the key is repeated, only the last one counts"
     return [
         Problem(pointer, *positions.line_column(offset), "warning", message, "remove one of them", "json")
         for pointer, offset in positions.repeated
@@ -124,9 +124,9 @@ def described(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | 
     """Message and hint for a value that a keyword of the schema refuses."""
     shown = quoted(value)
     if keyword == "type":
-        return f"{_ARTICLES[wanted]} should stand here, not {shown}", type_hint(wanted, value)
+        return f"expected {_ARTICLES[wanted]}, not {shown}", type_hint(wanted, value)
     if keyword == "enum":
-        return f"{shown} is not one of the values that are known", enum_hint(value, wanted)
+        return f"{shown} is not one of the known values", enum_hint(value, wanted)
     if keyword == "minimum":
         return f"{shown} is below {wanted}", None
     if keyword == "maximum":
@@ -158,7 +158,11 @@ def enum_hint(value: "Json", known: "list[str]") -> str:
     near = get_close_matches(value.lower(), folded, 1) if type(value) is str else []
     if near:
         return f"did you mean {folded[near[0]]}?"
-    return f"known are {', '.join(known)}" if len(known) < 12 else f"known are {', '.join(known[:10])} and more"
+    return (
+        f"known values are {', '.join(known)}"
+        if len(known) < 12
+        else f"known values are {', '.join(known[:10])} and more"
+    )
 
 
 def quoted(value: "Json") -> str:

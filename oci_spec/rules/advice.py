@@ -62,7 +62,7 @@ def capability_known(spec: "Config") -> "Iterator[Finding]":
         for index, capability in enumerate(sets.get(name, [])):
             if capability[:4] != "CAP_" or capability[4:] not in CAPABILITIES:
                 pointer = f"/process/capabilities/{name}/{index}"
-                yield pointer, "warning", f"{capability} is no capability that is known, it is left out", None
+                yield pointer, "warning", f"{capability} is not a known capability, it is left out", None
 
 
 def ambient_supported(spec: "Config") -> "Iterator[Finding]":
@@ -102,7 +102,7 @@ def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
     value = spec.get("annotations", {}).get(key, "TERM")
     name = value.upper().removeprefix("SIG")
     if name.split("+")[0].split("-")[0] not in _SIGNALS and not (name.isdigit() and 0 < int(name) < 65):
-        yield f"/annotations/{key}", "warning", f"{value!r} is no signal", None
+        yield f"/annotations/{key}", "warning", f"{value!r} is not a signal", None
 
 
 CONFIG: "tuple[Rule, ...]" = (

@@ -44,7 +44,7 @@ def semver(text: str) -> "tuple[int, int, int, str] | None":
 def oci_version_semver(spec: "Config") -> "Iterator[Finding]":
     """config.md#specification-version: ociVersion is a SemVer 2.0.0 string."""
     if "ociVersion" in spec and semver(spec["ociVersion"]) is None:
-        yield "/ociVersion", "error", f"{spec['ociVersion']!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
+        yield "/ociVersion", "error", f"{spec['ociVersion']!r} is not a SemVer 2.0.0 version", "write it like 1.3.0"
 
 
 def oci_version_supported(spec: "Config") -> "Iterator[Finding]":

@@ -32,7 +32,7 @@ def features_versions_semver(spec: "JsonObject") -> "Iterator[Finding]":
     """features.md#specification-version: both bounds are SemVer 2.0.0 strings."""
     for name in ("ociVersionMin", "ociVersionMax"):
         if name in spec and semver(spec[name]) is None:
-            yield f"/{name}", "error", f"{spec[name]!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
+            yield f"/{name}", "error", f"{spec[name]!r} is not a SemVer 2.0.0 version", "write it like 1.3.0"
 
 
 def features_versions_order(spec: "JsonObject") -> "Iterator[Finding]":

@@ -51,7 +51,7 @@ def memory_policy_nodes(spec: "Config") -> "Iterator[Finding]":
     policy = spec.get("linux", {}).get("memoryPolicy", {})
     mode, nodes = policy.get("mode"), policy.get("nodes", "")
     if not cpu_list(nodes):
-        yield "/linux/memoryPolicy/nodes", "error", f"{nodes!r} is no list such as 0-3,7", None
+        yield "/linux/memoryPolicy/nodes", "error", f"{nodes!r} is not a list such as 0-3,7", None
     elif mode in ("MPOL_DEFAULT", "MPOL_LOCAL") and nodes.strip():
         yield "/linux/memoryPolicy/nodes", "error", f"{mode} has no nodes", None
     elif mode in _MODES_WITH_NODES and not nodes.strip():
@@ -75,7 +75,7 @@ def personality_domain(spec: "Config") -> "Iterator[Finding]":
 def personality_flags(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#personality: no flags are defined."""
     if spec.get("linux", {}).get("personality", {}).get("flags"):
-        yield "/linux/personality/flags", "warning", "no flags of a personality are defined, these are ignored", None
+        yield "/linux/personality/flags", "warning", "no personality flags are defined, these are ignored", None
 
 
 RULES: "tuple[Rule, ...]" = (

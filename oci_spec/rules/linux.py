@@ -191,7 +191,7 @@ def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
     listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
     for name in spec.get("linux", {}).get("sysctl", ()):
         if not all(part.strip(".") for part in name.split("/")):
-            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is no name of a kernel parameter", None
+            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is not the name of a kernel parameter", None
             continue
         needed, message = _sysctl_namespace(name.replace("/", "."))
         if needed and needed not in listed:

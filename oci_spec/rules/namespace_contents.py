@@ -40,7 +40,7 @@ def net_device_names(spec: "Config") -> "Iterator[Finding]":
 def time_offsets_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#offset-for-time-namespace: only a new time namespace takes offsets."""
     if spec.get("linux", {}).get("timeOffsets", {}) and namespaces(spec).get("time") != "":
-        message = "the clocks can only be set off in a new time namespace"
+        message = "clock offsets can only be set in a new time namespace"
         yield "/linux/timeOffsets", "error", message, 'add {"type": "time"} to /linux/namespaces'
 
 

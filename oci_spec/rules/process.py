@@ -48,7 +48,7 @@ def rlimit_known(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-process: the type of a resource limit is one of Linux's."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit.get("type", "RLIMIT_AS")[7:] not in _RLIMITS:
-            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is no resource limit of Linux", None
+            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is not a resource limit of Linux", None
 
 
 def rlimit_once(spec: "Config") -> "Iterator[Finding]":
@@ -86,17 +86,17 @@ def user_ids_valid(spec: "Config") -> "Iterator[Finding]":
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
         if user.get(name) == NO_ID:
-            yield f"/process/user/{name}", "error", f"{NO_ID} stands for no id", None
+            yield f"/process/user/{name}", "error", f"{NO_ID} is not a valid id", None
     groups = user.get("additionalGids", ())
     if NO_ID in groups:
-        yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} stands for no id", None
+        yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} is not a valid id", None
 
 
 def umask_bits(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-platform-user: umask is a decimal number; only its nine low bits count."""
     umask = spec["process"].get("user", {}).get("umask", 0)
     if umask > 0o777:
-        yield "/process/user/umask", "warning", f"of the mask {umask} only {umask & 0o777} counts", "022 is written 18"
+        yield "/process/user/umask", "warning", f"only {umask & 0o777} of the mask {umask} counts", "022 is written 18"
 
 
 def oom_score_range(spec: "Config") -> "Iterator[Finding]":

@@ -36,7 +36,7 @@ def device_rule_access(spec: "Config") -> "Iterator[Finding]":
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("access", "").strip("rwm"):
             pointer = f"/linux/resources/devices/{index}/access"
-            yield pointer, "error", f"{rule['access']!r} has letters beside r, w and m", None
+            yield pointer, "error", f"{rule['access']!r} has letters other than r, w and m", None
 
 
 def memory_limits(spec: "Config") -> "Iterator[Finding]":
@@ -53,7 +53,7 @@ def memory_swap(spec: "Config") -> "Iterator[Finding]":
     memory = spec["linux"]["resources"].get("memory", {})
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
     if limit > swap > 0:
-        message = f"swap, which is memory and swap together, is {swap}, below the limit of memory {limit}"
+        message = f"swap (memory and swap together) is {swap}, below the memory limit {limit}"
         yield "/linux/resources/memory/swap", "error", message, None
 
 
@@ -94,7 +94,7 @@ def cpu_lists(spec: "Config") -> "Iterator[Finding]":
     name: Literal["cpus", "mems"]
     for name in ("cpus", "mems"):
         if not cpu_list(cpu.get(name, "")):
-            yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is no list such as 0-3,7", None
+            yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is not a list such as 0-3,7", None
 
 
 def pids_limit(spec: "Config") -> "Iterator[Finding]":
@@ -138,7 +138,7 @@ def unified_file_names(spec: "Config") -> "Iterator[Finding]":
         if "/" in name or name in ("", ".", ".."):
             yield pointer, "error", f"{name!r} is not the name of a file in the cgroup", None
         elif name in _NO_LIMITS:
-            yield pointer, "error", f"{name} acts on processes, it is no limit", "leave it out"
+            yield pointer, "error", f"{name} acts on processes, it is not a limit", "leave it out"
 
 
 RULES: "tuple[Rule, ...]" = (

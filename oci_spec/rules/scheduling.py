@@ -74,7 +74,7 @@ def exec_affinity_lists(spec: "Config") -> "Iterator[Finding]":
     for name in ("initial", "final"):
         text = spec.get("process", {}).get("execCPUAffinity", {}).get(name, "")
         if not cpu_list(text):
-            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is no list such as 0-3,7", None
+            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is not a list such as 0-3,7", None
 
 
 RULES: "tuple[Rule, ...]" = (

@@ -29,7 +29,7 @@ def seccomp_argument_index(spec: "Config") -> "Iterator[Finding]":
         for position, condition in enumerate(entry.get("args", ())):
             if condition["index"] > 5:
                 pointer = f"/linux/seccomp/syscalls/{index}/args/{position}/index"
-                yield pointer, "error", f"{condition['index']} is no argument, they go from 0 to 5", None
+                yield pointer, "error", f"{condition['index']} is not the index of an argument, 0 to 5", None
 
 
 def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":

@@ -31,7 +31,7 @@ def _unknown(value: "Json", shape: "Json", pointer: str) -> "Iterator[Finding]":
                 yield from _unknown(item, shape.get(name, shape.get(0)), inner)
             else:
                 known = [other for other in shape if type(other) is str]
-                message = f"{name} is not a property that the spec knows, it has no effect"
+                message = f"{name} is not a property of the spec, it has no effect"
                 yield inner, "warning", message, _nearest(name, known)
 
 

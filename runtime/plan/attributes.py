@@ -63,7 +63,7 @@ def numbers(text: str, limit: int, what: str, origin: str) -> "list[str]":
         digits = all(end.isascii() and end.isdigit() and len(end) <= MAX_DIGITS for end in ends)
         first, last = (int(end) for end in ends) if digits else (1, 0)
         if first > last or last >= limit:
-            raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
+            raise InvalidConfig(f"{item!r} in {text!r} is not a {what}, {limit - 1} at most", origin)
         expanded += [str(number) for number in range(first, last + 1)]
     return expanded
 

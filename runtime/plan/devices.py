@@ -94,7 +94,7 @@ def _listed(
             made = ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
             return [made, ops.device_bind(path, None, kind, major, minor, origin)]
         if own:
-            warnings.append((origin, "bound from the host, it keeps the mode and owner of there"))
+            warnings.append((origin, "bound from the host, it keeps the host's mode and owner"))
         return [ops.device_bind(path, path, kind, major, minor, origin)]
     return [ops.device(path, kind, major, minor, mode, uid, gid, origin)]
 

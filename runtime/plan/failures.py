@@ -30,7 +30,7 @@ def finding_of(operation: "Operation", error: int) -> str:
     if code == ops.OP_OPEN_NAMESPACE and error == EBUSY:
         return "the host itself is in it: the container's root would become the host's"
     if code == ops.OP_OPEN_NAMESPACE:
-        return "the file is no namespace of this type"
+        return "the file is not a namespace of this type"
     if code == ops.OP_MASK and error == ENODEV:
         return "the host's /dev/null is not the null device"
     if code in (ops.OP_CWD, ops.OP_CWD_AS_USER):
@@ -49,9 +49,7 @@ def program_failure(name: str, step: int, error: int, origin: "str | None") -> O
     tried = f"stat {name}: " if step == steps.LOOKUP and error == ENOENT else ""
     hint = remedies.transition(origin, error) if step != steps.LOOKUP else ""
     if step == steps.EXEC and error == ENOENT:  # the look-up did find the file
-        message = (
-            f"exec {name}: {system_words(error)}; the interpreter that it names, of a script or a linker, is not there"
-        )
+        message = f"exec {name}: {system_words(error)}; the interpreter that it names (a script's or the dynamic linker) does not exist"
         return OcirunError(message, f"{pointer}/0", None, error)
     return OcirunError(
         f'exec: "{name}": {tried}{system_words(error)}{hint}', origin if hint else f"{pointer}/0", None, error
@@ -74,9 +72,9 @@ def unspoken(operation: "Operation", passed: bool, error: int) -> OcirunError:
     if passed:
         return program_failure(name, steps.EXEC, error, origin)
     if error:
-        refused = f'exec: "{name}": the seccomp filter does not let execve pass: {system_words(error)}'
+        refused = f'exec: "{name}": the seccomp filter refuses execve: {system_words(error)}'
         return OcirunError(refused, "/linux/seccomp", None, error)
-    killed = "killed before the program ran, as a seccomp filter does that kills for execve"
+    killed = "killed before the program ran, as by a seccomp filter that kills on execve"
     return OcirunError(f'exec: "{name}": {killed}', "/linux/seccomp")
 
 
@@ -84,7 +82,7 @@ NOT_FILTERED, NOT_EXECUTED, SIGSYS = 125, 127, 31
 HOOK_ENDS = {
     NOT_EXECUTED: "; it could not be executed in the container",
     NOT_FILTERED: ", as when its seccomp filter cannot be loaded",
-    -SIGSYS: "; the seccomp filter (/linux/seccomp) kills for a system call that it made",
+    -SIGSYS: "; the seccomp filter (/linux/seccomp) kills on a system call that it made",
 }
 
 

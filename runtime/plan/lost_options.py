@@ -41,7 +41,7 @@ def check(entry: "Mount", options: "Options", warnings: "Warnings", origin: str)
     unknown = [name for name in options.data if not bound or (name not in DONE and "=" not in name)]
     if unknown and (bound or cgroup):
         what = "a bind mount" if bound else 'type "cgroup"'
-        raise InvalidConfig(f'"{unknown[0]}" is no option of {what}{_guess(unknown[0])}', pointer)
+        raise InvalidConfig(f'"{unknown[0]}" is not an option of {what}{_guess(unknown[0])}', pointer)
     if bound:
         why = "it is for a file system, which a bind leaves as it is"
         warnings += [(pointer, f'"{name}" is not done: {why}') for name in options.data if "=" in name]

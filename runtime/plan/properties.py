@@ -37,7 +37,7 @@ def joined_maps(linux: "Linux", warnings: "Warnings") -> None:
     """The maps of a container that joins an existing user namespace."""
     for name in ("uidMappings", "gidMappings"):
         if linux.get(name):
-            warnings.append((f"/linux/{name}", "not written, the user namespace that is joined has its own"))
+            warnings.append((f"/linux/{name}", "not written, the joined user namespace has its own"))
 
 
 def check(spec: "Config", warnings: "Warnings") -> None:

@@ -32,7 +32,7 @@ LOWER_SCORE = "; a lower score than the caller's takes CAP_SYS_RESOURCE"
 TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
 ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
 ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
-MADE_BEFORE = "; it must be there, or in a directory of the container's root: here the user namespace's may not make it"
+MADE_BEFORE = "; create it beforehand: the user namespace's root may not create it in this directory"
 MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
 # Remedies that depend on the operation and errno alone.
@@ -58,7 +58,7 @@ REMEDIES = {
 def locked(attr_set: int, attr_clr: int, rec_set: int, rec_clr: int) -> str:
     """The remedy for MOUNT_ATTR_* changes refused on a locked mount (mount_namespaces(7)); "" if none is locked."""
     asked = mount_options(attr_set & TIMES, attr_clr, rec_set & TIMES, rec_clr).strip(" ()")
-    return f"; the host's mount is not so, and a user namespace may not change that: leave out {asked}" if asked else ""
+    return f"; the host's mount differs, and a user namespace may not change it: leave out {asked}" if asked else ""
 
 
 def bind(numbers: "tuple[int, ...]", step: int, error: int) -> str:
@@ -71,11 +71,11 @@ def scheduler(policy: str, error: int) -> str:
     if error == EPERM and policy in attributes.REAL_TIME:
         return "; it takes CAP_SYS_NICE, and on many kernels /linux/resources/cpu/realtimeRuntime"
     if error == EPERM and policy == "SCHED_DEADLINE":
-        return "; it takes CAP_SYS_NICE, and every cpu: no cpuset that leaves some out"
+        return "; it takes CAP_SYS_NICE, and a cpuset with every cpu"
     if error == EPERM:
         return "; a lower nice value than the caller's takes CAP_SYS_NICE"
     if error == EBUSY:
-        return "; the cpus have no such part of their time left"
+        return "; the cpus do not have that much time left"
     if error == EINVAL and policy == "SCHED_ISO":
         return "; Linux reserves the name and has no such policy"
     return "; this kernel has no utilisation clamping" if error == EOPNOTSUPP else ""

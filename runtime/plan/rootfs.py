@@ -62,7 +62,7 @@ def start_hooks(hooks: "Hooks", program: "Filter | None", warnings: "list[tuple[
     A notifying filter has only one listener, and that is the program's.
     """
     if program and program[1] & NEW_LISTENER and hooks.get("startContainer"):
-        reason = "a system call of theirs that the seccomp filter would notify of (SCMP_ACT_NOTIFY) fails with ENOSYS"
+        reason = "their system calls with SCMP_ACT_NOTIFY fail with ENOSYS"
         warnings.append(("/hooks/startContainer", reason))
     return container_hooks(hooks, "startContainer", ops.HOOK_CREATED, None, bool(program))
 
