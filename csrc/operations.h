@@ -133,21 +133,21 @@ enum plan_step {
 };
 
 /* The flags of `mount`. */
-#define MOUNT_COPY_UP 1     /* tmpcopyup: fill the new tmpfs with what it covers */
-#define MOUNT_LEGACY 2      /* mount(2) on the checked descriptor: fsconfig cannot say it */
-#define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= takes that of the directory it covers */
-#define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below are looked up in this very mount */
-#define MOUNT_HOST_COPY 16  /* where the kernel refuses a new one, a recursive bind of `source` or of the host's own */
+#define MOUNT_COPY_UP 1     /* tmpcopyup: copy what the new tmpfs covers into it */
+#define MOUNT_LEGACY 2      /* use mount(2) on the checked descriptor: fsconfig cannot express it */
+#define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= gets that of the directory it covers */
+#define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below it are looked up in this mount */
+#define MOUNT_HOST_COPY 16  /* if the kernel refuses a new mount, bind `source` or the host's recursively */
 
 /* The flags of `bind` and of `open_tree`. */
-#define BIND_REC 1             /* and what is mounted below */
-#define BIND_SOURCE_NOFOLLOW 2 /* a symlink is bound itself */
-#define BIND_TARGET_NOFOLLOW 4 /* a symlink is mounted on itself */
+#define BIND_REC 1             /* include the mounts below */
+#define BIND_SOURCE_NOFOLLOW 2 /* bind a symlink itself */
+#define BIND_TARGET_NOFOLLOW 4 /* mount on a symlink itself */
 
 /* The flags of `symlink`. */
-#define SYMLINK_IF_TARGET 1 /* only where its target exists in the container */
-#define SYMLINK_REPLACE 2   /* in place of what is there */
-#define SYMLINK_SAME 4      /* what is there must be the same link */
+#define SYMLINK_IF_TARGET 1 /* only if its target exists in the container */
+#define SYMLINK_REPLACE 2   /* replace an existing file */
+#define SYMLINK_SAME 4      /* an existing file must be the same link */
 
 /* The state document that `run_hook` gives to its hook. */
 #define HOOK_CREATING 0
@@ -155,5 +155,5 @@ enum plan_step {
 
 /* The mode of `pivot`. */
 #define PIVOT_ROOT 0   /* pivot_root(2) */
-#define PIVOT_MOVE 1   /* --no-pivot: the root is moved to / */
+#define PIVOT_MOVE 1   /* --no-pivot: move the root to / */
 #define PIVOT_CHROOT 2 /* without a mount namespace */

@@ -1,19 +1,19 @@
-"""The OCI runtime spec as data: documents, schema, rules. No Linux call is known here and nothing of `runtime` is imported.
+"""The OCI runtime spec as data: documents, schema, rules. Makes no Linux calls and imports nothing of `runtime`.
 
-For a command that makes a container (hot, imports builtins only while the document is good):
+For a command that makes a container (hot: a good document needs builtin modules only):
 
     spec, problems = oci_spec.load_checked(data, "config", lambda spec: checks.rows(spec, bundle))
                                                      # problems is [] for a good document
-    spec = oci_spec.load_accepted(data)              # a config that was checked before: no schema, no rules
+    spec = oci_spec.load_accepted(data)              # a config already checked: no schema, no rules
     value = oci_spec.load(data)                      # scan only
     oci_spec.verify(spec)                            # schema only: True or False
 
-For a command that reports to people (cold):
+For a command that reports problems (cold):
 
-    problems = oci_spec.check(data, "config")        # everything, in the order of the text
+    problems = oci_spec.check(data, "config")        # every problem, in text order
 
 Kinds are "config", "process" (the file of `exec --process`), "state" and "features".
-Names are loaded on first use (PEP 562), so importing the package costs one small file.
+Names load on first use (PEP 562), so importing the package reads one small file.
 """
 
 TYPE_CHECKING = False

@@ -1,4 +1,4 @@
-"""Shapes of a config on Linux, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
+"""Shapes of a config on Linux, generated from schema/*.json by `oci_spec.generate_shapes`. Do not edit."""
 
 # ruff: noqa
 # fmt: off

@@ -1,4 +1,4 @@
-"""Shapes of other platforms, states and features, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
+"""Shapes of other platforms, states and features, generated from schema/*.json by `oci_spec.generate_shapes`. Do not edit."""
 
 # ruff: noqa
 # fmt: off

@@ -1,4 +1,4 @@
-"""The config that `ocirun spec` writes: a shell in five or six new namespaces, as an editor's starting point."""
+"""The config that `ocirun spec` writes: a shell in five or six new namespaces, to start editing from."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 def default(rootless: bool = False, uid: int = 0, gid: int = 0, cgroup_namespace: bool = False) -> "JsonObject":
     """The default config.
 
-    rootless          for a caller without privileges, `uid` and `gid`, which becomes root inside a user namespace
-    cgroup_namespace  whether the host has only cgroup v2, where a container gets a cgroup namespace of its own
+    rootless          for an unprivileged caller with `uid` and `gid`, who becomes root in a user namespace
+    cgroup_namespace  whether the host has cgroup v2 only, where a container gets its own cgroup namespace
     """
     spec = _privileged(cgroup_namespace)
     return _rootless(spec, uid, gid, cgroup_namespace) if rootless else spec
@@ -79,12 +79,12 @@ def _mounts() -> "list[JsonObject]":
 
 
 def _rootless(spec: "JsonObject", uid: int, gid: int, cgroups: bool) -> "JsonObject":
-    """The config for a user without privileges: root inside is the caller outside, and nobody else is mapped.
+    """The config for an unprivileged user: root inside is the caller outside, and no other id is mapped.
 
-    ``cgroups``: there is a namespace that shows no more of them than the container's own.
+    ``cgroups``: a cgroup namespace hides all cgroups but the container's own.
 
-    Such a user can make no network device and mount no sysfs of the host's network, so /sys is the host's, read-only, and
-    the network namespace is the host's too; only one group is mapped, so devpts gets no gid.
+    Such a user cannot create network devices, so the container shares the host's network namespace. It then cannot mount
+    sysfs either, so /sys is a read-only bind of the host's. Only one group is mapped, so devpts gets no gid.
     """
     linux = spec["linux"]
     linux["namespaces"] = [entry for entry in linux["namespaces"] if entry["type"] != "network"] + [{"type": "user"}]

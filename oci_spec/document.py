@@ -1,7 +1,6 @@
-"""From the bytes of a document to its value. Positions are not kept: `positions` scans the text again when one is asked for.
+"""Parses the bytes of a document. Positions are not kept: `positions` scans the text again when one is needed.
 
-The scanner is the one of the standard library's C part, driven without the `json` package (whose import costs more than
-all the scanning).
+The scanner is the standard library's C one, used without the `json` package, whose import costs more than the scan.
 """
 
 from _json import make_scanner
@@ -12,17 +11,17 @@ if TYPE_CHECKING:
 
     from oci_spec.types import Json
 
-# A config of 16 MiB is no config, and one that nests deeper than this is an attack on the reader's stack.
+# No real config is larger, or nests deeper: deeper nesting is an attack on the reader's stack.
 SIZE_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 256
 
-NULLABLE = ("config", "process")  # kinds in which null means nothing more than absence
+NULLABLE = ("config", "process")  # kinds in which a null property counts as absent
 
 _WHITESPACE = " \t\n\r"
 
 
 class BadDocument(ValueError):
-    """The bytes are no JSON document that we read. The words and the place come from `positions.explain`."""
+    """The bytes are not a JSON document that we accept. `positions.explain` says why, and where."""
 
 
 def _refuse_constant(name: str) -> "NoReturn":
@@ -30,7 +29,7 @@ def _refuse_constant(name: str) -> "NoReturn":
 
 
 class _Context:
-    """What the C scanner reads its settings from."""
+    """The C scanner's settings."""
 
     strict = True
     object_hook = None
@@ -45,10 +44,10 @@ _scan = make_scanner(_Context)  # type: ignore[arg-type]
 
 
 def load(data: bytes) -> "Json":
-    """The value of a JSON text. Raises BadDocument, without a position: `positions.explain(data)` words it.
+    """The value of a JSON text. Raises BadDocument, without a position: `positions.explain(data)` has it.
 
-    Of a repeated key the last value stands, as in the readers of the other runtimes. Escaped lone surrogates are
-    refused: they cannot be written back as UTF-8, so no path or argument could hold them.
+    The last value of a repeated key wins, as in the other runtimes. Escaped lone surrogates are refused: they cannot
+    be encoded as UTF-8, so no path or argument can hold them.
     """
     if len(data) > SIZE_LIMIT:
         raise BadDocument("too large")
@@ -57,8 +56,8 @@ def load(data: bytes) -> "Json":
         value, end = _scan(text, 0 if text[:1] in "{[" else _skip(text))
     except BadDocument:
         raise
-    # A ValueError is bad UTF-8, bad JSON or a long number. Bad JSON is a SystemError where json.decoder, which has the
-    # scanner's exception, is not imported: in every command that has found nothing wrong so far.
+    # ValueError: bad UTF-8, bad JSON or a long number. SystemError: bad JSON while json.decoder, which defines the
+    # scanner's exception, is not imported, as in every command that has not met an error yet.
     except (ValueError, StopIteration, RecursionError, SystemError) as error:
         raise BadDocument(str(error)) from None
     if text[end:].strip(_WHITESPACE):
@@ -71,7 +70,7 @@ def load(data: bytes) -> "Json":
 
 
 def load_known(data: bytes, kind: str) -> "Json":
-    """As load(). In a "config" or "process" document, properties that are null are not there."""
+    """As load(), but without the null properties of a "config" or "process" document."""
     value = load(data)
     if b"null" in data and kind in NULLABLE:
         from oci_spec.nulls import remove
@@ -81,7 +80,7 @@ def load_known(data: bytes, kind: str) -> "Json":
 
 
 def complete(document: "Json", kind: str) -> None:
-    """Give the process of a checked config the ids that it may leave out: 0, of which a rule has warned."""
+    """Set a missing uid or gid of a checked config's process to 0; the rule user_ids_required warns about it."""
     process = document if kind == "process" else document.get("process")
     if process and kind in NULLABLE:
         user = process.setdefault("user", {})
@@ -90,7 +89,7 @@ def complete(document: "Json", kind: str) -> None:
 
 
 def load_accepted(data: bytes) -> "Json":
-    """A config that was accepted before, as `load_checked` gave it then."""
+    """A config accepted earlier, as `load_checked` returned it."""
     value = load_known(data, "config")
     complete(value, "config")
     return value
@@ -101,7 +100,7 @@ def _skip(text: str) -> int:
 
 
 def _depth_exceeded(value: "Json") -> bool:
-    """Whether containers nest deeper than the limit, level by level (no recursion)."""
+    """Whether containers nest deeper than the limit. Goes level by level, without recursion."""
     level = [value]
     for _ in range(DEPTH_LIMIT):
         inner: list[Json] = []

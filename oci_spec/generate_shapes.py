@@ -1,7 +1,7 @@
-"""Makes `_shapes.py` and `_shapes_elsewhere.py` from the schema: `python -m oci_spec.generate_shapes` (a test compares them).
+"""Generates `_shapes.py` and `_shapes_elsewhere.py` from the schema: `python -m oci_spec.generate_shapes` (a test compares).
 
-The shapes that it writes are read by `shape.holds`, which documents them. `_shapes.py` has what a Linux config can
-contain; other platforms, states and features go to `_shapes_elsewhere.py`, which a good Linux config never loads.
+`shape` documents the shapes and `shape.holds` reads them. `_shapes.py` has what a Linux config can contain; other
+platforms, states and features go to `_shapes_elsewhere.py`, which a good Linux config never loads.
 """
 
 import json
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 SCHEMA = Path(__file__).parent / "schema"
 ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "x-since"}
 ELSEWHERE = ("windows", "solaris", "vm", "zos", "freebsd", "state", "features")
-HEADER = '''"""Shapes of {what}, made from schema/*.json by `oci_spec.generate_shapes`. Not to be edited."""
+HEADER = '''"""Shapes of {what}, generated from schema/*.json by `oci_spec.generate_shapes`. Do not edit."""
 
 # ruff: noqa
 # fmt: off
 '''
 
-# The only patterns that a shape can test without `re`: PREFIX, one character class with + or *, SUFFIX.
-# Python's $ also matches before a last line feed, which the schema forbids by the look-ahead.
+# The patterns that a shape can test without `re`: a prefix, then one character class with + or *.
+# Python's $ also matches before a final line feed; the schema's look-ahead rules that out.
 PATTERN = re.compile(r"\^(?P<head>[A-Z_:]*)\[(?P<set>[^\]]+)\](?P<many>[+*])\$\(\?!\\n\)")
 PAGE_SIZE = r"^[1-9][0-9]*[KMG]B$(?!\n)"
 
 
 class Shapes:
-    """Collects the shapes of one module: each $defs entry and each file becomes a named value."""
+    """Collects the shapes of one module; each $defs entry and each file becomes a named value."""
 
     def __init__(self, known: "dict[tuple[str, str], str] | None" = None) -> None:
         self.known = dict(known or {})
@@ -57,7 +57,7 @@ class Shapes:
         return self.named(path, fragment)
 
     def shape(self, schema: "JsonObject", file: str) -> str:
-        """The Python expression of one schema. A keyword that it does not know is an error, never a gap."""
+        """The Python expression of one schema. An unknown keyword is an error, never ignored."""
         rest = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
         if set(rest) == {"$ref"}:
             return self.reference(rest["$ref"], file)
@@ -104,17 +104,17 @@ def pattern(source: str) -> str:
     """A pattern as a function from string to bool, without `re`."""
     if source == PAGE_SIZE:
         return 'lambda v: v[-2:] in ("KB", "MB", "GB") and v[:1] in "123456789" and not v[:-2].strip("0123456789")'
-    found = PATTERN.fullmatch(source)
-    if found is None:
+    match = PATTERN.fullmatch(source)
+    if match is None:
         raise ValueError(f"no shape for the pattern {source}")
-    head = found["head"]
+    head = match["head"]
     tests = [f"v.startswith({quoted(head)})"] if head else []
     body = f"v[{len(head)}:]" if head else "v"
-    if found["set"] == r"^\n":
+    if match["set"] == r"^\n":
         tests.append('"\\n" not in v')
     else:
-        tests.append(f"not {body}.strip({quoted(letters(found['set']))})")
-    if found["many"] == "+":
+        tests.append(f"not {body}.strip({quoted(letters(match['set']))})")
+    if match["many"] == "+":
         tests.append(f"len(v) > {len(head)}")
     return "lambda v: " + " and ".join(tests)
 
@@ -139,11 +139,11 @@ SCALARS = {"string": string_shape, "integer": integer_shape, "boolean": boolean_
 def letters(ranges: str) -> str:
     """The characters of a class such as A-Z_."""
     spans = re.findall(r"(.)-(.)|(.)", ranges)
-    return "".join(one or "".join(chr(code) for code in range(ord(low), ord(high) + 1)) for low, high, one in spans)
+    return "".join(single or "".join(map(chr, range(ord(low), ord(high) + 1))) for low, high, single in spans)
 
 
 def layout(text: str, lines: "list[str]", depth: int = 0) -> None:
-    """Indents by braces and breaks sets that are too long for a line."""
+    """Indent by braces, and break sets that are too long for a line."""
     for line in text.splitlines():
         depth -= line.startswith("}")
         opened = line.endswith("{")
@@ -168,7 +168,7 @@ def render(shapes: Shapes, what: str, last: "list[str]") -> str:
 
 
 def generate() -> "dict[str, str]":
-    """File name → text of the two generated modules."""
+    """The two generated modules: file name → text."""
     hot = Shapes()
     hot.named("config.json", "")
     elsewhere = Shapes(hot.known)

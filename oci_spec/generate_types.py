@@ -1,4 +1,4 @@
-"""Makes `types.py`, the typed dicts of the spec, from the schema: `python -m oci_spec.generate_types` (a test compares)."""
+"""Generates `types.py`, the spec as typed dicts, from the schema: `python -m oci_spec.generate_types` (a test compares)."""
 
 from oci_spec.generate_shapes import ELSEWHERE, SCHEMA, quoted, read
 
@@ -6,9 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import JsonObject
 
-HEADER = '''"""The documents as typed dicts, made from schema/*.json by `oci_spec.generate_types`. Not to be edited.
+HEADER = '''"""The documents as typed dicts, generated from schema/*.json by `oci_spec.generate_types`. Do not edit.
 
-For type checkers only: import it under TYPE_CHECKING. Sections of other platforms have no type of their own.
+For type checkers only: import under TYPE_CHECKING. Other platforms' sections are untyped.
 """
 
 # ruff: noqa
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, Required, TypedDict
 
-    # JSON of unknown shape: a document before it is checked, or a section of another platform.
+    # JSON of unknown shape: an unchecked document, or another platform's section.
     Json = Any
     JsonObject = dict[str, Json]
 '''
@@ -25,7 +25,7 @@ SCALARS = {"string": "str", "boolean": "bool", "integer": "int"}
 
 
 class Types:
-    """Collects one class for each object of the schema, the inner ones first."""
+    """Collects one class for each object of the schema, inner ones first."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -42,7 +42,7 @@ class Types:
         return self.annotation(schema["$defs"][name] if name else schema, path, camel(name or stem))
 
     def annotation(self, schema: "JsonObject", file: str, name: str) -> str:
-        """The annotation of a schema; `name` is what its class is called, if it needs one."""
+        """The annotation of a schema; `name` names its class, if it needs one."""
         if "$ref" in schema:
             return self.reference(schema["$ref"], file)
         if "enum" in schema:
@@ -59,7 +59,7 @@ class Types:
         return self.typed_dict(schema, file, name)
 
     def keys(self, name: str, called: str) -> None:
-        """A type of the names of a class's members, for the loops over them."""
+        """A type for the names of a class's members, for loops over them."""
         self.lines += ["", f"    {called} = Literal[{', '.join(map(quoted, self.members[name]))}]"]
 
     def typed_dict(self, schema: "JsonObject", file: str, name: str) -> str:
@@ -79,7 +79,7 @@ class Types:
 
 
 def wrapped(text: str) -> str:
-    """A long list of literals over several lines."""
+    """A long list of literals, split over several lines."""
     if len(text) < 90:
         return text
     return text.replace("[Literal[", "[Literal[\n            ").replace('", ', '",\n            ')

@@ -1,7 +1,7 @@
-"""``null`` in the place of a property: as if it were not there, which is how the readers of the other runtimes take it.
+"""A property that is ``null`` counts as absent, as it does for the other runtimes' JSON readers.
 
-Only what the schema lists by name can be null. An entry of a map (an annotation, a sysctl, a network device) that is null,
-or an item of a list, stays, and is refused by the schema. Cold: loaded for a text that has the word.
+This holds only for properties that the schema lists by name. A null map entry (an annotation, a sysctl, a network device)
+or list item stays, and the schema refuses it. Cold: loaded only if the text contains "null".
 """
 
 from oci_spec.shape import elsewhere, shape_of
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def remove(value: "Json", kind: str) -> "list[str]":
-    """Take the null properties out of a document, in place. Returns their pointers."""
+    """Remove the null properties from a document, in place. Returns their pointers."""
     return list(_remove(value, shape_of(kind), ""))
 
 

@@ -1,7 +1,7 @@
-"""Where the values of a document stand in its text. Cold: only loaded to report a problem.
+"""The line and column of a document's values. Cold: loaded only to report a problem.
 
-The text is scanned a second time, by a plain scanner that keeps the place of every key and value and words what is
-broken. It accepts just what `document.load` accepts.
+A plain scanner reads the text again. It records the offset of every key and value, and describes syntax errors. It
+accepts exactly what `document.load` accepts.
 """
 
 from _json import scanstring
@@ -15,7 +15,7 @@ _FOREIGN = ("NaN", "Infinity", "-Infinity")
 
 
 class Broken(Exception):
-    """The text is no JSON at `offset` (in characters from 0), for the reason in `message`."""
+    """The text stops being JSON at `offset` (in characters from 0); `message` says why."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class Broken(Exception):
 
 
 class Node:
-    """A value's place: where it begins, where its key begins (itself when it has none), and what is inside."""
+    """The offset of a value, and of its key (its own if it has none), and the values inside it."""
 
     __slots__ = ("children", "key", "start")
 
@@ -35,7 +35,7 @@ class Node:
 
 
 class Positions:
-    """Places of a whole text. Of a repeated key the last value is kept; `repeated` lists (pointer, key offset)."""
+    """All offsets in a text. For a repeated key the last value is kept; `repeated` lists (pointer, key offset)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -48,7 +48,7 @@ class Positions:
             raise Broken("text after the end of the document", end)
 
     def line_column(self, offset: int) -> "tuple[int, int]":
-        """Line and column of an offset, in characters from 1."""
+        """The line and column of an offset, in characters from 1."""
         low, high = 0, len(self._ends)
         while low < high:  # bisect; the module would be an import
             middle = (low + high) // 2
@@ -59,7 +59,7 @@ class Positions:
         return low + 1, offset - (self._ends[low - 1] if low else -1)
 
     def find(self, pointer: str, key: bool = False) -> "tuple[int, int]":
-        """Line and column of the value at a pointer, of its key if asked; for a missing one those of its nearest parent."""
+        """The line and column of the value at a pointer, or with ``key`` of its key; for a missing value, of its nearest parent."""
         node = self.root
         names = pointer.split("/")[1:]
         for name in names:
@@ -94,12 +94,12 @@ class Positions:
             return at + 1
         while True:
             if self.text[at : at + 1] != '"':
-                raise Broken("a property name in double quotes should stand here", at)
+                raise Broken("expected a property name in double quotes", at)
             key = at
             name, at = self._string(at)
             at = self._skip(at)
             if self.text[at : at + 1] != ":":
-                raise Broken("a colon should stand here", at)
+                raise Broken("expected a colon", at)
             at = self._skip(at + 1)
             inner = f"{pointer}/{escape(name)}"
             if name in node.children:
@@ -109,7 +109,7 @@ class Positions:
             if self.text[at : at + 1] == "}":
                 return at + 1
             if self.text[at : at + 1] != ",":
-                raise Broken("a comma or a closing brace should stand here", at)
+                raise Broken("expected a comma or a closing brace", at)
             at = self._skip(at + 1)
 
     def _array(self, node: Node, at: int, pointer: str, depth: int) -> int:
@@ -123,16 +123,16 @@ class Positions:
             if self.text[at : at + 1] == "]":
                 return at + 1
             if self.text[at : at + 1] != ",":
-                raise Broken("a comma or a closing bracket should stand here", at)
+                raise Broken("expected a comma or a closing bracket", at)
             at = self._skip(at + 1)
 
     def _string(self, at: int) -> "tuple[str, int]":
         try:
             value, end = _scan_string(self.text, at + 1)
-        except ValueError as error:  # JSONDecodeError, whose pos is where it stopped
+        except ValueError as error:  # JSONDecodeError: pos is the offset of the error
             reason = str(getattr(error, "msg", "bad string"))
-            place = int(getattr(error, "pos", at))
-            raise Broken(reason[:1].lower() + reason[1:].removesuffix(" at"), place) from None
+            offset = int(getattr(error, "pos", at))
+            raise Broken(reason[:1].lower() + reason[1:].removesuffix(" at"), offset) from None
         if not value.isascii():
             try:
                 value.encode()
@@ -150,12 +150,12 @@ class Positions:
         return self._number(at)
 
     def _number(self, start: int) -> int:
-        """The end of a number. Python refuses to read more than some thousand digits, and so do we."""
+        """The end of a number. Python refuses to parse integers of some thousand digits, and so do we."""
         text = self.text
         at = start + text.startswith("-", start)
         end = self._digits(at)
         if end == at:
-            raise Broken("a value should stand here" if start < len(text) else "the text ends too early", start)
+            raise Broken("expected a value" if start < len(text) else "unexpected end of the text", start)
         if text[at] == "0":
             end = at + 1
         whole = end
@@ -180,26 +180,26 @@ class Positions:
 
 
 def _scan_string(text: str, start: int) -> "tuple[str, int]":
-    """The string whose first character is at ``start``, and the place after its closing quote."""
+    """The string whose first character is at ``start``, and the offset after its closing quote."""
     try:
         return scanstring(text, start, True)
-    except SystemError:  # it fails by an exception of json.decoder, which is not imported yet
+    except SystemError:  # its exception is defined in json.decoder, which is not imported yet
         import json.decoder  # noqa: F401
 
         return scanstring(text, start, True)
 
 
 def read(data: bytes) -> "tuple[str, Positions]":
-    """The text of a document and its places. Raises Broken for everything that `document.load` refuses."""
+    """A document's text and positions. Raises Broken for everything that `document.load` refuses."""
     if len(data) > SIZE_LIMIT:
         raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0)
     if data.startswith(b"\xef\xbb\xbf"):
-        raise Broken("a byte order mark stands before the document", 0)
+        raise Broken("a byte order mark precedes the document", 0)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        # The place is counted in the text that could be read.
-        raise Broken(f"byte {data[error.start]:#04x} is no UTF-8 here", len(data[: error.start].decode())) from None
+        # The offset counts the characters decoded so far.
+        raise Broken(f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())) from None
     return text, Positions(text)
 
 

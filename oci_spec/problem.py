@@ -1,10 +1,10 @@
-"""A problem of a document, in the shape of `ocirun validate --format json`. Imports nothing, since warnings are hot."""
+"""A problem in a document, as `ocirun validate --format json` prints it. Imports nothing, since warnings are hot."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    # pointer, severity, message, hint, rule: a problem whose place in the text has not been looked for.
+    # pointer, severity, message, hint, rule: a problem not yet located in the text.
     Row = tuple[str, str, str, str | None, str]
 
 ERROR = "error"
@@ -14,8 +14,8 @@ WARNING = "warning"
 class Problem:
     """One finding.
 
-    pointer   JSON pointer (RFC 6901); of a missing property, the one that it would have
-    line      from 1, of the value, of the key of an unknown property, of the nearest parent of a missing one
+    pointer   JSON pointer (RFC 6901); for a missing property, the one it would have
+    line      from 1: the value's, an unknown property's key's, or a missing property's nearest parent's
     column    from 1, in characters
     severity  "error" or "warning"
     message   lower case, no full stop
@@ -37,7 +37,7 @@ class Problem:
         self.rule = rule
 
     def as_dict(self) -> "dict[str, str | int | None]":
-        """The object of the JSON report, its members in the documented order."""
+        """The object in the JSON report, with its members in the documented order."""
         return {name: getattr(self, name) for name in FIELDS}
 
     def order(self) -> "tuple[int, int, str, str, str]":
@@ -55,12 +55,12 @@ class Problem:
 
 FIELDS = ("pointer", "line", "column", "severity", "message", "hint", "rule")
 
-# Their place is the key, since the value may be anything.
+# Located at the key, since the value may be anything.
 ABOUT_THE_KEY = ("unknown_property", "platform_section", "annotation_key", "annotation_reserved")
 
 
 def located(data: bytes, rows: "Iterable[Row]") -> "list[Problem]":
-    """Rows as problems with their places in the text, in the order line, column, rule, each once."""
+    """Rows as problems with their line and column, sorted by line, column and rule, without duplicates."""
     from oci_spec.positions import read
 
     positions = read(data)[1]

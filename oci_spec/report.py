@@ -1,7 +1,7 @@
-"""All problems of a document, in words. Cold: loaded when a document is refused, and by `ocirun validate`.
+"""All problems of a document, described. Cold: loaded when a document is refused, and by `ocirun validate`.
 
-What the schema refuses is worded here from the errors of `jsonschema`. The rules then see the document without it, so
-that one report has everything that is wrong.
+Schema errors come from `jsonschema` and are described here. The refused parts are then removed and the rules run on the
+rest, so that one report has every problem.
 """
 
 from oci_spec.document import NULLABLE, BadDocument, load
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from oci_spec.types import Json
     from oci_spec.verdict import More
 
-# Of a refused part only so much is quoted.
+# How much of a refused value is quoted, in characters.
 QUOTED = 60
 
-# What a check on a document trips over when a required part is missing.
+# What a check may raise when a required part is missing.
 INCOMPLETE = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 
 _ARTICLES = {
@@ -34,7 +34,7 @@ _ARTICLES = {
 
 
 def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "list[Problem]":
-    """Every problem of the text of a "config", "process", "state" or "features" document, in the order of the text."""
+    """Every problem of a "config", "process", "state" or "features" document, in text order."""
     try:
         value = load(data)
     except BadDocument:
@@ -45,15 +45,15 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     refused = [row[0] for row in rows if row[1] == "error"]
     sound, moved = prune(value, [*refused, *crippled(value, kind, refused)])
     if type(sound) is dict:
-        found = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
-        found = [restore(row, moved) for row in found] + list(tolerant_rows(value, kind))
+        findings = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
+        findings = [restore(row, moved) for row in findings] + list(tolerant_rows(value, kind))
         known = set(refused)
-        rows += [row for row in found if not below(row[0], known)]
+        rows += [row for row in findings if not below(row[0], known)]
     return ordered(located(data, rows) + repeated(data))
 
 
 def null_rows(document: "Json", kind: str) -> "Iterator[Row]":
-    """A warning for each property that is null; the document is left without them."""
+    """A warning for each null property; removes them from the document."""
     from oci_spec.nulls import remove
 
     for pointer in remove(document, kind):
@@ -61,9 +61,9 @@ def null_rows(document: "Json", kind: str) -> "Iterator[Row]":
 
 
 def repeated(data: bytes) -> "list[Problem]":
-    """A warning for each key that an object has again."""
+    """A warning for each repeated key of an object."""
     positions = read(data)[1]
-    message = "the key is there before, only the last one counts"
+    message = "the key is repeated, only the last one counts"
     return [
         Problem(pointer, *positions.line_column(offset), "warning", message, "remove one of them", "json")
         for pointer, offset in positions.repeated
@@ -71,7 +71,7 @@ def repeated(data: bytes) -> "list[Problem]":
 
 
 def finding_rows(document: "Json", kind: str) -> "Iterator[Row]":
-    """What rules and advice say on a document of which parts may be missing."""
+    """The findings of rules and advice on a document that may lack parts."""
     from oci_spec.rules import advice
 
     whole = {"process": document} if kind == "process" else document
@@ -82,7 +82,7 @@ def finding_rows(document: "Json", kind: str) -> "Iterator[Row]":
                 pointer = finding[0].removeprefix("/process") if kind == "process" else finding[0]
                 yield pointer, *finding[1:], rule.__name__
         except INCOMPLETE:
-            # A required property that is missing is reported by the schema; what the rule had found till then stands.
+            # The schema reports the missing property; the rule's findings so far stand.
             continue
 
 
@@ -94,7 +94,7 @@ def further_rows(document: "Json", more: "More | None") -> "Iterator[Row]":
 
 
 def tolerant_rows(document: "Json", kind: str) -> "Iterator[Row]":
-    """What can be said on a document whatever its schema says of it."""
+    """Findings that do not depend on the schema's verdict."""
     from oci_spec.rules.text import nul_in_string
     from oci_spec.rules.unknown import unknown_property
 
@@ -105,7 +105,7 @@ def tolerant_rows(document: "Json", kind: str) -> "Iterator[Row]":
 
 
 def schema_rows(value: "Json", kind: str) -> "Iterator[Row]":
-    """The errors of the schema: each with the pointer of the refused value, or of the property that is missing."""
+    """The schema's errors, each with the pointer of the refused value or of the missing property."""
     from oci_spec.schemas import validator
 
     for error in validator(kind).iter_errors(value):
@@ -116,17 +116,17 @@ def schema_rows(value: "Json", kind: str) -> "Iterator[Row]":
                 if name not in error.instance:
                     yield f"{pointer}/{escape(name)}", "error", f"{name} is missing", None, "schema:required"
         else:
-            message, hint = worded(keyword, error.validator_value, error.instance)
+            message, hint = described(keyword, error.validator_value, error.instance)
             yield pointer, "error", message, hint, f"schema:{keyword}"
 
 
-def worded(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | None]":
+def described(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | None]":
     """Message and hint for a value that a keyword of the schema refuses."""
     shown = quoted(value)
     if keyword == "type":
-        return f"{_ARTICLES[wanted]} should stand here, not {shown}", type_hint(wanted, value)
+        return f"expected {_ARTICLES[wanted]}, not {shown}", type_hint(wanted, value)
     if keyword == "enum":
-        return f"{shown} is not one of the values that are known", enum_hint(value, wanted)
+        return f"{shown} is not one of the known values", enum_hint(value, wanted)
     if keyword == "minimum":
         return f"{shown} is below {wanted}", None
     if keyword == "maximum":
@@ -139,7 +139,7 @@ def worded(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | Non
 
 
 def type_hint(wanted: str, value: "Json") -> "str | None":
-    """What was probably meant by a value of the wrong type."""
+    """What a value of the wrong type probably meant."""
     if wanted == "integer" and type(value) is str and value.strip().lstrip("-").isdigit():
         return f"write {value.strip()} without quotes"
     if wanted == "integer" and type(value) is float and value.is_integer():
@@ -158,11 +158,15 @@ def enum_hint(value: "Json", known: "list[str]") -> str:
     near = get_close_matches(value.lower(), folded, 1) if type(value) is str else []
     if near:
         return f"did you mean {folded[near[0]]}?"
-    return f"known are {', '.join(known)}" if len(known) < 12 else f"known are {', '.join(known[:10])} and more"
+    return (
+        f"known values are {', '.join(known)}"
+        if len(known) < 12
+        else f"known values are {', '.join(known[:10])} and more"
+    )
 
 
 def quoted(value: "Json") -> str:
-    """A value as JSON, cut to a readable length."""
+    """A value as JSON, cut to QUOTED characters."""
     import json
 
     text = json.dumps(value, ensure_ascii=False)
@@ -170,7 +174,7 @@ def quoted(value: "Json") -> str:
 
 
 def crippled(value: "Json", kind: str, refused: "list[str]") -> "Iterator[str]":
-    """Pointers of array items that lose a required property, so that nothing can be said on the rest of them."""
+    """Pointers of array items that lose a required property: the rules cannot check the rest of them."""
     for pointer in refused:
         names = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
         shape, item, parent = shape_of(kind), value, None
@@ -182,12 +186,12 @@ def crippled(value: "Json", kind: str, refused: "list[str]") -> "Iterator[str]":
             yield pointer.rpartition("/")[0]
 
 
-# Pointers of arrays that lost items → the old index of each item that is left.
+# Pointer of an array that lost items → the old index of each remaining item.
 Moved = dict[str, list[int]]
 
 
 def prune(value: "Json", refused: "list[str]") -> "tuple[Json, Moved]":
-    """A copy without the refused values (None when the whole is refused), and how the indices of arrays moved."""
+    """A copy without the refused values (None if all of it is refused), and how array indices moved."""
     if not refused:
         return value, {}
     gone = set(refused)
@@ -195,8 +199,8 @@ def prune(value: "Json", refused: "list[str]") -> "tuple[Json, Moved]":
 
     def copy(item: "Json", pointer: str) -> "Json":
         if type(item) is dict:
-            kept = ((name, inner, f"{pointer}/{escape(name)}") for name, inner in item.items())
-            return {name: copy(inner, place) for name, inner, place in kept if place not in gone}
+            members = ((name, inner, f"{pointer}/{escape(name)}") for name, inner in item.items())
+            return {name: copy(inner, below) for name, inner, below in members if below not in gone}
         if type(item) is list:
             kept_indices = [index for index in range(len(item)) if f"{pointer}/{index}" not in gone]
             if len(kept_indices) < len(item):
@@ -208,19 +212,19 @@ def prune(value: "Json", refused: "list[str]") -> "tuple[Json, Moved]":
 
 
 def restore(row: "Row", moved: Moved) -> "Row":
-    """A row on the pruned document with the pointer that it has in the whole one."""
+    """A row on the pruned document, with its pointer in the whole one."""
     if not moved:
         return row
-    place = ""
+    pointer = ""
     for name in row[0].split("/")[1:]:
-        if place in moved and name.isdigit():
-            name = str(moved[place][int(name)])
-        place += f"/{name}"
-    return (place, *row[1:])
+        if pointer in moved and name.isdigit():
+            name = str(moved[pointer][int(name)])
+        pointer += f"/{name}"
+    return (pointer, *row[1:])
 
 
 def below(pointer: str, refused: "set[str]") -> bool:
-    """Whether the schema has refused this place already, or one around it."""
+    """Whether the schema has already refused the value at this pointer, or one that contains it."""
     while pointer and pointer not in refused:
         pointer = pointer.rpartition("/")[0]
     return pointer in refused

@@ -1,4 +1,4 @@
-"""The schema as a validator of `jsonschema`. The only importer of that library, loaded only to word a failure."""
+"""The schema as a `jsonschema` validator. Only this module imports that library, and only to describe a failure."""
 
 import json
 from functools import cache
@@ -17,7 +17,7 @@ SCHEMA = Path(__file__).parent / "schema"
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    """The schema's own sense of integer: 1.0 is none, since the readers of the other runtimes refuse it."""
+    """An integer as this schema means it: not 1.0, which the other runtimes refuse."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -35,7 +35,7 @@ def schemas() -> "dict[str, JsonObject]":
 @cache
 def validator(kind: str) -> Any:
     """The validator of "config", "process", "state" or "features"."""
-    # Without $schema: where a reference leads to one, jsonschema goes on with the stock validator, in which 1.0 is an integer.
+    # Drop $schema: a reference to a schema that has it makes jsonschema switch to its stock validator, which accepts 1.0.
     bare = {name: {key: part for key, part in schema.items() if key != "$schema"} for name, schema in schemas().items()}
     resources = [(schema["$id"], DRAFT202012.create_resource(schema)) for schema in bare.values()]
     registry: Registry[Any] = Registry().with_resources(resources)

@@ -1,14 +1,14 @@
-"""Whether a document has the shape that its schema asks for: yes or no, and fast. `report` has the words.
+"""Whether a document has the shape its schema requires: a fast yes or no. `report` says what is wrong.
 
-The shapes are in `_shapes.py`, made from the schema. A shape is
+The shapes are in `_shapes.py`, generated from the schema. A shape is
 
-    str, bool, int, dict        a value of just that type
-    (low, high)                 an integer within bounds, both included
+    str, bool, int, dict        a value of exactly that type
+    (low, high)                 an integer within bounds, inclusive
     {"a", "b"}                  one of these strings
-    function                    a string for which it is true (a pattern)
-    [shape] or [shape, least]   an array, of at least so many items
-    {"name": shape, ...}        an object; None: required names, 0: the shape of every property without its own
-    b"windows"                  a shape of `_shapes_elsewhere.py`, loaded when it is met
+    function                    a string for which it returns True (a pattern)
+    [shape] or [shape, least]   an array, with at least that many items
+    {"name": shape, ...}        an object; None: required names, 0: the shape of all other properties
+    b"windows"                  a shape of `_shapes_elsewhere.py`, loaded on first use
 """
 
 from oci_spec._shapes import config, process
@@ -21,7 +21,7 @@ _ONLY_STR = {str}
 
 
 def holds(value: "Json", shape: "Json") -> bool:
-    """Whether a value has a shape. Properties that the shape does not name may be anything."""
+    """Whether a value has a shape. Properties that the shape does not name are not checked."""
     kind = type(shape)
     if kind is type:
         return type(value) is shape
@@ -61,7 +61,7 @@ def _object_holds(value: "JsonObject", shape: "dict[Json, Json]") -> bool:
 
 
 def elsewhere(name: str) -> "Json":
-    """A shape that a good config on Linux does not have: another platform's, or that of "state" or "features"."""
+    """A shape that a good Linux config does not use: another platform's section, or "state" or "features"."""
     from oci_spec._shapes_elsewhere import ELSEWHERE
 
     return ELSEWHERE[name]
@@ -74,5 +74,5 @@ def shape_of(kind: str) -> "Json":
 
 
 def verify(spec: "Json", kind: str = "config") -> bool:
-    """Whether a document's value satisfies the schema of its kind. Says no more than that."""
+    """Whether a document satisfies the schema of its kind. Does not say why not."""
     return holds(spec, shape_of(kind))

@@ -1,6 +1,6 @@
-"""The documents as typed dicts, made from schema/*.json by `oci_spec.generate_types`. Not to be edited.
+"""The documents as typed dicts, generated from schema/*.json by `oci_spec.generate_types`. Do not edit.
 
-For type checkers only: import it under TYPE_CHECKING. Sections of other platforms have no type of their own.
+For type checkers only: import under TYPE_CHECKING. Other platforms' sections are untyped.
 """
 
 # ruff: noqa
@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, Required, TypedDict
 
-    # JSON of unknown shape: a document before it is checked, or a section of another platform.
+    # JSON of unknown shape: an unchecked document, or another platform's section.
     Json = Any
     JsonObject = dict[str, Json]
 

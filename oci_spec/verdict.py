@@ -1,4 +1,4 @@
-"""The verdict on a document, for a command that uses it: shape, rules, and (only when one of them says no) the report."""
+"""The verdict on a document, for commands that use it: shape and rules, and the report only if one of them fails."""
 
 from oci_spec.document import BadDocument, complete, load_known
 from oci_spec.shape import verify
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from oci_spec.problem import Problem, Row
     from oci_spec.types import Json
 
-    # Further checks on a document, such as those that need the host.
+    # Further checks, such as those that need the host.
     More = Callable[[Json], Iterable[Row]]
 
 
 def load_checked(
     data: bytes, kind: str = "config", more: "More | None" = None, unknown: bool = False
 ) -> "tuple[Json, list[Problem]]":
-    """A document of "config" or "process" kind for use, with what is wrong with it by schema, rules and `more`.
+    """Load a "config" or "process" document for use, with the problems that schema, rules and `more` find.
 
-    Properties that are null are not in it, and its process has a uid and a gid.
+    Null properties are removed, and a missing uid or gid is filled in.
 
-    The list is empty for a good document, and then nothing was imported but this package's hot modules. It can hold
-    warnings only: the caller refuses when one of the problems is an error. Advice on style, repeated keys and, unless
-    ``unknown``, properties that the spec does not have are left to `check`. When the text is no JSON the value is {}.
+    A good document has no problems, and imports only this package's hot modules. The problems may all be warnings: the
+    caller refuses only if one is an error. `check` also reports style, repeated keys and unknown properties (the last
+    here too with ``unknown``). If the text is not JSON, the value is {}.
     """
     try:
         spec = load_known(data, kind)
@@ -37,7 +37,7 @@ def load_checked(
         from oci_spec.rules.text import nul_in_string
 
         nul = [(*finding, "nul_in_string") for finding in nul_in_string(spec)]
-    if more is not None and not nul:  # no system call takes such a path
+    if more is not None and not nul:  # no system call accepts a path with a NUL
         rows += more(spec)
     rows += nul
     if unknown:
@@ -53,7 +53,7 @@ def load_checked(
 
 
 def rule_rows(spec: "Json", kind: str = "config") -> "list[Row]":
-    """What the rules say on a document that the schema accepts."""
+    """The rules' findings on a document that the schema accepts."""
     from oci_spec.rules import rules_for
 
     document = {"process": spec} if kind == "process" else spec

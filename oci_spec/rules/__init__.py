@@ -1,11 +1,10 @@
-"""What the spec's text demands and a schema cannot say: one generator function for each requirement.
+"""Requirements of the spec that a schema cannot express: one generator function each.
 
-A rule takes the whole document and yields (pointer, severity, message, hint). Its name is the `rule` of the problem, its
-docstring begins with the section of the spec. The rules may rely on the schema: a document that it refuses is pruned
-before they see it (`oci_spec.report`).
+A rule takes the whole document and yields (pointer, severity, message, hint). Its name is the problem's `rule`, and its
+docstring begins with the section of the spec. Rules may rely on the schema: `oci_spec.report` prunes what it refuses.
 
-`rules_for` loads only the modules whose subject the document has, since all this runs at every create. What concerns
-the document's style and not the container is in `advice` and runs in `ocirun validate` only.
+`rules_for` loads only the modules that the document needs, since the rules run at every create. Rules about style rather
+than the container are in `advice`, and run only in `ocirun validate`.
 """
 
 TYPE_CHECKING = False
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from oci_spec.types import Config, Json, Linux
 
     Finding = tuple[str, str, str, str | None]
-    Rule = Callable[[Json], Iterator[Finding]]  # of a Config, or of the document that the rule is about
+    Rule = Callable[[Json], Iterator[Finding]]  # takes a Config, or the document that the rule is about
 
 # The newest version of the spec that the schema and the rules follow.
 VERSION = (1, 3, 0)
@@ -27,7 +26,7 @@ _NAMESPACE_CONTENTS = ("netDevices", "timeOffsets")
 
 
 def platform(spec: "Config") -> str:
-    """The platform that a config is for: linux, unless it has only a section of another."""
+    """The platform of a config: linux, unless it has only another platform's section."""
     if "linux" not in spec:
         for name in _OTHER_PLATFORMS:
             if name in spec:
@@ -36,7 +35,7 @@ def platform(spec: "Config") -> str:
 
 
 def rules_for(spec: "Json", kind: str) -> "tuple[Rule, ...]":
-    """The rules that a document of this kind, with these sections, has to satisfy."""
+    """The rules for a document of this kind with these sections."""
     if kind in ("state", "features"):
         from oci_spec.rules import documents
 
@@ -90,7 +89,7 @@ def namespaces(spec: "Config") -> "dict[str, str]":
 
 
 def cpu_list(text: str) -> bool:
-    """Whether a text is a list such as `0-3,7` (cpuset(7), List format). An empty one names nothing, which is allowed."""
+    """Whether a text is a list such as `0-3,7` (cpuset(7), List format). An empty list is allowed."""
     if not text.strip():
         return True
     for item in text.split(","):
@@ -103,5 +102,5 @@ def cpu_list(text: str) -> bool:
 
 
 def escape(name: str) -> str:
-    """A property name as a step of a JSON pointer (RFC 6901)."""
+    """A property name as a JSON pointer's reference token (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")

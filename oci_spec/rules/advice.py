@@ -1,4 +1,4 @@
-"""Rules on the document rather than the container: custom, style, words that nothing reads. Warnings, in `validate` only."""
+"""Rules on the document rather than the container: conventions, style, values that nothing reads. Warnings, in `validate` only."""
 
 from oci_spec.rules import escape, platform
 from oci_spec.rules.process import CAPABILITIES
@@ -28,7 +28,7 @@ def root_path_custom(spec: "Config") -> "Iterator[Finding]":
 
 
 def process_to_start(spec: "Config") -> "Iterator[Finding]":
-    """config.md#process: without a process a container can be made, and not be started."""
+    """config.md#process: a container without a process can be created, but not started."""
     if "process" not in spec:
         yield "/process", "warning", "there is nothing to start: the container can only be created", None
 
@@ -40,7 +40,7 @@ def default_filesystems(spec: "Config") -> "Iterator[Finding]":
     mounts = spec.get("mounts", ())
     mounted = [mount.get("destination", "").rstrip("/") for mount in mounts]
     if any(mount.get("destination") == "/dev" and "rbind" in mount.get("options", ()) for mount in mounts):
-        mounted += ["/dev/pts", "/dev/shm"]  # a whole /dev brings its children along
+        mounted += ["/dev/pts", "/dev/shm"]  # /dev bound with the mounts below it
     missing = [path for path in ("/proc", "/sys", "/dev/pts", "/dev/shm") if path not in mounted]
     if missing:
         yield "/mounts", "warning", f"programs expect {', '.join(missing)}, which no mount provides", None
@@ -56,17 +56,17 @@ def device_once(spec: "Config") -> "Iterator[Finding]":
 
 
 def capability_known(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: a capability that is not known is warned about and left out (create does so in the plan)."""
+    """config.md#linux-process: an unknown capability is left out with a warning (`create` does so in the plan)."""
     sets = spec.get("process", {}).get("capabilities", {})
     for name in _SETS:
         for index, capability in enumerate(sets.get(name, [])):
             if capability[:4] != "CAP_" or capability[4:] not in CAPABILITIES:
                 pointer = f"/process/capabilities/{name}/{index}"
-                yield pointer, "warning", f"{capability} is no capability that is known, it is left out", None
+                yield pointer, "warning", f"{capability} is not a known capability, it is left out", None
 
 
 def ambient_supported(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: an ambient capability is permitted and inheritable too, or the kernel cannot raise it."""
+    """config.md#linux-process: the kernel raises an ambient capability only if it is permitted and inheritable too."""
     sets = spec.get("process", {}).get("capabilities", {})
     name: Literal["permitted", "inheritable"]
     for name in ("permitted", "inheritable"):
@@ -102,7 +102,7 @@ def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
     value = spec.get("annotations", {}).get(key, "TERM")
     name = value.upper().removeprefix("SIG")
     if name.split("+")[0].split("-")[0] not in _SIGNALS and not (name.isdigit() and 0 < int(name) < 65):
-        yield f"/annotations/{key}", "warning", f"{value!r} is no signal", None
+        yield f"/annotations/{key}", "warning", f"{value!r} is not a signal", None
 
 
 CONFIG: "tuple[Rule, ...]" = (

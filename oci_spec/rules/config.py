@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from oci_spec.rules import Finding, Rule
     from oci_spec.types import Config, Hook, HookKind
 
-# In the order in which a container's life meets them.
+# In the order in which they run.
 HOOKS: "tuple[HookKind, ...]" = (
     "prestart",
     "createRuntime",
@@ -44,11 +44,11 @@ def semver(text: str) -> "tuple[int, int, int, str] | None":
 def oci_version_semver(spec: "Config") -> "Iterator[Finding]":
     """config.md#specification-version: ociVersion is a SemVer 2.0.0 string."""
     if "ociVersion" in spec and semver(spec["ociVersion"]) is None:
-        yield "/ociVersion", "error", f"{spec['ociVersion']!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
+        yield "/ociVersion", "error", f"{spec['ociVersion']!r} is not a SemVer 2.0.0 version", "write it like 1.3.0"
 
 
 def oci_version_supported(spec: "Config") -> "Iterator[Finding]":
-    """config.md#specification-version: the major version is ours; an older draft or a newer minor is read at one's own risk."""
+    """config.md#specification-version: another major version is refused; a pre-1.0.0 draft or a newer minor version is a warning."""
     version = semver(spec.get("ociVersion", ""))
     if version is None:
         return
@@ -69,13 +69,13 @@ def platform_section(spec: "Config") -> "Iterator[Finding]":
 
 
 def root_required(spec: "Config") -> "Iterator[Finding]":
-    """config.md#root: a config names its root file system (on Windows not with Hyper-V)."""
+    """config.md#root: a config has a root (on Windows, not with Hyper-V)."""
     if "root" not in spec and "hyperv" not in spec.get("windows", {}):
         yield "/root", "error", "root is missing", 'add "root": {"path": "rootfs"}'
 
 
 def root_path_not_empty(spec: "Config") -> "Iterator[Finding]":
-    """config.md#root: root.path names a directory, which an empty string does not."""
+    """config.md#root: root.path is not empty."""
     if spec.get("root", {}).get("path") == "":
         yield "/root/path", "error", "the path is empty", "name the directory of the root file system"
 
@@ -102,7 +102,7 @@ def mount_bind_source(spec: "Config") -> "Iterator[Finding]":
 
 
 def mount_type_bind(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-mounts: only the option bind or rbind makes a bind mount, the type does not."""
+    """config.md#posix-platform-mounts: the option bind or rbind makes a bind mount, not the type."""
     for index, mount in enumerate(spec.get("mounts", ())):
         if mount.get("type") == "bind":
             options = mount.get("options", ())
@@ -112,7 +112,7 @@ def mount_type_bind(spec: "Config") -> "Iterator[Finding]":
 
 
 def mount_mappings_paired(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-mounts: uid and gid mappings of a mount are given together."""
+    """config.md#posix-platform-mounts: a mount has both uid and gid mappings, or neither."""
     for index, mount in enumerate(spec.get("mounts", ())):
         uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
         if bool(uids) != bool(gids):
@@ -121,7 +121,7 @@ def mount_mappings_paired(spec: "Config") -> "Iterator[Finding]":
 
 
 def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-mounts: a mount with mappings should say idmap or ridmap, so that no old runtime overlooks them."""
+    """config.md#posix-platform-mounts: a mount with mappings should have idmap or ridmap, so that no old runtime overlooks them."""
     for index, mount in enumerate(spec.get("mounts", ())):
         if mount.get("uidMappings") or mount.get("gidMappings"):
             options = mount.get("options", ())
@@ -131,7 +131,7 @@ def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
 
 
 def mount_idmap_source_of_ids(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-mount-options: idmap and ridmap take the mount's mappings or else the container's, so there must be some."""
+    """config.md#linux-mount-options: idmap and ridmap need mappings: the mount's, or else the container's."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if mount.get("uidMappings") or not ("idmap" in options or "ridmap" in options) or "user" in namespaces(spec):
@@ -143,7 +143,7 @@ def mount_idmap_source_of_ids(spec: "Config") -> "Iterator[Finding]":
 
 
 def _hooks(spec: "Config") -> "Iterator[tuple[str, int, Hook]]":
-    """Every hook with the name of its list and its place there."""
+    """Every hook, with the name of its list and its index there."""
     hooks = spec.get("hooks", {})
     for name in HOOKS:
         for index, hook in enumerate(hooks.get(name, [])):
@@ -159,16 +159,16 @@ def hook_path_absolute(spec: "Config") -> "Iterator[Finding]":
 
 
 def hook_environment(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-hooks: the environment of a hook is a list of NAME=value."""
+    """config.md#posix-platform-hooks: a hook's environment is a list of NAME=value."""
     for name, index, hook in _hooks(spec):
-        for place, entry in enumerate(hook.get("env", ())):
+        for position, entry in enumerate(hook.get("env", ())):
             if entry.find("=") < 1:
-                pointer = f"/hooks/{name}/{index}/env/{place}"
+                pointer = f"/hooks/{name}/{index}/env/{position}"
                 yield pointer, "error", f"{entry!r} is not of the form NAME=value", None
 
 
 def annotation_key_empty(spec: "Config") -> "Iterator[Finding]":
-    """config.md#annotations: an annotation's key is not empty."""
+    """config.md#annotations: keys are not empty."""
     if "" in spec.get("annotations", ()):
         yield "/annotations/", "error", "the key of an annotation is empty", "give it a name in reverse-domain notation"
 

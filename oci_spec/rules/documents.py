@@ -1,4 +1,4 @@
-"""Rules on the documents that a runtime itself writes: state and features."""
+"""Rules on the documents that a runtime writes: state and features."""
 
 from oci_spec.rules.config import annotation_key_empty, oci_version_semver, semver
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def state_id_not_empty(spec: "State") -> "Iterator[Finding]":
-    """runtime.md#state: the id names the container, so it is not empty."""
+    """runtime.md#state: the id is not empty."""
     if spec.get("id") == "":
         yield "/id", "error", "the id is empty", None
 
@@ -32,7 +32,7 @@ def features_versions_semver(spec: "JsonObject") -> "Iterator[Finding]":
     """features.md#specification-version: both bounds are SemVer 2.0.0 strings."""
     for name in ("ociVersionMin", "ociVersionMax"):
         if name in spec and semver(spec[name]) is None:
-            yield f"/{name}", "error", f"{spec[name]!r} is no SemVer 2.0.0 version", "write it like 1.3.0"
+            yield f"/{name}", "error", f"{spec[name]!r} is not a SemVer 2.0.0 version", "write it like 1.3.0"
 
 
 def features_versions_order(spec: "JsonObject") -> "Iterator[Finding]":
@@ -44,7 +44,7 @@ def features_versions_order(spec: "JsonObject") -> "Iterator[Finding]":
 
 
 def features_flags_known(spec: "JsonObject") -> "Iterator[Finding]":
-    """features-linux.md#seccomp: a filter flag that is supported is one that is known."""
+    """features-linux.md#seccomp: a supported filter flag is a known one."""
     seccomp = spec.get("linux", {}).get("seccomp", {})
     known = seccomp.get("knownFlags")
     for index, flag in enumerate(seccomp.get("supportedFlags", ())):

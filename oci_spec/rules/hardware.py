@@ -1,4 +1,4 @@
-"""Rules on the hardware that the process gets: intelRdt, memoryPolicy, personality."""
+"""Rules on intelRdt, memoryPolicy and personality."""
 
 from oci_spec.rules import cpu_list
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from oci_spec.rules import Finding, Rule
     from oci_spec.types import Config
 
-# Directories of the kernel's own in resctrl.
+# Directories that resctrl itself makes.
 _RDT_RESERVED = ("info", "mon_groups", "mon_data")
 _MODES_WITH_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED_MANY")
 
 
 def rdt_clos_name(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#intelrdt: closID is the name of one directory, or / for the default class."""
+    """config-linux.md#intelrdt: closID is a single directory name, or / for the default class."""
     name = spec.get("linux", {}).get("intelRdt", {}).get("closID", "")
     if name in (".", "..") or ("/" in name and name != "/") or "\n" in name:
         yield "/linux/intelRdt/closID", "error", f"{name!r} is not the name of a directory", None
@@ -47,11 +47,11 @@ def memory_policy_mode(spec: "Config") -> "Iterator[Finding]":
 
 
 def memory_policy_nodes(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#memory-policy: MPOL_DEFAULT and MPOL_LOCAL have no nodes, the binding and interleaving modes have some."""
+    """config-linux.md#memory-policy: MPOL_DEFAULT and MPOL_LOCAL take no nodes; the binding and interleaving modes need some."""
     policy = spec.get("linux", {}).get("memoryPolicy", {})
     mode, nodes = policy.get("mode"), policy.get("nodes", "")
     if not cpu_list(nodes):
-        yield "/linux/memoryPolicy/nodes", "error", f"{nodes!r} is no list such as 0-3,7", None
+        yield "/linux/memoryPolicy/nodes", "error", f"{nodes!r} is not a list such as 0-3,7", None
     elif mode in ("MPOL_DEFAULT", "MPOL_LOCAL") and nodes.strip():
         yield "/linux/memoryPolicy/nodes", "error", f"{mode} has no nodes", None
     elif mode in _MODES_WITH_NODES and not nodes.strip():
@@ -59,7 +59,7 @@ def memory_policy_nodes(spec: "Config") -> "Iterator[Finding]":
 
 
 def memory_policy_flags(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#memory-policy: nodes are static or relative, set_mempolicy(2) takes no policy with both."""
+    """config-linux.md#memory-policy: nodes are static or relative, not both (set_mempolicy(2))."""
     flags = spec.get("linux", {}).get("memoryPolicy", {}).get("flags", ())
     if "MPOL_F_STATIC_NODES" in flags and "MPOL_F_RELATIVE_NODES" in flags:
         message = "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other"
@@ -73,9 +73,9 @@ def personality_domain(spec: "Config") -> "Iterator[Finding]":
 
 
 def personality_flags(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#personality: no flag is defined."""
+    """config-linux.md#personality: no flags are defined."""
     if spec.get("linux", {}).get("personality", {}).get("flags"):
-        yield "/linux/personality/flags", "warning", "no flags of a personality are defined, these are ignored", None
+        yield "/linux/personality/flags", "warning", "no personality flags are defined, these are ignored", None
 
 
 RULES: "tuple[Rule, ...]" = (

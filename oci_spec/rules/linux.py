@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # user_namespaces(7): a map has at most 340 lines.
 MAP_LINES = 340
 
-# What becomes a mount, or a property of one.
+# Properties that become mounts, or properties of mounts.
 _MOUNTED = ("devices", "maskedPaths", "readonlyPaths", "rootfsPropagation", "mountLabel")
 _IPC_SYSCTLS = frozenset(
     "msgmax msgmnb msgmni msg_next_id sem sem_next_id shmall shmmax shmmni shm_next_id shm_rmid_forced auto_msgmni".split()
@@ -38,7 +38,7 @@ def namespace_path_absolute(spec: "Config") -> "Iterator[Finding]":
 
 
 def hostname_own_namespace(spec: "Config") -> "Iterator[Finding]":
-    """config.md#hostname: without a uts namespace the name set would be the host's."""
+    """config.md#hostname: without a uts namespace the host itself would be renamed."""
     for name in ("hostname", "domainname"):
         if spec.get(name) and "uts" not in namespaces(spec):
             message = f"{name} would be set on the host, the container has no uts namespace"
@@ -46,7 +46,7 @@ def hostname_own_namespace(spec: "Config") -> "Iterator[Finding]":
 
 
 def hostname_length(spec: "Config") -> "Iterator[Finding]":
-    """config.md#hostname: the kernel takes names of at most 64 bytes."""
+    """config.md#hostname: the kernel accepts names of at most 64 bytes."""
     name: Literal["hostname", "domainname"]
     for name in ("hostname", "domainname"):
         if len(spec.get(name, "").encode()) > 64:
@@ -54,7 +54,7 @@ def hostname_length(spec: "Config") -> "Iterator[Finding]":
 
 
 def domainname_once(spec: "Config") -> "Iterator[Finding]":
-    """config.md#domainname: the kernel parameter that holds the name, where it is given too, has the same value."""
+    """config.md#domainname: the sysctl kernel.domainname, if given too, has the same value."""
     domainname = spec.get("domainname")
     for name, value in spec.get("linux", {}).get("sysctl", {}).items() if domainname else ():
         if name.replace("/", ".") == "kernel.domainname" and value != domainname:
@@ -67,7 +67,7 @@ def domainname_once(spec: "Config") -> "Iterator[Finding]":
 
 
 def mounts_own_namespace(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#namespaces: without a mount namespace, mounts would be the host's: nothing that takes one can be had."""
+    """config-linux.md#namespaces: without a mount namespace, mounts would be the host's, so what needs one is refused."""
     if "linux" not in spec or "mount" in namespaces(spec):
         return
     linux = spec["linux"]
@@ -84,7 +84,7 @@ def mounts_own_namespace(spec: "Config") -> "Iterator[Finding]":
 
 
 def mappings_need_user_namespace(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#user-namespace-mappings: mappings are those of the container's user namespace."""
+    """config-linux.md#user-namespace-mappings: mappings need a user namespace."""
     if "user" not in namespaces(spec):
         for name in ("uidMappings", "gidMappings"):
             if spec.get("linux", {}).get(name):
@@ -93,7 +93,7 @@ def mappings_need_user_namespace(spec: "Config") -> "Iterator[Finding]":
 
 
 def user_namespace_needs_mappings(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#user-namespace-mappings: a new user namespace has no ids before both maps are written."""
+    """config-linux.md#user-namespace-mappings: a new user namespace needs both mappings: without them it has no ids."""
     if namespaces(spec).get("user") == "":
         for name in ("uidMappings", "gidMappings"):
             if not spec["linux"].get(name):
@@ -101,7 +101,7 @@ def user_namespace_needs_mappings(spec: "Config") -> "Iterator[Finding]":
 
 
 def mapping_ranges(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#user-namespace-mappings: runs of ids are not empty, end within 32 bits and do not overlap."""
+    """config-linux.md#user-namespace-mappings: ranges of ids are not empty, fit into 32 bits and do not overlap."""
     owners: list[tuple[str, Linux | Mount]] = [("/linux", spec.get("linux", {}))]
     owners += [(f"/mounts/{index}", mount) for index, mount in enumerate(spec.get("mounts", ()))]
     for pointer, owner in owners:
@@ -128,7 +128,7 @@ def _faulty_ranges(pointer: str, mappings: "list[IdMapping]") -> "Iterator[Findi
 
 
 def cgroups_path_inside(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#cgroups-path: the path leads to one place, below where it counts from and not that itself."""
+    """config-linux.md#cgroups-path: the path leads below its starting point, without ".."."""
     path = spec.get("linux", {}).get("cgroupsPath")
     if not path:
         return
@@ -152,14 +152,14 @@ def device_numbers(spec: "Config") -> "Iterator[Finding]":
 
 
 def device_path_absolute(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#devices: a device's path is a full path inside the container."""
+    """config-linux.md#devices: a device's path is absolute, inside the container."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         if device["path"][:1] != "/":
             yield f"/linux/devices/{index}/path", "error", f"{device['path']!r} is not an absolute path", None
 
 
 def device_mode(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#devices: fileMode has permission bits. The file type that Podman adds is passed over, other bits are refused."""
+    """config-linux.md#devices: fileMode has permission bits only; the file type that Podman adds is ignored."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         mode = device.get("fileMode", 0)
         if mode & 0o7000 or (mode > 0o777 and mode & 0o170000 not in (0o010000, 0o020000, 0o060000)):
@@ -187,11 +187,11 @@ def masked_paths_absolute(spec: "Config") -> "Iterator[Finding]":
 
 
 def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#sysctl: a kernel parameter is the container's, so it belongs to a namespace that the container has."""
+    """config-linux.md#sysctl: a kernel parameter belongs to one of the container's namespaces."""
     listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
     for name in spec.get("linux", {}).get("sysctl", ()):
         if not all(part.strip(".") for part in name.split("/")):
-            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is no name of a kernel parameter", None
+            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is not the name of a kernel parameter", None
             continue
         needed, message = _sysctl_namespace(name.replace("/", "."))
         if needed and needed not in listed:
@@ -201,7 +201,7 @@ def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
 
 
 def _sysctl_namespace(name: str) -> "tuple[str, str]":
-    """The namespace that a parameter belongs to, "" and the reason when it belongs to none."""
+    """The namespace that a parameter belongs to; if none, "" and the reason."""
     if name == "kernel.hostname":
         return "", "kernel.hostname is set by /hostname"
     if name.startswith("net."):

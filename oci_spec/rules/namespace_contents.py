@@ -1,4 +1,4 @@
-"""Rules on what is put into a new namespace: netDevices, timeOffsets."""
+"""Rules on netDevices and timeOffsets."""
 
 from oci_spec.rules import escape, namespaces
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 def net_devices_namespace(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#network-devices: interfaces are moved into the container's network namespace, so there must be one."""
+    """config-linux.md#network-devices: network devices need a network namespace to be moved into."""
     if spec.get("linux", {}).get("netDevices", {}) and "network" not in namespaces(spec):
         message = "the interfaces cannot be moved, the container has no network namespace"
         yield "/linux/netDevices", "warning", message, 'add {"type": "network"} to /linux/namespaces'
 
 
 def _interface_name(name: str) -> bool:
-    """What the kernel takes for an interface's name (dev_valid_name)."""
+    """Whether the kernel accepts it as an interface name (dev_valid_name)."""
     return 0 < len(name.encode()) < 16 and name not in (".", "..") and not any(c in "/:" or c.isspace() for c in name)
 
 
 def net_device_names(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#network-devices: names are those of interfaces, and no two get the same one."""
+    """config-linux.md#network-devices: names are valid interface names, each used once."""
     taken = set()
     for host, device in spec.get("linux", {}).get("netDevices", {}).items():
         new = device.get("name") or host
@@ -40,12 +40,12 @@ def net_device_names(spec: "Config") -> "Iterator[Finding]":
 def time_offsets_namespace(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#offset-for-time-namespace: only a new time namespace takes offsets."""
     if spec.get("linux", {}).get("timeOffsets", {}) and namespaces(spec).get("time") != "":
-        message = "the clocks can only be set off in a new time namespace"
+        message = "clock offsets can only be set in a new time namespace"
         yield "/linux/timeOffsets", "error", message, 'add {"type": "time"} to /linux/namespaces'
 
 
 def time_offset_nanoseconds(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#offset-for-time-namespace: nanosecs are the part below a second."""
+    """config-linux.md#offset-for-time-namespace: nanosecs is less than a second."""
     clock: Literal["monotonic", "boottime"]
     for clock in ("monotonic", "boottime"):
         nanosecs = spec.get("linux", {}).get("timeOffsets", {}).get(clock, {}).get("nanosecs", 0)

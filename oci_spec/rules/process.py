@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from oci_spec.rules import Finding, Rule
     from oci_spec.types import Config
 
-# (uid_t) -1: set*id(2) reads it as "leave as it is".
+# (uid_t) -1: set*id(2) reads it as "unchanged".
 NO_ID = 4294967295
 
 _RLIMITS = frozenset(
@@ -29,7 +29,7 @@ def cwd_absolute(spec: "Config") -> "Iterator[Finding]":
 
 
 def args_not_empty(spec: "Config") -> "Iterator[Finding]":
-    """config.md#process: off Windows, args has at least one item, the program."""
+    """config.md#process: except on Windows, args has at least one item, the program."""
     args = spec["process"].get("args")
     if not args:
         yield "/process/args", "error", "args is " + ("missing" if args is None else "empty"), "name the program to run"
@@ -38,17 +38,17 @@ def args_not_empty(spec: "Config") -> "Iterator[Finding]":
 
 
 def env_entries(spec: "Config") -> "Iterator[Finding]":
-    """config.md#process: env is a list of NAME=value, as environ(7) has it."""
+    """config.md#process: env is a list of NAME=value, as in environ(7)."""
     for index, entry in enumerate(spec["process"].get("env", ())):
         if entry.find("=") < 1:
             yield f"/process/env/{index}", "error", f"{entry!r} is not of the form NAME=value", None
 
 
 def rlimit_known(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-process: the type of a resource limit is one that the system has."""
+    """config.md#posix-process: the type of a resource limit is one of Linux's."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit.get("type", "RLIMIT_AS")[7:] not in _RLIMITS:
-            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is no resource limit of Linux", None
+            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is not a resource limit of Linux", None
 
 
 def rlimit_once(spec: "Config") -> "Iterator[Finding]":
@@ -61,7 +61,7 @@ def rlimit_once(spec: "Config") -> "Iterator[Finding]":
 
 
 def rlimit_soft_within_hard(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-process: the soft limit is no higher than the hard one, or setrlimit(2) refuses both."""
+    """config.md#posix-process: the soft limit is at most the hard limit (setrlimit(2))."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit["soft"] > limit["hard"]:
             message = f"the soft limit {limit['soft']} is above the hard limit {limit['hard']}"
@@ -69,7 +69,7 @@ def rlimit_soft_within_hard(spec: "Config") -> "Iterator[Finding]":
 
 
 def user_ids_required(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-user: user.uid and user.gid are given; one that is not is 0, as with the other runtimes."""
+    """config.md#posix-platform-user: user.uid and user.gid are given; a missing one is 0, as with the other runtimes."""
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
         if name not in user:
@@ -82,32 +82,32 @@ def user_ids_required(spec: "Config") -> "Iterator[Finding]":
 
 
 def user_ids_valid(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-user: 4294967295 is no id, the kernel reads it as "unchanged"."""
+    """config.md#posix-platform-user: 4294967295 is not an id: the kernel reads it as "unchanged"."""
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
         if user.get(name) == NO_ID:
-            yield f"/process/user/{name}", "error", f"{NO_ID} stands for no id", None
+            yield f"/process/user/{name}", "error", f"{NO_ID} is not a valid id", None
     groups = user.get("additionalGids", ())
     if NO_ID in groups:
-        yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} stands for no id", None
+        yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} is not a valid id", None
 
 
 def umask_bits(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-user: umask is a decimal number of which only nine bits count."""
+    """config.md#posix-platform-user: umask is a decimal number; only its nine low bits count."""
     umask = spec["process"].get("user", {}).get("umask", 0)
     if umask > 0o777:
-        yield "/process/user/umask", "warning", f"of the mask {umask} only {umask & 0o777} counts", "022 is written 18"
+        yield "/process/user/umask", "warning", f"only {umask & 0o777} of the mask {umask} counts", "022 is written 18"
 
 
 def oom_score_range(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: oomScoreAdj lies within what the kernel takes, -1000 to 1000."""
+    """config.md#linux-process: oomScoreAdj is between -1000 and 1000."""
     score = spec["process"].get("oomScoreAdj", 0)
     if not -1000 <= score <= 1000:
         yield "/process/oomScoreAdj", "error", f"{score} is not between -1000 and 1000", None
 
 
 def effective_permitted(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: what is effective is permitted too, or capset(2) refuses the sets."""
+    """config.md#linux-process: an effective capability is permitted too (capset(2))."""
     sets = spec["process"].get("capabilities", {})
     permitted = sets.get("permitted", ())
     for index, capability in enumerate(sets.get("effective", ())):

@@ -20,7 +20,7 @@ _THROTTLES: "tuple[Throttle, ...]" = (
     "throttleReadIOPSDevice",
     "throttleWriteIOPSDevice",
 )
-# Files of a v2 cgroup that do something to processes.
+# Files of a v2 cgroup that act on processes.
 _NO_LIMITS = ("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze")
 
 
@@ -32,11 +32,11 @@ def device_rule_type(spec: "Config") -> "Iterator[Finding]":
 
 
 def device_rule_access(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#allowed-device-list: access is made of the letters r, w and m."""
+    """config-linux.md#allowed-device-list: access consists of the letters r, w and m."""
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("access", "").strip("rwm"):
             pointer = f"/linux/resources/devices/{index}/access"
-            yield pointer, "error", f"{rule['access']!r} has letters beside r, w and m", None
+            yield pointer, "error", f"{rule['access']!r} has letters other than r, w and m", None
 
 
 def memory_limits(spec: "Config") -> "Iterator[Finding]":
@@ -49,23 +49,23 @@ def memory_limits(spec: "Config") -> "Iterator[Finding]":
 
 
 def memory_swap(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#memory: swap counts memory in, so it is no smaller than the limit of memory."""
+    """config-linux.md#memory: swap includes memory, so it is at least the memory limit."""
     memory = spec["linux"]["resources"].get("memory", {})
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
     if limit > swap > 0:
-        message = f"swap, which is memory and swap together, is {swap}, below the limit of memory {limit}"
+        message = f"swap (memory and swap together) is {swap}, below the memory limit {limit}"
         yield "/linux/resources/memory/swap", "error", message, None
 
 
 def memory_swappiness(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#memory: swappiness goes from 0 to 100."""
+    """config-linux.md#memory: swappiness is between 0 and 100."""
     swappiness = spec["linux"]["resources"].get("memory", {}).get("swappiness", 0)
     if swappiness > 100:
         yield "/linux/resources/memory/swappiness", "error", f"{swappiness} is above 100", None
 
 
 def memory_kernel_discouraged(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#memory: limits of kernel memory are discouraged, new kernels have none."""
+    """config-linux.md#memory: kernel memory limits are discouraged: new kernels have none."""
     memory = spec["linux"]["resources"].get("memory", {})
     name: Literal["kernel", "kernelTCP"]
     for name in ("kernel", "kernelTCP"):
@@ -74,7 +74,7 @@ def memory_kernel_discouraged(spec: "Config") -> "Iterator[Finding]":
 
 
 def cpu_burst(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#cpu: burst is no larger than a positive quota."""
+    """config-linux.md#cpu: burst is at most the quota, if that is positive."""
     cpu = spec["linux"]["resources"].get("cpu", {})
     quota, burst = cpu.get("quota", 0), cpu.get("burst", 0)
     if burst > quota > 0:
@@ -94,7 +94,7 @@ def cpu_lists(spec: "Config") -> "Iterator[Finding]":
     name: Literal["cpus", "mems"]
     for name in ("cpus", "mems"):
         if not cpu_list(cpu.get(name, "")):
-            yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is no list such as 0-3,7", None
+            yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is not a list such as 0-3,7", None
 
 
 def pids_limit(spec: "Config") -> "Iterator[Finding]":
@@ -122,7 +122,7 @@ def throttle_rate(spec: "Config") -> "Iterator[Finding]":
 
 
 def rdma_limits(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#rdma: an adapter has a limit of handles or of objects, or both."""
+    """config-linux.md#rdma: an adapter has a limit on handles, objects or both."""
     for name, limits in spec["linux"]["resources"].get("rdma", {}).items():
         if "hcaHandles" not in limits and "hcaObjects" not in limits:
             pointer = f"/linux/resources/rdma/{escape(name)}/hcaHandles"
@@ -130,15 +130,15 @@ def rdma_limits(spec: "Config") -> "Iterator[Finding]":
 
 
 def unified_file_names(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#unified: a key is the name of one file in the cgroup, so it can lead nowhere else; of a limit: by
-    some files any process of the host could be moved here, or the container's killed or stopped while it is made.
+    """config-linux.md#unified: a key is the name of a file in the cgroup, not a path, and of a limit: other files could
+    move any host process here, or kill or freeze the container's while it is created.
     """
     for name in spec["linux"]["resources"].get("unified", {}):
         pointer = f"/linux/resources/unified/{escape(name)}"
         if "/" in name or name in ("", ".", ".."):
             yield pointer, "error", f"{name!r} is not the name of a file in the cgroup", None
         elif name in _NO_LIMITS:
-            yield pointer, "error", f"{name} acts on processes, it is no limit", "leave it out"
+            yield pointer, "error", f"{name} acts on processes, it is not a limit", "leave it out"
 
 
 RULES: "tuple[Rule, ...]" = (

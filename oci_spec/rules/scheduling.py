@@ -1,4 +1,4 @@
-"""Rules on when the process runs: scheduler, ioPriority, execCPUAffinity."""
+"""Rules on scheduler, ioPriority and execCPUAffinity."""
 
 from oci_spec.rules import cpu_list
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def scheduler_nice(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: nice goes from -20 to 19; only SCHED_OTHER and SCHED_BATCH look at it."""
+    """config.md#linux-process: nice is between -20 and 19; only SCHED_OTHER and SCHED_BATCH use it."""
     scheduler = spec.get("process", {}).get("scheduler", {})
     nice, policy = scheduler.get("nice", 0), scheduler.get("policy")
     if not -20 <= nice <= 19:
@@ -22,7 +22,7 @@ def scheduler_nice(spec: "Config") -> "Iterator[Finding]":
 
 
 def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: SCHED_FIFO and SCHED_RR have a priority of 1 to 99, the other policies have none."""
+    """config.md#linux-process: SCHED_FIFO and SCHED_RR need a priority of 1 to 99; the other policies have none."""
     scheduler = spec.get("process", {}).get("scheduler", {})
     policy, priority = scheduler.get("policy"), scheduler.get("priority", 0)
     if policy in ("SCHED_FIFO", "SCHED_RR"):
@@ -33,7 +33,7 @@ def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
 
 
 def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: runtime, deadline and period are SCHED_DEADLINE's, each no larger than the next (sched(7))."""
+    """config.md#linux-process: runtime, deadline and period are for SCHED_DEADLINE, and runtime <= deadline <= period (sched(7))."""
     scheduler = spec.get("process", {}).get("scheduler", {})
     runtime, deadline, period = (scheduler.get("runtime", 0), scheduler.get("deadline", 0), scheduler.get("period", 0))
     for name, value in (("runtime", runtime), ("deadline", deadline), ("period", period)):
@@ -42,7 +42,7 @@ def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
                 yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
         elif value >= 1 << 63:
             yield f"/process/scheduler/{name}", "error", f"{value} is above 2^63 - 1, the kernel's longest time", None
-        elif not value and name != "period":  # which is then the deadline
+        elif not value and name != "period":  # a period of 0 means the deadline
             yield f"/process/scheduler/{name}", "error", f"SCHED_DEADLINE needs a {name}", None
     if scheduler.get("policy") == "SCHED_DEADLINE":
         if 0 < runtime < 1024:
@@ -55,7 +55,7 @@ def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
 
 
 def io_priority_level(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: an I/O priority has a level, 0 to 7. IOPRIO_CLASS_IDLE has but one, which need not be named."""
+    """config.md#linux-process: an I/O priority has a level, 0 to 7. IOPRIO_CLASS_IDLE has only one, which may be omitted."""
     priority = spec.get("process", {}).get("ioPriority")
     if not priority:
         return
@@ -74,7 +74,7 @@ def exec_affinity_lists(spec: "Config") -> "Iterator[Finding]":
     for name in ("initial", "final"):
         text = spec.get("process", {}).get("execCPUAffinity", {}).get(name, "")
         if not cpu_list(text):
-            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is no list such as 0-3,7", None
+            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is not a list such as 0-3,7", None
 
 
 RULES: "tuple[Rule, ...]" = (

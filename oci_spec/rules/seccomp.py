@@ -12,7 +12,7 @@ WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 
 def seccomp_errno_used(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: an error number goes with an action that gives one."""
+    """config-linux.md#seccomp: an error number needs an action that takes one."""
     seccomp = spec["linux"]["seccomp"]
     if "defaultErrnoRet" in seccomp and seccomp.get("defaultAction") not in WITH_NUMBER:
         message = f"{seccomp.get('defaultAction')} gives no error number"
@@ -24,23 +24,23 @@ def seccomp_errno_used(spec: "Config") -> "Iterator[Finding]":
 
 
 def seccomp_argument_index(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: a system call has six arguments, 0 to 5."""
+    """config-linux.md#seccomp: a system call has six arguments, numbered 0 to 5."""
     for index, entry in enumerate(spec["linux"]["seccomp"].get("syscalls", ())):
-        for place, condition in enumerate(entry.get("args", ())):
+        for position, condition in enumerate(entry.get("args", ())):
             if condition["index"] > 5:
-                pointer = f"/linux/seccomp/syscalls/{index}/args/{place}/index"
-                yield pointer, "error", f"{condition['index']} is no argument, they go from 0 to 5", None
+                pointer = f"/linux/seccomp/syscalls/{index}/args/{position}/index"
+                yield pointer, "error", f"{condition['index']} is not the index of an argument, 0 to 5", None
 
 
 def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: listenerMetadata goes to a listener, so listenerPath is given too."""
+    """config-linux.md#seccomp: listenerMetadata needs listenerPath."""
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
         yield "/linux/seccomp/listenerPath", "error", "listenerMetadata needs listenerPath beside it", None
 
 
 def seccomp_notify_listener(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: SCMP_ACT_NOTIFY asks a listener, so listenerPath is given too."""
+    """config-linux.md#seccomp: SCMP_ACT_NOTIFY needs listenerPath."""
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerPath"):
         return
@@ -53,7 +53,7 @@ def seccomp_notify_listener(spec: "Config") -> "Iterator[Finding]":
 
 
 def seccomp_flag_of_notify(spec: "Config") -> "Iterator[Finding]":
-    """config-linux.md#seccomp: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is about calls that a listener has received."""
+    """config-linux.md#seccomp: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs SCMP_ACT_NOTIFY."""
     seccomp = spec["linux"]["seccomp"]
     if any(
         "SCMP_ACT_NOTIFY" in (rule.get("defaultAction"), rule.get("action"))

@@ -1,4 +1,4 @@
-"""The rule on the characters of strings. Loaded only for a document that has the escape of a NUL."""
+"""The rule on NUL characters in strings. Loaded only for a document with an escaped NUL."""
 
 from oci_spec.rules import escape
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def nul_in_string(spec: "Json", pointer: str = "") -> "Iterator[Finding]":
-    """config.md#valid-values: no string has a NUL, at which the kernel would cut a path or an argument short."""
+    """config.md#valid-values: no string contains a NUL: the kernel would cut a path or an argument there."""
     if type(spec) is str:
         if "\0" in spec:
             yield pointer, "error", "the string has a NUL character", None

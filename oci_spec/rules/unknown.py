@@ -1,4 +1,4 @@
-"""The rule on properties that the spec does not have: of `validate`, and of the documents of `exec` and `update`."""
+"""The rule on properties that the spec does not define: for `validate`, and for the documents of `exec` and `update`."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def unknown_property(spec: "Config", kind: str = "config") -> "Iterator[Finding]":
-    """config.md#extensibility: a property that the spec does not have is ignored, so it may be a slip of the pen."""
+    """config.md#extensibility: a property that the spec does not define is ignored, so it may be a typo."""
     from oci_spec.shape import shape_of
 
     return _unknown(spec, shape_of(kind), "")
@@ -31,7 +31,7 @@ def _unknown(value: "Json", shape: "Json", pointer: str) -> "Iterator[Finding]":
                 yield from _unknown(item, shape.get(name, shape.get(0)), inner)
             else:
                 known = [other for other in shape if type(other) is str]
-                message = f"{name} is not a property that the spec knows, it has no effect"
+                message = f"{name} is not a property of the spec, it has no effect"
                 yield inner, "warning", message, _nearest(name, known)
 
 
@@ -39,5 +39,5 @@ def _nearest(name: str, known: "list[str]") -> "str | None":
     from difflib import get_close_matches
 
     folded = {other.lower(): other for other in known}
-    found = get_close_matches(name.lower(), folded, 1)
-    return f"did you mean {folded[found[0]]}?" if found else None
+    matches = get_close_matches(name.lower(), folded, 1)
+    return f"did you mean {folded[matches[0]]}?" if matches else None

@@ -1,7 +1,7 @@
-"""spec + host facts → the operations that make a container: the centre of the house.
+"""spec + host facts → the operations that make a container.
 
-Pure: nothing here asks the system. The order of `plan` reads as the table of contents of a container's start;
-the modules beside it have a subject each. Hot: imports only these.
+Pure: makes no system call. `plan` reads as the table of contents of a container's start; each of the other modules has
+one subject. Hot: imports only these.
 """
 
 from . import identity, namespaces, ops, properties, rootfs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def in_root(spec: "Config", facts: "Facts", options: "PlanOptions", warnings: "Warnings") -> "list[ops.Operation]":
-    """Everything between the attached and the entered root."""
+    """Everything between attaching the root and entering it."""
     from . import devices, mounts, paths
 
     process = spec.get("process", {})
@@ -30,7 +30,7 @@ def in_root(spec: "Config", facts: "Facts", options: "PlanOptions", warnings: "W
 
 
 def without_process(facts: "Facts") -> "Process":
-    """What init is while it waits for a `start` that never comes: a process without rights (config.md#process)."""
+    """The process of a container that cannot be started (config.md#process): init waits without any rights."""
     ids: ProcessUser = {"uid": namespaces.first_id(facts["uid_map"]), "gid": namespaces.first_id(facts["gid_map"])}
     return {"cwd": "/", "user": ids}
 
@@ -40,8 +40,7 @@ def plan(spec: "Config", facts: "Facts", options: "PlanOptions") -> "tuple[list[
 
     ``facts``: see `runtime.host.facts`. ``options``: id, no_pivot, no_new_keyring, preserve_fds, wait_start (False for
     `run`), seccomp (None or (program bytes, flags, listenerPath, listenerMetadata)), environment (variables that the runtime adds),
-    caller_environment (of a createContainer hook that has none).
-    The spec has passed oci_spec's check.
+    caller_environment (for createContainer hooks without env). ``spec`` has passed oci_spec's check.
     """
     warnings: Warnings = []
     properties.check(spec, warnings)

@@ -1,4 +1,4 @@
-"""Labels, scheduling, NUMA policy and execution domain → operations. Pure; imported only for a config that has one of them.
+"""Labels, scheduling, NUMA policy and execution domain → operations. Pure; imported only for a config that needs it.
 
 The names and numbers are the kernel's: linux/sched.h, linux/ioprio.h, linux/mempolicy.h, linux/personality.h.
 """
@@ -45,38 +45,38 @@ MEMORY_MODES = {
     "MPOL_PREFERRED_MANY": 5,
     "MPOL_WEIGHTED_INTERLEAVE": 6,
 }
-MODE_BITS = (1 << 13) - 1  # of a memory policy: what is above are its flags
+MODE_BITS = (1 << 13) - 1  # of a memory policy: the bits above are its flags
 MEMORY_FLAGS = {"MPOL_F_NUMA_BALANCING": 1 << 13, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_STATIC_NODES": 1 << 15}
 DOMAINS = {"LINUX": 0, "LINUX32": 8}
-MAX_CPUS, MAX_NODES = 8192, 1024  # of csrc/attributes.c: what a kernel can be built for
-MAX_DIGITS = 5  # of a number that is small enough to look at
+MAX_CPUS, MAX_NODES = 8192, 1024  # as in csrc/attributes.c: the most a kernel can be built for
+MAX_DIGITS = 5  # longer numbers are above every limit
 
 ATTRIBUTES = "thread-self/attr"
 
 
 def numbers(text: str, limit: int, what: str, origin: str) -> "list[str]":
-    """A list such as ``0-3,7`` as single decimal numbers, all below ``limit``. InvalidConfig for one that is not."""
-    found: list[str] = []
+    """Expand a list such as ``0-3,7`` to decimal numbers. Raises InvalidConfig unless all are below ``limit``."""
+    expanded: list[str] = []
     for item in text.replace(" ", "").split(",") if text.strip() else ():
         low, dash, high = item.partition("-")
         ends = (low, high if dash else low)
         digits = all(end.isascii() and end.isdigit() and len(end) <= MAX_DIGITS for end in ends)
         first, last = (int(end) for end in ends) if digits else (1, 0)
         if first > last or last >= limit:
-            raise InvalidConfig(f"{item!r} in {text!r} is no {what}, {limit - 1} at most", origin)
-        found += [str(number) for number in range(first, last + 1)]
-    return found
+            raise InvalidConfig(f"{item!r} in {text!r} is not a {what}, {limit - 1} at most", origin)
+        expanded += [str(number) for number in range(first, last + 1)]
+    return expanded
 
 
 def affinity(process: "Process", moment: "Literal['initial', 'final']") -> "list[Operation]":
-    """`exec`'s CPUs at ``moment``: "initial", before it is in the container's cgroups, or "final", in them."""
+    """The CPUs of `exec`: "initial" before it enters the container's cgroups, "final" once it has."""
     origin = f"/process/execCPUAffinity/{moment}"
     cpus = numbers(process["execCPUAffinity"].get(moment) or "", MAX_CPUS, "number or range of CPUs", origin)
     return [ops.affinity(cpus, origin)] if cpus else []
 
 
 def labelled_keyring(keyring: "Operation", label: str) -> "list[Operation]":
-    """The session keyring with the process's label, which SELinux otherwise derives from the runtime's."""
+    """The session keyring with the process's label; by default SELinux derives it from the runtime's."""
     path, origin = f"{ATTRIBUTES}/keycreate", "/process/selinuxLabel"
     return [ops.label(path, None, label, origin), keyring, ops.label(path, None, None, origin)]
 
@@ -96,7 +96,7 @@ def memory_policy(wanted: "LinuxMemoryPolicy") -> "Operation":
 
 
 def labels(process: "Process") -> "list[Operation]":
-    """What takes effect at the execve, and in hooks that run between here and there, since it is inherited."""
+    """Labels take effect at execve. Hooks that run before it inherit them."""
     plan = []
     profile, label = process.get("apparmorProfile"), process.get("selinuxLabel")
     if profile:
@@ -108,7 +108,7 @@ def labels(process: "Process") -> "list[Operation]":
 
 
 def operations(process: "Process", linux: "Linux", side: int) -> "list[Operation]":
-    """What is set on init itself, while it has its privileges; ``side``: who may schedule (init may not in a user namespace)."""
+    """Attributes set while init has its privileges. ``side``: who sets the scheduling (not init, in a user namespace)."""
     plan: list[Operation] = []
     if linux.get("personality"):
         plan.append(ops.personality(DOMAINS[linux["personality"]["domain"]]))

@@ -21,10 +21,10 @@ SETS: "tuple[CapabilitySet, ...]" = ("bounding", "effective", "permitted", "inhe
 
 
 def masks(capabilities: "ProcessCapabilities", available: int) -> "tuple[Masks, list[str]]":
-    """The five sets as bits, and the names that cannot be granted: unknown ones and those outside ``available``.
+    """The five sets as masks, and the names that cannot be granted: unknown, or not in ``available``.
 
-    The spec asks for a warning, not an error (config.md, linux-process). A capability that is not granted is left out
-    of every set, and one that is not both permitted and inheritable cannot be ambient.
+    The spec asks for a warning, not an error (config.md, linux-process). A capability that cannot be granted is left
+    out of every set. An ambient one must be both permitted and inheritable.
     """
     refused: list[str] = []
     result: Masks = {}
@@ -37,13 +37,13 @@ def masks(capabilities: "ProcessCapabilities", available: int) -> "tuple[Masks, 
             elif name not in refused:
                 refused.append(name)
         result[kind] = mask
-    # capset(2): effective within permitted; the kernel refuses ambient outside of permitted and inheritable.
+    # capset(2): effective must be within permitted, and ambient within permitted and inheritable.
     result["effective"] &= result["permitted"]
     result["ambient"] &= result["permitted"] & result["inheritable"]
     return result, refused
 
 
 def not_ambient(capabilities: "ProcessCapabilities", sets: "Masks", available: int) -> "list[str]":
-    """The names that could be granted, and that `masks` has left out of the ambient set of ``sets`` all the same."""
+    """The names that could be granted, but that `masks` left out of the ambient set."""
     wanted = capabilities.get("ambient", [])
     return [name for name in wanted if BITS.get(name, 0) & available & ~sets["ambient"]]

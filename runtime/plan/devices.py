@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
 DEFAULT_MODE = 0o666
-BOUND = ("fileMode", "uid", "gid")  # of the host's node, where that is bound
-# config-linux.md#default-devices: character devices for everybody
+BOUND = ("fileMode", "uid", "gid")  # where the host's node is bound, these are the node's
+# config-linux.md#default-devices: character devices, mode 0666
 DEFAULTS = (
     ("/dev/null", 1, 3),
     ("/dev/zero", 1, 5),
@@ -38,7 +38,7 @@ KCORE = ("/proc/kcore", "/dev/core")
 
 
 def has_own_dev(spec: "Config") -> bool:
-    """False where /dev is bound from elsewhere: then nothing is made in it, as with runc (it may be the host's)."""
+    """False if /dev is a bind mount. It may be the host's, so nothing is made in it, as with runc."""
     for entry in spec.get("mounts", ()):
         options = entry.get("options", ())
         if ("bind" in options or "rbind" in options) and clean(entry["destination"]) == "/dev":
@@ -65,7 +65,7 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
         else:
             plan.append(ops.device(path, S_IFCHR, major, minor, DEFAULT_MODE))
     for i, entry in enumerate(listed):
-        # It would be the host's pseudo terminals; the symlink below is the container's.
+        # A node would open the host's pseudoterminals; the symlink below leads to the container's.
         if clean(entry["path"]) != PTMX:
             plan += _listed(entry, facts, bound, label, f"/linux/devices/{i}", warnings)
         elif not _is_multiplexer(entry):
@@ -74,7 +74,7 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
 
 
 def _is_multiplexer(entry: "LinuxDevice") -> bool:
-    """Whether the entry asks for no more than that one: for everybody, as managers list it for privileged containers."""
+    """Whether the entry is the plain ptmx, mode 0666, as managers list it for privileged containers."""
     mode = entry.get("fileMode")
     number = TYPES[entry["type"]], entry.get("major"), entry.get("minor")
     return number == (S_IFCHR, 5, 2) and (mode is None or mode & 0o7777 == DEFAULT_MODE)
@@ -90,17 +90,17 @@ def _listed(
     uid, gid = entry.get("uid", 0), entry.get("gid", 0)
     if bound and kind != S_IFIFO:
         own = any(entry.get(name) is not None for name in BOUND)
-        if facts["privileged"]:  # who may make it, though init may not
+        if facts["privileged"]:  # the parent may make the node, init may not
             made = ops.device_tree(path, kind, major, minor, mode, uid, gid, label, None if own else path, origin)
             return [made, ops.device_bind(path, None, kind, major, minor, origin)]
         if own:
-            warnings.append((origin, "bound from the host, it keeps the mode and owner of there"))
+            warnings.append((origin, "bound from the host, it keeps the host's mode and owner"))
         return [ops.device_bind(path, path, kind, major, minor, origin)]
     return [ops.device(path, kind, major, minor, mode, uid, gid, origin)]
 
 
 def _links(spec: "Config") -> "list[Operation]":
-    """Each link where its source exists; with a procfs in the config that need not be looked at."""
+    """Each link only if its target exists; a procfs in the config guarantees those in /proc/self."""
     has_proc = any(clean(entry["destination"]) == "/proc" for entry in spec.get("mounts", ()))
     flags = 0 if has_proc else ops.SYMLINK_IF_TARGET
     plan = [ops.symlink("pts/ptmx", PTMX, ops.SYMLINK_REPLACE)]

@@ -1,4 +1,4 @@
-"""Operations → the bytes that init maps: ``csrc/plan.h`` describes them. Pure and hot."""
+"""Operations → the bytes that init maps, described in ``csrc/plan.h``. Pure and hot."""
 
 import _struct
 
@@ -7,7 +7,8 @@ from .ops import OP_WAIT_START, TABLE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+
+    from oci_spec.types import Json
 
     from .ops import Operation, String
 
@@ -22,7 +23,7 @@ UNSIGNED = (1 << 64) - 1
 
 
 def string_bytes(value: "String") -> bytes:
-    """The bytes of one string argument with its NUL; a list's strings each have theirs."""
+    """The bytes of one string argument, with its NUL; each string of a list has its own."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape") + b"\0"
     if isinstance(value, bytes):
@@ -33,7 +34,7 @@ def string_bytes(value: "String") -> bytes:
 
 
 def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
-    """The plan as bytes. Raises ValueError when it is over MAX_SIZE or MAX_OPERATIONS."""
+    """The plan as bytes. Raises ValueError if it exceeds MAX_SIZE or MAX_OPERATIONS."""
     if len(operations) > MAX_OPERATIONS:
         raise ValueError(
             f"the plan has {len(operations)} operations, {MAX_OPERATIONS} at most: ask for fewer mounts, devices or paths"
@@ -59,14 +60,14 @@ def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
     return HEADER.pack(MAGIC, VERSION, flags, len(operations), offset) + b"".join(records) + b"".join(strings)
 
 
-def tail(operations: "Sequence[Operation]") -> "list[Any]":
-    """The operations after the wait for start, and the index of the first: what `start` words a failure from."""
+def tail(operations: "Sequence[Operation]") -> "list[Json]":
+    """The index of wait_start, and the operations from there on, as JSON: `start` describes failures with them."""
     first = next((i for i, op in enumerate(operations) if op[0] == OP_WAIT_START), len(operations))
     return [first, [[*op[:4], [s if isinstance(s, str) else "" for s in op[4]]] for op in operations[first:]]]
 
 
 def decode(data: bytes) -> "list[Operation]":
-    """The operations in ``data``, without their origins: strings as bytes, lists by the table's plural names.
+    """The operations in ``data``, without origins; every string argument is bytes.
 
     For tests and tools. Raises ValueError for anything that `encode` does not write.
     """

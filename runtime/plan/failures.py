@@ -1,21 +1,20 @@
-"""Failed operations as errors: the place in the config, what was tried, what the system said, the remedy. Pure, and cold."""
+"""Failed operations as errors: config pointer, what was tried, what the system said, the remedy. Pure and cold."""
 
 from errno import EBUSY, EEXIST, ENODEV, ENOENT, ENOTDIR, ESTALE
 
 from runtime.errors import OcirunError, system_words
 
 from . import ops, remedies
-from .explain import sentence, words
+from .explain import sentence, text_of
 from .operations import steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
-    from .ops import Operation
+    from .ops import Operation, String
 
-# What init found when it verified something: its errno says which finding, not what the system answered.
+# What went wrong in a verification by init. Its errno is a code for that, not the system's answer.
 FINDINGS = {
     ENOTDIR: "it is not an ordinary directory in the root file system",
     EBUSY: "it leads to the container's root",
@@ -25,13 +24,13 @@ FINDINGS = {
 }
 
 
-def found(operation: "Operation", error: int) -> str:
-    """What init saw in place of what it verified; "" where errno says it all."""
+def finding_of(operation: "Operation", error: int) -> str:
+    """Why a verification failed; "" if errno says it all."""
     code = operation[0]
     if code == ops.OP_OPEN_NAMESPACE and error == EBUSY:
         return "the host itself is in it: the container's root would become the host's"
     if code == ops.OP_OPEN_NAMESPACE:
-        return "the file is no namespace of this type"
+        return "the file is not a namespace of this type"
     if code == ops.OP_MASK and error == ENODEV:
         return "the host's /dev/null is not the null device"
     if code in (ops.OP_CWD, ops.OP_CWD_AS_USER):
@@ -40,42 +39,42 @@ def found(operation: "Operation", error: int) -> str:
 
 
 def program_failure(name: str, step: int, error: int, origin: "str | None") -> OcirunError:
-    """In the words that managers match: Docker's exit codes 127 and 126 depend on them.
+    """The error in the wording that managers match: Docker's exit codes 127 and 126 depend on it.
 
-    ``origin``: of the label that the execve was to change to, else /process/args.
+    ``origin``: the pointer of the label that execve was to change to, else /process/args.
     """
     pointer = "/process/args"
     if step == steps.LOOKUP and error == ENOENT and "/" not in name:
         return OcirunError(f'exec: "{name}": executable file not found in $PATH', f"{pointer}/0", None, error)
     tried = f"stat {name}: " if step == steps.LOOKUP and error == ENOENT else ""
     hint = remedies.transition(origin, error) if step != steps.LOOKUP else ""
-    place = origin if hint else f"{pointer}/0"
-    if step == steps.EXEC and error == ENOENT:  # the file itself was found before
-        words = (
-            f"exec {name}: {system_words(error)}; the interpreter that it names, of a script or a linker, is not there"
-        )
-        return OcirunError(words, f"{pointer}/0", None, error)
-    return OcirunError(f'exec: "{name}": {tried}{system_words(error)}{hint}', place, None, error)
+    if step == steps.EXEC and error == ENOENT:  # the look-up did find the file
+        message = f"exec {name}: {system_words(error)}; the interpreter that it names (a script's or the dynamic linker) does not exist"
+        return OcirunError(message, f"{pointer}/0", None, error)
+    return OcirunError(
+        f'exec: "{name}": {tried}{system_words(error)}{hint}', origin if hint else f"{pointer}/0", None, error
+    )
 
 
 def hook_name(pointer: "str | None", path: str) -> str:
-    """How a failure of the hook at ``pointer`` ("/hooks/poststart/0") begins, as with runc."""
+    """The start of a hook's error, as with runc. ``pointer``: such as "/hooks/poststart/0"."""
     _, _, kind, index = (pointer or "/hooks//").split("/")
     return f"error running {kind} hook #{index}: {path}"
 
 
 def unspoken(operation: "Operation", passed: bool, error: int) -> OcirunError:
-    """The error for an execve under a filter, which init could not tell. ``passed``: the filter let it pass; ``error`` is errno,
-    0 where init was killed.
+    """The error for an execve under a filter that kept init from reporting it.
+
+    ``passed``: the filter allowed the execve. ``error``: errno, or 0 if init was killed.
     """
     _, _, origin, _, strings = operation
-    name = words(strings[0])
+    name = text_of(strings[0])
     if passed:
         return program_failure(name, steps.EXEC, error, origin)
     if error:
-        refused = f'exec: "{name}": the seccomp filter does not let execve pass: {system_words(error)}'
+        refused = f'exec: "{name}": the seccomp filter refuses execve: {system_words(error)}'
         return OcirunError(refused, "/linux/seccomp", None, error)
-    killed = "killed before the program ran, as a seccomp filter does that kills for execve"
+    killed = "killed before the program ran, as by a seccomp filter that kills on execve"
     return OcirunError(f'exec: "{name}": {killed}', "/linux/seccomp")
 
 
@@ -83,12 +82,12 @@ NOT_FILTERED, NOT_EXECUTED, SIGSYS = 125, 127, 31
 HOOK_ENDS = {
     NOT_EXECUTED: "; it could not be executed in the container",
     NOT_FILTERED: ", as when its seccomp filter cannot be loaded",
-    -SIGSYS: "; the seccomp filter (/linux/seccomp) kills for a system call that it made",
+    -SIGSYS: "; the seccomp filter (/linux/seccomp) kills on a system call that it made",
 }
 
 
 def quoted(output: bytes) -> str:
-    """What a hook has written, as the end of its error."""
+    """A hook's output, as the end of its error."""
     text = " ".join(output.decode(errors="replace").split())
     return f": {text}" if text else ""
 
@@ -97,24 +96,24 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int, out
     import posix
 
     _, _, origin, (timeout, _, _, filtered), (path, _, _) = operation
-    name, said = hook_name(origin, words(path)), quoted(output)
+    name, said = hook_name(origin, text_of(path)), quoted(output)
     if step == steps.HOOK_TIMEOUT:
         return OcirunError(f"{name}: not finished after its timeout of {timeout} s, killed{said}", origin)
     if step == steps.HOOK_EXIT:
         try:
             code = posix.waitstatus_to_exitcode(detail)
-        except (ValueError, OverflowError):  # no status of a process that has ended
+        except (ValueError, OverflowError):  # not the status of an ended process
             return OcirunError(f"{name}: wait status {detail}", origin)
         how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
         hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or filtered else ""
-        if said and code > 0:  # it is the program's own status, which has said more
+        if said and code > 0:  # the status is the program's own, and its output says more
             hint = ""
         return OcirunError(f"{name}: {how}{hint}{said}", origin)
     return OcirunError(f"{name}: start the hook: {system_words(error)}", origin, None, error)
 
 
 def of_plan(operations: "Sequence[Operation]", index: int) -> "Operation":
-    """The operation that init reports. A bind of what the one before it opened names the source of that."""
+    """The operation that init reports. A bind without a source gets that of the operation before it, which opened it."""
     operation = operations[min(index, len(operations) - 1)]
     code, side, origin, numbers, strings = operation
     if code == ops.OP_BIND and not strings[1] and 0 < index < len(operations):
@@ -123,18 +122,19 @@ def of_plan(operations: "Sequence[Operation]", index: int) -> "Operation":
 
 
 def failure(operation: "Operation", error: int, step: int, detail: int = 0, output: bytes = b"") -> OcirunError:
-    """The error for a failed operation: the place in the config, what it does, what was tried, what the system said.
+    """The error for a failed operation: config pointer, what it does, what was tried, what the system said.
 
-    ``error`` is errno, ``step`` of enum plan_step, ``detail`` what init adds: a hook's wait status; ``output`` what the hook wrote.
+    ``error`` is errno, ``step`` of enum plan_step, ``detail`` a hook's wait status, ``output`` what the hook wrote.
     """
     code, _, origin, _, strings = operation
     if code in (ops.OP_PROGRAM, ops.OP_EXEC):
-        first: Any = strings[0]
-        return program_failure(words(first[0] if code == ops.OP_PROGRAM else first), step, error, origin)
+        first = strings[0]
+        name: String = first if first is None or isinstance(first, str | bytes) else first[0]
+        return program_failure(text_of(name), step, error, origin)
     if code == ops.OP_RUN_HOOK:
         return hook_failure(operation, error, step, detail, output)
-    if step == steps.VERIFY and (finding := found(operation, error)):
+    if step == steps.VERIFY and (finding := finding_of(operation, error)):
         return OcirunError(f"{sentence(operation)}: {finding}", origin, None, error)
-    tried = steps.WORDS[step] if step < len(steps.WORDS) and step != steps.MOUNT else ""
+    tried = steps.PHRASES[step] if step < len(steps.PHRASES) and step != steps.MOUNT else ""
     tried = f"{sentence(operation)}: {tried}: " if tried else f"{sentence(operation)}: "
     return OcirunError(tried + system_words(error) + remedies.remedy(operation, step, error), origin, None, error)

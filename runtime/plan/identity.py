@@ -1,4 +1,4 @@
-"""process → operations: from the entered root to execve. Pure and hot. For `create` and for `exec` alike."""
+"""process → operations: from the entered root to execve, for `create` and `exec`. Pure and hot."""
 
 from . import capabilities as caps
 from . import ops, properties
@@ -16,11 +16,11 @@ RLIMITS = (
     "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK "
     "RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME"
 ).split()
-# What execvp(3) searches when PATH is not set is only /bin and /usr/bin; images rely on more.
+# Without PATH, execvp(3) searches only /bin and /usr/bin; images rely on more.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_UMASK = 0o022
 NEW_LISTENER = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER of linux/seccomp.h
-NAMED = 4  # capabilities in a warning: buildah's configs have 14 that are ambient and not inheritable
+NAMED = 4  # capabilities named in a warning: buildah's configs have 14 ambient ones that are not inheritable
 
 
 def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
@@ -34,12 +34,12 @@ def limits(process: "Process", host_side: bool) -> "list[ops.Operation]":
 
 
 def groups(process: "Process", facts: "Facts", warnings: "list[tuple[str, str]]") -> "list[str] | None":
-    """Decimal supplementary ids; None, for the caller's, where they are to be kept, or setgroups is denied and none are asked for."""
+    """Supplementary gids in decimal; None keeps the caller's: an annotation asks for them, or setgroups is denied and none are given."""
     wanted = process["user"].get("additionalGids", [])
     keep = facts.get("keep_groups")
     if keep and wanted:
-        words = "left out, since the annotation run.oci.keep_original_groups keeps the caller's groups"
-        warnings.append(("/process/user/additionalGids", words))
+        message = "left out, since the annotation run.oci.keep_original_groups keeps the caller's groups"
+        warnings.append(("/process/user/additionalGids", message))
     if keep or (not wanted and facts.get("deny_setgroups")):
         return None
     return [str(gid) for gid in wanted]
@@ -48,15 +48,15 @@ def groups(process: "Process", facts: "Facts", warnings: "list[tuple[str, str]]"
 def privileges(
     process: "Process", facts: "Facts", filtered: bool, warnings: "list[tuple[str, str]]"
 ) -> "list[ops.Operation]":
-    """The bounding set, the user, the capability sets. CAP_SYS_ADMIN stays for the load of a filter; execve recomputes."""
+    """The bounding set, the user, the capability sets. CAP_SYS_ADMIN stays for loading a filter; execve recomputes the sets."""
     sets, refused = caps.masks(process.get("capabilities", {}), facts["capabilities"])
     if refused:
         warnings.append(("/process/capabilities", f"cannot be granted, left out: {', '.join(refused)}"))
     lost = caps.not_ambient(process.get("capabilities", {}), sets, facts["capabilities"])
     if lost:
         more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-        words = f"not both permitted and inheritable, left out: {', '.join(lost[:NAMED])}{more}"
-        warnings.append(("/process/capabilities/ambient", words))
+        message = f"not both permitted and inheritable, left out: {', '.join(lost[:NAMED])}{more}"
+        warnings.append(("/process/capabilities/ambient", message))
     no_new_privs = bool(process.get("noNewPrivileges"))
     extra = caps.SYS_ADMIN & facts["capabilities"] if filtered and not no_new_privs else 0
     user = process["user"]
@@ -85,7 +85,7 @@ def keyring(process: "Process", options: "PlanOptions") -> "list[ops.Operation]"
 def before(
     process: "Process", linux: "Linux", facts: "Facts", options: "PlanOptions", in_user_namespace: bool
 ) -> "list[ops.Operation]":
-    """Everything that needs the privileges init still has. ``linux``: that section of the container's config."""
+    """Everything that needs init's privileges. ``linux``: that section of the container's config."""
     user = process["user"]
     plan = [] if process.get("terminal") else [ops.stdio(user["uid"])]
     plan += keyring(process, options)
@@ -104,7 +104,7 @@ def before(
 
 
 def program(process: "Process", environment: "Sequence[str]") -> "list[ops.Operation]":
-    """A variable that is given twice counts once, the last time: getenv(3) would find the first. An empty HOME counts as none."""
+    """The last value of a repeated variable wins (getenv(3) would return the first). An empty HOME counts as unset."""
     env = {entry.partition("=")[0]: entry for entry in (*process.get("env", ()), *environment)}
     find_home = env.get("HOME", "HOME=") == "HOME="
     if find_home:

@@ -1,7 +1,7 @@
 """Mounts with id maps of their own → operations (config.md#linux-mount-options: idmap, ridmap). Pure.
 
-Only the parent has the right to map ids, so the mount is made there, whatever the file system, and init binds it.
-Imported only for a config that has one.
+Only the parent may map ids, so it makes the mount, whatever the file system, and init binds it. Imported only for a
+config that has one.
 """
 
 from runtime.errors import InvalidConfig
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from .ops import Operation
 
 
-# The flags of a file system by the names that fsconfig(2) takes.
+# Superblock flags by their fsconfig(2) names.
 SUPERBLOCK = {MS_SYNCHRONOUS: "sync", MS_MANDLOCK: "mand", MS_DIRSYNC: "dirsync", MS_LAZYTIME: "lazytime"}
 
 
 def refuse(options: "Options", kind: "str | None", origin: str) -> None:
-    """Raises InvalidConfig for what no mount with id maps can have."""
+    """Raises InvalidConfig for options that do not go with id maps."""
     pointer = f"{origin}/options"
-    if "remount" in options.words:
+    if "remount" in options.keywords:
         raise InvalidConfig("a mount gets its id maps when it is made, not by remount", pointer)
-    if options.words & {"bind", "rbind"}:
+    if options.keywords & {"bind", "rbind"}:
         return
-    if "tmpcopyup" in options.words:
+    if "tmpcopyup" in options.keywords:
         raise InvalidConfig('"tmpcopyup" does not go together with id maps', pointer)
     if kind == "cgroup":
         raise InvalidConfig("the kernel has no id-mapped mounts of cgroups", pointer)
@@ -42,7 +42,7 @@ def refuse(options: "Options", kind: "str | None", origin: str) -> None:
 def operations(
     entry: "Mount", options: "Options", facts: "Facts", read_only_later: bool, origin: str
 ) -> "list[Operation]":
-    """``read_only_later``: an operation after all others makes it read-only."""
+    """``read_only_later``: a later operation makes the mount read-only."""
     kind = entry.get("type")
     refuse(options, kind, origin)
     maps = []
@@ -50,7 +50,7 @@ def operations(
         maps = [map_text(entry["uidMappings"]), map_text(entry["gidMappings"])]
     attributes, data = options.set, []
     source = entry.get("source") or kind or ""
-    bound = bool(options.words & {"bind", "rbind"})
+    bound = bool(options.keywords & {"bind", "rbind"})
     if bound:
         if not source.startswith("/"):
             source = f"{facts['bundle']}/{source}"
@@ -60,13 +60,13 @@ def operations(
             attributes &= ~MOUNT_ATTR_RDONLY
         elif attributes & MOUNT_ATTR_RDONLY and kind not in mount_options.KERNEL_TYPES:
             data.insert(0, "ro")
-    recursive = "rbind" in options.words
-    # A new file system is made outside of the user namespace: there its flags are locked. A tmpfs that becomes read-only
-    # later does so inside, as one without id maps.
+    recursive = "rbind" in options.keywords
+    # The parent makes a new file system outside the user namespace, so its flags are locked there. A tmpfs that becomes
+    # read-only later does so inside, as one without id maps does.
     locked = (attributes, options.clear, options.rec_set, options.rec_clear)
     if bound:
         locked = mount_options.lockable(options)
-    map_all = "ridmap" in options.words
+    map_all = "ridmap" in options.keywords
     return [
         ops.idmap_tree(source, None if bound else kind, data, maps, recursive, map_all, origin, *locked),
         ops.bind(

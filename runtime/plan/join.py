@@ -1,4 +1,4 @@
-"""A further program in a running container → operations: `exec`'s counterpart to `create`'s plan. Pure and hot."""
+"""Another program in a running container → operations: the plan of `exec`. Pure and hot."""
 
 from runtime.kernel import CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def affinity(process: "Process", moment: "Literal['initial', 'final']") -> "list[ops.Operation]":
-    """The CPUs that it asks for, and in the end all where it asks for none: the caller may be pinned."""
+    """The CPUs it asks for. If it asks for none, all of them in the end, since the caller may be pinned."""
     wanted = process.get("execCPUAffinity", {})
     if not (wanted.get("initial") or wanted.get("final")):
         return [ops.affinity()] if moment == "final" else []
@@ -29,10 +29,9 @@ def plan(process: "Process", facts: "Facts", options: "PlanOptions") -> "tuple[l
     """The operations of `exec`.
 
     ``facts``: privileged, capabilities, deny_setgroups, placement (files of the container's cgroups), join (CLONE_NEW*
-    bits of the namespaces that differ from the caller's), resctrl (where the container has intelRdt), admitted (the
-    host's side has to bring it into the cgroups, before it opens them), chroot (the container's root is not that of its
-    mount namespace). ``options``: as for `create`'s plan, and linux: that
-    section of the container's config.
+    bits of the namespaces that differ from the caller's), resctrl (if the container has intelRdt), admitted (the
+    host's side has to move it into the cgroups before it opens them), chroot (the container's root is not that of its
+    mount namespace). ``options``: as for `create`'s plan, plus linux, that section of the container's config.
     """
     warnings: Warnings = []
     properties.process(process, warnings)
@@ -45,7 +44,7 @@ def plan(process: "Process", facts: "Facts", options: "PlanOptions") -> "tuple[l
     if facts.get("admitted"):
         operations.append(ops.cgroups(None))
     operations += open_cgroups(facts["placement"], forks and not join & CLONE_NEWUSER, None)
-    # From inside its cgroup namespace no process may go into a cgroup, where the hierarchy is mounted with nsdelegate.
+    # With nsdelegate, no process may enter a cgroup from inside the container's cgroup namespace.
     late = 0 if join & CLONE_NEWUSER else join & CLONE_NEWCGROUP
     operations.append(ops.join_process(join & ~late, not late))
     if join & CLONE_NEWUSER:
@@ -61,7 +60,7 @@ def plan(process: "Process", facts: "Facts", options: "PlanOptions") -> "tuple[l
     if facts.get("resctrl"):
         operations.append(ops.resctrl(facts["resctrl"]))
     operations.append(ops.enter_root(facts.get("chroot", False)))
-    if properties.asks(process, properties.LABELS):  # a new one of the container's: nothing of the host's comes in here
+    if properties.asks(process, properties.LABELS):  # a new procfs of the container's: none of the host's may come in
         operations.append(ops.proc_handle(False))
     if process.get("terminal"):
         size = process.get("consoleSize", {})

@@ -1,8 +1,8 @@
-"""Mount options that would come to nothing: refused, or told in a warning. Pure; imported only for a mount that has one.
+"""Mount options without effect: an error or a warning. Pure; imported only for a mount that has one.
 
-mount(2) takes no options of a file system for a bind, and ignores what it is given (config.md#mounts leaves them to it). A
-misspelt "ro" would give a writable mount without a word, so what is unknown there is an error. What is known and cannot be
-done is a warning, since other runtimes and managers pass such options; so is NAME=VALUE, which only file systems have.
+For a bind, mount(2) ignores the options of the file system (config.md#mounts leaves them to it). A misspelt "ro" would
+silently give a writable mount, so an unknown option there is an error. A known option that cannot take effect is a
+warning, since other runtimes and managers pass such options; so is NAME=VALUE, which only file systems have.
 """
 
 from runtime.errors import InvalidConfig
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
-# What people write for an option that has another name.
+# What people write instead of the option's real name.
 MEANT = {
     "readonly": "ro",
     "read-only": "ro",
@@ -26,22 +26,22 @@ MEANT = {
     "read-write": "rw",
     "recursive": "rbind",
 }
-# Words about the filling of a new volume, which Podman has done by then and leaves in the options of its bind.
+# Options on filling a new volume, which Podman has already done but leaves in the options of its bind.
 DONE = ("copy", "nocopy")
-# Those that act on the call that mounts, or on the first mount only.
+# Options for the mount call itself, or for the first mount only.
 AT_FIRST = ("silent", "loud", "iversion", "noiversion")
 
 
 def check(entry: "Mount", options: "Options", warnings: "Warnings", origin: str) -> None:
-    """Raises InvalidConfig for an option that this mount cannot have; appends to ``warnings`` what is not done."""
+    """Raises InvalidConfig for an option that this mount cannot have; warns of options without effect."""
     pointer = f"{origin}/options"
-    bound, again = bool(options.words & BINDS), "remount" in options.words
-    _check_words(options, bound, again, pointer)
+    bound, again = bool(options.keywords & BINDS), "remount" in options.keywords
+    _check_keywords(options, bound, again, pointer)
     cgroup = entry.get("type") == "cgroup" and not bound and not again
     unknown = [name for name in options.data if not bound or (name not in DONE and "=" not in name)]
     if unknown and (bound or cgroup):
         what = "a bind mount" if bound else 'type "cgroup"'
-        raise InvalidConfig(f'"{unknown[0]}" is no option of {what}{_guess(unknown[0])}', pointer)
+        raise InvalidConfig(f'"{unknown[0]}" is not an option of {what}{_guess(unknown[0])}', pointer)
     if bound:
         why = "it is for a file system, which a bind leaves as it is"
         warnings += [(pointer, f'"{name}" is not done: {why}') for name in options.data if "=" in name]
@@ -59,15 +59,15 @@ def check(entry: "Mount", options: "Options", warnings: "Warnings", origin: str)
             warnings.append((pointer, f'"{name}" is done as "{name[1:]}": not to what is mounted below'))
 
 
-def _check_words(options: "Options", bound: bool, again: bool, pointer: str) -> None:
-    links = sorted(options.words & LINKS)
+def _check_keywords(options: "Options", bound: bool, again: bool, pointer: str) -> None:
+    links = sorted(options.keywords & LINKS)
     if links and (not bound or again):
         raise InvalidConfig(f'"{links[0]}" is for bind mounts', pointer)
     if "copy-symlink" in links and len(links) > 1:
         raise InvalidConfig(f'"copy-symlink" does not go together with "{links[1]}"', pointer)
-    if links and options.words & {"idmap", "ridmap"}:
+    if links and options.keywords & {"idmap", "ridmap"}:
         raise InvalidConfig(f'"{links[0]}" does not go together with id maps', pointer)
-    if "tmpcopyup" in options.words and (bound or again):
+    if "tmpcopyup" in options.keywords and (bound or again):
         raise InvalidConfig(f'"tmpcopyup" is for a new tmpfs, not for {"a bind" if bound else "a remount"}', pointer)
 
 

@@ -1,6 +1,6 @@
-"""What each mount option of the spec means to the kernel (config.md#linux-mount-options), as tables.
+"""The mount options of the spec (config.md#linux-mount-options) as the kernel's flags, in tables.
 
-Options that no table names belong to the file system. Pure and hot.
+Options in no table belong to the file system. Pure and hot.
 """
 
 from runtime.kernel import (
@@ -26,15 +26,15 @@ from runtime.kernel import (
     MS_UNBINDABLE,
 )
 
-# What takes a flag from a file system that has it, by the names of fsconfig(2).
+# What clears a superblock flag, by fsconfig(2) names.
 CLEARED = ((MS_SYNCHRONOUS, "async"), (MS_LAZYTIME, "nolazytime"), (MS_MANDLOCK, "nomand"))
-# What fsconfig(2) has no name for.
+# Flags without an fsconfig(2) name.
 MOUNT2_ONLY = MS_SILENT | MS_I_VERSION
 
 # Kinds of options.
-ATTRIBUTE, RECURSIVE, SUPERBLOCK, PROPAGATION, WORD, IGNORED = range(6)
+ATTRIBUTE, RECURSIVE, SUPERBLOCK, PROPAGATION, KEYWORD, IGNORED = range(6)
 
-# name → (bits to set, bits to clear). An access time is a field: it is cleared as a whole.
+# name → (bits to set, bits to clear). The access time is a multi-bit field, cleared as a whole.
 _ATTRIBUTES = {
     "ro": (MOUNT_ATTR_RDONLY, 0),
     "rw": (0, MOUNT_ATTR_RDONLY),
@@ -68,16 +68,16 @@ _SUPERBLOCK = {
     "loud": (0, MS_SILENT),
 }
 _PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
-# A file system has its flags as a whole, so these are what they are without the r.
+# Superblock flags apply to the whole file system, so the r changes nothing.
 _SUPERBLOCK |= {f"r{name}": _SUPERBLOCK[name] for name in ("sync", "async", "dirsync", "mand", "nomand")}
-# What mount(8) keeps for itself, and what it makes of the words that let others mount.
+# Options that mount(8) handles itself, and the attributes that its options for user mounts imply.
 _MOUNT8 = ("auto", "noauto", "nofail", "_netdev", "nouser", "nousers", "noowner", "nogroup")
 _MOUNT8_ATTRIBUTES = {
     **dict.fromkeys(("user", "users"), (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0)),
     **dict.fromkeys(("owner", "group"), (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0)),
 }
-# Views of the kernel: their superblock may be shared with the host or with other containers, so that only the mount
-# may be made read-only.
+# Kernel file systems: the superblock may be shared with the host or other containers, so only the mount is made
+# read-only.
 KERNEL_TYPES = ("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "tmpfs")
 BINDS = {"bind", "rbind"}
 LINKS = {"copy-symlink", "src-nofollow", "dest-nofollow"}
@@ -85,29 +85,30 @@ LINKS = {"copy-symlink", "src-nofollow", "dest-nofollow"}
 # name → (kind, bits to set, bits to clear)
 OPTIONS: dict[str, tuple[int, int, int]] = {
     **{name: (ATTRIBUTE, *bits) for name, bits in _ATTRIBUTES.items()},
-    # No access time at all is the kernel's choice of one.
+    # Without an access time option the kernel chooses.
     "norelatime": (ATTRIBUTE, 0, 0),
     **{f"r{name}": (RECURSIVE, *bits) for name, bits in _ATTRIBUTES.items()},
     "rnorelatime": (RECURSIVE, 0, MOUNT_ATTR_ATIME),
     **{name: (SUPERBLOCK, *bits) for name, bits in _SUPERBLOCK.items()},
     **{name: (PROPAGATION, flag, 0) for name, flag in _PROPAGATION.items()},
     **{f"r{name}": (PROPAGATION, flag | MS_REC, 0) for name, flag in _PROPAGATION.items()},
-    **dict.fromkeys((*BINDS, *LINKS, "remount", "tmpcopyup", "idmap", "ridmap"), (WORD, 0, 0)),
+    **dict.fromkeys((*BINDS, *LINKS, "remount", "tmpcopyup", "idmap", "ridmap"), (KEYWORD, 0, 0)),
     "defaults": (IGNORED, 0, 0),
     **dict.fromkeys(_MOUNT8, (IGNORED, 0, 0)),
     **{name: (ATTRIBUTE, *bits) for name, bits in _MOUNT8_ATTRIBUTES.items()},
 }
 
-# What the features document lists: the names that a table acts on.
+# For the features document: the options that have an effect.
 NAMES = tuple(sorted(name for name in OPTIONS if name not in _MOUNT8 and name not in _MOUNT8_ATTRIBUTES))
 
 
 class Options:
-    """The options of one mount, sorted by who they are for. Bits as in the tables above."""
+    """The options of one mount, by kind. Bits as in the tables above."""
 
     __slots__ = (
         "clear",
         "data",
+        "keywords",
         "lost",
         "propagation",
         "rec_clear",
@@ -115,21 +116,20 @@ class Options:
         "set",
         "superblock",
         "superblock_clear",
-        "words",
     )
 
     def __init__(self) -> None:
         self.set = self.clear = self.rec_set = self.rec_clear = 0
         self.superblock = self.superblock_clear = self.propagation = 0
-        self.words: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap and LINKS
+        self.keywords: set[str] = set()  # bind, rbind, remount, tmpcopyup, idmap, ridmap and LINKS
         self.data: list[str] = []  # the file system's own
-        self.lost: list[str] = []  # what mount(8) would do and nobody here does
+        self.lost: list[str] = []  # what only mount(8) would do
 
 
 def lockable(options: Options) -> "tuple[int, int, int, int]":
-    """What is set and cleared, in the mount and in all below it, where a user namespace may not do all of that itself.
+    """The bits to set and clear, in the mount and recursively, if a user namespace may not change them; else zeros.
 
-    It may not clear what the host has set, nor change how access times are kept (mount_namespaces(7)). Else zeros.
+    It may not clear what the host set, nor change the access time mode (mount_namespaces(7)).
     """
     wanted = options.set, options.clear, options.rec_set, options.rec_clear
     times = (options.set | options.rec_set) & (MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME)
@@ -137,7 +137,7 @@ def lockable(options: Options) -> "tuple[int, int, int, int]":
 
 
 def parse(names: "list[str]") -> Options:
-    """The meaning of ``names`` together: of two that contradict each other the later one counts."""
+    """The combined meaning of ``names``: of two that contradict each other, the later wins."""
     result = Options()
     for name in names:
         kind, bits, clear = OPTIONS.get(name, (-1, 0, 0))
@@ -152,14 +152,16 @@ def parse(names: "list[str]") -> Options:
             result.superblock_clear = result.superblock_clear & ~bits | clear
         elif kind == PROPAGATION:
             result.propagation = _combined(result.propagation, bits)
-        elif kind == WORD:
-            result.words.add(name)
+        elif kind == KEYWORD:
+            result.keywords.add(name)
         elif kind != IGNORED and name:
             if not name.startswith(("x-", "X-", "comment=")):
                 result.data.append(name)
-            elif name.startswith("X-mount.") and not name.startswith("X-mount.mkdir"):  # what is missing is made
+            elif name.startswith("X-mount.") and not name.startswith(
+                "X-mount.mkdir"
+            ):  # a missing target is always made
                 result.lost.append(name)
-    # Whoever sets an access time clears the field first: the kernel insists.
+    # To set an access time mode, the kernel requires the whole field to be cleared.
     if result.set & MOUNT_ATTR_ATIME:
         result.clear |= MOUNT_ATTR_ATIME
     if result.rec_set & MOUNT_ATTR_ATIME:
@@ -168,13 +170,13 @@ def parse(names: "list[str]") -> Options:
 
 
 def flatten(options: Options) -> None:
-    """Makes the recursive attributes those of the mount itself."""
+    """Apply the recursive attributes to the mount itself."""
     options.set = options.set & ~options.rec_clear | options.rec_set
     options.clear = options.clear & ~options.rec_set | options.rec_clear
 
 
 def _combined(before: int, new: int) -> int:
-    """A mount can be a slave and shared at once; otherwise the later kind counts."""
+    """A mount can be slave and shared at once; otherwise the later kind wins."""
     if before and not before & ~(MS_SLAVE | MS_SHARED | MS_REC) and not new & ~(MS_SHARED | MS_REC):
         return before | new
     return new

@@ -1,6 +1,6 @@
 """The config's mounts → operations, in the order of the array (config.md#mounts). Pure and hot.
 
-The disk is not looked at: whether a source is a file, or a target is missing, init finds out.
+The file system is not consulted: init finds out whether a source is a file or a target is missing.
 """
 
 from runtime.errors import InvalidConfig
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
-# What a user namespace may have to copy from the host.
+# File systems that a user namespace may have to bind from the host.
 COPIED_TYPES = ("proc", "sysfs", "mqueue")
-# What takes no SELinux context when it is mounted: views of the kernel, which have labels of their own, and queues.
+# File systems mounted without an SELinux context: kernel ones, which have their own labels, and mqueue.
 UNLABELLED_TYPES = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
 FSCONFIG_MAX = 255
 IDMAP = {"idmap", "ridmap"}
 
 
 def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Operation]":
-    """What mounts everything of ``spec["mounts"]``.
+    """The operations that mount ``spec["mounts"]``.
 
-    Appends (pointer, message) to ``warnings``. Raises InvalidConfig for what cannot be done, naming the mount.
+    Appends (pointer, message) to ``warnings``. Raises InvalidConfig, naming the mount, for what cannot be done.
     """
     namespaces = spec.get("linux", {}).get("namespaces") or ()
     cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
@@ -46,16 +46,16 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
 
             lost_options.check(entry, options, warnings, origin)
         _refuse_proc(entry["destination"], origin)
-        if entry.get("uidMappings") or options.words & IDMAP:
+        if entry.get("uidMappings") or options.keywords & IDMAP:
             from . import idmapped
 
             plan += idmapped.operations(entry, options, facts, _delayed(entry), origin)
-        elif "remount" in options.words:
+        elif "remount" in options.keywords:
             plan.append(_remount(entry, options, origin))
-        elif "bind" in options.words or "rbind" in options.words:
+        elif "bind" in options.keywords or "rbind" in options.keywords:
             plan += _bind(entry, options, facts, origin)
         elif entry["type"] == "cgroup":
-            mount_options.flatten(options)  # each of the mounts gets them
+            mount_options.flatten(options)  # for each of the mounts
             plan += _cgroup(entry, options, facts, cgroup_namespace, label, origin)
         else:
             _label(entry["type"], options, label)
@@ -66,20 +66,24 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
 
 
 def _may_be_lost(entry: "Mount", options: "Options") -> bool:
-    """Whether an option may ask for what this mount does not give."""
-    if options.words & BINDS or "remount" in options.words or entry.get("type") == "cgroup":
-        own = options.data or options.superblock or options.superblock_clear or "tmpcopyup" in options.words
-        return bool(own or options.lost or options.words & LINKS)
-    return bool(options.lost or options.words & LINKS)
+    """Whether the mount may have options without effect."""
+    if options.keywords & BINDS or "remount" in options.keywords or entry.get("type") == "cgroup":
+        own = options.data or options.superblock or options.superblock_clear or "tmpcopyup" in options.keywords
+        return bool(own or options.lost or options.keywords & LINKS)
+    return bool(options.lost or options.keywords & LINKS)
 
 
 def read_only_operations(spec: "Config") -> "list[Operation]":
-    """What makes read-only the mounts in which other operations had to write first: every tmpfs and /dev."""
+    """Make read-only the mounts that other operations had to write to first: every tmpfs, and /dev."""
     plan = []
     for i, entry in enumerate(spec.get("mounts", ())):
         if "ro" in entry.get("options", ()):
             options = mount_options.parse(entry["options"])
-            if options.set & MOUNT_ATTR_RDONLY and not options.words & {"bind", "rbind", "remount"} and _delayed(entry):
+            if (
+                options.set & MOUNT_ATTR_RDONLY
+                and not options.keywords & {"bind", "rbind", "remount"}
+                and _delayed(entry)
+            ):
                 plan.append(
                     ops.remount(entry["destination"], attr_set=MOUNT_ATTR_RDONLY, flags=MS_BIND, origin=f"/mounts/{i}")
                 )
@@ -90,7 +94,7 @@ def _delayed(entry: "Mount") -> bool:
     return entry.get("type") == "tmpfs" or clean(entry["destination"]) == "/dev"
 
 
-# What other runtimes let a config cover below /proc: files that tell of the host, which emulations replace.
+# Files below /proc that a mount may cover, as with other runtimes: emulations such as lxcfs replace them.
 _COVERED_PROC = (
     "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
 ).split()
@@ -103,22 +107,22 @@ def _refuse_proc(destination: str, origin: str) -> None:
 
 
 def _refuse(entry: "Mount", options: "Options", origin: str) -> None:
-    """Raises InvalidConfig for a mount that has no meaning."""
+    """Raises InvalidConfig for a mount that makes no sense."""
     kind = entry.get("type")
     if clean(entry["destination"]) == "/":
         raise InvalidConfig("a mount on / would cover the container's root", f"{origin}/destination")
-    if options.words & {"bind", "rbind", "remount"}:
+    if options.keywords & {"bind", "rbind", "remount"}:
         return
     if not kind:
         raise InvalidConfig('a mount needs a type, unless its options have "bind" or "rbind"', f"{origin}/type")
     if kind in ("bind", "rbind"):
         raise InvalidConfig(f'type "{kind}" does nothing: put "{kind}" into the options', f"{origin}/type")
-    if "tmpcopyup" in options.words and kind != "tmpfs":
+    if "tmpcopyup" in options.keywords and kind != "tmpfs":
         raise InvalidConfig(f'"tmpcopyup" is for type "tmpfs", not "{kind}"', f"{origin}/options")
 
 
 def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "list[Operation]":
-    """Inside a user namespace the source may be out of reach: then the parent clones it (with ``open_tree``)."""
+    """Init in a user namespace may not reach the source: then the parent clones it (``open_tree``)."""
     source = entry.get("source")
     if not source:
         raise InvalidConfig("a bind mount needs a source", f"{origin}/source")
@@ -126,9 +130,9 @@ def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "l
         source = f"{facts['bundle']}/{source}"
     if link := facts.get("links", {}).get(origin):
         return [ops.symlink(link, entry["destination"], ops.SYMLINK_SAME, origin)]
-    follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.words else 0
-    follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.words else 0
-    recursive = ops.BIND_REC if "rbind" in options.words else 0
+    follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.keywords else 0
+    follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.keywords else 0
+    recursive = ops.BIND_REC if "rbind" in options.keywords else 0
     rec_set = options.rec_set
     if recursive and options.set & MOUNT_ATTR_RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
         rec_set |= MOUNT_ATTR_RDONLY
@@ -156,15 +160,14 @@ def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "l
 def _holds_cgroups(source: str) -> bool:
     """Whether the host's cgroups are mounted below ``source``, as below /sys.
 
-    A user to whom some are delegated could write to them through a tree of which only the top is read-only
-    (CVE-2023-25809).
+    If only the top mount is read-only, a user with delegated cgroups can write to them (CVE-2023-25809).
     """
     return "/sys/fs/cgroup/".startswith(clean(source).rstrip("/") + "/")
 
 
 def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
     superblock, data = MS_BIND, options.data
-    if not options.words & {"bind", "rbind"}:
+    if not options.keywords & {"bind", "rbind"}:
         superblock = options.superblock | (MS_RDONLY if options.set & MOUNT_ATTR_RDONLY else 0)
         data = data + [name for flag, name in mount_options.CLEARED if options.superblock_clear & flag]
     if options.superblock & MS_I_VERSION:
@@ -183,7 +186,7 @@ def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
 
 
 def _label(kind: str, options: "Options", label: str) -> None:
-    """linux.mountLabel for a new file system, unless its own options have a context."""
+    """Add linux.mountLabel to a new file system, unless its options have a context."""
     if label and kind not in UNLABELLED_TYPES and not any(option.startswith("context=") for option in options.data):
         options.data.append(f"context={label}")
 
@@ -198,13 +201,13 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
         elif kind not in mount_options.KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
-        flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.words else 0
+        flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.keywords else 0
         flags |= 0 if any(option.startswith("mode=") for option in data) else ops.MOUNT_TARGET_MODE
     if kind in ("proc", "sysfs") or clean(entry["destination"]) == "/dev":
         flags |= ops.MOUNT_ORDINARY
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
-        # A copy of the host's would not have the options.
+        # A bind of the host's would not have these options.
         flags |= ops.MOUNT_HOST_COPY if kind in COPIED_TYPES and not data and not superblock else 0
     if superblock & MOUNT2_ONLY or "." in kind or any(len(option) > FSCONFIG_MAX for option in data):
         flags |= ops.MOUNT_LEGACY
@@ -232,9 +235,9 @@ def _in_user_namespace(facts: "Facts") -> bool:
 
 
 def _mapped(data: "list[str]", facts: "Facts", warnings: "Warnings", origin: str) -> "list[str]":
-    """``data`` without a ``gid=`` that the user namespace does not have: the kernel refuses the mount for it.
+    """``data`` without a ``gid=`` that is not mapped in the user namespace: the kernel would refuse the mount.
 
-    Managers ask for group 5 on every devpts, and a rootless container often has one group.
+    Managers ask for group 5 on every devpts, and a rootless container often has only one group.
     """
     mappings = facts["gid_map"] if facts["new_user_namespace"] else facts["own_gid_map"]
     if not mappings:  # joined by path: not known here
@@ -258,7 +261,7 @@ def is_mapped(number: int, mappings: "list[IdMapping]") -> bool:
 def _bind_cgroups(
     target: str, source: str, attributes: int, options: "Options", facts: "Facts", origin: str
 ) -> "list[Operation]":
-    """A directory of the host's hierarchies, which init may not be able to clone: then the parent opens it."""
+    """Bind a directory of the host's hierarchies. If init may not be able to clone it, the parent does."""
     plan, path = [], source if not _opened_by_parent(facts) else None
     if path is None:
         plan.append(ops.open_tree(source, ops.BIND_REC, origin))
@@ -271,20 +274,20 @@ def _bind_cgroups(
 def _cgroup(
     entry: "Mount", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
 ) -> "list[Operation]":
-    """The hierarchies of the host, each showing the container's own cgroup, read-only together when asked for."""
+    """The host's hierarchies, each showing the container's own cgroup; with ``ro`` all are read-only."""
     from runtime.cgroups.layout import mount_entries
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
-    places = facts.get("cgroup_locations", [])
-    entries = mount_entries(places, cgroup_namespace)
-    # What shows the caller's own, where the container could be given none: a directory, or controllers to mount.
-    foreign = [place for place in places if place["path"] == place["base"]]
-    controllers = {",".join(place["hierarchy"]["controllers"]) for place in foreign}
-    callers = {place["path"] for place in foreign} | controllers - {""}
+    locations = facts.get("cgroup_locations", [])
+    entries = mount_entries(locations, cgroup_namespace)
+    # Where the container has no cgroup of its own, the mount shows the caller's: a directory, or controllers to mount.
+    foreign = [location for location in locations if location["path"] == location["base"]]
+    controllers = {",".join(location["hierarchy"]["controllers"]) for location in foreign}
+    callers = {location["path"] for location in foreign} | controllers - {""}
     for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
-        # Without a namespace of its own a user namespace can only be shown the host's whole tree (CVE-2023-25809).
+        # Without its own cgroup namespace, a user namespace sees the host's whole tree (CVE-2023-25809).
         shared = user and not cgroup_namespace and kind == "cgroup2"
         attributes = options.set | (MOUNT_ATTR_RDONLY if shared or callers & {source, data} else 0)
         if kind == "symlink":
@@ -293,8 +296,8 @@ def _cgroup(
             plan += _bind_cgroups(target, source, attributes, options, facts, origin)
         elif kind == "tmpfs":
             writable = attributes & ~MOUNT_ATTR_RDONLY
-            words = [data, f"context={label}"] if label else [data]
-            plan.append(ops.mount(target, kind, source, words, writable, options.propagation, origin=origin))
+            data_options = [data, f"context={label}"] if label else [data]
+            plan.append(ops.mount(target, kind, source, data_options, writable, options.propagation, origin=origin))
         else:
             if kind == "cgroup2" and not user:
                 source = "cgroup"

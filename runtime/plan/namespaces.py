@@ -1,7 +1,7 @@
-"""linux.namespaces, the id maps and the place in the cgroups → operations. Pure and hot.
+"""linux.namespaces, id maps and cgroup placement → operations. Pure and hot.
 
-The order is the kernel's: what needs the caller's credentials is opened first, namespaces are made before init is in
-the container's cgroup (what they cost is then not the container's), the cgroup namespace after it (it is rooted there).
+The kernel dictates the order. What needs the caller's credentials is opened first. Namespaces are made before init enters
+the container's cgroup, which is then not charged for them, but the cgroup namespace after it, since it is rooted there.
 """
 
 from runtime.kernel import CLONE_FLAGS, CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.shapes import Facts
 
 
-# The order in which namespaces are joined: a mount namespace last, since it changes what paths mean.
+# The order in which namespaces are joined: mount comes late, since it changes what paths mean.
 JOIN_ORDER = ("network", "ipc", "uts", "pid", "cgroup", "time", "mount", "user")
 CLOCKS: "tuple[Clock, ...]" = ("monotonic", "boottime")
 
@@ -28,17 +28,17 @@ def kinds(spec: "Config") -> "dict[str, tuple[str, str | None]]":
 
 
 def map_text(mappings: "list[IdMapping]") -> str:
-    """What /proc/PID/uid_map takes: a line a range."""
+    """The text for /proc/PID/uid_map: a line per range."""
     return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
 
 
 def first_id(mappings: "list[IdMapping]") -> int:
-    """0 where it is mapped, else the lowest id that is: what init becomes."""
+    """The id that init becomes: 0 if mapped, else the lowest mapped id."""
     return min((m["containerID"] for m in mappings), default=0)
 
 
 def offsets_text(offsets: "LinuxTimeOffsets") -> str:
-    """What /proc/PID/timens_offsets takes: clock, seconds, nanoseconds."""
+    """The text for /proc/PID/timens_offsets: clock, seconds, nanoseconds."""
     rows = [(clock, offsets[clock]) for clock in CLOCKS if clock in offsets]
     return "".join(f"{clock} {row.get('secs', 0)} {row.get('nanosecs', 0)}\n" for clock, row in rows)
 
@@ -46,9 +46,9 @@ def offsets_text(offsets: "LinuxTimeOffsets") -> str:
 def join(
     listed: "dict[str, tuple[str, str | None]]", user_first: bool
 ) -> "tuple[list[ops.Operation], list[ops.Operation]]":
-    """Open all namespaces that have a path, then enter them; and what is to be entered after the cgroups.
+    """Open all namespaces that have a path, then enter them; the second list is to be entered after the cgroups.
 
-    From inside another cgroup namespace no process may go into a cgroup, where the hierarchy is mounted with nsdelegate.
+    With nsdelegate, no process may enter a cgroup from inside another cgroup namespace.
     """
     joined = [(kind, *listed[kind]) for kind in JOIN_ORDER if kind in listed and listed[kind][1]]
     if user_first:
@@ -56,7 +56,7 @@ def join(
     opened = [ops.open_namespace(CLONE_FLAGS[k], i, path or "", at) for i, (k, at, path) in enumerate(joined)]
     entered: tuple[list[ops.Operation], list[ops.Operation]] = opened, []
     for slot, (kind, at, _) in enumerate(joined):
-        # A user namespace's root may have no right to it.
+        # With a user namespace it is joined early: the root in there may have no right to it.
         late = kind == "cgroup" and "user" not in listed
         entered[late].append(ops.join_namespace(CLONE_FLAGS[kind], slot, at))
     return entered
@@ -67,9 +67,9 @@ def time_offsets(text: str, side: int) -> "list[ops.Operation]":
 
 
 def user_namespace(spec: "Config", facts: "Facts", origin: str, offsets: str) -> "list[ops.Operation]":
-    """A new user namespace with its maps, and root in it.
+    """Make a user namespace, write its maps and become its root.
 
-    With ``offsets`` there is a time namespace too: they are written while the files in /proc of init are open to the caller.
+    With ``offsets`` also make a time namespace: they are written while the caller may open init's files in /proc.
     """
     linux = spec["linux"]
     uids, gids = linux.get("uidMappings", []), linux.get("gidMappings", [])
@@ -83,7 +83,7 @@ def user_namespace(spec: "Config", facts: "Facts", origin: str, offsets: str) ->
 
 
 def open_cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "list[ops.Operation]":
-    """``born``: the container's process can be made inside its v2 cgroup. A new user namespace has no right to that."""
+    """``born``: the container's process can be cloned into its v2 cgroup. A new user namespace may not do that."""
     plan = []
     for path in files:
         directory, _, name = path.rpartition("/")
@@ -93,12 +93,12 @@ def open_cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "lis
 
 
 def cgroups(files: "Sequence[str]", born: bool, origin: str | None) -> "list[ops.Operation]":
-    """The cgroups, made and opened; nothing where there are none."""
+    """Make and open the cgroups, if there are any."""
     return [ops.cgroups(origin), *open_cgroups(files, born, origin)] if files else []
 
 
 def operations(spec: "Config", facts: "Facts") -> "list[ops.Operation]":
-    """From the start of init to the process that is in all namespaces and cgroups of the container."""
+    """From the start of init until its process is in all the container's namespaces and cgroups."""
     listed = kinds(spec)
     plan: list[ops.Operation] = []
     score = spec.get("process", {}).get("oomScoreAdj")
@@ -109,7 +109,7 @@ def operations(spec: "Config", facts: "Facts") -> "list[ops.Operation]":
     forks = "pid" in listed or "time" in listed
     placement = facts.get("placement", ())
     opened = cgroups(placement, forks and "user" not in listed, origin)
-    # With the caller's credentials and paths. As late as that allows: the parent makes them while init makes namespaces.
+    # Open the cgroups with the caller's credentials and paths, but as late as possible: the parent makes them meanwhile.
     early = "user" in listed or bool(listed.get("mount", ("", None))[1])
     if early:
         plan += opened

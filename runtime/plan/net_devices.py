@@ -1,4 +1,4 @@
-"""linux.netDevices → operations (config-linux.md#network-devices). Pure. Imported only for a config that has some."""
+"""linux.netDevices → operations (config-linux.md#network-devices). Pure; imported only for a config that has some."""
 
 from runtime.errors import InvalidConfig
 from runtime.files import escape
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def operations(devices: "dict[str, LinuxNetDevice]", namespace: bool) -> "list[Operation]":
-    """Each device as soon as the network namespace is there, so that hooks and sysctls find it.
+    """Move each device once the network namespace exists, so that hooks and sysctls find it.
 
-    InvalidConfig without a network ``namespace`` of the container's own. The rule net_devices_namespace only warns of
-    it, since the specification's own examples have such a config.
+    Raises InvalidConfig without a ``namespace`` of the container's own. The rule net_devices_namespace only warns, since
+    the spec's own examples have such a config.
     """
     if not namespace:
-        words = 'the interfaces cannot be moved, the container has no network namespace; add {"type": "network"} to /linux/namespaces'
-        raise InvalidConfig(words, "/linux/netDevices")
+        message = 'the interfaces cannot be moved, the container has no network namespace; add {"type": "network"} to /linux/namespaces'
+        raise InvalidConfig(message, "/linux/netDevices")
     return [
         ops.net_device(device, wanted.get("name") or device, f"/linux/netDevices/{escape(device)}")
         for device, wanted in devices.items()

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 HOST, CONTAINER = 0, 1
 
 # The flags of `mount`.
-MOUNT_COPY_UP = 1  # tmpcopyup: fill the new tmpfs with what it covers
-MOUNT_LEGACY = 2  # mount(2) on the checked descriptor: fsconfig cannot say it
-MOUNT_TARGET_MODE = 4  # a tmpfs without mode= takes that of the directory it covers
-MOUNT_ORDINARY = 8  # no symlink may lead to the target, and paths below are looked up in this very mount
-MOUNT_HOST_COPY = 16  # where the kernel refuses a new one, a recursive bind of `source` or of the host's own
+MOUNT_COPY_UP = 1  # tmpcopyup: copy what the new tmpfs covers into it
+MOUNT_LEGACY = 2  # use mount(2) on the checked descriptor: fsconfig cannot express it
+MOUNT_TARGET_MODE = 4  # a tmpfs without mode= gets that of the directory it covers
+MOUNT_ORDINARY = 8  # no symlink may lead to the target, and paths below it are looked up in this mount
+MOUNT_HOST_COPY = 16  # if the kernel refuses a new mount, bind `source` or the host's recursively
 
 # The flags of `bind` and of `open_tree`.
-BIND_REC = 1  # and what is mounted below
-BIND_SOURCE_NOFOLLOW = 2  # a symlink is bound itself
-BIND_TARGET_NOFOLLOW = 4  # a symlink is mounted on itself
+BIND_REC = 1  # include the mounts below
+BIND_SOURCE_NOFOLLOW = 2  # bind a symlink itself
+BIND_TARGET_NOFOLLOW = 4  # mount on a symlink itself
 
 # The flags of `symlink`.
-SYMLINK_IF_TARGET = 1  # only where its target exists in the container
-SYMLINK_REPLACE = 2  # in place of what is there
-SYMLINK_SAME = 4  # what is there must be the same link
+SYMLINK_IF_TARGET = 1  # only if its target exists in the container
+SYMLINK_REPLACE = 2  # replace an existing file
+SYMLINK_SAME = 4  # an existing file must be the same link
 
 # The state document that `run_hook` gives to its hook.
 HOOK_CREATING = 0
@@ -40,7 +40,7 @@ HOOK_CREATED = 1
 
 # The mode of `pivot`.
 PIVOT_ROOT = 0  # pivot_root(2)
-PIVOT_MOVE = 1  # --no-pivot: the root is moved to /
+PIVOT_MOVE = 1  # --no-pivot: move the root to /
 PIVOT_CHROOT = 2  # without a mount namespace
 
 # By code: name, names of its numbers, names of its strings.
@@ -192,12 +192,12 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
-    """Write /proc/self/oom_score_adj; before `dumpable`, which closes those files to the process's own user."""
+    """Write /proc/self/oom_score_adj; before `dumpable`, after which the process's own user may not."""
     return OP_OOM_SCORE_ADJ, CONTAINER, origin, (score,), ()
 
 
 def dumpable(value: int) -> "Operation":
-    """PR_SET_DUMPABLE: 0 keeps processes of a joined namespace out (CVE-2016-9962), 1 lets the parent write the id maps."""
+    """PR_SET_DUMPABLE: 0 keeps out processes of a joined namespace (CVE-2016-9962), 1 lets the parent write the id maps."""
     return OP_DUMPABLE, CONTAINER, None, (value,), ()
 
 
@@ -207,7 +207,7 @@ def cgroups(origin: str | None) -> "Operation":
 
 
 def open_cgroup(path: str, for_fork: bool, origin: str | None) -> "Operation":
-    """Open a file to write "0" to later, or (``for_fork``) a v2 cgroup's directory, which `fork` places its child in."""
+    """Open a file to write "0" to later, or (``for_fork``) a v2 cgroup's directory, which `fork` clones its child into."""
     return OP_OPEN_CGROUP, CONTAINER, origin, (int(for_fork),), (path,)
 
 
@@ -217,62 +217,62 @@ def open_namespace(type: int, slot: int, path: str, origin: str) -> "Operation":
 
 
 def join_namespace(type: int, slot: int, origin: str) -> "Operation":
-    """Enter the namespace that `open_namespace` has put into ``slot``."""
+    """Enter the namespace that `open_namespace` put into ``slot``."""
     return OP_JOIN_NAMESPACE, CONTAINER, origin, (type, slot), ()
 
 
 def join_process(flags: int, last: bool) -> "Operation":
-    """Enter, in one setns on the container's pidfd, its namespaces of the CLONE_NEW* bits ``flags``; ``last``: close it."""
+    """Enter the container's namespaces ``flags`` (CLONE_NEW*) by one setns on its pidfd; ``last``: then close it."""
     return OP_JOIN_PROCESS, CONTAINER, None, (flags, int(last)), ()
 
 
 def affinity(cpus: "Sequence[str] | None" = None, origin: str | None = None) -> "Operation":
-    """Run on ``cpus`` only, decimal numbers; without them on all CPUs of the cgroup, whatever the caller is pinned to."""
+    """Run on ``cpus`` only (decimal numbers); without any, on all CPUs of the cgroup, even if the caller is pinned."""
     return OP_AFFINITY, CONTAINER, origin, (), (cpus,)
 
 
 def unshare(flags: int, origin: str | None) -> "Operation":
-    """Make new namespaces, by CLONE_NEW* bits."""
+    """Make new namespaces; ``flags`` are CLONE_NEW* bits."""
     return OP_UNSHARE, CONTAINER, origin, (flags,), ()
 
 
 def id_maps(uid_map: str, gid_map: str, deny_setgroups: bool, origin: str) -> "Operation":
-    """Write the maps of init's new user namespace; the text of each is what /proc/PID/uid_map takes."""
+    """Write the maps of init's new user namespace, each in the format of /proc/PID/uid_map."""
     return OP_ID_MAPS, HOST, origin, (int(deny_setgroups),), (uid_map, gid_map)
 
 
 def become(uid: int, gid: int) -> "Operation":
-    """Take these ids in the new or joined user namespace."""
+    """Change to these ids of the new or joined user namespace."""
     return OP_BECOME, CONTAINER, None, (uid, gid), ()
 
 
 def time_offsets(offsets: str, origin: str, side: int) -> "Operation":
-    """Write /proc/PID/timens_offsets; in a user namespace that file is not init's to open."""
+    """Write /proc/PID/timens_offsets, which init cannot open in a user namespace."""
     return OP_TIME_OFFSETS, side, origin, (), (offsets,)
 
 
 def fork(origin: str | None = None) -> "Operation":
-    """Go on in a child, which is in the new or joined pid and time namespaces; ``origin``: of the path of a joined one."""
+    """Continue in a child, which is in the new or joined pid and time namespaces; ``origin``: the path of a joined one."""
     return OP_FORK, CONTAINER, origin, (), ()
 
 
 def enter_cgroups(origin: str | None) -> "Operation":
-    """Write to the files that `open_cgroup` has opened."""
+    """Write to the files that `open_cgroup` opened."""
     return OP_ENTER_CGROUPS, CONTAINER, origin, (), ()
 
 
 def setsid() -> "Operation":
-    """Lead a new session, without a terminal."""
+    """Become the leader of a new session, without a terminal."""
     return OP_SETSID, CONTAINER, None, (), ()
 
 
 def resctrl(files: "Sequence[str]") -> "Operation":
-    """Write init's pid to ``files``, the `tasks` of its group and of its monitoring group."""
+    """Write init's pid to ``files``: `tasks` of its group and of its monitoring group."""
     return OP_RESCTRL, HOST, "/linux/intelRdt", (), (files,)
 
 
 def net_device(device: str, name: str, origin: str) -> "Operation":
-    """Move the runtime's network device into the container's network namespace; a ``name`` may end in %d."""
+    """Move a network device of the runtime's namespace into the container's; ``name`` may end in %d."""
     return OP_NET_DEVICE, HOST, origin, (), (device, name)
 
 
@@ -293,8 +293,8 @@ def open_tree(
 ) -> "Operation":
     """Clone the mount at ``source`` in the container's mount namespace, with the caller's rights, for the next operation.
 
-    ``flags`` are BIND_*. ``attach``: 1 over ``source`` itself, 2 and the mount that this lies in made private. The
-    attributes are those of the bind that a lock may refuse the container.
+    ``flags`` are BIND_*. ``attach``: 1 mounts the clone over ``source``, 2 also makes the mount around it private. The
+    attributes are those of the bind that the container may not set on a locked mount.
     """
     return OP_OPEN_TREE, HOST, origin, (flags, attach, attr_set, attr_clr, rec_set, rec_clr), (source,)
 
@@ -312,10 +312,10 @@ def idmap_tree(
     rec_set: int = 0,
     rec_clr: int = 0,
 ) -> "Operation":
-    """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
+    """Give the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
 
-    ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
-    ``recursive``: with what is mounted below, and ``map_all`` maps that too. The others as for `open_tree`.
+    ``maps`` are the texts of a uid_map and a gid_map; without them, those of the container's user namespace apply.
+    ``recursive``: include the mounts below; ``map_all`` maps those too. The others as for `open_tree`.
     """
     return (
         OP_IDMAP_TREE,
@@ -338,7 +338,7 @@ def device_tree(
     source: str | None,
     origin: str,
 ) -> "Operation":
-    """Hand the next operation a node in a tmpfs of the host's side, or the host's ``source`` where none may be made.
+    """Give the next operation a node in a tmpfs of the host's, or the host's ``source`` if a node may not be made.
 
     ``uid`` and ``gid`` are the container's, ``label`` is the tmpfs's SELinux context.
     """
@@ -351,7 +351,7 @@ def root(path: str, attach: bool, private_parent: bool) -> "Operation":
 
 
 def proc_handle(host: bool) -> "Operation":
-    """Open a private procfs; ``host``: a copy of the host's, because the pid namespace is the host's."""
+    """Open a private procfs; ``host``: a clone of the host's, because the pid namespace is the host's."""
     return OP_PROC_HANDLE, CONTAINER, None, (int(host),), ()
 
 
@@ -368,7 +368,7 @@ def mount(
     superblock: int = 0,
     origin: str | None = None,
 ) -> "Operation":
-    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
+    """Mount a new file system of ``type`` on ``destination``, making the directory if it is missing.
 
     ``options`` are the file system's own ("key" or "key=value"); ``propagation`` and ``superblock`` are MS_*; ``flags``
     are MOUNT_* of this package.
@@ -393,10 +393,10 @@ def bind(
     rec_clr: int = 0,
     origin: str | None = None,
 ) -> "Operation":
-    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
+    """Bind ``source`` on ``destination``, making a missing file or directory to match.
 
-    Without a source, what the `open_tree` before it opened. ``recursive`` are BIND_*, named for the first of them, as
-    `ocirun plan` has always shown it.
+    Without a source, bind what the preceding `open_tree` opened. ``recursive`` is a set of BIND_* flags, named after the
+    first, as `ocirun plan` has always shown it.
     """
     return (
         OP_BIND,
@@ -418,7 +418,7 @@ def remount(
     rec_clr: int = 0,
     origin: str | None = None,
 ) -> "Operation":
-    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*) its file system too."""
+    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*), its file system too."""
     return (
         OP_REMOUNT,
         CONTAINER,
@@ -429,57 +429,57 @@ def remount(
 
 
 def file_label(path: str, label: str, origin: str) -> "Operation":
-    """Set the SELinux label of the directory that is mounted on ``path``."""
+    """Set the SELinux label of the directory mounted on ``path``."""
     return OP_FILE_LABEL, CONTAINER, origin, (), (path, label)
 
 
 def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> "Operation":
-    """Make ``path`` a symlink to ``target``; what is there already stays, unless ``flags`` (SYMLINK_*) say otherwise."""
+    """Make ``path`` a symlink to ``target``; an existing file stays, unless ``flags`` (SYMLINK_*) say otherwise."""
     return OP_SYMLINK, CONTAINER, origin, (flags,), (target, path)
 
 
 def device(
     path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
 ) -> "Operation":
-    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. The same node there already is right, anything else an error."""
+    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. If the same node exists it stays; anything else is an error."""
     return OP_DEVICE, CONTAINER, origin, (type, major, minor, mode, uid, gid), (path,)
 
 
 def device_bind(
     path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None
 ) -> "Operation":
-    """Bind the host's node ``source`` on ``path``, having verified what it is.
+    """Verify the host's node ``source`` and bind it on ``path``.
 
-    Without a source, what the `device_tree` before it made.
+    Without a source, bind what the preceding `device_tree` made.
     """
     return OP_DEVICE_BIND, CONTAINER, origin, (type, major, minor), (path, source)
 
 
 def mask(path: str, origin: str | None = None, label: str | None = None) -> "Operation":
-    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
+    """Cover ``path`` if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
 
-    ``label``: the SELinux context of the empty directory, the first one's.
+    ``label``: the SELinux context of the empty directory, which all masks share.
     """
     return OP_MASK, CONTAINER, origin, (), (path, label)
 
 
 def readonly(path: str, origin: str | None = None) -> "Operation":
-    """Make ``path`` a read-only mount, if it exists."""
+    """Make ``path`` a read-only mount if it exists."""
     return OP_READONLY, CONTAINER, origin, (), (path,)
 
 
 def console(width: int, height: int, bind: bool, uid: int) -> "Operation":
-    """Open a terminal of the container's devpts as standard streams; ``bind``: on /dev/console too. Sizes in characters."""
+    """Open a terminal of the container's devpts as the standard streams; ``bind``: on /dev/console too. Sizes in characters."""
     return OP_CONSOLE, CONTAINER, "/process/terminal", (width, height, int(bind), uid), ()
 
 
 def hostname(name: str) -> "Operation":
-    """Name the host, in the UTS namespace."""
+    """Set the host name of the UTS namespace."""
     return OP_HOSTNAME, CONTAINER, "/hostname", (), (name,)
 
 
 def domainname(name: str) -> "Operation":
-    """Name the NIS domain, in the UTS namespace."""
+    """Set the NIS domain name of the UTS namespace."""
     return OP_DOMAINNAME, CONTAINER, "/domainname", (), (name,)
 
 
@@ -494,7 +494,7 @@ def hooks(kind: str, count: int, origin: str) -> "Operation":
 
 
 def state_document() -> "Operation":
-    """Hand init the container's state, which it gives to the hooks that it runs."""
+    """Give init the container's state, for the hooks that it runs."""
     return OP_STATE_DOCUMENT, HOST, None, (), ()
 
 
@@ -510,24 +510,24 @@ def run_hook(
 ) -> "Operation":
     """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is HOOK_*.
 
-    ``inherit``: the environment is the program's, which is known by then, and not ``env``. ``filtered``: under the filter
-    that `seccomp` loads later.
+    ``inherit``: use the program's environment, known by then, instead of ``env``. ``filtered``: run under the filter that
+    `seccomp` loads later.
     """
     return OP_RUN_HOOK, CONTAINER, origin, (timeout, state, int(inherit), int(filtered)), (path, args, env)
 
 
 def pivot(mode: int) -> "Operation":
-    """Make the container's root the root, by ``mode`` of PIVOT_*."""
+    """Make the container's root the root directory; ``mode`` is PIVOT_*."""
     return OP_PIVOT, CONTAINER, "/root/path", (mode,), ()
 
 
 def enter_root(chroot: bool) -> "Operation":
-    """Stand in the container's root: that of the mount namespace that was joined, or (``chroot``) the given descriptor."""
+    """Enter the container's root: the joined mount namespace's, or (``chroot``) the given descriptor."""
     return OP_ENTER_ROOT, CONTAINER, None, (int(chroot),), ()
 
 
 def root_readonly() -> "Operation":
-    """Make the root's mount read-only, but none below it."""
+    """Make the root's mount read-only, but no mount below it."""
     return OP_ROOT_READONLY, CONTAINER, "/root/readonly", (), ()
 
 
@@ -537,32 +537,32 @@ def root_propagation(flags: int) -> "Operation":
 
 
 def stdio(uid: int) -> "Operation":
-    """Give the caller's standard streams to the user, and the container's /dev/null for the host's."""
+    """Give the caller's standard streams to the user; replace the host's /dev/null by the container's."""
     return OP_STDIO, CONTAINER, None, (uid,), ()
 
 
 def keep_descriptors(count: int, listener: bool) -> "Operation":
-    """Close all but the standard streams, the channel, the ``count`` preserved ones and (``listener``) start's socket."""
+    """Close all descriptors but the standard streams, the channel, ``count`` preserved ones and (``listener``) start's socket."""
     return OP_KEEP_DESCRIPTORS, CONTAINER, None, (count, int(listener)), ()
 
 
 def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> "Operation":
-    """Set RLIMIT_*; a limit of all ones is none."""
+    """Set RLIMIT_*; all bits set means unlimited."""
     return OP_RLIMIT, side, origin, (resource, soft, hard), ()
 
 
 def umask(umask: int, origin: str | None) -> "Operation":
-    """Set the mask of the modes of new files."""
+    """Set the file mode creation mask."""
     return OP_UMASK, CONTAINER, origin, (umask,), ()
 
 
 def keyring(name: str) -> "Operation":
-    """Join a new session keyring, so that the program does not have the caller's."""
+    """Join a new session keyring, so that the program does not get the caller's."""
     return OP_KEYRING, CONTAINER, None, (), (name,)
 
 
 def label(path: str, older_path: str | None, label: str | None, origin: str) -> "Operation":
-    """Write ``label`` to a file of procfs, on kernels without ``path`` to ``older_path``; None takes back what was set."""
+    """Write ``label`` to procfs's ``path``, or on older kernels to ``older_path``; None clears it."""
     return OP_LABEL, CONTAINER, origin, (), (path, older_path, label)
 
 
@@ -587,52 +587,52 @@ def memory_policy(mode: int, nodes: "Sequence[str]") -> "Operation":
 
 
 def no_new_privs() -> "Operation":
-    """PR_SET_NO_NEW_PRIVS: no execve gives more rights."""
+    """PR_SET_NO_NEW_PRIVS: no execve grants privileges."""
     return OP_NO_NEW_PRIVS, CONTAINER, "/process/noNewPrivileges", (), ()
 
 
 def bounding(keep: int, origin: str | None) -> "Operation":
-    """Drop from the bounding set every capability whose bit is not in ``keep``."""
+    """Drop every capability that is not in ``keep`` from the bounding set."""
     return OP_BOUNDING, CONTAINER, origin, (keep,), ()
 
 
 def user(uid: int, gid: int, set_groups: bool, groups: "Sequence[str] | None") -> "Operation":
-    """Become the user; ``groups`` are decimal ids. Without ``set_groups`` they stay what they are (setgroups is denied)."""
+    """Become the user; ``groups`` are decimal ids. Without ``set_groups`` the groups stay (setgroups is denied)."""
     return OP_USER, CONTAINER, "/process/user", (uid, gid, int(set_groups)), (groups,)
 
 
 def capabilities(effective: int, permitted: int, inheritable: int, ambient: int, origin: str | None) -> "Operation":
-    """Have exactly these sets, each a mask."""
+    """Set exactly these capability sets, each a mask."""
     return OP_CAPABILITIES, CONTAINER, origin, (effective, permitted, inheritable, ambient), ()
 
 
 def cwd(path: str, make: bool) -> "Operation":
-    """Change to the working directory, where that is not denied; ``make``: and make it where it is missing."""
+    """Change to the working directory, unless denied; ``make``: create it if it is missing."""
     return OP_CWD, CONTAINER, "/process/cwd", (int(make),), (path,)
 
 
 def cwd_as_user(path: str) -> "Operation":
-    """The same as the container's user, where `cwd` was denied."""
+    """The same as the container's user, if `cwd` was denied."""
     return OP_CWD_AS_USER, CONTAINER, "/process/cwd", (), (path,)
 
 
 def program(args: "Sequence[str]", env: "Sequence[str]", search_path: str, uid: int, find_home: bool) -> "Operation":
-    """Look args[0] up as the container's user; ``find_home``: add HOME from the container's passwd."""
+    """Look up args[0] as the container's user; ``find_home``: add HOME from the container's passwd."""
     return OP_PROGRAM, CONTAINER, "/process/args", (uid, int(find_home)), (args, env, search_path)
 
 
 def created() -> "Operation":
-    """Tell the parent that everything is in place; it records the container and lets go of init."""
+    """Report that everything is ready; the parent records the container and lets init go."""
     return OP_CREATED, HOST, None, (), ()
 
 
 def wait_start() -> "Operation":
-    """Wait for a connection to start.sock, which is the channel from then on."""
+    """Wait for a connection to start.sock, which becomes the channel."""
     return OP_WAIT_START, CONTAINER, None, (), ()
 
 
 def place_descriptors(count: int) -> "Operation":
-    """Put the preserved descriptors where the program expects them."""
+    """Move the preserved descriptors to the numbers that the program expects."""
     return OP_PLACE_DESCRIPTORS, CONTAINER, None, (count,), ()
 
 
@@ -642,16 +642,16 @@ def seccomp(program: bytes, flags: int) -> "Operation":
 
 
 def seccomp_notify(program: bytes, flags: int, listener_path: str, listener_metadata: str) -> "Operation":
-    """The same for one with SCMP_ACT_NOTIFY; the runtime sends its listener to ``listener_path``.
+    """Load a filter with SCMP_ACT_NOTIFY; the runtime sends its listener to ``listener_path``.
 
-    ``listener_metadata`` is for who answers there.
+    ``listener_metadata`` goes to the agent there.
     """
     return OP_SECCOMP_NOTIFY, CONTAINER, "/linux/seccomp", (flags,), (program, listener_path, listener_metadata)
 
 
 def exec(name: str, origin: str = "/process/args") -> "Operation":
-    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure.
+    """Execute the program that `program` looked up; ``name`` is args[0], for error messages.
 
-    ``origin``: of a label that comes by the execve, where there is one.
+    ``origin``: the pointer of the label that the execve changes to, if any.
     """
     return OP_EXEC, CONTAINER, origin, (), (name,)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def operations(spec: "Config", _facts: "Facts", _warnings: "Warnings") -> "list[Operation]":
-    """What hides and protects paths, once nothing more is made below the root.
+    """Mask and protect paths, once everything below the root is made.
 
-    Read-only paths come first, as with runc: a mask may lie below one.
+    Read-only paths come first, as with runc: a masked path may lie below one.
     """
     linux = spec.get("linux", {})
     plan = mounts.read_only_operations(spec)

@@ -1,4 +1,4 @@
-"""Properties of the config that have no effect: each is warned about. Pure and hot; never silent.
+"""Warnings for properties of the config that have no effect. Pure and hot.
 
 `properties_table` has the whole list, with reasons.
 """
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 WINDOWS = "for Windows only, ignored"
 
-# What `attributes` makes operations of.
+# Handled by `attributes`.
 LABELS = ("apparmorProfile", "selinuxLabel")
 RARE_PROCESS = (*LABELS, "scheduler", "ioPriority")
 RARE_LINUX = ("personality", "memoryPolicy")
 
 
 def asks(section: "Process | Linux", names: "tuple[str, ...]") -> bool:
-    """Whether one of ``names`` is there and not empty."""
+    """Whether one of ``names`` is set and not empty."""
     for name in names:  # noqa: SIM110 - a generator costs more than the loop
         if section.get(name):
             return True
@@ -34,14 +34,14 @@ def process(section: "Process", warnings: "Warnings") -> None:
 
 
 def joined_maps(linux: "Linux", warnings: "Warnings") -> None:
-    """The maps of a container in a user namespace that is there already."""
+    """The maps of a container that joins an existing user namespace."""
     for name in ("uidMappings", "gidMappings"):
         if linux.get(name):
-            warnings.append((f"/linux/{name}", "not written, the user namespace that is joined has its own"))
+            warnings.append((f"/linux/{name}", "not written, the joined user namespace has its own"))
 
 
 def check(spec: "Config", warnings: "Warnings") -> None:
-    """Appends (pointer, message) for each. Sections of another platform have had theirs (`oci_spec.rules`)."""
+    """Append (pointer, message) for each. `oci_spec.rules` warns about sections of other platforms."""
     if spec.get("process"):
         process(spec["process"], warnings)
     for entry in spec["linux"].get("namespaces", ()):

@@ -1,12 +1,12 @@
-"""Every property of a config for Linux, and what becomes of it: the one table. `docs/properties.md` is made from it.
+"""Every property of a Linux config, and what it becomes. `docs/properties.md` is generated from this table.
 
-Cold: `properties` warns about what has no effect, and a test holds the two to one verdict. A pointer is a
-path of the schema: ``*`` stands for every item of a list and for every key of a map. Pure.
+`properties` warns about those without effect; a test keeps the two in agreement. A pointer is a path of the schema:
+``*`` stands for every list item or map key. Pure and cold.
 """
 
 BUILT, WARNED = "built", "warned"
 
-# (section, names of its properties, what they become: operations of a plan, files of a cgroup, or a place in the state)
+# (section, names of its properties, what they become: operations, cgroup files, or parts of the state)
 _BUILT = (
     ("", "ociVersion", "the check"),
     ("", "root mounts process hooks linux", ""),
@@ -135,7 +135,7 @@ _BUILT = (
     ("/linux/resources/rdma/*", "hcaHandles hcaObjects", "`rdma.max`"),
 )
 
-# Pointer → (verdict, why). What is below one of these shares its verdict.
+# Pointer → (verdict, why). Everything below shares the verdict.
 NOT_BUILT = {
     "/process/commandLine": (WARNED, "for Windows; `args` is used"),
     "/process/user/username": (WARNED, "for Windows; `uid` is used"),
@@ -155,7 +155,7 @@ TABLE: "dict[str, tuple[str, str]]" = {
 
 
 def verdict(path: str) -> "tuple[str, str]":
-    """(verdict, how or why) of a path of the schema. Raises KeyError for one that the table does not have."""
+    """(verdict, how or why) of a schema path. Raises KeyError for one not in the table."""
     if path in TABLE:
         return TABLE[path]
     parent = path.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""What to do about an operation that failed, where that is known. Pure, and cold. `rootless` has what a caller without rights can do."""
+"""What to do about a failed operation, if known. Pure and cold. `rootless` has the advice for unprivileged callers."""
 
 from errno import (
     EACCES,
@@ -19,25 +19,23 @@ from errno import (
 from runtime.kernel import MOUNT_ATTR_ATIME, MOUNT_ATTR_NODIRATIME
 
 from . import attributes, ops, rootless
-from .explain import words
+from .explain import text_of
 from .operations import steps
 from .operations.wording import mount_options, name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from .ops import Operation
+    from .ops import Operation, String
 
 TIMES = MOUNT_ATTR_ATIME | MOUNT_ATTR_NODIRATIME
 LOWER_SCORE = "; a lower score than the caller's takes CAP_SYS_RESOURCE"
 TOO_MANY = "; too many namespaces: see /proc/sys/user/max_*_namespaces"
 ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
 ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
-MADE_BEFORE = "; it must be there, or in a directory of the container's root: here the user namespace's may not make it"
+MADE_BEFORE = "; create it beforehand: the user namespace's root may not create it in this directory"
 MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
-# What is the same for every operation of its kind.
+# Remedies that depend on the operation and errno alone.
 REMEDIES = {
     (ops.OP_CWD, ELOOP): MAGIC_LINK,
     (ops.OP_CWD_AS_USER, ELOOP): MAGIC_LINK,
@@ -58,9 +56,9 @@ REMEDIES = {
 
 
 def locked(attr_set: int, attr_clr: int, rec_set: int, rec_clr: int) -> str:
-    """For MOUNT_ATTR_* that the kernel refuses, since the mount is locked (mount_namespaces(7)). "" for others."""
+    """The remedy for MOUNT_ATTR_* changes refused on a locked mount (mount_namespaces(7)); "" if none is locked."""
     asked = mount_options(attr_set & TIMES, attr_clr, rec_set & TIMES, rec_clr).strip(" ()")
-    return f"; the host's mount is not so, and a user namespace may not change that: leave out {asked}" if asked else ""
+    return f"; the host's mount differs, and a user namespace may not change it: leave out {asked}" if asked else ""
 
 
 def bind(numbers: "tuple[int, ...]", step: int, error: int) -> str:
@@ -73,11 +71,11 @@ def scheduler(policy: str, error: int) -> str:
     if error == EPERM and policy in attributes.REAL_TIME:
         return "; it takes CAP_SYS_NICE, and on many kernels /linux/resources/cpu/realtimeRuntime"
     if error == EPERM and policy == "SCHED_DEADLINE":
-        return "; it takes CAP_SYS_NICE, and every cpu: no cpuset that leaves some out"
+        return "; it takes CAP_SYS_NICE, and a cpuset with every cpu"
     if error == EPERM:
         return "; a lower nice value than the caller's takes CAP_SYS_NICE"
     if error == EBUSY:
-        return "; the cpus have no such part of their time left"
+        return "; the cpus do not have that much time left"
     if error == EINVAL and policy == "SCHED_ISO":
         return "; Linux reserves the name and has no such policy"
     return "; this kernel has no utilisation clamping" if error == EOPNOTSUPP else ""
@@ -92,9 +90,9 @@ def memory_policy(mode: int) -> str:
 
 
 def transition(origin: "str | None", error: int) -> str:
-    """For an execve that was to change to the label of ``origin``: the kernel says no more than these two numbers.
+    """For an execve that was to change to the label at ``origin``. The kernel gives only EPERM or EACCES.
 
-    Under no_new_privs SELinux asks for a permission that the policies of many systems do not give (EPERM).
+    EPERM: under no_new_privs SELinux requires a permission that many systems' policies do not grant.
     """
     if origin == "/process/selinuxLabel" and error == EPERM:
         return (
@@ -112,7 +110,7 @@ def transition(origin: "str | None", error: int) -> str:
 
 
 def label(value: str, error: int) -> str:
-    """For ``value``, of which AppArmor's begin with the word exec."""
+    """For a label write. AppArmor's values begin with "exec "."""
     if not value.startswith("exec "):
         return "; does the policy know this label, and let the runtime set it?" if error in (EINVAL, EACCES) else ""
     if error == ENOENT:
@@ -121,7 +119,7 @@ def label(value: str, error: int) -> str:
 
 
 def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
-    """What depends on what was tried, or on the place in the config."""
+    """Remedies that depend on the step, or on the config pointer."""
     if step in (steps.MKDIR, steps.CREATE) and code in (ops.OP_MOUNT, ops.OP_BIND) and error == EACCES:
         return MADE_BEFORE
     if code == ops.OP_FORK and error == ENOMEM and origin:
@@ -137,7 +135,7 @@ def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
     return ""
 
 
-def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "Any", step: int, error: int) -> str:
+def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "tuple[String, ...]", step: int, error: int) -> str:
     if code == ops.OP_BIND:
         return bind(numbers, step, error)
     if code == ops.OP_MEMORY_POLICY and error == EINVAL:
@@ -148,12 +146,12 @@ def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "Any", step: in
         return scheduler(name(policy, attributes.POLICIES), error)
     if code == ops.OP_LABEL:
         _, _, value = strings
-        return label(words(value), error)
+        return label(text_of(value), error)
     return ""
 
 
 def remedy(operation: "Operation", step: int, error: int) -> str:
-    """What to do about it; "" where that is not known."""
+    """What to do about the failure; "" if unknown."""
     code, _, origin, numbers, strings = operation
     return (
         REMEDIES.get((code, error), "")

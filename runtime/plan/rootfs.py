@@ -1,4 +1,4 @@
-"""root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to the entered root. Pure and hot."""
+"""root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to entering the root. Pure and hot."""
 
 from runtime.files import escape
 from runtime.kernel import MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
@@ -19,17 +19,17 @@ PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "u
 
 
 def attach(spec: "Config", facts: "Facts", in_mount_namespace: bool) -> "list[ops.Operation]":
-    """The root, mounted over its own path; below it nothing of the host's propagation is left, unless asked for."""
+    """Mount the root over its own path. Nothing below it propagates to the host, unless the config asks for it."""
     if not in_mount_namespace:
         return [ops.root(facts["rootfs"], False, False)]
     wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))
     shared = wanted == MS_SHARED
-    # A shared root keeps the host's peer groups: volumes mounted inside must be able to reach it.
+    # A shared root stays in the host's peer groups, so that volumes mounted inside reach the host.
     origin = "/linux/rootfsPropagation" if wanted else None
     first = wanted if wanted in (MS_SHARED, MS_PRIVATE) else MS_SLAVE
     plan = [ops.propagation(first or MS_SLAVE, origin)]
     if facts["new_user_namespace"] and facts["privileged"]:
-        # By a path that the container's root may have no right to.
+        # The container's root may have no right to the path.
         plan.append(ops.open_tree(facts["rootfs"], ops.BIND_REC, "/root/path", attach=2 if shared else 1))
     plan.append(ops.root(facts["rootfs"], True, shared))
     return plan
@@ -47,7 +47,7 @@ def container_hooks(
     environment: "Sequence[str] | None" = None,
     filtered: bool = False,
 ) -> "list[ops.Operation]":
-    """One operation for each hook that init itself runs; ``environment``: of a hook without env, None for the program's."""
+    """One operation for each hook that init runs. ``environment``: for hooks without env; None means the program's."""
     plan = []
     for i, h in enumerate(hooks.get(kind, [])):
         args, env = h.get("args") or [h["path"]], environment if h.get("env") is None else h["env"]
@@ -57,20 +57,20 @@ def container_hooks(
 
 
 def start_hooks(hooks: "Hooks", program: "Filter | None", warnings: "list[tuple[str, str]]") -> "list[ops.Operation]":
-    """startContainer: programs of the image, and so under the container's filter, as the program is.
+    """startContainer hooks are programs of the image, so they run under the container's filter.
 
-    The one listener of a filter that notifies is the program's.
+    A notifying filter has only one listener, and that is the program's.
     """
     if program and program[1] & NEW_LISTENER and hooks.get("startContainer"):
-        reason = "a system call of theirs that the seccomp filter would notify of (SCMP_ACT_NOTIFY) fails with ENOSYS"
+        reason = "their system calls with SCMP_ACT_NOTIFY fail with ENOSYS"
         warnings.append(("/hooks/startContainer", reason))
     return container_hooks(hooks, "startContainer", ops.HOOK_CREATED, None, bool(program))
 
 
 def create_hooks(spec: "Config", environment: "Sequence[str]") -> "list[ops.Operation]":
-    """prestart, createRuntime, createContainer: when every mount is in place, before the root is entered.
+    """prestart, createRuntime, createContainer: after all mounts, before the root is entered.
 
-    ``environment``: the caller's, of a createContainer hook without env.
+    ``environment``: the caller's, for createContainer hooks without env.
     """
     hooks = spec.get("hooks", {})
     plan = host_hooks(hooks)
@@ -80,7 +80,7 @@ def create_hooks(spec: "Config", environment: "Sequence[str]") -> "list[ops.Oper
 
 
 def sysctl_path(key: str) -> str:
-    """The file below procfs of a sysctl in either spelling: with a slash in it the separators are slashes (sysctl(8))."""
+    """A sysctl's file below procfs. The first separator, a dot or a slash, says which one separates (sysctl(8))."""
     first = min((i for i in (key.find("."), key.find("/")) if i >= 0), default=-1)
     if first >= 0 and key[first] == ".":
         key = key.translate({ord("."): "/", ord("/"): "."})
@@ -88,10 +88,10 @@ def sysctl_path(key: str) -> str:
 
 
 def settings(spec: "Config", host_pids: bool, labelled: bool) -> "list[ops.Operation]":
-    """hostname, domainname, sysctl; after the hooks, which may make the network interfaces that a sysctl names.
+    """hostname, domainname, sysctl: after the hooks, which may make network interfaces that a sysctl names.
 
-    ``host_pids``: the pid namespace is the host's, whose procfs cannot be mounted anew in every user namespace.
-    ``labelled``: a procfs is needed later, for the labels of the process.
+    ``host_pids``: the pid namespace is the host's, whose procfs a user namespace may be unable to mount.
+    ``labelled``: the process's labels need a procfs later.
     """
     plan = []
     if spec.get("hostname"):
@@ -107,7 +107,7 @@ def settings(spec: "Config", host_pids: bool, labelled: bool) -> "list[ops.Opera
 
 
 def enter(spec: "Config", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":
-    """Make the root the root."""
+    """Make the container's root the root directory."""
     mode = ops.PIVOT_MOVE if options.get("no_pivot") else ops.PIVOT_ROOT
     plan = [ops.pivot(mode if in_mount_namespace else ops.PIVOT_CHROOT)]
     wanted = PROPAGATION.get(spec["linux"].get("rootfsPropagation", "").removeprefix("r"))

@@ -1,7 +1,7 @@
-"""A caller who is not root of the machine: what a config asks for that such a one cannot have, and what to do. Pure.
+"""What an unprivileged caller's config asks for but cannot have, and what to do about it. Pure.
 
-Loaded for such a caller, and to word a failure. uid 0 says nothing here: rootless managers call from inside a user
-namespace, as its root. Such a caller is `capable`, but only over what belongs to that namespace.
+Loaded for such callers, and to describe a failure. uid 0 proves nothing: rootless managers call as the root of a user
+namespace. Such a caller is `capable`, but only over what belongs to that namespace.
 """
 
 from errno import EACCES, EPERM
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
 
 SPEC = "`ocirun spec --rootless` writes a config that has it"
-# What the kernel lets the root of a user namespace mount (FS_USERNS_MOUNT).
+# File systems that the root of a user namespace may mount (FS_USERNS_MOUNT).
 USER_TYPES = ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay", "ramfs", "binder", "bpf")
 
 
 def check(spec: "Config", facts: "Facts") -> None:
-    """InvalidConfig, with the place and the remedy, for what the kernel would refuse in the middle of things."""
+    """Raises InvalidConfig, with pointer and remedy, for what the kernel would refuse halfway through."""
     namespaces = spec["linux"].get("namespaces", ())
     user = next(((i, entry) for i, entry in enumerate(namespaces) if entry["type"] == "user"), None)
     if user is None:
         if not facts["capable"]:
-            words = "without root a container needs a user namespace of its own, with the caller's ids mapped"
-            raise InvalidConfig(f"{words}: {SPEC}", "/linux/namespaces")
+            message = "without root a container needs a user namespace of its own, with the caller's ids mapped"
+            raise InvalidConfig(f"{message}: {SPEC}", "/linux/namespaces")
     elif not user[1].get("path") and facts["in_user_namespace"] and facts["capable"]:
         _check_known(spec["linux"].get("uidMappings", []), facts["own_uid_map"], "uid")
         _check_known(spec["linux"].get("gidMappings", []), facts["own_gid_map"], "gid")
-    asked = not facts["keep_groups"]  # or else none is set
+    asked = not facts["keep_groups"]  # with keep_groups, none are set
     if facts["deny_setgroups"] and asked and ((spec.get("process", {}).get("user") or {}).get("additionalGids")):
-        words = "the user namespace denies setgroups, since only the caller's own group is mapped"
+        message = "the user namespace denies setgroups, since only the caller's own group is mapped"
         remedy = "map more groups (newgidmap, /etc/subgid), or leave additionalGids out"
-        raise InvalidConfig(f"{words}: {remedy}", "/process/user/additionalGids")
+        raise InvalidConfig(f"{message}: {remedy}", "/process/user/additionalGids")
 
 
 def _check_known(mappings: "list[IdMapping]", own: "list[IdMapping]", kind: str) -> None:
-    """The host's side of a map is what the caller's user namespace has (user_namespaces(7)): one range of it each."""
+    """Each mapping's host ids must lie within one range of the caller's user namespace (user_namespaces(7))."""
     for i, row in enumerate(mappings):
         first, last = row["hostID"], row["hostID"] + row["size"]
         if not any(o["containerID"] <= first and last <= o["containerID"] + o["size"] for o in own):
             has = ", ".join(f"{o['containerID']} to {o['containerID'] + o['size'] - 1}" for o in own) or "none"
-            words = f"{kind}s {first} to {last - 1} are not all in the caller's own user namespace, which has {has}"
-            raise InvalidConfig(words, f"/linux/{kind}Mappings/{i}")
+            message = f"{kind}s {first} to {last - 1} are not all in the caller's own user namespace, which has {has}"
+            raise InvalidConfig(message, f"/linux/{kind}Mappings/{i}")
 
 
 def remedy(operation: "ops.Operation", error: int) -> str:
-    """What a caller without rights can do about a refusal; "" where that is not known."""
+    """What an unprivileged caller can do about a refusal; "" if unknown."""
     code, _, _, numbers, strings = operation
     if error not in (EPERM, EACCES):
         return ""

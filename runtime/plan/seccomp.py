@@ -1,12 +1,12 @@
-"""What ``linux.seccomp`` asks for, in the kernel's and libseccomp's numbers.
+"""``linux.seccomp`` in the kernel's and libseccomp's numbers.
 
-Pure. Owns the meaning of the section: actions with their errno, operators, flags, the splitting of conditions, and
-whether newer system calls get ENOSYS. Does not know system call numbers: ``runtime.seccomp`` compiles.
+Pure. Owns the meaning of the section: actions and their errno, operators, flags, how conditions are split, and whether
+newer system calls get ENOSYS. Does not know system call numbers: ``runtime.seccomp`` compiles.
 
 A normalised profile is ``(default_action, enosys, architectures, groups)``: ``default_action`` is a SECCOMP_RET_*
 value with its errno in the low 16 bits, ``enosys`` asks for `enosys_stub`, ``architectures`` are in
-libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, and a condition
-``(index, op, value, value_two)``; all conditions of a group must hold.
+libseccomp's spelling. A group is ``(action, pointer, names, conditions)``, a condition
+``(index, op, value, value_two)``. All conditions of a group must hold.
 """
 
 from _struct import pack
@@ -39,11 +39,10 @@ ACTIONS = {
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
-# The actions that carry a number, and the greatest: libseccomp's limit, one below the kernel's MAX_ERRNO, and the 16
-# bits that a tracer gets.
+# The actions that carry a number, and its maximum: libseccomp's limit (MAX_ERRNO - 1), and the 16 bits that a tracer
+# gets.
 TAKES_ERRNO = {"SCMP_ACT_ERRNO": 4094, "SCMP_ACT_TRACE": 0xFFFF}
-# With these as the default nothing is refused, so a newer system call needs no ENOSYS. A tracer or an agent answers it
-# itself.
+# As the default, these refuse nothing, so newer system calls need no ENOSYS. A tracer or an agent answers them itself.
 PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY")
 
 # enum scmp_compare of libseccomp.
@@ -65,7 +64,7 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
-# The kernel takes it with a listener only.
+# The kernel accepts it only with a listener.
 WAIT_KILLABLE_RECV = 32
 
 # Classic BPF: load a word of struct seccomp_data, jumps, return; offsets of nr and arch.
@@ -78,10 +77,9 @@ S390, S390X = 0x16, 0x80000016
 
 
 def filter_flags(profile: "Seccomp") -> int:
-    """The flags of seccomp(2): those that the profile asks for, and NEW_LISTENER where an action is SCMP_ACT_NOTIFY.
+    """The flags for seccomp(2): the profile's, and NEW_LISTENER if an action is SCMP_ACT_NOTIFY.
 
-    Without that, WAIT_KILLABLE_RECV has nothing to say, and is left out. Raises InvalidConfig for one that is not
-    supported.
+    Without one, WAIT_KILLABLE_RECV means nothing and is left out. Raises InvalidConfig for an unsupported flag.
     """
     bits = 0
     for i, name in enumerate(profile.get("flags", ())):
@@ -100,8 +98,8 @@ def notifies(profile: "Seccomp") -> bool:
 def normalise(profile: "Seccomp") -> "Profile":
     """The profile in numbers.
 
-    Raises InvalidConfig with the pointer of what is not supported or has no meaning: an errno for an action that takes
-    none (spec: config-linux.md#seccomp), an argument index above 5, SCMP_ACT_NOTIFY without listenerPath.
+    Raises InvalidConfig, with the pointer, for what is unsupported or meaningless: an errno for an action that takes
+    none (config-linux.md#seccomp), an argument index above 5, SCMP_ACT_NOTIFY without listenerPath.
     """
     default = profile["defaultAction"]
     if not profile.get("listenerPath") and notifies(profile):
@@ -119,11 +117,11 @@ def normalise(profile: "Seccomp") -> "Profile":
 
 
 def enosys_stub(tables: "list[tuple[int, int]]") -> bytes:
-    """Instructions for the front of a filter that answer ENOSYS to system calls newer than the profile.
+    """Instructions for the start of a filter: they return ENOSYS for system calls newer than the profile.
 
-    `tables` are libseccomp's architecture tokens, each with the highest number that the profile names (0: none). A
-    number above it gets ENOSYS, so that libc falls back to an older system call instead of failing with the profile's
-    EPERM; runc does the same, for the machine's own architecture even when it is not listed since 1.2.
+    `tables` are libseccomp's architecture tokens, each with the highest number that the profile names (0: none).
+    Higher numbers get ENOSYS, so that libc falls back to an older system call instead of failing with the profile's
+    EPERM. runc does the same, and since 1.2 also for the machine's own architecture if it is not listed.
     """
     sections: dict[int, list[tuple[int, int, int, int]]] = {}
     for token, highest in tables:
@@ -133,7 +131,7 @@ def enosys_stub(tables: "list[tuple[int, int]]") -> bytes:
     program = [(LOAD, 0, 0, ARCH)]
     for arch, section in sections.items():
         program += [(JUMP_EQUAL, 0, len(section) + 1, arch), *section, (JUMP, 0, 0, 0)]
-    # Each unconditional jump goes to the end, where the filter begins.
+    # Each unconditional jump goes to the end, where the rest of the filter begins.
     last = len(program) - 1
     return b"".join(
         pack("=HBBI", code, true, false, last - i if code == JUMP else k)
@@ -142,11 +140,11 @@ def enosys_stub(tables: "list[tuple[int, int]]") -> bytes:
 
 
 def _table_test(token: int, highest: int) -> "list[tuple[int, int, int, int]]":
-    """With the number loaded: leaves for the filter or returns ENOSYS, or goes on when the number is of another table."""
+    """Given the loaded number: jump to the filter, return ENOSYS, or fall through if it is another table's."""
     refuse = (RETURN, 0, 0, ACTIONS["SCMP_ACT_ERRNO"] | ENOSYS)
     test = [(JUMP_GREATER, 0, 1, highest), refuse, (JUMP, 0, 0, 0)]
     if token in (S390, S390X):
-        # It presents numbers that do not fit its instruction, which are unknown ones, as 0.
+        # s390 presents numbers that do not fit its instruction as 0; they are unknown ones.
         return [(JUMP_EQUAL, 0, 1, 0), refuse, *test]
     if token == X32:
         return [(JUMP_SET, 0, len(test), X32_BIT), *test]
@@ -173,10 +171,10 @@ def _sibling(pointer: str, name: str) -> str:
 
 
 def _alternatives(args: "Sequence[SeccompSyscallArg]", pointer: str) -> "list[list[Condition]]":
-    """The lists of conditions of which one must hold.
+    """The lists of conditions, one of which must hold.
 
-    One list with all of them, unless two are about one argument: then each stands alone, since that is what runc has
-    always made of it and profiles count on (personality with several allowed values in one entry).
+    One list with all of them, unless two test the same argument: then each is a list of its own. runc has always done
+    so, and profiles rely on it (personality with several allowed values in one entry).
     """
     conditions: list[Condition] = []
     for i, arg in enumerate(args):

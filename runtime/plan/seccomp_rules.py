@@ -1,9 +1,9 @@
-"""Several rules for one system call, of which one orders an argument (<, <=, >=, >), as classic BPF of our own.
+"""Our own classic BPF for system calls that have several rules, one of them ordering an argument (<, <=, >=, >).
 
-libseccomp (2.5.4 at least) keeps the rules of a system call in a tree of tests, and loses or joins some of these when it
-merges them: of "less than 0" and "less than 2^32" it keeps one. So for such a name what is made here stands in front of its
-program and decides alone: the first rule whose conditions all hold, a rule without
-conditions before all others; else the default action. Pure. Imported only for a profile that has such a name.
+libseccomp (2.5.4 at least) merges the rules of a system call into a tree of tests and loses some: of "less than 0" and
+"less than 2^32" it keeps one. For such calls the code made here runs before libseccomp's program and decides alone: the
+first rule whose conditions all hold, a rule without conditions before all others, else the default action. Pure;
+imported only for a profile that has such a call.
 """
 
 from _struct import pack
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .seccomp import Condition, Group
 
     Rule = tuple[int, list[Condition]]
-    # code, k, where it goes when true and when false: NEXT instruction, the next condition or the next rule.
+    # code, k, target if true, target if false: NEXT instruction, HOLDS (next condition) or FAILS (next rule).
     Test = tuple[int, int, str, str]
     Instruction = tuple[int, int, int, int]
 
@@ -28,27 +28,28 @@ NEXT, HOLDS, FAILS = "next", "holds", "fails"
 ARGUMENTS_AT = 16  # of struct seccomp_data
 WORD = 0xFFFFFFFF
 SIXTY_FOUR_BIT, N32 = 0x80000000, 0x20000000  # of a token
-# The half of a 64-bit argument that comes first.
+# The offsets of the two halves of a 64-bit argument.
 LOW, HIGH = (0, 4) if pack("=H", 1)[0] else (4, 0)
 
 
 def contested(groups: "Sequence[Group]", default: int) -> "dict[str, list[Rule]]":
-    """Name → its rules, of each name that libseccomp may get wrong. A rule that says what the default says is none."""
+    """Name → rules, for each system call that libseccomp may get wrong. Rules with the default action do not count."""
     rules: dict[str, list[Rule]] = {}
     for action, _, names, conditions in groups:
         if action != default:
             for name in names:
                 rules.setdefault(name, []).append((action, conditions))
     return {
-        name: found
-        for name, found in rules.items()
-        if len(found) > 1 and any(condition[1] in ORDERING for _, conditions in found for condition in conditions)
+        name: own
+        for name, own in rules.items()
+        if len(own) > 1 and any(condition[1] in ORDERING for _, conditions in own for condition in conditions)
     }
 
 
 def program(tables: "Sequence[tuple[int, list[tuple[int, list[Rule]]]]]", default: int) -> bytes:
-    """The instructions for ``[(token, [(number, rules)])]``; other calls leave at the end. ``tables`` may share a token of
-    the kernel's: x32 calls come as those of x86_64 with a bit in the number.
+    """The instructions for ``[(token, [(number, rules)])]``; other calls fall off the end.
+
+    Two ``tables`` may share the kernel's token: x32 calls are x86_64's with a bit set in the number.
     """
     sections: dict[int, list[Instruction]] = {}
     for token, calls in tables:
@@ -65,7 +66,7 @@ def program(tables: "Sequence[tuple[int, list[tuple[int, list[Rule]]]]]", defaul
 
 
 def decide(rules: "Sequence[Rule]", default: int, wide: bool) -> "list[Instruction]":
-    """Ends by a return."""
+    """The instructions for one call; the last is a return."""
     code: list[Instruction] = []
     for action, conditions in sorted(rules, key=lambda rule: bool(rule[1])):
         code += assembled([test(condition, wide) for condition in conditions], action)
@@ -73,20 +74,20 @@ def decide(rules: "Sequence[Rule]", default: int, wide: bool) -> "list[Instructi
 
 
 def assembled(tests: "list[list[Test]]", action: int) -> "list[Instruction]":
-    """One rule: the conditions in order, and the return. A failed one goes past it."""
+    """One rule: its conditions in order, then the return. A failed condition jumps past it."""
     length = sum(map(len, tests))
     code: list[Instruction] = []
     for condition in tests:
         end = len(code) + len(condition)
         for instruction, k, true, false in condition:
             here = len(code) + 1
-            place = {NEXT: 0, HOLDS: end - here, FAILS: length + 1 - here}
-            code.append((instruction, place[true], place[false], k))
+            offsets = {NEXT: 0, HOLDS: end - here, FAILS: length + 1 - here}
+            code.append((instruction, offsets[true], offsets[false], k))
     return [*code, (RETURN, 0, 0, action)]
 
 
 def test(condition: "Condition", wide: bool) -> "list[Test]":
-    """One condition. The calls of a 32-bit table have arguments of 32 bits, as far as libseccomp is concerned."""
+    """One condition. In a 32-bit table, arguments have 32 bits, as for libseccomp."""
     index, operator, value, two = condition
     low, high = ARGUMENTS_AT + 8 * index + LOW, ARGUMENTS_AT + 8 * index + HIGH
     if operator == MASKED:

@@ -50,7 +50,7 @@ def test_unknown_option_of_a_cgroup_mount(runtime: Caller, option: str) -> None:
     bundle = runtime.shell("true")
     entry = next(one for one in bundle.config["mounts"] if one["type"] == "cgroup")
     entry["options"].append(option)
-    assert f'"{option}" is no option of type "cgroup"' in runtime.run(bundle.save()).failed(1).err
+    assert f'"{option}" is not an option of type "cgroup"' in runtime.run(bundle.save()).failed(1).err
 
 
 @HERE_ONLY

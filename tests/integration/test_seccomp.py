@@ -218,8 +218,8 @@ def test_profile_that_allows_nothing(runtime: Caller) -> None:
     assert runtime.known_ids() == []
 
 
-REFUSED = "the seccomp filter does not let execve pass: operation not permitted"
-KILLED = "killed before the program ran, as a seccomp filter does that kills for execve"
+REFUSED = "the seccomp filter refuses execve: operation not permitted"
+KILLED = "killed before the program ran, as by a seccomp filter that kills on execve"
 FORBIDDEN = ("execve", "execveat", "sendmsg", "sendto", "write", "writev", "exit", "exit_group")
 
 

@@ -200,7 +200,7 @@ def test_filter_that_notifies_and_stops_execve(runtime: Caller, agent: Callable[
     one = agent(no_space)
     stop = {"names": ["execve", "sendmsg", "exit_group"], "action": f"SCMP_ACT_{action}"}
     bundle = notified(runtime, "true", one.path, NOTIFY_MKDIR, stop)
-    words = "does not let execve pass" if action == "ERRNO" else "killed before the program ran"
+    words = "refuses execve" if action == "ERRNO" else "killed before the program ran"
     assert words in runtime.run(bundle, timeout=10).failed().err
     id = runtime.create(bundle)
     for verb in (("exec", id, "true"), ("exec", "--detach", id, "true"), ("start", id)):

@@ -163,8 +163,8 @@ def test_a_caller_in_a_user_namespace(runtime: Caller) -> None:
         )
     assert done.returncode
     assert done.stderr.rstrip().endswith(
-        "set the mount's attributes: operation not permitted; the host's mount is not so, and a user namespace may not"
-        " change that: leave out rw"
+        "set the mount's attributes: operation not permitted; the host's mount differs, and a user namespace may not"
+        " change it: leave out rw"
     )
 
 
@@ -209,7 +209,7 @@ def test_what_a_mapped_root_may_not_make(runtime: Caller) -> None:
     source = runtime.directory / "source"
     source.mkdir()
     (source / "file").touch()
-    known = "it must be there, or in a directory of the container's root"
+    known = "create it beforehand: the user namespace's root may not create it in this directory"
     for entry, words in (
         (bind("/new", source), f"bind {source} on /new: make the directory: permission denied; {known}"),
         (bind("/new", source / "file"), f"bind {source}/file on /new: create the file: permission denied; {known}"),

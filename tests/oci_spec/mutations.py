@@ -1,4 +1,4 @@
-"""Documents that break the official schema in one place each, made by walking it."""
+"""Documents that break the official schema in one spot each, made by walking it."""
 
 import random
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ WRONG_TYPES: list[Any] = [None, True, False, 0, -1, 1, 1.0, 1.5, 1e30, 10**30, "
 WRONG_TYPES += [["x"], [[]], [{}], {"a": 0}, {"a": {}}, {"a": "b"}, {"a": []}]
 
 
-class Place:
-    """A spot in a kind of document: the way there, with a key or index a step, and the official schema of it."""
+class Spot:
+    """A value in a kind of document: its path, a key or index per step, and its official schema."""
 
     def __init__(self, path: Path, pattern: str, schema: Schema, file: str, required: bool) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class Place:
 
 
 def resolve(schema: Schema, file: str) -> tuple[Schema, str]:
-    """A schema behind references, with allOf and the one anyOf of the official files flattened."""
+    """A schema with its references resolved, and allOf and the official files' only anyOf flattened."""
     while "$ref" in schema:
         target, _, fragment = schema["$ref"].partition("#/")
         file = target or file
@@ -70,22 +70,22 @@ def resolve(schema: Schema, file: str) -> tuple[Schema, str]:
     return schema, file
 
 
-def places(kind: str) -> Iterator[Place]:
+def spots(kind: str) -> Iterator[Spot]:
     file = f"{kind}-schema.json"
-    return _places(official()[file], file, (), "", True)
+    return _spots(official()[file], file, (), "", True)
 
 
-def _places(schema: Schema, file: str, path: Path, pattern: str, required: bool) -> Iterator[Place]:
+def _spots(schema: Schema, file: str, path: Path, pattern: str, required: bool) -> Iterator[Spot]:
     schema, file = resolve(schema, file)
-    yield Place(path, pattern, schema, file, required)
+    yield Spot(path, pattern, schema, file, required)
     for name, inner in schema.get("properties", {}).items():
         needed = name in schema.get("required", ())
-        yield from _places(inner, file, (*path, name), f"{pattern}/{name}", needed)
+        yield from _spots(inner, file, (*path, name), f"{pattern}/{name}", needed)
     if "items" in schema:
-        yield from _places(schema["items"], file, (*path, 0), f"{pattern}/*", False)
+        yield from _spots(schema["items"], file, (*path, 0), f"{pattern}/*", False)
     for other in (schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()):
         if isinstance(other, dict):
-            yield from _places(other, file, (*path, "some.key"), f"{pattern}/*", False)
+            yield from _spots(other, file, (*path, "some.key"), f"{pattern}/*", False)
 
 
 def minimal(schema: Schema, file: str) -> Any:
@@ -104,7 +104,7 @@ def minimal(schema: Schema, file: str) -> Any:
 
 
 def document(kind: str, path: Path, value: Any, drop: bool = False) -> Any:
-    """A minimal document of a kind with a value at a path, or without what is there."""
+    """A minimal document of a kind, with a value at a path, or without the one there."""
     file = f"{kind}-schema.json"
     schema: Schema = official()[file]
     whole = minimal(schema, file)
@@ -139,7 +139,7 @@ def _child(schema: Schema, name: str | int) -> Schema:
 
 
 def values(schema: Schema) -> Iterator[Any]:
-    """Values at and beyond every border of a schema, right and wrong ones."""
+    """Values at and beyond every limit of a schema, valid and invalid."""
     yield from WRONG_TYPES
     for bound in ("minimum", "maximum"):
         if bound in schema:
@@ -152,26 +152,26 @@ def values(schema: Schema) -> Iterator[Any]:
 
 
 def mutated(kind: str) -> Iterator[tuple[str, Any]]:
-    """(pattern of the pointer, document): every property, wrong in every way, and left out where it is required."""
-    for place in places(kind):
-        for value in values(place.schema):
-            yield place.pattern, document(kind, place.path, value)
-        if place.required and place.path:
-            yield place.pattern, document(kind, place.path, None, drop=True)
-        if place.path and place.path[-1] == "some.key":
+    """(pattern of the pointer, document): every property, wrong in every way, and required ones left out."""
+    for spot in spots(kind):
+        for value in values(spot.schema):
+            yield spot.pattern, document(kind, spot.path, value)
+        if spot.required and spot.path:
+            yield spot.pattern, document(kind, spot.path, None, drop=True)
+        if spot.path and spot.path[-1] == "some.key":
             for key in ("", "\n", "a\nb"):
-                yield place.pattern, document(kind, (*place.path[:-1], key), 0)
-                yield place.pattern, document(kind, (*place.path[:-1], key), minimal(place.schema, place.file))
-        if "properties" in place.schema:
-            yield place.pattern, document(kind, place.path, minimal(place.schema, place.file) | {"unheardOf": [1]})
+                yield spot.pattern, document(kind, (*spot.path[:-1], key), 0)
+                yield spot.pattern, document(kind, (*spot.path[:-1], key), minimal(spot.schema, spot.file))
+        if "properties" in spot.schema:
+            yield spot.pattern, document(kind, spot.path, minimal(spot.schema, spot.file) | {"unheardOf": [1]})
 
 
 def mixed(kind: str, count: int, seed: int) -> Iterator[tuple[str, Any]]:
-    """Documents with two broken or unusual places each; the pattern names both."""
+    """Documents with two broken or unusual values each; the pattern names both."""
     chance = random.Random(seed)
-    spots = [place for place in places(kind) if place.path]
+    all_spots = [spot for spot in spots(kind) if spot.path]
     for _ in range(count):
-        one, two = chance.sample(spots, 2)
-        left = document(kind, one.path, chance.choice(list(values(one.schema))))
-        right = document(kind, two.path, chance.choice(list(values(two.schema))))
-        yield f"{one.pattern} {two.pattern}", {**right, **left}
+        first, second = chance.sample(all_spots, 2)
+        left = document(kind, first.path, chance.choice(list(values(first.schema))))
+        right = document(kind, second.path, chance.choice(list(values(second.schema))))
+        yield f"{first.pattern} {second.pattern}", {**right, **left}

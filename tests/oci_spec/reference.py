@@ -1,4 +1,4 @@
-"""The official schemas and examples, which the tests compare ours with. They are read from $OCI_REFERENCE."""
+"""The official schemas and examples, from $OCI_REFERENCE, to compare ours with."""
 
 import json
 import os

@@ -17,7 +17,7 @@ def test_default_has_no_problem(options):
 
 
 def test_rootless_maps_the_caller():
-    """Root inside is the caller outside, and what needs privileges on the host is gone."""
+    """Root inside is the caller outside; what needs privileges on the host is gone."""
     spec = default(rootless=True, uid=1000, gid=100)
     assert spec["linux"]["uidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 1}]
     assert spec["linux"]["gidMappings"] == [{"containerID": 0, "hostID": 100, "size": 1}]
@@ -28,6 +28,6 @@ def test_rootless_maps_the_caller():
 
 
 def test_defaults_are_separate():
-    """Changing one config changes no later one."""
+    """Changing one config does not change later ones."""
     default()["linux"]["maskedPaths"].clear()
     assert default()["linux"]["maskedPaths"]

@@ -1,4 +1,4 @@
-"""Loading: what is read, what is refused, and that the place of everything is found again."""
+"""Loading: what is accepted, what is refused, and that every position is right."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("data", "line", "column"), BROKEN, ids=range(len(BROKEN)))
 def test_broken_text_is_one_error(data, line, column):
-    """What is no JSON document gives one error of the rule json, at the place where reading stopped."""
+    """Bytes that are not JSON give one error of the rule json, where reading stopped."""
     with pytest.raises(oci_spec.BadDocument):
         oci_spec.load(data)
     (problem,) = oci_spec.check(data)
@@ -50,7 +50,7 @@ def test_broken_text_is_one_error(data, line, column):
 
 @pytest.mark.parametrize("data", [b'{"a" 2}', b'{"a": 1,}', b'{"a": "b', b"[1 2]", b'{"a": 01}'])
 def test_broken_text_is_refused_without_the_json_package(data):
-    """As a command reads it: the scanner's own exception is in a module that is not imported there."""
+    """Bad JSON is refused even if json.decoder, which defines the scanner's exception, is not imported."""
     code = "import sys; sys.path.append('.'); from oci_spec import load_checked; "
     code += f"print(load_checked({data!r})[1][0].rule)"
     result = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=TREE, capture_output=True, check=False)
@@ -58,7 +58,7 @@ def test_broken_text_is_refused_without_the_json_package(data):
 
 
 def test_deepest_nesting_is_read():
-    """A document of just the allowed depth is read, also when it has many brackets beside."""
+    """A document of exactly the allowed depth is read, even with many more brackets."""
     data = b"[" * DEPTH_LIMIT + b"]" * DEPTH_LIMIT
     assert oci_spec.load(data) == json.loads(data)
     read(data)
@@ -67,7 +67,7 @@ def test_deepest_nesting_is_read():
 
 
 def test_repeated_key_is_a_warning_at_the_second_key():
-    """A repeated key is told at its second place, and the last value counts."""
+    """A repeated key is reported where it is repeated, and its last value counts."""
     data = b'{"ociVersion": "1.0.0",\n "ociVersion": "1.2.0", "root": {"path": "rootfs"}}'
     (problem,) = [one for one in oci_spec.check(data) if one.rule == "json"]
     assert (problem.rule, problem.severity, problem.pointer) == ("json", "warning", "/ociVersion")
@@ -76,7 +76,7 @@ def test_repeated_key_is_a_warning_at_the_second_key():
 
 
 def test_places_of_the_last_of_repeated_keys():
-    """Nothing is looked up inside the first of two equal keys."""
+    """Pointers lead into the last of two equal keys."""
     _, positions = read(b'{"a": {"x": 1},\n "a": {}}')
     assert positions.find("/a/x") == (2, 7)
 
@@ -109,7 +109,7 @@ def pointers(value, pointer=""):
 
 @given(json_values, st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_place_of_every_value(value, indent, ascii_only):
-    """At the place of each value its own text begins."""
+    """The position of each value is where its text begins."""
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     try:
         data = text.encode()
@@ -128,7 +128,7 @@ def test_place_of_every_value(value, indent, ascii_only):
 
 @given(st.text(st.sampled_from('{}[]",:0123456789.eE+-truefalsn\\ud8 \n\x00ä')) | st.text())
 def test_both_scanners_accept_the_same(text):
-    """The scanner with places refuses just the texts that the fast one refuses, and never fails otherwise."""
+    """The scanner with positions refuses exactly what the fast one refuses, and never fails otherwise."""
     data = text.encode(errors="surrogatepass")
     try:
         oci_spec.load(data)
@@ -148,7 +148,7 @@ def test_both_scanners_accept_the_same(text):
 
 @given(st.binary())
 def test_any_bytes_are_reported_on(data):
-    """check answers for whatever bytes it is given."""
+    """check returns for any bytes."""
     for problem in oci_spec.check(data):
         assert problem.line >= 1
 

@@ -1,4 +1,4 @@
-"""Each rule: one document that breaks it, and the pointer that it is told at."""
+"""For each rule, a document that breaks it and the pointer of the problem."""
 
 import copy
 import importlib
@@ -22,7 +22,7 @@ BOTH_FLAGS = ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]
 
 
 def base():
-    """A config of which every rule approves."""
+    """A config that satisfies every rule."""
     return {
         "ociVersion": "1.3.0",
         "root": {"path": "rootfs"},
@@ -224,7 +224,7 @@ MODULES = (
 
 
 def changed(document, place, value):
-    """A copy with a value at a pointer; ... removes what is there."""
+    """A copy with a value at a pointer; ... removes the one there."""
     document = copy.deepcopy(document)
     *names, last = place.split("/")[1:]
     node = document
@@ -245,7 +245,7 @@ def problems(document, kind="config"):
 
 @pytest.mark.parametrize(("rule", "place", "value", "severity", "pointer"), CASES, ids=lambda value: str(value)[:30])
 def test_rule_reports(rule, place, value, severity, pointer):
-    """A document that breaks a rule is told so, by the rule's name, at the pointer."""
+    """Breaking a rule is reported with the rule's name, at the pointer."""
     found = [p for p in problems(changed(base(), place, value)) if p.rule == rule]
     assert (found[0].pointer, found[0].severity) == (pointer or place, severity)
 
@@ -262,13 +262,13 @@ def test_document_rule_reports(kind, rule, place, value, severity, pointer):
 
 
 def test_good_config_has_no_problem():
-    """Where every rule is kept nothing is said, not even a warning."""
+    """A document that satisfies every rule gets no problem, not even a warning."""
     assert problems(base()) == []
 
 
 @pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
 def test_domainname_as_its_sysctl_has_it(name):
-    """The kernel parameter may have the value that domainname has."""
+    """The sysctl may have the same value as domainname."""
     assert problems(changed(base(), "/linux/sysctl", {name: "net"})) == []
 
 
@@ -295,20 +295,20 @@ DEADLINES = [
 
 @pytest.mark.parametrize(("times", "name", "message"), DEADLINES)
 def test_times_of_a_deadline(times, name, message):
-    """What is wrong with the times of SCHED_DEADLINE has its own words, at the time that it is about."""
+    """Each error in the times of SCHED_DEADLINE has its own message, at that time's pointer."""
     found = problems(changed(base(), "/process/scheduler", {"policy": "SCHED_DEADLINE", **times}))
     assert [(problem.pointer, problem.message) for problem in found] == [(f"/process/scheduler/{name}", message)]
 
 
 @pytest.mark.parametrize("period", [0, 2000, (1 << 63) - 1])
 def test_good_times_of_a_deadline(period):
-    """The shortest runtime, a deadline as long, and any period from there on; none is the deadline."""
+    """The shortest runtime, a deadline as long, and any period from there on are valid; a missing period is the deadline."""
     times = {"runtime": 1024, "deadline": 1024, "period": period}
     assert problems(changed(base(), "/process/scheduler", {"policy": "SCHED_DEADLINE", **times})) == []
 
 
 def test_every_rule_is_tested():
-    """No rule is without a document that breaks it."""
+    """Every rule has a document that breaks it."""
     rules = set()
     for name in MODULES:
         module = importlib.import_module(f"oci_spec.rules.{name}")
@@ -322,7 +322,7 @@ def test_every_rule_is_tested():
 
 
 def test_all_problems_at_once():
-    """What the schema refuses does not hide what the rules find beside it, and indices stay those of the document."""
+    """Schema errors do not hide what the rules find elsewhere, and indices stay the document's."""
     document = base()
     document["process"]["env"] = [1, "PATH=/bin", "BAD"]
     document["mounts"].insert(0, {"source": "x", "options": ["bind"]})
@@ -335,21 +335,21 @@ def test_all_problems_at_once():
 
 
 def test_refused_value_is_told_once():
-    """A value that the schema refuses is no subject for rules."""
+    """The rules do not see a value that the schema refuses."""
     found = problems(changed(base(), "/process/cwd", 7))
     assert [(p.pointer, p.rule) for p in found] == [("/process/cwd", "schema:type")]
 
 
 def test_unknown_property_at_its_key_with_the_nearest_name():
-    """An unknown property is a warning at its key, with the name that may have been meant."""
+    """An unknown property is a warning at its key, with the name that was probably meant."""
     data = b'{"ociVersion": "1.3.0", "root": {"path": "rootfs", "readOnly": true}}'
-    (problem,) = [one for one in oci_spec.check(data) if one.rule == "unknown_property"]
+    (problem,) = [problem for problem in oci_spec.check(data) if problem.rule == "unknown_property"]
     assert (problem.pointer, problem.severity, problem.column) == ("/root/readOnly", "warning", 52)
     assert problem.hint == "did you mean readonly?"
 
 
 def test_missing_property_at_its_parent():
-    """A missing property has the pointer that it would have, at the place of its parent."""
+    """A missing property has the pointer it would have, at its parent's position."""
     data = b'{"ociVersion": "1.3.0", "root": {"path": "rootfs"},\n "process": {"args": ["sh"], "user": {"uid": 0, "gid": 0}}}'
     (problem,) = oci_spec.check(data)
     assert (problem.pointer, problem.rule) == ("/process/cwd", "schema:required")
@@ -357,7 +357,7 @@ def test_missing_property_at_its_parent():
 
 
 def test_process_document():
-    """The file of exec has the process's rules, with pointers from its own root."""
+    """The process file of exec is checked by the process's rules, with pointers from its own root."""
     process = base()["process"]
     assert problems(process, "process") == []
     found = problems(process | {"cwd": "x", "args": []}, "process")
@@ -365,7 +365,7 @@ def test_process_document():
 
 
 def test_rules_of_linux_leave_other_platforms_alone():
-    """A config for another platform is not held to what Linux needs."""
+    """A config for another platform need not satisfy Linux's rules."""
     config = {
         "ociVersion": "1.3.0",
         "process": {"cwd": "C:\\", "commandLine": "cmd"},

@@ -44,8 +44,8 @@ def test_every_property_is_described(name):
 
 
 def since(path):
-    """The release of a property by our schema: the newest on the way to it."""
-    found, schema, file = "v1.0.0", schemas()["config.json"], "config.json"
+    """The release of a property by our schema: the newest along its path."""
+    release, schema, file = "v1.0.0", schemas()["config.json"], "config.json"
 
     def step(schema, file):
         while "$ref" in schema:
@@ -58,8 +58,8 @@ def since(path):
         schema, file = step(schema, file)
         many = schema.get("items") or schema.get("additionalProperties")
         schema = many if name == "*" else schema["properties"][name]
-        found = max(found, schema.get("x-since", found))
-    return found
+        release = max(release, schema.get("x-since", release))
+    return release
 
 
 @needs_reference
@@ -101,7 +101,7 @@ JUNK = st.sampled_from([None, True, 0, -1, 1.0, 2**64, "", "x", "RLIMIT_CORE\n",
 
 @st.composite
 def documents(draw, schema, file, depth=0):
-    """A document by a schema, most of it right and some of it wrong."""
+    """A document drawn from a schema, mostly valid."""
     while "$ref" in schema:
         target, _, name = schema["$ref"].partition("#/$defs/")
         file = target or file

@@ -1,4 +1,4 @@
-"""Our schema is as strict as the official one, but for differences that are listed with their reasons."""
+"""Our schema is as strict as the official one, except for differences listed with their reasons."""
 
 import tomllib
 
@@ -16,12 +16,12 @@ DIFFERENCES = tomllib.loads((ROOT / "tests" / "schema_differences.toml").read_te
 @pytest.fixture(scope="module")
 def verdicts():
     """(kind, pattern, document, official verdict, ours) of all documents."""
-    found = []
+    verdicts = []
     for kind, extra in zip(KINDS, (1500, 100, 200), strict=True):
         for pattern, document in [*mutated(kind), *mixed(kind, extra, SEED)]:
             ours = verify(document, kind)
-            found.append((kind, pattern, document, official_validator(kind).is_valid(document), ours))
-    return found
+            verdicts.append((kind, pattern, document, official_validator(kind).is_valid(document), ours))
+    return verdicts
 
 
 def listed(kind, pattern, ours):
@@ -51,7 +51,7 @@ def test_same_verdict_as_the_official_schema(verdicts):
 
 @needs_reference
 def test_both_verdicts_occur(verdicts):
-    """The documents are no mere junk: many are right, many are wrong."""
+    """The documents are not all junk: many are valid, many are not."""
     right = sum(official for *_, official, _ in verdicts)
     assert right > 500
     assert len(verdicts) - right > 3000

@@ -1,4 +1,4 @@
-"""Namespaces and placement: from the start of init to the process that is the container's."""
+"""Namespaces and cgroup placement: from the start of init to the container's process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _kinds(flags: int) -> str:
 
 @container()
 def oom_score_adj(score: int, origin: str) -> str:
-    """Write /proc/self/oom_score_adj; before `dumpable`, which closes those files to the process's own user."""
+    """Write /proc/self/oom_score_adj; before `dumpable`, after which the process's own user may not."""
     return f"set oom_score_adj to {score}"
 
 
 @container()
 def dumpable(value: int) -> str:
-    """PR_SET_DUMPABLE: 0 keeps processes of a joined namespace out (CVE-2016-9962), 1 lets the parent write the id maps."""
+    """PR_SET_DUMPABLE: 0 keeps out processes of a joined namespace (CVE-2016-9962), 1 lets the parent write the id maps."""
     return "let the runtime write the id maps" if value else "keep other processes from tracing init"
 
 
@@ -36,7 +36,7 @@ def cgroups(origin: str | None) -> str:
 
 @container()
 def open_cgroup(path: str, for_fork: bool, origin: str | None) -> str:
-    """Open a file to write "0" to later, or (``for_fork``) a v2 cgroup's directory, which `fork` places its child in."""
+    """Open a file to write "0" to later, or (``for_fork``) a v2 cgroup's directory, which `fork` clones its child into."""
     return f"open {path}, " + ("to be born in that cgroup" if for_fork else "to enter that cgroup later")
 
 
@@ -48,72 +48,72 @@ def open_namespace(type: int, slot: int, path: str, origin: str) -> str:
 
 @container()
 def join_namespace(type: int, slot: int, origin: str) -> str:
-    """Enter the namespace that `open_namespace` has put into ``slot``."""
+    """Enter the namespace that `open_namespace` put into ``slot``."""
     return f"join that {_kinds(type)} namespace"
 
 
 @container()
 def join_process(flags: int, last: bool) -> str:
-    """Enter, in one setns on the container's pidfd, its namespaces of the CLONE_NEW* bits ``flags``; ``last``: close it."""
+    """Enter the container's namespaces ``flags`` (CLONE_NEW*) by one setns on its pidfd; ``last``: then close it."""
     return f"join the container's namespaces: {_kinds(flags)}"
 
 
 @container()
 def affinity(cpus: Sequence[str] | None = None, origin: str | None = None) -> str:
-    """Run on ``cpus`` only, decimal numbers; without them on all CPUs of the cgroup, whatever the caller is pinned to."""
+    """Run on ``cpus`` only (decimal numbers); without any, on all CPUs of the cgroup, even if the caller is pinned."""
     return f"run on the cpus {ranges(cpus)}" if cpus else "run on all cpus of the cgroup"
 
 
 @container()
 def unshare(flags: int, origin: str | None) -> str:
-    """Make new namespaces, by CLONE_NEW* bits."""
+    """Make new namespaces; ``flags`` are CLONE_NEW* bits."""
     return f"make {'a new namespace' if flags & (flags - 1) == 0 else 'new namespaces'}: {_kinds(flags)}"
 
 
 @host()
 def id_maps(uid_map: str, gid_map: str, deny_setgroups: bool, origin: str) -> str:
-    """Write the maps of init's new user namespace; the text of each is what /proc/PID/uid_map takes."""
+    """Write the maps of init's new user namespace, each in the format of /proc/PID/uid_map."""
     maps = f"uids {id_map(uid_map)}; gids {id_map(gid_map)}"
     return f"write the id maps: {maps}" + ("; and deny setgroups" if deny_setgroups else "")
 
 
 @container()
 def become(uid: int, gid: int) -> str:
-    """Take these ids in the new or joined user namespace."""
+    """Change to these ids of the new or joined user namespace."""
     return f"become uid {uid}, gid {gid} of the user namespace"
 
 
 @either()
 def time_offsets(offsets: str, origin: str, side: int) -> str:
-    """Write /proc/PID/timens_offsets; in a user namespace that file is not init's to open."""
+    """Write /proc/PID/timens_offsets, which init cannot open in a user namespace."""
     return "set the clock offsets: " + "; ".join(offsets.splitlines())
 
 
 @container()
 def fork(origin: str | None = None) -> str:
-    """Go on in a child, which is in the new or joined pid and time namespaces; ``origin``: of the path of a joined one."""
+    """Continue in a child, which is in the new or joined pid and time namespaces; ``origin``: the path of a joined one."""
     return "go on in a child, inside the new pid or time namespace"
 
 
 @container()
 def enter_cgroups(origin: str | None) -> str:
-    """Write to the files that `open_cgroup` has opened."""
+    """Write to the files that `open_cgroup` opened."""
     return "enter the cgroups"
 
 
 @container()
 def setsid() -> str:
-    """Lead a new session, without a terminal."""
+    """Become the leader of a new session, without a terminal."""
     return "start a session"
 
 
 @host("/linux/intelRdt")
 def resctrl(files: Sequence[str]) -> str:
-    """Write init's pid to ``files``, the `tasks` of its group and of its monitoring group."""
+    """Write init's pid to ``files``: `tasks` of its group and of its monitoring group."""
     return f"write init's pid to {' and '.join(files)}"
 
 
 @host()
 def net_device(device: str, name: str, origin: str) -> str:
-    """Move the runtime's network device into the container's network namespace; a ``name`` may end in %d."""
+    """Move a network device of the runtime's namespace into the container's; ``name`` may end in %d."""
     return f"move the network device {device} into the container" + (f" as {name}" if name != device else "")

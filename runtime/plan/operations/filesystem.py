@@ -1,7 +1,7 @@
-"""The root file system: mounts, devices and paths, the console, names and sysctls, hooks, and the root's entering.
+"""The root file system: mounts, devices, paths, the console, names, sysctls, hooks, and entering the root.
 
-A path is the container's, a source the host's. ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits of a mount,
-``rec_set`` and ``rec_clr`` those of all mounts below it too.
+Paths are the container's, sources the host's. ``attr_set`` and ``attr_clr`` are MOUNT_ATTR_* bits of a mount, ``rec_set``
+and ``rec_clr`` apply to the mounts below it too.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def open_tree(
 ) -> str:
     """Clone the mount at ``source`` in the container's mount namespace, with the caller's rights, for the next operation.
 
-    ``flags`` are BIND_*. ``attach``: 1 over ``source`` itself, 2 and the mount that this lies in made private. The
-    attributes are those of the bind that a lock may refuse the container.
+    ``flags`` are BIND_*. ``attach``: 1 mounts the clone over ``source``, 2 also makes the mount around it private. The
+    attributes are those of the bind that the container may not set on a locked mount.
     """
     below = " with what is mounted below it" if flags & bits.BIND_REC else ""
     options = mount_options(attr_set, attr_clr, rec_set, rec_clr)
@@ -59,10 +59,10 @@ def idmap_tree(
     rec_set: int = 0,
     rec_clr: int = 0,
 ) -> str:
-    """Hand the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
+    """Give the next operation a mount with its own id maps: a clone of the one at ``source``, or a new file system of ``type``.
 
-    ``maps`` are the texts of a uid_map and a gid_map, without them the maps are those of the container's user namespace.
-    ``recursive``: with what is mounted below, and ``map_all`` maps that too. The others as for `open_tree`.
+    ``maps`` are the texts of a uid_map and a gid_map; without them, those of the container's user namespace apply.
+    ``recursive``: include the mounts below; ``map_all`` maps those too. The others as for `open_tree`.
     """
     what = f"make a mount of {type}" if type else f"clone the mount at {source}"
     what += (" with what is mounted below it" if recursive else "") + own_options(options)
@@ -85,7 +85,7 @@ def device_tree(
     source: str | None,
     origin: str,
 ) -> str:
-    """Hand the next operation a node in a tmpfs of the host's side, or the host's ``source`` where none may be made.
+    """Give the next operation a node in a tmpfs of the host's, or the host's ``source`` if a node may not be made.
 
     ``uid`` and ``gid`` are the container's, ``label`` is the tmpfs's SELinux context.
     """
@@ -101,7 +101,7 @@ def root(path: str, attach: bool, private_parent: bool) -> str:
 
 @container()
 def proc_handle(host: bool) -> str:
-    """Open a private procfs; ``host``: a copy of the host's, because the pid namespace is the host's."""
+    """Open a private procfs; ``host``: a clone of the host's, because the pid namespace is the host's."""
     return "open a procfs for init's own use"
 
 
@@ -119,7 +119,7 @@ def mount(
     superblock: int = 0,
     origin: str | None = None,
 ) -> str:
-    """Mount a new file system of ``type`` on ``destination``, making a missing directory.
+    """Mount a new file system of ``type`` on ``destination``, making the directory if it is missing.
 
     ``options`` are the file system's own ("key" or "key=value"); ``propagation`` and ``superblock`` are MS_*; ``flags``
     are MOUNT_* of this package.
@@ -145,10 +145,10 @@ def bind(
     rec_clr: int = 0,
     origin: str | None = None,
 ) -> str:
-    """Bind ``source`` on ``destination``, making a missing target of the source's kind.
+    """Bind ``source`` on ``destination``, making a missing file or directory to match.
 
-    Without a source, what the `open_tree` before it opened. ``recursive`` are BIND_*, named for the first of them, as
-    `ocirun plan` has always shown it.
+    Without a source, bind what the preceding `open_tree` opened. ``recursive`` is a set of BIND_* flags, named after the
+    first, as `ocirun plan` has always shown it.
     """
     what = source or "that mount"
     if source and recursive & bits.BIND_REC:
@@ -171,20 +171,20 @@ def remount(
     rec_clr: int = 0,
     origin: str | None = None,
 ) -> str:
-    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*) its file system too."""
+    """Change the mount at ``destination``; without MS_BIND in ``flags`` (MS_*), its file system too."""
     changes = mount_options(attr_set, attr_clr, rec_set, rec_clr, flags | propagation)
     return f"change the mount at {destination}{changes}{own_options(options)}"
 
 
 @container()
 def file_label(path: str, label: str, origin: str) -> str:
-    """Set the SELinux label of the directory that is mounted on ``path``."""
+    """Set the SELinux label of the directory mounted on ``path``."""
     return f"give {path} the SELinux label {label}"
 
 
 @container()
 def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -> str:
-    """Make ``path`` a symlink to ``target``; what is there already stays, unless ``flags`` (SYMLINK_*) say otherwise."""
+    """Make ``path`` a symlink to ``target``; an existing file stays, unless ``flags`` (SYMLINK_*) say otherwise."""
     text = f"link {path} to {target}"
     if flags & bits.SYMLINK_IF_TARGET:
         text += " if that exists"
@@ -195,49 +195,49 @@ def symlink(target: str, path: str, flags: int = 0, origin: str | None = None) -
 def device(
     path: str, type: int, major: int, minor: int, mode: int, uid: int = 0, gid: int = 0, origin: str | None = None
 ) -> str:
-    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. The same node there already is right, anything else an error."""
+    """Make a node; ``type`` is S_IFCHR, S_IFBLK or S_IFIFO. If the same node exists it stays; anything else is an error."""
     return f"make the {NODES.get(type, 'node')} {path} ({major}:{minor}, mode {mode:04o})"
 
 
 @container()
 def device_bind(path: str, source: str | None, type: int, major: int, minor: int, origin: str | None = None) -> str:
-    """Bind the host's node ``source`` on ``path``, having verified what it is.
+    """Verify the host's node ``source`` and bind it on ``path``.
 
-    Without a source, what the `device_tree` before it made.
+    Without a source, bind what the preceding `device_tree` made.
     """
     return (f"bind the host's device {source}" if source else "bind that device") + f" on {path}"
 
 
 @container()
 def mask(path: str, origin: str | None = None, label: str | None = None) -> str:
-    """Cover ``path``, if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
+    """Cover ``path`` if it exists: a directory by an empty one, anything else by the host's verified /dev/null.
 
-    ``label``: the SELinux context of the empty directory, the first one's.
+    ``label``: the SELinux context of the empty directory, which all masks share.
     """
     return f"mask {path} if it is there"
 
 
 @container()
 def readonly(path: str, origin: str | None = None) -> str:
-    """Make ``path`` a read-only mount, if it exists."""
+    """Make ``path`` a read-only mount if it exists."""
     return f"make {path} read-only if it is there"
 
 
 @container("/process/terminal")
 def console(width: int, height: int, bind: bool, uid: int) -> str:
-    """Open a terminal of the container's devpts as standard streams; ``bind``: on /dev/console too. Sizes in characters."""
+    """Open a terminal of the container's devpts as the standard streams; ``bind``: on /dev/console too. Sizes in characters."""
     return "open a terminal as standard input, output and error" + (" and bind it on /dev/console" if bind else "")
 
 
 @container("/hostname")
 def hostname(name: str) -> str:
-    """Name the host, in the UTS namespace."""
+    """Set the host name of the UTS namespace."""
     return f"set the host name to {name}"
 
 
 @container("/domainname")
 def domainname(name: str) -> str:
-    """Name the NIS domain, in the UTS namespace."""
+    """Set the NIS domain name of the UTS namespace."""
     return f"set the domain name to {name}"
 
 
@@ -255,7 +255,7 @@ def hooks(kind: str, count: int, origin: str) -> str:
 
 @host()
 def state_document() -> str:
-    """Hand init the container's state, which it gives to the hooks that it runs."""
+    """Give init the container's state, for the hooks that it runs."""
     return "give init the container's state, for its hooks"
 
 
@@ -272,8 +272,8 @@ def run_hook(
 ) -> str:
     """Run one hook in the container's namespaces; ``timeout`` in seconds, 0 for none; ``state`` is HOOK_*.
 
-    ``inherit``: the environment is the program's, which is known by then, and not ``env``. ``filtered``: under the filter
-    that `seccomp` loads later.
+    ``inherit``: use the program's environment, known by then, instead of ``env``. ``filtered``: run under the filter that
+    `seccomp` loads later.
     """
     text = f"run the hook {path} in the container's namespaces" + (" and under its seccomp filter" if filtered else "")
     return text + (f", at most {timeout} s" if timeout else "")
@@ -281,20 +281,20 @@ def run_hook(
 
 @container("/root/path")
 def pivot(mode: int) -> str:
-    """Make the container's root the root, by ``mode`` of PIVOT_*."""
+    """Make the container's root the root directory; ``mode`` is PIVOT_*."""
     ways = {bits.PIVOT_ROOT: "pivot_root", bits.PIVOT_MOVE: "moving it to /", bits.PIVOT_CHROOT: "chroot alone"}
     return f"enter the root by {ways[mode]}"
 
 
 @container()
 def enter_root(chroot: bool) -> str:
-    """Stand in the container's root: that of the mount namespace that was joined, or (``chroot``) the given descriptor."""
+    """Enter the container's root: the joined mount namespace's, or (``chroot``) the given descriptor."""
     return "enter the container's root"
 
 
 @container("/root/readonly")
 def root_readonly() -> str:
-    """Make the root's mount read-only, but none below it."""
+    """Make the root's mount read-only, but no mount below it."""
     return "make the root read-only"
 
 

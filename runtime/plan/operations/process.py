@@ -1,4 +1,4 @@
-"""Identity and the user's program: from the entered root to the execve."""
+"""Identity and the user's program: from entering the root to execve."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ INSTRUCTION = 8  # bytes of a struct sock_filter
 
 @container()
 def stdio(uid: int) -> str:
-    """Give the caller's standard streams to the user, and the container's /dev/null for the host's."""
+    """Give the caller's standard streams to the user; replace the host's /dev/null by the container's."""
     return f"give standard input, output and error to uid {uid}"
 
 
 @container()
 def keep_descriptors(count: int, listener: bool) -> str:
-    """Close all but the standard streams, the channel, the ``count`` preserved ones and (``listener``) start's socket."""
+    """Close all descriptors but the standard streams, the channel, ``count`` preserved ones and (``listener``) start's socket."""
     kept = f", keeping the {count} to preserve" if count else ""
     return f"close every descriptor but the standard streams and init's own{kept}"
 
 
 @either()
 def rlimit(resource: int, soft: int, hard: int, origin: str, side: int) -> str:
-    """Set RLIMIT_*; a limit of all ones is none."""
+    """Set RLIMIT_*; all bits set means unlimited."""
     return f"set {RLIMITS[resource]} to {limit(soft)}" + (f", at most {limit(hard)}" if soft != hard else "")
 
 
 @container()
 def umask(umask: int, origin: str | None) -> str:
-    """Set the mask of the modes of new files."""
+    """Set the file mode creation mask."""
     return f"set the umask to {umask:04o}"
 
 
 @container()
 def keyring(name: str) -> str:
-    """Join a new session keyring, so that the program does not have the caller's."""
+    """Join a new session keyring, so that the program does not get the caller's."""
     return f"join a new session keyring {name}"
 
 
 @container()
 def label(path: str, older_path: str | None, label: str | None, origin: str) -> str:
-    """Write ``label`` to a file of procfs, on kernels without ``path`` to ``older_path``; None takes back what was set."""
+    """Write ``label`` to procfs's ``path``, or on older kernels to ``older_path``; None clears it."""
     file = f"/proc/{path}"
     return f"take back what was written to {file}" if label is None else f"write {label!r} to {file}"
 
@@ -91,63 +91,63 @@ def memory_policy(mode: int, nodes: Sequence[str]) -> str:
 
 @container("/process/noNewPrivileges")
 def no_new_privs() -> str:
-    """PR_SET_NO_NEW_PRIVS: no execve gives more rights."""
+    """PR_SET_NO_NEW_PRIVS: no execve grants privileges."""
     return "set no_new_privs"
 
 
 @container()
 def bounding(keep: int, origin: str | None) -> str:
-    """Drop from the bounding set every capability whose bit is not in ``keep``."""
+    """Drop every capability that is not in ``keep`` from the bounding set."""
     return f"keep in the bounding set: {capability_set(keep)}"
 
 
 @container("/process/user")
 def user(uid: int, gid: int, set_groups: bool, groups: Sequence[str] | None) -> str:
-    """Become the user; ``groups`` are decimal ids. Without ``set_groups`` they stay what they are (setgroups is denied)."""
+    """Become the user; ``groups`` are decimal ids. Without ``set_groups`` the groups stay (setgroups is denied)."""
     others = f"groups {', '.join(groups)}" if groups else "no other group" if set_groups else "other groups as they are"
     return f"become uid {uid}, gid {gid}, {others}"
 
 
 @container()
 def capabilities(effective: int, permitted: int, inheritable: int, ambient: int, origin: str | None) -> str:
-    """Have exactly these sets, each a mask."""
+    """Set exactly these capability sets, each a mask."""
     sets = {"effective": effective, "permitted": permitted, "inheritable": inheritable, "ambient": ambient}
     return f"hold as {alike(sets)}"
 
 
 @container("/process/cwd")
 def cwd(path: str, make: bool) -> str:
-    """Change to the working directory, where that is not denied; ``make``: and make it where it is missing."""
+    """Change to the working directory, unless denied; ``make``: create it if it is missing."""
     return f"change directory to {path}"
 
 
 @container("/process/cwd")
 def cwd_as_user(path: str) -> str:
-    """The same as the container's user, where `cwd` was denied."""
+    """The same as the container's user, if `cwd` was denied."""
     return f"change directory to {path} as the container's user, if root was denied"
 
 
 @container("/process/args")
 def program(args: Sequence[str], env: Sequence[str], search_path: str, uid: int, find_home: bool) -> str:
-    """Look args[0] up as the container's user; ``find_home``: add HOME from the container's passwd."""
+    """Look up args[0] as the container's user; ``find_home``: add HOME from the container's passwd."""
     return f"look up {args[0]}" + ("" if "/" in args[0] else f" in {search_path}")
 
 
 @host()
 def created() -> str:
-    """Tell the parent that everything is in place; it records the container and lets go of init."""
+    """Report that everything is ready; the parent records the container and lets init go."""
     return "report that the container is created"
 
 
 @container()
 def wait_start() -> str:
-    """Wait for a connection to start.sock, which is the channel from then on."""
+    """Wait for a connection to start.sock, which becomes the channel."""
     return "wait for start"
 
 
 @container()
 def place_descriptors(count: int) -> str:
-    """Put the preserved descriptors where the program expects them."""
+    """Move the preserved descriptors to the numbers that the program expects."""
     if not count:
         return "let the program have no descriptor above 2"
     return f"put {counted(count, 'preserved descriptor')} at 3 and on"
@@ -162,9 +162,9 @@ def seccomp(program: bytes, flags: int) -> str:
 
 @container("/linux/seccomp")
 def seccomp_notify(program: bytes, flags: int, listener_path: str, listener_metadata: str) -> str:
-    """The same for one with SCMP_ACT_NOTIFY; the runtime sends its listener to ``listener_path``.
+    """Load a filter with SCMP_ACT_NOTIFY; the runtime sends its listener to ``listener_path``.
 
-    ``listener_metadata`` is for who answers there.
+    ``listener_metadata`` goes to the agent there.
     """
     size = counted(len(program) // INSTRUCTION, "instruction")
     return f"load the seccomp filter ({size}) and have its listener sent to {listener_path}"
@@ -172,8 +172,8 @@ def seccomp_notify(program: bytes, flags: int, listener_path: str, listener_meta
 
 @container()
 def exec(name: str, origin: str = "/process/args") -> str:
-    """Become the program that `program` has found; ``name`` is args[0], for the words of a failure.
+    """Execute the program that `program` looked up; ``name`` is args[0], for error messages.
 
-    ``origin``: of a label that comes by the execve, where there is one.
+    ``origin``: the pointer of the label that the execve changes to, if any.
     """
     return f"execute {name}"

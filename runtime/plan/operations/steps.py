@@ -1,12 +1,12 @@
-"""What init was trying when an operation failed, and its words in the error: enum plan_step of csrc/operations.h, in its order."""
+"""What init was trying when an operation failed, and the phrase for the error: enum plan_step of csrc/operations.h."""
 
-WORDS: list[str] = []
+PHRASES: list[str] = []
 
 
-def step(words: str) -> int:
-    """The step's number on the wire."""
-    WORDS.append(words)
-    return len(WORDS) - 1
+def step(phrase: str) -> int:
+    """Add a step. Returns its number on the wire."""
+    PHRASES.append(phrase)
+    return len(PHRASES) - 1
 
 
 NONE = step("")
@@ -64,4 +64,4 @@ FILE_LABEL = step("setxattr")
 GATE = step("userfaultfd")
 THREAD = step("make a thread")
 CLOSE = step("close the caller's descriptors")
-WORD = step("make the page for what cannot be said under it")
+WORD = step("map the page for reporting a failure under it")

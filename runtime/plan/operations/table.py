@@ -1,6 +1,6 @@
-"""The decorators that put a function into the table of operations, by who performs it.
+"""The decorators that add a function to the table of operations, by who performs it.
 
-``origin``: the place in config.json of every operation of that name; without one the constructor may take it.
+``origin``: the config pointer of every operation of that name; without one, the constructor may take it.
 """
 
 TYPE_CHECKING = False

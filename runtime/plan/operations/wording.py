@@ -26,7 +26,7 @@ ATTRIBUTES = {
     kernel.MOUNT_ATTR_NODIRATIME: ("nodiratime", "diratime"),
     kernel.MOUNT_ATTR_NOSYMFOLLOW: ("nosymfollow", "symfollow"),
 }
-# A file system's own flags, by MS_*; ro is told as an attribute.
+# Superblock flags, by MS_*; ro is shown as an attribute.
 SUPERBLOCK = {
     kernel.MS_SYNCHRONOUS: "sync",
     kernel.MS_MANDLOCK: "mand",
@@ -46,7 +46,7 @@ def limit(value: int) -> str:
 
 
 def name(number: int, table: "dict[str, int]") -> str:
-    """Its name in ``table``, or the number where it has none."""
+    """Its name in ``table``, or else the number."""
     return next((name for name, value in table.items() if value == number), str(number))
 
 
@@ -67,7 +67,7 @@ def ranges(numbers: "Iterable[str]") -> str:
 
 
 def id_map(text: str) -> str:
-    """An id map in words: the container's ids, and what they are on the host."""
+    """An id map in words: the container's ids, and the host's."""
     rows = [[int(number) for number in line.split()] for line in text.splitlines()]
     pairs = [(_span(first, size), _span(outside, size)) for first, outside, size in rows]
     return ", ".join(f"{inside} as the host's {outside}" for inside, outside in pairs)
@@ -78,41 +78,41 @@ def _span(first: int, size: int) -> str:
 
 
 def propagation(flags: int) -> str:
-    """What a mount shares, by its MS_* bit."""
-    return next((words for name, words in SPREAD.items() if flags & rootfs.PROPAGATION[name]), "as it is")
+    """The propagation of a mount in words, by its MS_* bit."""
+    return next((description for name, description in SPREAD.items() if flags & rootfs.PROPAGATION[name]), "as it is")
 
 
 def mount_options(set_bits: int, clear: int = 0, rec_set: int = 0, rec_clear: int = 0, flags: int = 0) -> str:
     """The options of a mount in parentheses, as a config spells them; ``flags`` are MS_* bits. "" without any."""
-    found = [names[0] for bit, names in ATTRIBUTES.items() if set_bits & bit]
-    found += [names[1] for bit, names in ATTRIBUTES.items() if clear & ~set_bits & bit and names[1]]
-    found += [f"r{names[0]}" for bit, names in ATTRIBUTES.items() if rec_set & bit]
-    found += [f"r{names[1]}" for bit, names in ATTRIBUTES.items() if rec_clear & ~rec_set & bit and names[1]]
-    found += [name for bit, name in SUPERBLOCK.items() if flags & bit]
+    options = [names[0] for bit, names in ATTRIBUTES.items() if set_bits & bit]
+    options += [names[1] for bit, names in ATTRIBUTES.items() if clear & ~set_bits & bit and names[1]]
+    options += [f"r{names[0]}" for bit, names in ATTRIBUTES.items() if rec_set & bit]
+    options += [f"r{names[1]}" for bit, names in ATTRIBUTES.items() if rec_clear & ~rec_set & bit and names[1]]
+    options += [name for bit, name in SUPERBLOCK.items() if flags & bit]
     recursive = "r" if flags & kernel.MS_REC else ""
-    found += [recursive + name for name, bit in rootfs.PROPAGATION.items() if flags & bit]
-    return f" ({', '.join(found)})" if found else ""
+    options += [recursive + name for name, bit in rootfs.PROPAGATION.items() if flags & bit]
+    return f" ({', '.join(options)})" if options else ""
 
 
 def own_options(options: "Sequence[str] | None") -> str:
-    """The options that are the file system's."""
+    """The file system's own options."""
     return f" with {','.join(options)}" if options else ""
 
 
 def capability_set(mask: int) -> str:
-    """Capabilities by name; of nearly all of them, those that are missing."""
+    """Capabilities by name; if nearly all are set, those that are missing."""
     missing = bit_names(~mask, capabilities.BITS)
     if len(missing) <= FEW:
         return "all capabilities" + (f" but {_lowered(missing)}" if missing else "")
     return _lowered(bit_names(mask, capabilities.BITS)) or "no capabilities"
 
 
-def _lowered(found: "list[str]") -> str:
-    return ", ".join(name.removeprefix("CAP_").lower() for name in found)
+def _lowered(names: "list[str]") -> str:
+    return ", ".join(name.removeprefix("CAP_").lower() for name in names)
 
 
 def alike(sets: "dict[str, int]") -> str:
-    """Sets of capabilities, those that are alike together."""
+    """Capability sets in words; equal sets are joined."""
     together: dict[int, list[str]] = {}
     for kind, mask in sets.items():
         together.setdefault(mask, []).append(kind)

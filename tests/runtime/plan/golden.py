@@ -1,4 +1,4 @@
-"""A plan as text for tests/golden: a line an operation, with everything that goes on the wire."""
+"""A plan as text for tests/golden: a line per operation, with everything that goes on the wire."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ HONOURED, REFUSED, WARNED, SILENT = "honoured", "refused", "warned", "silent"
 
 @dataclass
 class Situation:
-    """``change`` makes a config fit it; ``facts``: what differs from root on a host with cgroup v2."""
+    """``change`` fits a config to the situation; ``facts``: what differs from root on a cgroup v2 host."""
 
     name: str
     change: Callable[[Config], None] = lambda config: None
@@ -85,7 +85,7 @@ SITUATIONS = [
 
 @dataclass
 class Outcome:
-    """``problem``: (pointer, words) of the first error. ``warnings``: pointer → words. ``effect``: all that would be done."""
+    """``problem``: (pointer, message) of the first error. ``warnings``: pointer → message. ``effect``: everything that would be done."""
 
     problem: tuple[str, str] | None
     warnings: dict[str, str]
@@ -94,8 +94,8 @@ class Outcome:
 
 def outcome(config: Config, situation: Situation) -> Outcome:
     spec, problems = load_checked(json.dumps(config).encode())
-    warnings = {one.pointer: one.message for one in problems if one.severity == "warning"}
-    errors = [(one.pointer, one.message) for one in problems if one.severity == "error"]
+    warnings = {problem.pointer: problem.message for problem in problems if problem.severity == "warning"}
+    errors = [(problem.pointer, problem.message) for problem in problems if problem.severity == "error"]
     if errors:
         return Outcome(errors[0], warnings, [])
     for section in ("linux", "root"):
@@ -109,19 +109,21 @@ def outcome(config: Config, situation: Situation) -> Outcome:
 
 
 def done(spec: Config, situation: Situation) -> tuple[list[Any], list[tuple[str, str]]]:
-    """All that create, start, exec and delete would do, as far as the config says it, and the warnings."""
+    """Everything that the config makes create, start, exec and delete do, and the warnings."""
     cgroup = situation.cgroup or hosts.v2(own="/system.slice/manager.service")
     facts = machines.facts(spec, "v2", cgroup=cgroup, **situation.facts)
     facts["rootfs"] = absolute(spec["root"]["path"], "/bundle")
     linux, wanted = spec["linux"], spec["linux"].get("resources") or {}
     unit: list[Any] = []
-    places = [] if situation.manager == "disabled" else layout.locations(linux.get("cgroupsPath"), machines.ID, cgroup)
+    locations = (
+        [] if situation.manager == "disabled" else layout.locations(linux.get("cgroupsPath"), machines.ID, cgroup)
+    )
     if situation.manager == "systemd":
         slice, name = units.names(linux.get("cgroupsPath"), machines.ID, False)
         unit = [slice, name, *unit_properties.of_unit(slice, name, machines.ID, wanted, True, 999, False)]
         unit += annotations.properties(spec.get("annotations") or {})
-        places = [units.location(units.cgroup(slice, name), one) for one in cgroup["hierarchies"]]
-    facts.update(cgroup_locations=places, placement=planning.placement(places))
+        locations = [units.location(units.cgroup(slice, name), hierarchy) for hierarchy in cgroup["hierarchies"]]
+    facts.update(cgroup_locations=locations, placement=planning.placement(locations))
     if not facts["privileged"]:
         rootless.check(spec, facts)
     if linux.get("intelRdt"):
@@ -134,11 +136,20 @@ def done(spec: Config, situation: Situation) -> tuple[list[Any], list[tuple[str,
     if situation.manager == "disabled":
         warnings += disabled.warnings(linux)
     else:
-        settings, device_filter = resources.writes(wanted, places)
-        rows = [(location["path"], one.file, one.value, one.is_default, one.fallback) for location, one in settings]
+        settings, device_filter = resources.writes(wanted, locations)
+        rows = [
+            (location["path"], setting.file, setting.value, setting.is_default, setting.fallback)
+            for location, setting in settings
+        ]
         writes = rows, device_filter
     record = [spec.get("annotations"), {kind: (spec.get("hooks") or {}).get(kind) for kind in KINDS}]
-    return [[bare(one) for one in operations], writes, unit, record, execution(spec, facts, seccomp)], warnings
+    return [
+        [bare(operation) for operation in operations],
+        writes,
+        unit,
+        record,
+        execution(spec, facts, seccomp),
+    ], warnings
 
 
 # Whose hooks the host's side finds in the config, by the name that the operation has, or in the record.
@@ -146,7 +157,7 @@ KINDS = ("prestart", "createRuntime", "poststart", "poststop")
 
 
 def bare(operation: Any) -> Any:
-    """An operation without its place in the config."""
+    """An operation without its origin."""
     return (*operation[:2], *operation[3:])
 
 
@@ -161,16 +172,16 @@ def execution(spec: Config, facts: dict[str, Any], seccomp: Any) -> list[Any]:
         "linux": spec["linux"],
         "seccomp": seccomp,
     }
-    return [bare(one) for one in join.plan(spec["process"], facts, options)[0]]
+    return [bare(operation) for operation in join.plan(spec["process"], facts, options)[0]]
 
 
 # A property in a config
 
 
 def steps(config: Config, path: str) -> list[Any] | None:
-    """The way to a path of the schema in a config; None where it is not in it."""
+    """The keys and indices of a schema path in a config; None if the config does not have it."""
     node: Any = config
-    found: list[Any] = []
+    keys: list[Any] = []
     for name in path.split("/")[1:]:
         step: Any = name
         if name == "*" and node:
@@ -178,8 +189,8 @@ def steps(config: Config, path: str) -> list[Any] | None:
         if (isinstance(node, dict) and step not in node) or (isinstance(node, list) and not node):
             return None
         node = node[step]
-        found.append(step)
-    return found
+        keys.append(step)
+    return keys
 
 
 def part_of(path: str) -> Config:
@@ -191,7 +202,7 @@ def part_of(path: str) -> Config:
 
 
 def changed(config: Config, way: list[Any], value: Any = ...) -> Config:
-    """A copy without what is there, or with another value."""
+    """A copy without the value there, or with another one."""
     config = copy.deepcopy(config)
     node: Any = config
     for name in way[:-1]:
@@ -209,32 +220,34 @@ def otherwise(path: str, value: Any) -> Any:
     return not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else f"{value}x"
 
 
-def names(pointer: str, place: str) -> bool:
-    """Whether a problem at ``pointer`` is about ``place``: it, what is in it, or what it is in."""
-    return pointer == place or pointer.startswith(f"{place}/") or (place.startswith(f"{pointer}/") and pointer != "")
+def names(pointer: str, subject: str) -> bool:
+    """Whether a problem at ``pointer`` is about ``subject``: itself, or something inside or around it."""
+    return (
+        pointer == subject or pointer.startswith(f"{subject}/") or (subject.startswith(f"{pointer}/") and pointer != "")
+    )
 
 
-def told(pointer: str, words: str, place: str) -> str:
-    return words if pointer == place else f"{pointer}: {words}"
+def told(pointer: str, message: str, subject: str) -> str:
+    return message if pointer == subject else f"{pointer}: {message}"
 
 
 def verdict(path: str, situation: Situation) -> tuple[str, str]:
-    """(what becomes of the property there, the words)."""
+    """(what becomes of the property there, the message)."""
     given = part_of(path)
     situation.change(given)
     way = steps(given, path)
     if way is None:
         return REFUSED, "has no meaning here"
-    place = "/" + "/".join(str(name).replace("~", "~0").replace("/", "~1") for name in way)
+    subject = "/" + "/".join(str(name).replace("~", "~0").replace("/", "~1") for name in way)
     node: Any = given
     for name in way:
         node = node[name]
     with_it, without_it = outcome(given, situation), outcome(changed(given, way), situation)
     if with_it.problem:
-        pointer, words = with_it.problem
+        pointer, message = with_it.problem
         # Nothing but the tried part can be the reason.
-        return SILENT if steps(samples.BASE, pointer) else REFUSED, told(pointer, words, place)
-    said = [told(at, words, place) for at, words in with_it.warnings.items() if names(at, place)]
+        return SILENT if steps(samples.BASE, pointer) else REFUSED, told(pointer, message, subject)
+    said = [told(at, message, subject) for at, message in with_it.warnings.items() if names(at, subject)]
     if without_it.problem and (value := otherwise(path, node)) is not None:
         without_it = outcome(changed(given, way, value), situation)
         if without_it.problem:
@@ -268,8 +281,8 @@ as AppArmor or the permission to write a cgroup, is refused there by name. Made 
 """
 
 
-def words_of(row: dict[str, tuple[str, str]], path: str) -> tuple[str, str]:
-    honoured = [name for name, (word, _) in row.items() if word == HONOURED]
+def cells_of(row: dict[str, tuple[str, str]], path: str) -> tuple[str, str]:
+    honoured = [name for name, (result, _) in row.items() if result == HONOURED]
     if path in samples.ELSEWHERE:
         return samples.ELSEWHERE[path], ""
     first = "everywhere" if len(honoured) == len(row) else ", ".join(honoured) or "nowhere"
@@ -277,17 +290,17 @@ def words_of(row: dict[str, tuple[str, str]], path: str) -> tuple[str, str]:
         others = [name for name in row if name not in honoured]
         first = f"everywhere but {', '.join(others)}" if others else "everywhere"
     said: dict[str, list[str]] = {}
-    for name, (word, words) in row.items():
-        if words:
-            said.setdefault(f"{word if word != HONOURED else 'warned'}: {words}", []).append(name)
-    rest = [f"{words} ({', '.join(where) if len(where) < len(row) else 'everywhere'})" for words, where in said.items()]
+    for name, (result, message) in row.items():
+        if message:
+            said.setdefault(f"{result if result != HONOURED else 'warned'}: {message}", []).append(name)
+    rest = [f"{text} ({', '.join(where) if len(where) < len(row) else 'everywhere'})" for text, where in said.items()]
     return first, "; ".join(rest).replace("|", "\\|")
 
 
 def page(rows: dict[str, dict[str, tuple[str, str]]]) -> str:
     lines = [TOP.format(situations=", ".join(situation.name for situation in SITUATIONS))]
     for path, row in rows.items():
-        first, rest = words_of(row, path)
+        first, rest = cells_of(row, path)
         lines.append(f"| `{path}` | {first} | {rest} |\n")
     return "".join(lines) + option_trials.table()
 

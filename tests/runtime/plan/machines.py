@@ -1,4 +1,4 @@
-"""Two hosts as fixed facts, so that what is planned for them depends on no machine."""
+"""Two hosts as fixed facts, so that their plans do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 
 def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, Any]:
-    """What runtime.host.facts.read would give there to root, with the container's cgroups made."""
+    """What runtime.host.facts.read would return there for root, with the container's cgroups made."""
     linux = spec["linux"]
     user = any(entry["type"] == "user" for entry in linux.get("namespaces") or ())
-    places = layout.locations(linux.get("cgroupsPath"), ID, HOSTS[host]["cgroup"])
+    locations = layout.locations(linux.get("cgroupsPath"), ID, HOSTS[host]["cgroup"])
     return {
         "bundle": "/bundle",
         "rootfs": "/bundle/rootfs",
@@ -41,8 +41,8 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
         "own_gid_map": [],
         "deny_setgroups": False,
         "keep_groups": False,
-        "cgroup_locations": places,
-        "placement": placement(places),
+        "cgroup_locations": locations,
+        "placement": placement(locations),
         "resctrl": ["/sys/fs/resctrl/class/tasks"] if linux.get("intelRdt") else (),
         **HOSTS[host],
         **({"capabilities": ~0} if user else {}),
@@ -51,7 +51,7 @@ def facts(spec: dict[str, Any], host: str = "v2", **changes: Any) -> dict[str, A
 
 
 def options(spec: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Those of create; in the place of a filter stands one instruction."""
+    """The options of create; a filter is a single instruction."""
     profile = spec["linux"].get("seccomp")
     program = None
     if profile:
@@ -65,7 +65,7 @@ def planned(spec: dict[str, Any], host: str = "v2", **changes: Any) -> list[ops.
 
 
 def spec_with(**linux: Any) -> dict[str, Any]:
-    """The default config without a terminal, and with these in its linux section."""
+    """The default config without a terminal, with these in its linux section."""
     spec = default()
     spec["process"]["terminal"] = False
     spec["linux"].update(linux)

@@ -38,7 +38,7 @@ OPTION = st.sampled_from(sorted(OPTIONS)) | st.sampled_from(
 SYSCTLS = ["net.ipv4.ip_forward", "kernel.msgmax", "kernel.domainname", "fs.mqueue.msg_max", "net/ipv4/conf/eth0.1/x"]
 
 # By the name of a property, or of the property and the one it is an item of: words that mean something there.
-WORDS: dict[str, Value] = {
+STRINGS: dict[str, Value] = {
     **dict.fromkeys(("path", "source", "destination", "cwd", "cgroupsPath", "listenerPath"), PATH),
     **dict.fromkeys(("maskedPaths", "readonlyPaths"), PATH),
     **dict.fromkeys(("cpus", "mems", "nodes", "initial", "final"), LIST),
@@ -68,7 +68,7 @@ def schema(file: str) -> Config:
 
 
 def behind(part: Config, file: str) -> tuple[Config, str]:
-    """A schema behind its references, and the file that its own count from."""
+    """A schema with its reference resolved, and the file that its own references are relative to."""
     while "$ref" in part:
         target, _, way = part["$ref"].partition("#")
         file = target or file
@@ -78,9 +78,9 @@ def behind(part: Config, file: str) -> tuple[Config, str]:
     return part, file
 
 
-def words(place: tuple[str, ...]) -> Value:
-    """Strings for a property, by its name or by that of the list that it is in."""
-    return WORDS.get("/".join(place[-2:]), WORDS.get(place[-1], TEXT))
+def strings(path: tuple[str, ...]) -> Value:
+    """Strings for a property, by its name or that of the list it is in."""
+    return STRINGS.get("/".join(path[-2:]), STRINGS.get(path[-1], TEXT))
 
 
 def integers(low: int, high: int) -> Value:
@@ -88,8 +88,8 @@ def integers(low: int, high: int) -> Value:
     return st.sampled_from(edges) | st.integers(low, high)
 
 
-def values(part: Config, file: str, place: tuple[str, ...]) -> Value:
-    """Whatever the schema allows. ``place``: the names of the properties on the way here, without the items of lists."""
+def values(part: Config, file: str, path: tuple[str, ...]) -> Value:
+    """Anything that the schema allows. ``path``: the property names leading here, without list indices."""
     part, file = behind(part, file)
     if "enum" in part:
         return st.sampled_from(part["enum"])
@@ -99,33 +99,33 @@ def values(part: Config, file: str, place: tuple[str, ...]) -> Value:
             pattern = st.from_regex(
                 part["pattern"].removesuffix("(?!\\n)"), fullmatch=True, alphabet=st.characters(max_codepoint=126)
             )
-            return pattern | words(place).filter(lambda text: verified(part["pattern"], text))
-        return words(place)
+            return pattern | strings(path).filter(lambda text: verified(part["pattern"], text))
+        return strings(path)
     if kind == "integer":
         return integers(part.get("minimum", -(2**63)), part.get("maximum", 2**64 - 1))
     if kind == "boolean":
         return st.booleans()
     if kind == "array":
-        return st.lists(values(part["items"], file, place), min_size=part.get("minItems", 0), max_size=3)
-    return objects(part, file, place)
+        return st.lists(values(part["items"], file, path), min_size=part.get("minItems", 0), max_size=3)
+    return objects(part, file, path)
 
 
 def verified(pattern: str, text: str) -> bool:
     return re.search(pattern, text) is not None
 
 
-def objects(part: Config, file: str, place: tuple[str, ...]) -> Value:
+def objects(part: Config, file: str, path: tuple[str, ...]) -> Value:
     if isinstance(others := part.get("additionalProperties"), dict):
-        return st.dictionaries(words(place), values(others, file, place), max_size=3)
+        return st.dictionaries(strings(path), values(others, file, path), max_size=3)
     needed = part.get("required", ())
-    made = {name: values(inner, file, (*place, name)) for name, inner in part.get("properties", {}).items()}
+    made = {name: values(inner, file, (*path, name)) for name, inner in part.get("properties", {}).items()}
     return st.fixed_dictionaries(
         {name: made[name] for name in needed}, optional={k: v for k, v in made.items() if k not in needed}
     )
 
 
 def sections() -> dict[tuple[str, ...], Value]:
-    """The way to a property -> its values: of the top, and of the three sections that have most."""
+    """The path of a property -> its values, for the top level and the three largest sections."""
     found: dict[tuple[str, ...], Value] = {}
     for way in ((), ("process",), ("linux",), ("linux", "resources")):
         part, file = schema("config.json"), "config.json"
@@ -149,7 +149,7 @@ def put(config: Config, way: tuple[str, ...], value: Any) -> None:
 
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
-    """The default config, with some of its properties drawn anew; it satisfies the schema, and perhaps the rules."""
+    """The default config with some properties redrawn; it satisfies the schema, and perhaps the rules."""
     config = copy.deepcopy(default())
     config["process"]["terminal"] = False
     if draw(st.booleans()):  # what rootless callers need, and what changes the plan most
@@ -169,7 +169,7 @@ def processes() -> Value:
 
 
 def repaired(config: Config, kind: str = "config") -> Config | None:
-    """The config without what the rules refuse; None where they refuse what it cannot be without."""
+    """The config without what the rules refuse; None if it cannot do without that."""
     for _ in range(40):
         rows = [*rule_rows(config, kind), *nul_in_string(config)]
         pointers = [row[0] for row in rows if row[1] == "error"]
@@ -181,7 +181,7 @@ def repaired(config: Config, kind: str = "config") -> Config | None:
 
 
 def removed(config: Config, way: list[str], kind: str) -> bool:
-    """Take out the value at the pointer, or the nearest one above it that the schema can do without."""
+    """Remove the value at the pointer, or the nearest one around it that the schema does not require."""
     names = [name.replace("~1", "/").replace("~0", "~") for name in way]
     while names:
         holder: Any = config

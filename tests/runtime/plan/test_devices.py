@@ -1,4 +1,4 @@
-"""runtime.plan.devices: nodes, binds and links of /dev; nothing here asks the system."""
+"""runtime.plan.devices: nodes, binds and links of /dev, without a system call."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_default_devices_come_first_and_links_last() -> None:
 
 
 def test_links_into_proc_are_looked_at_where_the_config_has_none() -> None:
-    """Each link is made where its source exists."""
+    """Each link is made if its target exists."""
     assert {row[3][0] for row in plan([])[7:11]} == {0}
     assert {row[3][0] for row in plan([], proc=False)[7:11]} == {ops.SYMLINK_IF_TARGET}
 
@@ -49,7 +49,7 @@ def test_links_into_proc_are_looked_at_where_the_config_has_none() -> None:
     ],
 )
 def test_listed_devices(entry: dict[str, object], numbers: tuple[int, ...]) -> None:
-    """Type, numbers, mode (Podman adds the type's bits) and owner, with the place in the config."""
+    """Type, numbers, mode (Podman adds the type's bits) and owner, with the config pointer."""
     row = plan([{"path": "/dev/x", **entry}])[6]
     assert (row[2], row[3], row[4]) == ("/linux/devices/0", numbers, ("/dev/x",))
 
@@ -79,12 +79,12 @@ def test_in_a_user_namespace_devices_are_binds() -> None:
 
 @pytest.mark.parametrize("option", ["bind", "rbind"])
 def test_a_bound_dev_is_left_alone(option: str) -> None:
-    """It may be the host's: nothing is made in it, and listed devices are a warning."""
+    """A bound /dev may be the host's: nothing is made in it, and listed devices are a warning."""
     warnings: list[tuple[str, str]] = []
     mounts = [{"destination": "/dev/", "source": "/dev", "options": [option]}]
     spec = {"mounts": mounts, "linux": {"devices": [{"path": "/dev/x", "type": "p"}]}}
     assert devices.operations(spec, ROOT, warnings) == []
-    assert [place for place, _ in warnings] == ["/linux/devices"]
+    assert [pointer for pointer, _ in warnings] == ["/linux/devices"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_bound_dev_is_left_alone(option: str) -> None:
     ],
 )
 def test_another_device_at_ptmx_is_told(numbers: tuple[int, int], more: "dict[str, object]", told: bool) -> None:
-    """The symlink stands for the multiplexer, open to everybody; what else is asked for there is lost."""
+    """The symlink replaces a plain multiplexer; anything else listed at that path is a warning."""
     entry = {"path": "/dev//ptmx", "type": "c", "major": numbers[0], "minor": numbers[1], **more}
     warnings: list[tuple[str, str]] = []
     rows = devices.operations({"linux": {"devices": [entry]}}, ROOT, warnings)

@@ -1,4 +1,4 @@
-"""runtime.plan.encode and ops against the headers of csrc: both sides of the wire say the same."""
+"""runtime.plan.encode and ops against the headers of csrc: both sides of the wire agree."""
 
 import re
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_an_operation_fits_a_record():
 
 
 def test_every_operation_has_its_function():
-    """Its arguments are as many as the table names."""
+    """A constructor makes as many arguments as the table names."""
     for name, numbers, strings in ops.TABLE:
         function = getattr(ops, name)
         code = function.__code__
@@ -87,12 +87,12 @@ def test_every_operation_has_its_function():
     ],
 )
 def test_constants(name, value):
-    """A number that both sides use is the header's."""
+    """Numbers that both sides use are the header's."""
     assert value == define(name)
 
 
 def test_sides_reports_and_replies():
-    """The enums that Python spells as numbers."""
+    """Enums that Python writes as numbers match the header."""
     assert [ops.HOST, ops.CONTAINER] == [lib.SIDE_HOST, lib.SIDE_CONTAINER]
     reports = [f"REPORT_{name}" for name in ("REACHED", "FAILED", "FORKED", "CONSOLE", "TRACE")]
     assert [getattr(handshake, name.removeprefix("REPORT_")) for name in reports] == [
@@ -135,7 +135,7 @@ def any_operation(draw):
 @QUICK
 @given(st.lists(any_operation(), max_size=6), st.integers(0, 1))
 def test_any_operations_come_back(operations, flags):
-    """decode is the inverse of encode, up to what the wire does not tell apart."""
+    """decode is the inverse of encode, except for what the wire does not distinguish."""
     data = encode.encode(operations, flags)
     assert encode.decode(data) == [on_the_wire(operation) for operation in operations]
     assert encode.HEADER.unpack_from(data)[2:] == (flags, len(operations), len(data))
@@ -155,27 +155,27 @@ def test_any_config_comes_back(spec, facts, host):
 
 
 def test_names_that_are_no_text_survive():
-    """A name that is no UTF-8 reaches init as the bytes that it was."""
+    """A name that is not UTF-8 reaches init as its original bytes."""
     (operation,) = encode.decode(encode.encode([ops.hostname(b"\xff\xfe".decode("utf-8", "surrogateescape"))]))
     assert operation[4] == (b"\xff\xfe",)
 
 
 def test_an_empty_string_is_not_an_absent_one():
-    """An absent string and an empty list have no place in the string area; an empty string has."""
+    """An absent string and an empty list take nothing in the string area; an empty string takes its NUL."""
     present, absent = encode.decode(encode.encode([ops.bind("/a", ""), ops.bind("/a", None)]))
     assert (present[4][1], absent[4][1]) == (b"", None)
 
 
 def test_a_plan_that_is_too_large():
-    """More than init would map is refused before it is started."""
+    """A plan larger than init maps is refused before init is started."""
     with pytest.raises(ValueError, match="16777216 at most"):
         encode.encode([ops.hostname("x" * encode.MAX_SIZE)])
 
 
-@pytest.mark.parametrize("place", [0, 4, 12])
-def test_decode_refuses_what_encode_does_not_write(place):
-    """A wrong magic, version or size."""
+@pytest.mark.parametrize("offset", [0, 4, 12])
+def test_decode_refuses_what_encode_does_not_write(offset):
+    """decode refuses a wrong magic, version or size."""
     data = bytearray(encode.encode([ops.created()]))
-    data[place] ^= 1
+    data[offset] ^= 1
     with pytest.raises(ValueError, match="not a plan"):
         encode.decode(bytes(data))

@@ -1,4 +1,4 @@
-"""runtime.plan.explain: every operation and every failure has words, and the words name what the config asked for."""
+"""runtime.plan.explain: every operation and every failure has a text that names what the config asked for."""
 
 from errno import EACCES, ECHILD, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
 
@@ -25,15 +25,15 @@ def fail(operation, error, step, detail=0):
 
 
 def test_the_steps_are_the_headers():
-    """Each step has words at the index of its name in the header."""
-    assert len(steps.WORDS) == STEP["STEP_COUNT"]
-    names = [name for name in vars(steps) if name.isupper() and name != "WORDS"]
+    """Each step has its phrase at the index of its name in the header."""
+    assert len(steps.PHRASES) == STEP["STEP_COUNT"]
+    names = [name for name in vars(steps) if name.isupper() and name != "PHRASES"]
     assert {f"STEP_{name}": getattr(steps, name) for name in names} == {
         n: i for n, i in STEP.items() if n != "STEP_COUNT"
     }
     for name in CALLS.split():
-        assert steps.WORDS[STEP[f"STEP_{name.upper()}"]] == name
-    assert all(words for words in steps.WORDS[1:])
+        assert steps.PHRASES[STEP[f"STEP_{name.upper()}"]] == name
+    assert all(steps.PHRASES[1:])
 
 
 def test_every_code_has_its_sentence():
@@ -42,7 +42,7 @@ def test_every_code_has_its_sentence():
 
 
 def test_the_bytes_of_a_filter_stay_bytes():
-    """What is no text is not decoded."""
+    """Binary arguments are not decoded."""
     names = {name for function, _, _ in ROWS for name, kind in function.__annotations__.items() if kind == "bytes"}
     assert names == set(explain.BINARY)
 
@@ -124,7 +124,7 @@ def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
     ],
 )
 def test_sentences(operation, text):
-    """In the config's own vocabulary."""
+    """Sentences use the config's own vocabulary."""
     assert explain.sentence(operation) == text
 
 
@@ -151,13 +151,13 @@ def test_sentences(operation, text):
         (
             ops.open_namespace(0x40000000, 0, "/n", ""),
             EINVAL,
-            "open the network namespace /n: the file is no namespace of this type",
+            "open the network namespace /n: the file is not a namespace of this type",
         ),
         (ops.cwd("/w", True), ENOENT, "change directory to /w: the directory is outside the container's root"),
     ],
 )
 def test_what_was_found_in_place_of_what_was_verified(operation, error, message):
-    """A verification's errno is init's finding, not the system's answer: it is not told as one."""
+    """A verification's errno is init's finding, not the system's answer, and is not presented as one."""
     failure = fail(operation, error, "VERIFY")
     assert (failure.message, failure.errno) == (message, error)
 
@@ -227,7 +227,7 @@ def test_failures(operation, error, step, message):
     ],
 )
 def test_a_program_that_cannot_run(name, error, step, message):
-    """In the words that managers match for their exit codes 127 and 126."""
+    """The wording is what managers match for their exit codes 127 and 126."""
     for operation in (ops.program([name], [], "/bin", 0, False), ops.exec(name)):
         failure = fail(operation, error, step)
         assert (failure.message, failure.pointer) == (message, "/process/args/0")
@@ -259,7 +259,7 @@ def test_a_program_that_cannot_run(name, error, step, message):
     ],
 )
 def test_a_hook_that_fails(step, error, detail, message):
-    """How it ended, with its own place."""
+    """A hook's failure says how it ended, with its own pointer."""
     failure = fail(ops.run_hook("/h", [], [], 3, 0, "/hooks/createContainer/0"), error, step, detail)
     assert (failure.message, failure.pointer) == (message, "/hooks/createContainer/0")
 
@@ -269,7 +269,7 @@ def test_a_hook_that_fails(step, error, detail, message):
     [(31, "killed by signal 31; the seccomp filter"), (125 << 8, "as when its seccomp filter"), (127 << 8, "executed")],
 )
 def test_a_filtered_hook_that_fails(status, said):
-    """What the filter may have to do with it is said where there is one."""
+    """The error mentions the filter only if there is one."""
     filtered = fail(
         ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", filtered=True), ECHILD, "HOOK_EXIT", status
     )
@@ -287,7 +287,7 @@ def test_a_filtered_hook_that_fails(status, said):
     ],
 )
 def test_a_label_that_the_execve_may_not_change_to(label, error, said):
-    """The kernel's number says nothing of a label: the remedy does, at the label's place."""
+    """errno does not mention a label: the remedy does, at the label's pointer."""
     failure = fail(ops.exec("/bin/x", f"/process/{label}"), error, "EXEC")
     assert failure.pointer == f"/process/{label}"
     assert said in failure.message
@@ -303,12 +303,12 @@ def test_bytes_of_a_decoded_plan_have_words():
 @pytest.mark.parametrize(
     ("step", "remedy"),
     [
-        ("MKDIR", "make the directory: permission denied; it must be there"),
+        ("MKDIR", "make the directory: permission denied; create it beforehand"),
         ("MOVE_MOUNT", "attach the mount: permission"),
     ],
 )
 def test_a_bind_of_what_was_opened_before(step, remedy):
-    """Its failure names the source, which is the operation's before it; what cannot be made must be there."""
+    """A failed bind names the source of the operation before it; a target that cannot be created must exist."""
     plan = [ops.open_tree("/src", 1, "/mounts/0"), ops.bind("/to", None, 1, origin="/mounts/0")]
     failure = failures.failure(failures.of_plan(plan, 1), EACCES, STEP[f"STEP_{step}"])
     assert failure.message.startswith(f"bind /src and what is mounted below it on /to: {remedy}")
@@ -325,12 +325,12 @@ def test_a_bind_of_what_was_opened_before(step, remedy):
     ],
 )
 def test_a_memory_policy_that_is_refused(mode, said):
-    """A flag that does not go with the mode is no matter of the nodes."""
+    """A flag that does not go with the mode is not blamed on the nodes."""
     assert said in fail(ops.memory_policy(mode, ["0"]), EINVAL, "MEMORY_POLICY").message
 
 
 def test_what_a_hook_wrote():
-    """It ends the error, in one line, and takes the place of a guess."""
+    """The hook's output ends the error, in one line, and replaces a guess."""
     hook = ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", False, True)
     for status, text in ((127 << 8, "exit status 127: no b"), (9, "killed by signal 9: no b")):
         assert failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], status, b"no\n\tb\n").message.endswith(text)
@@ -341,12 +341,12 @@ def test_what_a_hook_wrote():
 
 
 def test_a_step_of_a_newer_init():
-    """A number that is not in the table leaves the words out, not the error."""
+    """An unknown step leaves out its phrase, not the error."""
     assert failures.failure(ops.setsid(), EPERM, 999).message == "start a session: operation not permitted"
 
 
 def test_warnings_come_with_the_plan():
-    """What is left out is told with its pointer."""
+    """A warning names what is left out, with its pointer."""
     spec = machines.spec_with()
     spec["process"]["capabilities"] = {"bounding": ["CAP_NEW"]}
     assert plan(spec, machines.facts(spec), machines.options(spec))[1] == [

@@ -1,4 +1,4 @@
-"""runtime.plan.identity and capabilities: the way from the entered root to execve."""
+"""runtime.plan.identity and capabilities: from entering the root to execve."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,7 +42,7 @@ def row(operations, name):
 @QUICK
 @given(configs.CONFIGS, configs.FACTS)
 def test_order_for_any_config(spec, facts):
-    """The order of KERNEL's identity holds, and nothing stands between the filter and execve."""
+    """The kernel's order of identity changes holds, and nothing comes between the filter and execve."""
     operations = machines.planned(spec, **facts)
     assert ordered(operations, *ORDER)
     names = machines.names(operations)
@@ -54,7 +54,7 @@ def test_order_for_any_config(spec, facts):
 @QUICK
 @given(configs.process(), configs.FACTS)
 def test_order_of_exec_for_any_process(process, facts):
-    """A further program goes the same way, without hooks, keyring of its own to wait for, or a start."""
+    """exec has the same order, without hooks or a wait for start."""
     everything = {"capabilities": machines.ALL_CAPABILITIES, "placement": ["/c/tasks"], "join": 0x20000000, **facts}
     operations, _ = join.plan(process, everything, {"id": "one", "preserve_fds": 2, "seccomp": (bytes(8), 0, "", "")})
     assert ordered(
@@ -65,7 +65,7 @@ def test_order_of_exec_for_any_process(process, facts):
 
 
 def test_starthooks_run_between_the_go_and_the_descriptors():
-    """Init loads its own filter after them, so that a profile need not allow what starts a hook."""
+    """Init loads its own filter after the hooks, so that a profile need not allow starting one."""
     spec = machines.spec_with(seccomp={"defaultAction": "SCMP_ACT_ALLOW"})
     spec["hooks"] = {"startContainer": [{"path": "/bin/hook"}]}
     assert ordered(machines.planned(spec), "wait_start", "run_hook", "place_descriptors", "seccomp", "exec")
@@ -73,7 +73,7 @@ def test_starthooks_run_between_the_go_and_the_descriptors():
 
 @pytest.mark.parametrize("filter", [None, (b"\0" * 8, 0, "", ""), (b"\0" * 8, identity.NEW_LISTENER, "/agent", "")])
 def test_start_hooks_are_filtered_as_the_program_is(filter):
-    """Under a filter that notifies a warning tells what becomes of the hooks' own notifications."""
+    """Under a notifying filter, a warning says what becomes of the hooks' notifications."""
     warnings = []
     operations = rootfs.start_hooks({"startContainer": [{"path": "/bin/hook"}]}, filter, warnings)
     assert [bool(operation[3][3]) for operation in operations] == [filter is not None]
@@ -83,7 +83,7 @@ def test_start_hooks_are_filtered_as_the_program_is(filter):
 
 @pytest.mark.parametrize("no_new_privs", [True, False])
 def test_sys_admin_stays_for_the_filter(no_new_privs):
-    """Without noNewPrivileges it stays in permitted and effective till the load; execve recomputes both."""
+    """Without noNewPrivileges, CAP_SYS_ADMIN stays permitted and effective until the load; execve recomputes both."""
     operations, _ = made(seccomp=True, noNewPrivileges=no_new_privs, capabilities={})
     assert row(operations, "capabilities")[3] == (0 if no_new_privs else SYS_ADMIN,) * 2 + (0, 0)
     assert (positions(operations, "no_new_privs") != []) == no_new_privs
@@ -92,7 +92,7 @@ def test_sys_admin_stays_for_the_filter(no_new_privs):
 
 
 def test_what_cannot_be_granted_is_left_out_with_one_warning():
-    """Unknown names and those outside of what the runtime has, in every set, each named once."""
+    """Unknown capabilities, and those the runtime lacks, are left out of every set and named once."""
     sets = {kind: ["CAP_CHOWN", "CAP_NEW", "CAP_SYS_RESOURCE"] for kind in capabilities.SETS}
     operations, warnings = made(facts={"capabilities": ~machines.SYS_RESOURCE}, capabilities=sets)
     assert warnings == [("/process/capabilities", "cannot be granted, left out: CAP_NEW, CAP_SYS_RESOURCE")]
@@ -126,7 +126,7 @@ def test_rlimit_numbers():
 
 @pytest.mark.parametrize(("user", "privileged", "side"), [(False, True, 1), (True, True, 0), (True, False, 1)])
 def test_who_sets_limits(user, privileged, side):
-    """Raising a hard limit fails inside a user namespace: the parent does it where it may."""
+    """Raising a hard limit fails inside a user namespace, so a privileged parent does it."""
     maps = [{"containerID": 0, "hostID": 1000, "size": 10}]
     linux = {"namespaces": [{"type": "user"}], "uidMappings": maps, "gidMappings": maps} if user else {}
     spec = machines.spec_with(**linux)
@@ -138,7 +138,7 @@ def test_who_sets_limits(user, privileged, side):
     ("wanted", "denied", "groups", "set_groups"), [([], False, [], 1), ([], True, None, 0), ([3], True, ["3"], 1)]
 )
 def test_groups(wanted, denied, groups, set_groups):
-    """Supplementary groups are the config's; where setgroups is denied and none are asked for it is not called."""
+    """Supplementary groups are the config's; if setgroups is denied and none are given, it is not called."""
     operations, _ = made(facts={"deny_setgroups": denied}, user={"uid": 1, "gid": 2, "additionalGids": wanted})
     assert row(operations, "user")[3:] == ((1, 2, set_groups), (groups,))
 
@@ -154,32 +154,32 @@ def test_groups(wanted, denied, groups, set_groups):
     ],
 )
 def test_environment(env, path, home):
-    """The last PATH is searched, an empty one too; HOME comes from the container's passwd when it is not given, or empty."""
+    """The last PATH is searched, even an empty one; a missing or empty HOME comes from the container's passwd."""
     operation = row(made(env=env)[0], "program")
     assert (operation[4][2], operation[3][1]) == (path, home)
 
 
 def test_variables_that_are_given_twice():
-    """Each counts once, with its last value."""
+    """A repeated variable is kept once, with its last value."""
     operation = row(made(env=["A=1", "B=1", "A=2", "HOME=", "B=", "A=3=4"])[0], "program")
     assert sorted(operation[4][1]) == ["A=3=4", "B="]
 
 
 def test_what_the_runtime_adds_to_the_environment():
-    """It comes after the config's own."""
+    """The runtime's environment comes after the config's."""
     operations, _ = made(options={"environment": ["LISTEN_PID=1"]}, env=["A=b"])
     assert row(operations, "program")[4][1] == ["A=b", "LISTEN_PID=1"]
 
 
 def test_umask_is_022_unless_given():
-    """As runc has it; its origin is the config only where it is there."""
+    """The default umask is runc's; the origin is the config only if it sets one."""
     assert row(made()[0], "umask")[2:4] == (None, (0o022,))
     user = {"uid": 0, "gid": 0, "umask": 0}
     assert row(made(user=user)[0], "umask")[2:4] == ("/process/user/umask", (0,))
 
 
 def test_capabilities_that_are_not_given_are_none():
-    """Without the section every set is empty, which is the runtime's own doing."""
+    """Without the section every set is empty, with no origin in the config."""
     spec = machines.spec_with()
     del spec["process"]["capabilities"]
     operations = machines.planned(spec)
@@ -188,14 +188,14 @@ def test_capabilities_that_are_not_given_are_none():
 
 
 def test_a_terminal_takes_the_place_of_standard_streams():
-    """With one, the caller's own streams are nobody's to own."""
+    """With a terminal, the caller's streams keep their owner."""
     operations, _ = made(terminal=True, consoleSize={"height": 24, "width": 80}, user={"uid": 7, "gid": 0})
     assert positions(operations, "stdio") == []
     assert row(operations, "console")[3] == (80, 24, 1, 7)
 
 
 def test_descriptors():
-    """As many as were asked for go on to the program; the start channel is kept until then."""
+    """The requested descriptors reach the program; the start channel is kept until then."""
     operations, _ = made(options={"preserve_fds": 3})
     assert row(operations, "keep_descriptors")[3] == (3, 1)
     assert row(operations, "place_descriptors")[3] == (3,)
@@ -208,7 +208,7 @@ def test_no_new_keyring():
 
 
 def test_the_filter_is_loaded_as_compiled():
-    """With its flags, right before execve; without a profile there is none."""
+    """The filter is loaded with its flags, right before execve; without a profile there is none."""
     operations, _ = made(options={"seccomp": (b"12345678", 2, "", "")})
     assert row(operations, "seccomp")[2:] == ("/linux/seccomp", (2,), (b"12345678",))
     assert machines.names(operations)[-2:] == ["seccomp", "exec"]

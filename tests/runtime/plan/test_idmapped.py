@@ -27,7 +27,7 @@ def mapped(*options, **entry):
     ],
 )
 def test_bind(options, recursive, map_all):
-    """The source counts from the bundle, whether it is asked for by an option or by mappings alone."""
+    """The source is relative to the bundle, whether an option or only mappings ask for id maps."""
     tree, bind = mapped(*options, uidMappings=UIDS, gidMappings=GIDS)
     assert tree == {
         "op": "idmap_tree",
@@ -45,7 +45,7 @@ def test_bind(options, recursive, map_all):
 
 
 def test_without_mappings():
-    """None of its own: the parent takes the container's user namespace."""
+    """Without its own mappings, the parent uses the container's user namespace."""
     tree, _ = mapped("bind", "idmap", new_user_namespace=True)
     assert tree["maps"] == []
 

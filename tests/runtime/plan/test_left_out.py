@@ -1,4 +1,4 @@
-"""No property of a config is left out without a line, in any situation (docs/left-out.md)."""
+"""No property of a config is silently ignored, in any situation (docs/left-out.md)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_property_is_tried(rows: Rows) -> None:
 
 
 def test_the_comparison_bites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A property of which nobody tells is found."""
+    """A silently ignored property is detected."""
     monkeypatch.setattr(left_out.disabled, "warnings", lambda _: [])
     situation = next(one for one in SITUATIONS if one.manager == "disabled")
     assert left_out.verdict("/linux/cgroupsPath", situation) == (SILENT, "")

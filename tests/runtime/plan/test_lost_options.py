@@ -1,4 +1,4 @@
-"""No mount option comes to nothing in silence: each changes the plan, or is told in a warning or an error that names it."""
+"""No mount option is silently ignored: it changes the plan, or a warning or an error names it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ KINDS = {
 
 
 def planned(kind: str, *options: str, user: bool = False) -> tuple[Any, str]:
-    """The operations and the warnings of a config with one mount, or what the error says."""
+    """The operations and warnings of a config with one mount, or the error."""
     spec = default()
     entry = {**KINDS[kind], "options": [*KINDS[kind].get("options", []), *options]}
     spec["mounts"] = [entry]
@@ -93,14 +93,14 @@ def test_what_asks_for_nothing(option: str, kind: str) -> None:
 
 @pytest.mark.parametrize("option", ["copy", "nocopy"])
 def test_words_of_a_manager(option: str) -> None:
-    """Podman leaves in a volume's bind whether it was to be filled; on another mount the word is the file system's."""
+    """Podman leaves copy and nocopy in a volume's bind; on another mount they are the file system's."""
     assert planned("rbind", option) == planned("rbind")
     assert planned("new", option) != planned("new")
 
 
 @pytest.mark.parametrize("option", ["hidepid=2", "sync"])
 def test_what_a_copy_of_the_hosts_would_lose(option: str) -> None:
-    """A file system with options of its own is never replaced by a copy of the host's, which would not have them."""
+    """A file system with its own options is never replaced by a bind of the host's, which lacks them."""
     flags = [planned("proc", *options, user=True)[0][0][3][4] for options in ((), (option,))]
     assert flags[0] & ops.MOUNT_HOST_COPY
     assert not flags[1] & ops.MOUNT_HOST_COPY

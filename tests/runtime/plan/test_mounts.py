@@ -1,4 +1,4 @@
-"""runtime.plan.mounts: what each mount of a config becomes; nothing here asks the system."""
+"""runtime.plan.mounts: what each mount of a config becomes, without a system call."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def named(operation: "ops.Operation") -> dict[str, object]:
 
 
 def test_the_order_is_the_configs() -> None:
-    """config.md#mounts: performed in array order, each with the place it came from."""
+    """config.md#mounts: performed in array order, each with its pointer."""
     order = ["/z", "/a", "/a/b", "/"]
     entries = [{"destination": path, "type": "tmpfs"} for path in order[:3]]
     assert [(row[4][0], row[2]) for row in plan(*entries)] == [
@@ -134,13 +134,13 @@ def test_recursive_attributes() -> None:
 
 
 def test_unlisted_options_are_the_file_systems() -> None:
-    """What the spec does not list is handed on as written; what mount(8) keeps for itself is not."""
+    """Options that the spec does not list are passed on as written, except mount(8)'s own."""
     operation = one("size=1m", "nr_inodes=7", "noauto", "x-systemd.automount", "_netdev", "huge=never")
     assert operation["options"] == ["size=1m", "nr_inodes=7", "huge=never"]
 
 
 def test_read_only_superblocks() -> None:
-    """`ro` reaches the superblock of a disk, but not one that is shared with the host; a tmpfs is closed last."""
+    """`ro` reaches a disk's superblock, but not one shared with the host; a tmpfs becomes read-only last."""
     assert one("ro", type="ext4")["superblock"] == kernel.MS_RDONLY
     for kind in ("sysfs", "proc", "cgroup2", "mqueue"):
         assert (one("ro", type=kind)["superblock"], one("ro", type=kind)["attr_set"]) == (0, 1)
@@ -148,7 +148,7 @@ def test_read_only_superblocks() -> None:
 
 
 def test_late_read_only_mounts() -> None:
-    """A tmpfs and /dev are written to by other operations, and so made read-only after them."""
+    """Other operations write to a tmpfs and to /dev, so these become read-only after them."""
     entries = [
         {"destination": "/run", "type": "tmpfs", "options": ["ro"]},
         {"destination": "/dev/", "type": "devtmpfs", "options": ["ro"]},
@@ -177,12 +177,12 @@ def test_late_read_only_mounts() -> None:
     ],
 )
 def test_flags(type: str, options: tuple[str, ...], flags: int) -> None:
-    """What init has to know besides the options themselves."""
+    """The flags tell init what the options do not."""
     assert one(*options, type=type)["flags"] == flags
 
 
 def test_bind_sources() -> None:
-    """A relative source is the bundle's; in a user namespace of a privileged caller the parent opens it first."""
+    """A relative source is the bundle's; for a user namespace, a privileged parent opens it first."""
     entry = {"destination": "/a", "source": "data/x", "options": ["rbind", "ro"]}
     assert named(plan(entry)[0])["source"] == "/bundle/data/x"
     opened, bound = (named(row) for row in plan(entry, new_user_namespace=True, gid_map=[]))
@@ -214,7 +214,7 @@ def test_remounts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "place"),
+    ("entry", "pointer"),
     [
         ({"destination": "/", "type": "tmpfs"}, "/mounts/0/destination"),
         ({"destination": "/a/..", "type": "tmpfs"}, "/mounts/0/destination"),
@@ -229,15 +229,15 @@ def test_remounts() -> None:
         ({"destination": "/a", "type": "sysfs", "options": ["tmpcopyup"]}, "/mounts/0/options"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_its_place(entry: dict[str, object], place: str) -> None:
-    """A mount without a meaning is an error that names it."""
+def test_what_cannot_be_done_is_refused_by_its_place(entry: dict[str, object], pointer: str) -> None:
+    """A mount that makes no sense is an error that names it."""
     with pytest.raises(InvalidConfig) as caught:
         plan(entry)
-    assert caught.value.pointer == place
+    assert caught.value.pointer == pointer
 
 
 def test_unmapped_groups_are_left_out_with_a_warning() -> None:
-    """gid=5 of a namespace without that group; one that is mapped stays, and so does all outside a user namespace."""
+    """gid=5 is left out if not mapped; a mapped gid stays, and outside a user namespace every gid."""
     entry = {"destination": "/dev/pts", "type": "devpts", "options": ["gid=5", "mode=0620"]}
     for size, left, count in ((1, ["mode=0620"], 1), (6, ["gid=5", "mode=0620"], 0)):
         warnings: list[tuple[str, str]] = []
@@ -273,7 +273,7 @@ def test_cgroups_of_v1_are_the_containers_own_directories() -> None:
 
 
 def test_cgroups_of_v1_with_a_namespace_are_new_mounts() -> None:
-    """The namespace makes the container's cgroup the root of what is mounted."""
+    """With a cgroup namespace, the container's cgroup is the root of the mount."""
     rows = [
         named(row)
         for row in plan(CGROUP, namespaces=("cgroup",), cgroup_locations=locations("/c", "id", hierarchies("v1")))  # type: ignore[arg-type]
@@ -286,7 +286,7 @@ def test_cgroups_of_v1_with_a_namespace_are_new_mounts() -> None:
 
 
 def test_cgroups_of_v2_in_a_user_namespace() -> None:
-    """CVE-2023-25809: without a cgroup namespace what is shown in its place is the host's tree, never writable."""
+    """CVE-2023-25809: without a cgroup namespace the mount shows the host's tree, never writable."""
     at = locations("/c", "id", hierarchies("v2"))  # type: ignore[arg-type]
     writable = {**CGROUP, "options": ["rw"]}
     plain = named(plan(writable, cgroup_locations=at)[0])
@@ -327,8 +327,8 @@ def test_every_required_option_is_known() -> None:
 
 @given(st.lists(st.sampled_from(sorted(mount_options.OPTIONS)), max_size=12))
 def test_options_never_contradict_themselves(names: list[str]) -> None:
-    """Whatever is said in whatever order: no bit is both set and cleared, but for the field of access times, which the
-    kernel wants cleared as a whole whenever it is set."""
+    """For any options in any order, no bit is both set and cleared, except in the access time field: the kernel
+    requires that to be cleared as a whole when it is set."""
     options = mount_options.parse(names)
     for set_, clear in ((options.set, options.clear), (options.rec_set, options.rec_clear)):
         assert not set_ & clear & ~kernel.MOUNT_ATTR_ATIME
@@ -339,7 +339,7 @@ def test_options_never_contradict_themselves(names: list[str]) -> None:
 
 @given(st.lists(st.text(min_size=1).filter(lambda name: name not in mount_options.OPTIONS), max_size=5))
 def test_unknown_options_are_kept_in_order(names: list[str]) -> None:
-    """Nothing that the tables do not name is lost, save what is meant for other programs."""
+    """No option outside the tables is lost, except those meant for other programs."""
     expected = [name for name in names if not name.startswith(("x-", "X-", "comment="))]
     assert mount_options.parse(names).data == expected
 

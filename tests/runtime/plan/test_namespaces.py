@@ -1,4 +1,4 @@
-"""runtime.plan.namespaces: the order in which namespaces, maps and cgroups are taken (the kernel's demands)."""
+"""runtime.plan.namespaces: the order of namespaces, maps and cgroups, as the kernel requires it."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,7 @@ MAPS = {
 
 
 def made(*listed, host="v2", facts=None, **linux):
-    """The operations up to setsid; a listed namespace is its type, with "=path" where it is joined."""
+    """The operations up to setsid; a listed namespace is its type, with "=path" if it is joined."""
     entries = [dict(zip(("type", "path"), text.split("="), strict=False)) for text in listed]
     spec = machines.spec_with(namespaces=entries, **linux)
     return namespaces.operations(spec, machines.facts(spec, host, **(facts or {})))
@@ -53,13 +53,13 @@ def test_order_for_any_config(spec, facts):
 
 
 def test_everything_is_joined_before_anything_is_made():
-    """With the caller's credentials: from a new user namespace a host-owned network namespace cannot be opened."""
+    """Namespaces are joined with the caller's credentials: a new user namespace has no right to the host's."""
     plan = made("user", "network=/net", "ipc", "mount", **MAPS)
     assert ordered(plan, "open_namespace", "join_namespace", "unshare")
 
 
 def test_a_mount_namespace_is_joined_last():
-    """It changes what the other paths mean: all are opened before, and the cgroups' files too."""
+    """Joining a mount namespace changes what paths mean: all, and the cgroups' files, are opened before."""
     plan = made("mount=/mnt", "network=/net", "pid=/pid", "ipc=/ipc")
     assert [op[3][0] for op in rows(plan, "join_namespace")][-1] == FLAGS["mount"]
     assert ordered(plan, "cgroups", "open_cgroup", "open_namespace", "join_namespace", "fork")
@@ -67,7 +67,7 @@ def test_a_mount_namespace_is_joined_last():
 
 @pytest.mark.parametrize("privileged", [True, False])
 def test_when_a_user_namespace_is_joined(privileged):
-    """Root enters it last, keeping its rights till then; who has none gets them there, so first. Then it becomes root."""
+    """Root joins a user namespace last, to keep its rights; an unprivileged caller first, to get some. Then init becomes root."""
     plan = made("network=/net", "user=/user", "pid", facts={"privileged": privileged})
     joined = [op[3][0] for op in rows(plan, "join_namespace")]
     assert joined.index(FLAGS["user"]) == (len(joined) - 1 if privileged else 0)
@@ -77,7 +77,7 @@ def test_when_a_user_namespace_is_joined(privileged):
 
 
 def test_a_slot_is_opened_and_joined_as_one_kind():
-    """Each join takes what the open of its number verified."""
+    """Each join uses the slot that its open verified."""
     plan = made("network=/net", "user=/user", "pid=/pid", facts={"privileged": False})
     opened = {op[3][1]: (op[3][0], op[2]) for op in rows(plan, "open_namespace")}
     assert opened == {op[3][1]: (op[3][0], op[2]) for op in rows(plan, "join_namespace")}
@@ -109,14 +109,14 @@ def test_a_new_user_namespace_is_mapped_before_it_makes_others():
 
 
 def test_setgroups_is_denied_where_the_caller_may_not_map():
-    """The facts say so; the parent writes it before the gid map."""
+    """If the facts say so, the parent denies setgroups before it writes the gid map."""
     plan = made("user", facts={"deny_setgroups": True}, **MAPS)
     assert [op[3] for op in rows(plan, "id_maps")] == [(1,)]
 
 
 @pytest.mark.parametrize("user", [False, True])
 def test_cgroups_are_entered_after_the_fork(user):
-    """The child is the one to place; namespaces made before are not the container's to pay for."""
+    """The child enters the cgroups; namespaces made earlier are not charged to the container."""
     plan = made("pid", "network", "mount", *(["user"] if user else []), **MAPS)
     assert ordered(plan, "unshare", "fork", "enter_cgroups", "setsid")
     # Their files are opened with the caller's credentials.
@@ -124,7 +124,7 @@ def test_cgroups_are_entered_after_the_fork(user):
 
 
 def test_the_cgroup_namespace_is_made_after_placement():
-    """It is rooted where its maker stands."""
+    """A cgroup namespace is made inside the cgroup, which becomes its root."""
     plan = made("pid", "cgroup")
     assert unshared(plan) == [FLAGS["pid"], FLAGS["cgroup"]]
     assert positions(plan, "enter_cgroups")[0] < positions(plan, "unshare")[-1]
@@ -132,7 +132,7 @@ def test_the_cgroup_namespace_is_made_after_placement():
 
 @pytest.mark.parametrize(("listed", "born"), [(["pid"], 1), ([], 0), (["pid", "user"], 0)])
 def test_who_is_born_in_its_v2_cgroup(listed, born):
-    """Where there is a fork, and the rights: a new user namespace has none to that directory."""
+    """The child is cloned into its cgroup if there is a fork and no user namespace, which has no right to the directory."""
     plan = made(*listed, **MAPS)
     (operation,) = rows(plan, "open_cgroup")
     assert operation[3] == (born,)
@@ -140,14 +140,14 @@ def test_who_is_born_in_its_v2_cgroup(listed, born):
 
 
 def test_each_hierarchy_of_a_hybrid_host_is_entered():
-    """v1's by `tasks`, which takes no lock; no cgroups, no operations."""
+    """v1 cgroups are entered by `tasks`, which takes no lock; without cgroups there are no operations."""
     opened = [str(op[4][0]) for op in rows(made("pid", host="hybrid"), "open_cgroup")]
     assert [path.rpartition("/")[2] for path in opened] == ["one", "tasks", "tasks", "tasks"]
     assert positions(made("pid", facts={"placement": []}), "cgroups", "open_cgroup", "enter_cgroups") == []
 
 
 def test_clock_offsets_are_written_between_unshare_and_fork():
-    """A clone freezes them; the child is the first inside."""
+    """Time offsets are written before the fork, which freezes them; the child is the first inside."""
     offsets = {"boottime": {"secs": -1}, "monotonic": {"secs": 2, "nanosecs": 3}}
     plan = made("time", timeOffsets=offsets)
     assert ordered(plan, "unshare", "time_offsets", "fork")
@@ -156,7 +156,7 @@ def test_clock_offsets_are_written_between_unshare_and_fork():
 
 
 def test_clock_offsets_in_a_user_namespace():
-    """The host's side writes them, while the files in /proc of init are open to the caller: root's always are."""
+    """The host's side writes them while the caller may open init's files in /proc; root always may."""
     offsets = {"boottime": {"secs": 1}}
     plan = made("time", "user", timeOffsets=offsets)
     assert ordered(plan, "unshare", "id_maps", "time_offsets", "become", "fork")
@@ -168,7 +168,7 @@ def test_clock_offsets_in_a_user_namespace():
 
 
 def test_shared_namespaces_take_no_operation():
-    """Nothing listed: nothing made, joined or forked into."""
+    """Without listed namespaces, none is made or joined, and there is no fork."""
     assert positions(made(), "unshare", "open_namespace", "join_namespace", "fork") == []
 
 

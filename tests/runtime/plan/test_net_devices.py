@@ -1,15 +1,15 @@
-"""runtime.plan.net_devices: an operation a device, once there is a network namespace, before anything looks at devices."""
+"""runtime.plan.net_devices: an operation per device, after the network namespace and before anything uses devices."""
 
 from runtime.plan import ops
 from tests.runtime.plan import machines
 
 
 def test_devices():
-    """The name is the host's where the config gives none; the origin is the device's place."""
+    """The name is the host's if the config gives none; the origin is the device's pointer."""
     spec = machines.spec_with(netDevices={"eth1": {"name": "eth0"}, "a~b": {}}, sysctl={"net.ipv4.ip_forward": "1"})
     plan = machines.planned(spec)
-    found = [operation for operation in plan if operation[0] == ops.OP_NET_DEVICE]
-    assert [(operation[1], operation[2], operation[4]) for operation in found] == [
+    moves = [operation for operation in plan if operation[0] == ops.OP_NET_DEVICE]
+    assert [(operation[1], operation[2], operation[4]) for operation in moves] == [
         (ops.HOST, "/linux/netDevices/eth1", ("eth1", "eth0")),
         (ops.HOST, "/linux/netDevices/a~0b", ("a~b", "a~b")),
     ]

@@ -1,4 +1,4 @@
-"""runtime.plan.paths: what is hidden and protected, and in which order."""
+"""runtime.plan.paths: what is masked and protected, and in which order."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_privileged_configs_have_none() -> None:
 
 @pytest.mark.parametrize("path", ["/", "//", "/etc/..", "/."])
 def test_a_mask_of_the_root_is_refused(path: str) -> None:
-    """As a mount on it is. Read-only it may be."""
+    """A mask of / is refused, as a mount on it is; / may be read-only."""
     with pytest.raises(InvalidConfig) as caught:
         paths.operations({"linux": {"maskedPaths": ["/etc", path]}}, {}, [])
     assert caught.value.pointer == "/linux/maskedPaths/1"

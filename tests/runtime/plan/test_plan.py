@@ -1,4 +1,4 @@
-"""runtime.plan.plan: what every kept config becomes, and the order that the kernel demands (the goldens show the rest).
+"""runtime.plan.plan: what every kept config becomes, and the order that the kernel requires (the goldens show the rest).
 
 `pytest tests/runtime/plan/test_plan.py --write-goldens` writes tests/golden anew; git shows what changed.
 """
@@ -47,7 +47,7 @@ def test_golden(name, host, write):
 
 
 def test_golden_of_exec(write):
-    """The operations of a further program, as Podman asks for one."""
+    """The operations of exec, as Podman calls it."""
     process = adapt.load("podman-exec-process")
     facts = {"privileged": True, "capabilities": machines.ALL_CAPABILITIES, "deny_setgroups": False}
     facts |= {"placement": ["/sys/fs/cgroup/one/cgroup.procs"], "join": CLONE_NEWPID | CLONE_NEWNS}
@@ -59,7 +59,7 @@ def test_golden_of_exec(write):
 
 
 def attributes():
-    """A config with everything that few configs ask for of the process."""
+    """A config with every rare attribute of a process."""
     spec = machines.spec_with(
         personality={"domain": "LINUX32"},
         memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-1", "flags": ["MPOL_F_STATIC_NODES"]},
@@ -88,7 +88,7 @@ def test_golden_of_attributes(host, write):
 
 
 def test_golden_of_exec_with_attributes(write):
-    """The same for a further program, in the same container."""
+    """The same for exec, in the same container."""
     spec = attributes()
     facts = {"privileged": True, "capabilities": machines.ALL_CAPABILITIES, "deny_setgroups": False}
     facts |= {"placement": ["/sys/fs/cgroup/one/cgroup.procs"], "join": CLONE_NEWPID | CLONE_NEWNS}
@@ -135,7 +135,7 @@ def positions(operations, *wanted):
 
 
 def ordered(operations, *groups):
-    """All operations of a group come before all of the next one; a group is a name or several."""
+    """All operations of a group come before those of the next; a group is one or several names."""
     at = [positions(operations, *((group,) if isinstance(group, str) else group)) for group in groups]
     at = [group for group in at if group]
     return all(max(before) < min(after) for before, after in itertools.pairwise(at))
@@ -149,7 +149,7 @@ def test_hooks_run_when_every_mount_is_in_place(operations):
 
 
 def test_init_runs_createcontainer_before_the_pivot_and_startcontainer_after_the_go():
-    """Each hook that init runs is at its own place, and has the state by then."""
+    """Each hook of init runs at its point of the lifecycle, after init has the state."""
     plan = machines.planned(everything())
     create, start = positions(plan, "run_hook")
     (state,) = positions(plan, "state_document")
@@ -159,24 +159,24 @@ def test_init_runs_createcontainer_before_the_pivot_and_startcontainer_after_the
 
 
 def test_names_and_sysctls_come_after_the_hooks_that_make_the_interfaces(operations):
-    """And masks after everything that makes something below the root."""
+    """Masks come after everything that is made below the root."""
     assert ordered(operations, "hooks", ("hostname", "domainname", "sysctl"), "pivot")
     assert ordered(operations, MOUNTS - {"remount"}, ("mask", "readonly"))
 
 
 def test_the_root_is_attached_before_anything_is_mounted_on_it(operations):
-    """6.1 takes no mount on a detached one; and nothing of the host's may hear of it."""
+    """The root is attached before other mounts (Linux 6.1 cannot mount on a detached one), after propagation is cut."""
     assert ordered(operations, "propagation", "root", MOUNTS, "pivot")
     assert ordered(operations, "root", "proc_handle", "sysctl", "pivot")
 
 
 def test_the_root_becomes_read_only_last(operations):
-    """After the working directory has been made in it."""
+    """The root becomes read-only after the working directory is made."""
     assert ordered(operations, "pivot", "cwd", "root_readonly", "program")
 
 
 def test_no_pivot_moves():
-    """--no-pivot moves the root; without a mount namespace there is chroot alone, and nothing is mounted."""
+    """--no-pivot moves the root; without a mount namespace there is only chroot, and nothing is mounted."""
     spec = machines.spec_with()
     moved, _ = plan(spec, machines.facts(spec), machines.options(spec, no_pivot=True))
     assert [op[3] for op in moved if op[0] == ops.OP_PIVOT] == [(1,)]
@@ -187,7 +187,7 @@ def test_no_pivot_moves():
 
 
 def test_run_does_not_wait_for_start():
-    """The same plan but for that operation and the listener that would be kept."""
+    """run has the same plan without the wait and without keeping its listener."""
     spec = machines.spec_with()
     create, _ = plan(spec, machines.facts(spec), machines.options(spec))
     run, _ = plan(spec, machines.facts(spec), machines.options(spec, wait_start=False))
@@ -196,29 +196,29 @@ def test_run_does_not_wait_for_start():
 
 
 def test_a_plan_leaves_its_config_alone(operations):
-    """Planning twice gives the same: nothing of the config is changed on the way."""
+    """Planning twice gives the same plan: it does not change the config."""
     spec = everything()
     before = repr(spec)
     assert machines.planned(spec) == machines.planned(spec)
     assert repr(spec) == before
 
 
-@pytest.mark.parametrize("place", ["/proc/sys", "/./proc//self", "/a/../proc/kcore", "/proc/../proc/net"])
-def test_nothing_is_mounted_inside_proc(place):
-    """However the path is written (CVE-2019-16884, CVE-2019-19921)."""
+@pytest.mark.parametrize("destination", ["/proc/sys", "/./proc//self", "/a/../proc/kcore", "/proc/../proc/net"])
+def test_nothing_is_mounted_inside_proc(destination):
+    """A mount inside /proc is refused however the path is written (CVE-2019-16884, CVE-2019-19921)."""
     spec = machines.spec_with()
-    spec["mounts"].append({"destination": place, "source": "/src", "options": ["bind"]})
+    spec["mounts"].append({"destination": destination, "source": "/src", "options": ["bind"]})
     with pytest.raises(InvalidConfig, match="inside /proc") as caught:
         machines.planned(spec)
     assert caught.value.pointer == f"/mounts/{len(spec['mounts']) - 1}/destination"
 
 
-@pytest.mark.parametrize("place", ["/proc", "/proc/cpuinfo", "/process", "/proc/a/../uptime", "/proc/.."])
-def test_what_may_be_mounted_near_proc(place):
-    """proc itself, files that emulations replace, and names that only look like it; not the root."""
+@pytest.mark.parametrize("destination", ["/proc", "/proc/cpuinfo", "/process", "/proc/a/../uptime", "/proc/.."])
+def test_what_may_be_mounted_near_proc(destination):
+    """/proc itself, files that emulations replace, and names that only look like it are allowed; the root is not."""
     spec = machines.spec_with()
-    spec["mounts"].append({"destination": place, "source": "/src", "options": ["bind"]})
-    if place == "/proc/..":
+    spec["mounts"].append({"destination": destination, "source": "/src", "options": ["bind"]})
+    if destination == "/proc/..":
         with pytest.raises(InvalidConfig, match="cover the container's root"):
             machines.planned(spec)
     else:

@@ -1,4 +1,4 @@
-"""runtime.plan.properties: nothing that a config can say is ignored in silence."""
+"""runtime.plan.properties: no property is silently ignored."""
 
 import json
 
@@ -27,7 +27,7 @@ SAMPLES = {
 
 
 def put(path, value):
-    """The default config with ``value`` there, and the pointer of it."""
+    """The default config with ``value`` there, and its pointer."""
     spec = machines.spec_with(seccomp=dict(FILTER))
     spec["mounts"] = [dict(MOUNT)]
     spec["linux"]["resources"]["memory"] = {}
@@ -42,7 +42,7 @@ def put(path, value):
 
 
 def warnings_of(spec):
-    """What create would warn about: the check and the plan."""
+    """The warnings of create: from the check and from the plan."""
     _, problems = load_checked(json.dumps(spec).encode())
     assert [problem for problem in problems if problem.severity == "error"] == []
     _, warnings = plan(spec, machines.facts(spec), machines.options(spec))
@@ -58,7 +58,7 @@ def test_every_property_of_the_schema_has_a_verdict():
 
 
 def test_the_page_is_the_tables():
-    """`docs/properties.md` is made anew from the table: python -m tests.runtime.plan.properties_page."""
+    """docs/properties.md matches the table: python -m tests.runtime.plan.properties_page."""
     assert properties_page.PAGE.read_text() == properties_page.page()
 
 

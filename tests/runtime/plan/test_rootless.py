@@ -1,4 +1,4 @@
-"""What is refused to a caller without root, and what an error tells such a one to do."""
+"""What an unprivileged caller is refused, and what the error says to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refusal(spec: dict[str, Any], **facts: Any) -> str:
 
 
 def test_a_user_namespace_is_needed():
-    """By a user who is root of nothing; the root of a user namespace needs none."""
+    """A user without any root needs a user namespace; the root of one does not."""
     spec = machines.spec_with()
     assert refusal(spec).startswith("config.json: /linux/namespaces: without root a container needs a user namespace")
     rootless.check(spec, machines.facts(spec, capable=True, in_user_namespace=True, privileged=False))
@@ -33,7 +33,7 @@ def test_a_user_namespace_is_needed():
     ("first", "size", "good"), [(0, 1, True), (1, 65536, True), (5, 10, True), (0, 2, False), (65536, 2, False)]
 )
 def test_maps_within_the_callers_own(first: int, size: int, good: bool):
-    """A range of the map lies in one range of the caller's namespace; the error names those."""
+    """Each mapping must lie in one range of the caller's namespace; the error names the ranges."""
     row = {"containerID": 0, "hostID": first, "size": size}
     spec = machines.spec_with(namespaces=USER, uidMappings=[row], gidMappings=[OWN[0] | {"hostID": 0}])
     known = {"capable": True, "in_user_namespace": True, "own_uid_map": OWN, "own_gid_map": OWN}
@@ -46,7 +46,7 @@ def test_maps_within_the_callers_own(first: int, size: int, good: bool):
 
 
 def test_groups_where_setgroups_is_denied():
-    """They cannot be had; none asked for is fine."""
+    """additionalGids are refused if setgroups is denied; none are fine."""
     spec = machines.spec_with(namespaces=USER, uidMappings=OWN, gidMappings=OWN[:1])
     rootless.check(spec, machines.facts(spec, capable=False, deny_setgroups=True))
     spec["process"]["user"]["additionalGids"] = [0]
@@ -55,7 +55,7 @@ def test_groups_where_setgroups_is_denied():
 
 
 @pytest.mark.parametrize(
-    ("operation", "error", "words"),
+    ("operation", "error", "remedy"),
     [
         (ops.unshare(0x10000000, ""), EPERM, "unprivileged_userns_clone"),
         (ops.unshare(0x20000000, ""), EPERM, "CAP_SYS_ADMIN, or a user namespace in the config"),
@@ -69,10 +69,10 @@ def test_groups_where_setgroups_is_denied():
         (ops.hostname("x"), EPERM, ""),
     ],
 )
-def test_remedies(operation: ops.Operation, error: int, words: str):
-    """A refusal for lack of rights says how to get them; another failure does not."""
+def test_remedies(operation: ops.Operation, error: int, remedy: str):
+    """A refusal for lack of privilege says how to get it; other failures do not."""
     said = remedies.remedy(operation, 0, error)
-    assert (words in said) if words else said == ""
+    assert (remedy in said) if remedy else said == ""
     assert rootless.remedy(operation, 5) == ""
 
 
@@ -89,7 +89,7 @@ def test_remedies(operation: ops.Operation, error: int, words: str):
     ],
 )
 def test_the_hosts_cgroups_are_read_only(source: str, options: list[str], user: bool, recursive: bool):
-    """A read-only tree of a user's container is so all the way down where cgroups may be in it (CVE-2023-25809)."""
+    """A read-only bind that may contain cgroups is read-only all the way down in a user namespace (CVE-2023-25809)."""
     spec = machines.spec_with(namespaces=USER if user else [], uidMappings=OWN, gidMappings=OWN)
     spec["mounts"] = [{"destination": "/sys", "type": "none", "source": source, "options": options}]
     known = machines.facts(spec, privileged=not user, capable=not user)

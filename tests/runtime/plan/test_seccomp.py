@@ -36,7 +36,7 @@ def syscall(action: str, *args: tuple[int, str, int], **more: Any) -> dict[str, 
     ],
 )
 def test_action_is_the_kernels_value(name: str, value: int) -> None:
-    """An action is its SECCOMP_RET_* value, with EPERM where it carries a number and none is given."""
+    """An action is its SECCOMP_RET_* value, with EPERM if it carries a number and none is given."""
     assert normalise(profile(name, listenerPath="/agent"))[0] == value
 
 
@@ -61,7 +61,7 @@ def test_errno_is_in_the_low_bits() -> None:
     ],
 )
 def test_newer_calls_get_enosys(default: str, errno: dict[str, int], wanted: bool) -> None:
-    """ENOSYS for newer system calls is added where the default refuses them in another way."""
+    """Newer system calls get ENOSYS if the default refuses them otherwise."""
     assert normalise(profile(default, **errno))[1] is wanted
 
 
@@ -79,7 +79,7 @@ def test_conditions_on_one_argument_are_alternatives() -> None:
 
 
 def test_architectures_have_libseccomps_names() -> None:
-    """The prefix goes, and the rest is in lower case."""
+    """Architectures lose their prefix and become lower case."""
     names = ["SCMP_ARCH_X86_64", "SCMP_ARCH_MIPSEL64N32"]
     assert normalise(profile(architectures=names))[2] == ["x86_64", "mipsel64n32"]
 
@@ -122,7 +122,7 @@ def test_refusal_names_the_property(refused: dict[str, Any], pointer: str) -> No
 
 
 def test_refused_flag_names_the_property() -> None:
-    """A flag that is not known is refused where it stands."""
+    """An unknown flag is refused with its pointer."""
     with pytest.raises(InvalidConfig) as caught:
         filter_flags(profile(flags=["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_XX"]))
     assert caught.value.pointer == "/linux/seccomp/flags/1"
@@ -151,7 +151,7 @@ ENOSYS = ERRNO | 38
     ],
 )
 def test_enosys_stub_knows_each_table(arch: int, number: int, refused: bool) -> None:
-    """Above a table's highest number it is ENOSYS; all else, other architectures too, reaches the filter."""
+    """Above a table's highest number calls get ENOSYS; all others, and other architectures, reach the filter."""
     tables = [(X86_64, 400), (X86, 300), (X32, 0x40000000 | 500), (0xC00000B7, 0), (S390X, 200)]
     reached = pack("=HBBI", 6, 0, 0, 1234)
     program = bpf.decode(enosys_stub(tables) + reached)

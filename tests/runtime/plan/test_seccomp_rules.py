@@ -1,4 +1,4 @@
-"""Which names are decided by our own instructions, and that these are right; that libseccomp's would not be."""
+"""Which calls our own instructions decide, and that these are right where libseccomp's are not."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def rule(action: str, *conditions: tuple[int, str, int]) -> dict[str, Any]:
     ],
 )
 def test_what_is_contested(rules: list[dict[str, Any]], names: list[str]) -> None:
-    """Several rules for a name, one of which orders an argument."""
+    """A name with several rules, one of which orders an argument, is contested."""
     default, _, _, groups = normalise(profile_of(*rules))
     assert list(seccomp_rules.contested(groups, default)) == names
 

@@ -154,7 +154,7 @@ def test_what_init_sends() -> None:
     ("passed", "error", "words"),
     [
         (False, 0, "killed before the program ran"),
-        (False, errno.ENOSYS, "the seccomp filter does not let execve pass: function not implemented"),
+        (False, errno.ENOSYS, "the seccomp filter refuses execve: function not implemented"),
         (True, errno.EACCES, 'exec: "true": permission denied'),
         (True, 0, None),
     ],
