@@ -1,4 +1,4 @@
-"""Writes what both languages know of the operations, from the table in runtime/plan/operations.
+"""Generates C and Python from the table of operations in runtime/plan/operations.
 
     csrc/operations.h      codes, steps and flags: the wire
     csrc/arguments.h       the place of each argument in its operation, and the functions of init
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TABLE = TREE / "runtime/plan/operations"
-# In the order of the wire's codes.
+# In the order of the codes on the wire.
 SUBJECTS = ("entering", "filesystem", "process")
 MADE = "generated from runtime/plan/operations by csrc/tools/operations.py (make generate); do not edit"
 NUMBERS, STRINGS = 6, 4  # of a record: PLAN_NUMBERS and PLAN_STRINGS of plan.h
