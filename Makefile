@@ -1,7 +1,7 @@
 # The one description of the build. A wheel calls `make build` too (csrc/tools/hatch.py).
 #
 #   make            build/ocirun, runnable in the tree        make test    everything that tests can show
-#   make demo       a container, and what it is kept from     make lint    formatters, types, warnings
+#   make demo       a container, and what it is denied        make lint    formatters, types, warnings
 #   make install    PREFIX=/usr/local DESTDIR=                make help    every target
 
 PREFIX ?= /usr/local
@@ -9,28 +9,28 @@ DESTDIR ?=
 ARGS ?=
 LSM ?= apparmor
 
-# The interpreter that ocirun runs on: Debian's, since a version manager's shim costs more than a call.
+# The interpreter that runs ocirun: Debian's, since a version manager's shim takes longer than a call.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV := .venv
-# The interpreter that has cffi: a wheel's isolated environment gives its own.
+# The interpreter with cffi: a wheel's isolated build environment passes its own.
 BUILD_PYTHON ?= $(VENV)/bin/python
 
 CC ?= gcc
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-# A created container keeps init in memory, so it is built for size, with musl where it is there.
-# Asked when it is needed: `make test` may have installed it just before.
+# A created container keeps init in memory, so it is built for size, with musl if installed.
+# Looked up lazily: `make test` may have just installed it.
 INIT_CC ?= $(if $(shell command -v musl-gcc 2>/dev/null),musl-gcc,$(CC))
 INIT_CFLAGS ?= -Os -std=gnu11 -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
 INIT_LDFLAGS ?= -static -s -Wl,--gc-sections -Wl,--build-id=none
-# With musl: the kernel's headers, after musl's own.
+# With musl: the kernel headers, after musl's own.
 KERNEL_HEADERS = -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch)
 INIT_HEADERS = $(if $(findstring musl,$(INIT_CC)),$(KERNEL_HEADERS))
 SHIM_CFLAGS ?= -O2 -std=gnu11 -fPIC $(HARDENING)
 SHIM_LDFLAGS ?= -shared -Wl,-z,relro,-z,now
 
 C_HEADERS := $(wildcard csrc/*.h)
-# One extension from these, one program from this, and the init program from the rest.
+# The extension, the launcher, and init from all other sources.
 SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c csrc/host_side.c csrc/trees.c)
 LAUNCHER_SOURCES := csrc/launcher.c
 INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
@@ -53,19 +53,19 @@ all: build site build/ocirun
 
 help:
 	@echo 'make [all]         build/ocirun, runnable in the tree'
-	@echo 'make demo          run a container and show what it is kept from'
+	@echo 'make demo          run a container and show what it is denied'
 	@echo 'make test          build and run every test (ARGS= passes pytest arguments)'
 	@echo 'make check         format, types and the tests that need no container, in seconds'
 	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
-	@echo 'make format        what lint asks of the formatters, after make generate'
-	@echo 'make generate      the C headers and ops.py of the table of operations'
-	@echo 'make install       into PREFIX=$(PREFIX), below DESTDIR='
-	@echo 'make fresh         a bare Debian in which make demo and make test are typed once each'
-	@echo 'make test-kernel   the tests on Debian'"'"'s kernel, under qemu'
-	@echo 'make test-vm       the tests on a whole Debian with systemd, under qemu (LSM=selinux: with SELinux)'
-	@echo 'make test-vm-managers: Podman, Docker and containerd with systemd, likewise'
-	@echo 'make cgroups       the tests of docs/cgroups.md here and under qemu, and the page'
-	@echo 'make deps          what build and test need; make deps-managers: podman, containerd, docker'
+	@echo 'make format        format all sources, after make generate'
+	@echo 'make generate      generate C and ops.py from the table of operations'
+	@echo 'make install       install into PREFIX=$(PREFIX), below DESTDIR='
+	@echo 'make fresh         run make demo and make test once each on a bare Debian'
+	@echo 'make test-kernel   run tests on Debian'"'"'s kernel, under qemu'
+	@echo 'make test-vm       run tests on a full Debian with systemd, under qemu (LSM=selinux: with SELinux)'
+	@echo 'make test-vm-managers: test Podman, Docker and containerd with systemd, likewise'
+	@echo 'make cgroups       run the cgroup tests here and under qemu, and write docs/cgroups.md'
+	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker'
 	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
 
 # --- what has to be installed
@@ -81,7 +81,7 @@ deps: packages-test $(VENV)/.stamp
 deps-managers:
 	@.ci/packages $(MANAGER_PACKAGES) $(KERNEL_PACKAGES) $(FUZZ_PACKAGES)
 
-# The stamp lies in the environment, so that removing one removes both.
+# The stamp is in the environment, so that removing one removes both.
 $(VENV)/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11; give make PYTHON=" >&2; exit 1; }
@@ -95,7 +95,7 @@ ifeq ($(BUILD_PYTHON),$(VENV)/bin/python)
 BUILD_READY := $(VENV)/.stamp
 endif
 
-# --- the C parts: each is written aside and renamed, so that a running test never sees half of one
+# --- the C parts: each is written to a temporary file and renamed, so that a running test never sees a partial one
 
 build: runtime/init runtime/_shim.abi3.so runtime/_build.py build/wheel/ocirun
 
@@ -111,14 +111,14 @@ runtime/_shim.abi3.so: build/_shim.c $(SHIM_SOURCES) $(C_HEADERS) Makefile
 		-I$$($(BUILD_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(SHIM_LDFLAGS) $(SHIM_SOURCES) build/_shim.c -ldl -o $@.$$$$ && mv $@.$$$$ $@
 
-# What --version prints. The commit is asked again each time, the file changes only with it.
+# What --version prints. Checked on every build; the file changes only with the commit.
 runtime/_build.py: FORCE $(BUILD_READY)
 	@$(BUILD_PYTHON) csrc/tools/stage.py version $@
 
-# --- the command, once for each place that it is started from
+# --- the launcher, once for each place it is started from
 
 LAUNCHER_BUILD = @mkdir -p $(@D); $(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS)
-# The interpreter behind the environment: starting the environment's own reads pyvenv.cfg each time.
+# The interpreter behind the environment: the environment's own would read pyvenv.cfg at each start.
 BASE_PYTHON = $$($(VENV)/bin/python -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
 
 build/ocirun: $(LAUNCHER_SOURCES) Makefile $(VENV)/.stamp
@@ -128,7 +128,7 @@ build/ocirun: $(LAUNCHER_SOURCES) Makefile $(VENV)/.stamp
 build/wheel/ocirun: $(LAUNCHER_SOURCES) Makefile
 	$(LAUNCHER_BUILD) $(LAUNCHER_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
 
-# The tree's site directory: links to the packages here and to those in .venv, as a wheel's would be.
+# The tree's site directory, laid out like a wheel's: links to the packages here and in .venv.
 site: build $(VENV)/.stamp
 	@$(VENV)/bin/python csrc/tools/stage.py tree build/site
 	@$(VENV)/bin/python -m compileall -q oci_spec runtime
@@ -154,7 +154,7 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@$(VENV)/bin/python conformance/demo/demo.py
 
-# The linters are tests too, but not twice in `make lint test`.
+# The linters are tests too, but should not run twice in `make lint test`.
 LINTED := $(if $(filter lint,$(MAKECMDGOALS)),--ignore=tests/guards/test_lint.py)
 
 test: deps
@@ -163,7 +163,7 @@ test: deps
 	@if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
 		$(MAKE) --no-print-directory test-kernel; fi
 
-# The inner loop: what needs no container, in seconds.
+# The inner loop: tests that need no container, in seconds.
 PURE_TESTS := tests/oci_spec tests/runtime/plan tests/guards
 
 check: all lint-python
@@ -172,9 +172,9 @@ check: all lint-python
 fresh:
 	conformance/machines/fresh.sh
 
-# A target whose script is not written yet says so and fails.
+# Fails with a message if the script does not exist.
 define script
-	@test -e $(1) || { echo "make $@: $(1) is not written yet" >&2; exit 1; }
+	@test -e $(1) || { echo "make $@: $(1) is missing" >&2; exit 1; }
 	@$(2) $(1) $(ARGS)
 endef
 
@@ -231,7 +231,7 @@ lint-c: $(VENV)/.stamp
 lint-shell: $(VENV)/.stamp
 	$(VENV)/bin/shellcheck $(SHELL_SCRIPTS)
 
-# What both languages know of the operations, from the table in runtime/plan/operations.
+# The C and Python generated from runtime/plan/operations.
 generate: $(VENV)/.stamp
 	$(VENV)/bin/python csrc/tools/operations.py
 

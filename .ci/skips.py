@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails when a test skipped that the list does not name.
+"""Fails if a skipped test is not in the list.
 
 Usage: skips.py LIST REPORT.xml...   (LIST: tests/skips.txt; the reports: JUnit XML of pytest)
 """

@@ -1,4 +1,4 @@
-"""Controllers on cgroup v1 for a while, in a mount namespace of our own: the host sees nothing of it but /proc/cgroups."""
+"""Puts controllers on cgroup v1 temporarily, in a private mount namespace: the host sees only /proc/cgroups change."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reap() -> None:
 
 
 def hierarchy(controller: str) -> tuple[int, int]:
-    """(number, 0 for that of v2 and for none; how many cgroups it has)."""
+    """(hierarchy number, 0 for v2 or none; number of cgroups)."""
     for line in Path("/proc/cgroups").read_text().splitlines():
         name, number, cgroups, _ = line.split()
         if name == controller:
@@ -58,7 +58,7 @@ def mounted(controller: str) -> bool:
     directory = CGROUPS / controller
     directory.mkdir()
     end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:  # often: whoever makes a container on v2 may enable it again
+    while time.monotonic() < end:  # retry: a new container on v2 may enable it again
         if CONTROL.exists() and controller in CONTROL.read_text().split():
             CONTROL.write_text(f"-{controller}")
         if mount("-t", "cgroup", "-o", controller, controller, directory):
@@ -69,7 +69,7 @@ def mounted(controller: str) -> bool:
 
 
 def unmount(controller: str) -> None:
-    """A hierarchy goes with its last mount, if all cgroups below it are gone by then; else it would stay."""
+    """A hierarchy disappears with its last mount only if all its cgroups are gone by then."""
     for _ in range(PATIENCE_S * 5):
         reap()
         if hierarchy(controller)[1] == 1:

@@ -1,5 +1,5 @@
-/* The arguments of init's operations, and its functions: made from runtime/plan/operations by csrc/tools/operations.py
- * (make generate), not to be edited. */
+/* The arguments of init's operations, and its functions: generated from runtime/plan/operations by
+ * csrc/tools/operations.py (make generate); do not edit. */
 #pragma once
 
 struct context;

@@ -1,4 +1,4 @@
-/* What few configs ask for: labels of security modules, scheduling, CPUs, memory's nodes, the execution domain. */
+/* Rare properties: security labels, scheduling, CPU affinity, memory nodes, the execution domain. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +13,10 @@
 #include "scheduling.h"
 
 #define WORD (sizeof(unsigned long) * CHAR_BIT)
-#define MAX_CPUS 8192 /* the most that a kernel is built for */
+#define MAX_CPUS 8192 /* the largest NR_CPUS a kernel is built with */
 #define MAX_NODES 1024
 
-/* The numbers of a list, decimal since the parent wrote them, as bits. */
+/* A list of decimal numbers, written by the parent, as a bit mask. */
 static int read_bits(struct context *ctx, const struct plan_op *op, int list, unsigned long *bits, size_t count)
 {
 	for (const char *s = next_text(ctx, op, list, NULL); s; s = next_text(ctx, op, list, s)) {
@@ -28,8 +28,8 @@ static int read_bits(struct context *ctx, const struct plan_op *op, int list, un
 	return 0;
 }
 
-/* Without a list, all CPUs: the kernel leaves those of the cpuset. Where even that is forbidden, those of the caller
- * stay. */
+/* Without a list, all CPUs: the kernel reduces the mask to the cpuset. Where even that is forbidden, the caller's mask
+ * stays. */
 int op_affinity(struct context *ctx, const struct plan_op *op)
 {
 	unsigned long cpus[MAX_CPUS / WORD] = {0};
@@ -44,7 +44,7 @@ int op_affinity(struct context *ctx, const struct plan_op *op)
 	return syscall(SYS_sched_setaffinity, 0, sizeof cpus, cpus) < 0 ? failed(ctx, STEP_AFFINITY) : 0;
 }
 
-/* Kept over execve, inherited by children. The kernel reads one bit less than it is told. */
+/* Survives execve and is inherited by children. The kernel reads one bit less than maxnode says. */
 int op_memory_policy(struct context *ctx, const struct plan_op *op)
 {
 	unsigned long nodes[MAX_NODES / WORD] = {0};
@@ -72,8 +72,8 @@ int op_personality(struct context *ctx, const struct plan_op *op)
 	return personality(op->number[PERSONALITY_DOMAIN]) < 0 ? failed(ctx, STEP_PERSONALITY) : 0;
 }
 
-/* A file of /proc/thread-self/attr, or where the kernel is too old for that name the second one. The security module
- * reads one write; an absent value takes back what was set. */
+/* Writes a file of /proc/thread-self/attr, or the fallback name on older kernels. The label must be one write; no value
+ * resets it. */
 int op_label(struct context *ctx, const struct plan_op *op)
 {
 	int fd = proc_open(ctx, text(ctx, op, LABEL_PATH), O_WRONLY);
@@ -87,8 +87,8 @@ int op_label(struct context *ctx, const struct plan_op *op)
 	return r < 0 ? root_failed(ctx, STEP_WRITE, r) : 0;
 }
 
-/* The SELinux label of a mount's directory, for a file system that takes none when it is mounted. The working directory
- * stands for the checked descriptor, which setxattr does not take. */
+/* Labels a mount's root directory, for file systems that take no SELinux label as a mount option. setxattr takes no
+ * O_PATH descriptor, so it goes through the working directory. */
 int op_file_label(struct context *ctx, const struct plan_op *op)
 {
 	int fd = root_open(ctx, text(ctx, op, FILE_LABEL_PATH), O_PATH | O_DIRECTORY);

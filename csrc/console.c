@@ -1,4 +1,4 @@
-/* Standard input, output and error: a terminal of the container, or what the caller gave. */
+/* Standard input, output and error: the container's terminal, or what the caller passed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #define DEVPTS_MAGIC 0x1cd1 /* linux/magic.h */
 
-/* The multiplexer of the container's devpts, not whatever its /dev/ptmx is (CVE-2025-52565). */
+/* The multiplexer of the container's devpts, whatever its /dev/ptmx is (CVE-2025-52565). */
 static int open_multiplexer(struct context *ctx)
 {
 	struct statfs fs;
@@ -67,7 +67,7 @@ static int take_terminal(struct context *ctx, const struct plan_op *op, int term
 	return ioctl(0, TIOCSCTTY, 0) < 0 ? failed(ctx, STEP_PTY) : 0;
 }
 
-/* The other end goes to the parent; the terminal is opened from it by descriptor, never by name. */
+/* The master goes to the parent; the terminal is opened from it by descriptor, never by name. */
 int op_console(struct context *ctx, const struct plan_op *op)
 {
 	int master = open_multiplexer(ctx);
@@ -90,13 +90,13 @@ static bool is_null(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-/* The host's /dev/null is a descriptor of a host file system: replaced by the container's, if that is one. */
+/* The host's /dev/null is a descriptor of a host file system: replaced by the container's, if that is a real one. */
 static void replace_null(struct context *ctx, int fd)
 {
 	struct stat st;
 	int null = root_open(ctx, "/dev/null", O_PATH);
 	bool good = null >= 0 && fstat(null, &st) == 0 &&
-		    is_null(&st); /* what else it is, opening it may have effects */
+		    is_null(&st); /* opening anything else may have side effects */
 	close(null);
 	null = good ? root_open(ctx, "/dev/null", O_RDWR | O_NOCTTY) : -1;
 	if (null >= 0 && fstat(null, &st) == 0 && is_null(&st))
@@ -104,7 +104,7 @@ static void replace_null(struct context *ctx, int fd)
 	close(null);
 }
 
-/* Whose owner stays: with a file or device that can only be read here, its owner could write to it. */
+/* Such a file keeps its owner: it is open for reading only, and a new owner could open it for writing. */
 static bool is_for_reading(int fd, const struct stat *st)
 {
 	bool keeps = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) || S_ISBLK(st->st_mode) ||
@@ -112,7 +112,7 @@ static bool is_for_reading(int fd, const struct stat *st)
 	return keeps && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
-/* So that /dev/stdout opens for a user that is not root. A pipe or file that cannot be given away stays as it is. */
+/* Lets a user other than root open /dev/stdout. A pipe or file that cannot be chowned stays as it is. */
 int op_stdio(struct context *ctx, const struct plan_op *op)
 {
 	struct stat st;

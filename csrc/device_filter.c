@@ -1,4 +1,4 @@
-/* Device rules of a v2 cgroup, which has no files for them: bpf(2). The program is made in Python. */
+/* Device rules of a v2 cgroup: it has no files for them, so bpf(2). Python builds the program. */
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdint.h>
@@ -9,14 +9,14 @@
 #include "device_filter.h"
 
 #define NAME "ocirun_devices"
-#define MAX_PROGRAMS 64 /* of one cgroup: the kernel's own bound */
+#define MAX_PROGRAMS 64 /* on one cgroup: the kernel's limit */
 
 static int bpf(int command, union bpf_attr *attributes)
 {
 	return (int)syscall(SYS_bpf, command, attributes, sizeof(*attributes));
 }
 
-/* The kernel refuses a null licence; a program that calls no helper function may have any. */
+/* The kernel refuses a null licence; any will do for a program that calls no helper. */
 static int load(const char *code, uint32_t count)
 {
 	union bpf_attr attributes;
@@ -29,7 +29,7 @@ static int load(const char *code, uint32_t count)
 	return bpf(BPF_PROG_LOAD, &attributes);
 }
 
-/* `old`: the program whose place it takes, -1 for none. */
+/* `old`: the program to replace, -1 for none. */
 static int attach(int cgroup, int program, int old)
 {
 	union bpf_attr attributes;
@@ -37,7 +37,7 @@ static int attach(int cgroup, int program, int old)
 	attributes.target_fd = (uint32_t)cgroup;
 	attributes.attach_bpf_fd = (uint32_t)program;
 	attributes.attach_type = BPF_CGROUP_DEVICE;
-	/* Without the flag the kernel refuses the programs that systemd or a nested runtime attach below. */
+	/* Without the flag, systemd or a nested runtime could not attach programs of their own below. */
 	attributes.attach_flags = BPF_F_ALLOW_MULTI;
 	if (old >= 0) {
 		attributes.attach_flags |= BPF_F_REPLACE;
@@ -68,7 +68,7 @@ static int is_ours(int program)
 	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes) == 0 && strncmp(info.name, NAME, sizeof(info.name)) == 0;
 }
 
-/* A descriptor of the program that we attached to the cgroup, -ENOENT where there is none. */
+/* A descriptor of the program we attached to the cgroup, or -ENOENT. */
 static int find(int cgroup)
 {
 	uint32_t ids[MAX_PROGRAMS];

@@ -10,7 +10,7 @@
 int device_filter_attach(int cgroup, const char *code, uint32_t count);
 
 /*
- * As device_filter_attach, in place of the program that it attached before, in one step; where there is none, beside
- * the others. `count` 0: takes that program away and attaches none. Returns 0 or -errno.
+ * Like device_filter_attach, but replaces the program attached before in one step; if there is none, attaches beside
+ * the others. `count` 0 detaches that program and attaches none. Returns 0 or -errno.
  */
 int device_filter_replace(int cgroup, const char *code, uint32_t count);

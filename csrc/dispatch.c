@@ -1,5 +1,5 @@
-/* What init performs: made from runtime/plan/operations by csrc/tools/operations.py (make generate), not to be edited.
- */
+/* Init's functions by code: generated from runtime/plan/operations by csrc/tools/operations.py (make generate); do not
+ * edit. */
 #include "init.h"
 
 const operation OPERATIONS[OP_COUNT] = {

@@ -1,4 +1,4 @@
-/* createContainer and startContainer hooks, which run in the container's namespaces. The others are the parent's. */
+/* createContainer and startContainer hooks, which run in the container's namespaces. The parent runs the others. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,8 @@
 #define NOT_FILTERED 125           /* a hook's exit status; runtime/plan/failures.py has the words */
 
 /*
- * In the child of a startContainer hook: the filter that init itself loads later. A filter that notifies has no
- * listener here, since the one that the agent gets is the program's: what would be notified fails with ENOSYS
- * (seccomp(2)).
+ * In the child of a startContainer hook: loads the filter that init itself loads later. A notifying filter has no
+ * listener here, since the agent's listener is the program's: calls that would notify fail with ENOSYS (seccomp(2)).
  */
 static bool load_later_filter(const struct context *ctx)
 {
@@ -38,8 +37,8 @@ static bool load_later_filter(const struct context *ctx)
 }
 
 /*
- * The other end of a new pipe, which becomes the hook's standard output (1) or error (2), goes to the parent, or to
- * `start`: no file of the host is open here, be the hook the image's. -1 where nobody is there to read.
+ * A new pipe becomes the hook's standard output (1) or error (2); its read end goes to the parent, or to `start`. The
+ * hook may be the image's, so it gets no file of the host. Returns the write end, or -1 where nobody will read.
  */
 static int open_output(struct context *ctx, int stream)
 {
@@ -56,7 +55,7 @@ static int open_output(struct context *ctx, int stream)
 	return -1;
 }
 
-/* In the child: everything of ours is close-on-exec, handlers become defaults at the exec. */
+/* In the child: our descriptors are close-on-exec, and execve resets handlers. */
 static void become_hook(struct context *ctx, const struct plan_op *op, int input, const int output[2])
 {
 	char **arguments = text_array(ctx, op, RUN_HOOK_ARGS);
@@ -66,7 +65,7 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (!arguments || !environment || dup2(input, 0) < 0)
 		_exit(126);
-	/* In the container's root it may be anything: a fifo that nobody reads must not stop us. */
+	/* In the container's root it may be anything: a fifo without a reader must not block us. */
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	for (int fd = 1; fd < 3; fd++)
 		if (dup2(output[fd - 1] < 0 ? null : output[fd - 1], fd) < 0)
@@ -77,7 +76,7 @@ static void become_hook(struct context *ctx, const struct plan_op *op, int input
 	_exit(127);
 }
 
-/* Writes what the pipe takes of the rest of the document, and closes it after the last byte. */
+/* Writes as much of the remaining document as the pipe takes, and closes the pipe after the last byte. */
 static void feed(int *pipe, const char **rest)
 {
 	ssize_t n = write(*pipe, *rest, strlen(*rest));
@@ -96,7 +95,7 @@ static int64_t milliseconds(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Until the hook ends, which may be before it has read all: it is free to. False when its time is over. */
+/* Waits for the hook to end; it need not read its input. False on timeout. */
 static bool attend(int pidfd, uint64_t seconds, int *pipe, const char *rest)
 {
 	int64_t end = milliseconds() + (int64_t)(seconds < LONGEST ? seconds : LONGEST) * 1000;
@@ -150,7 +149,7 @@ int op_run_hook(struct context *ctx, const struct plan_op *op)
 	for (int i = 0; i < 2; i++)
 		if (output[i] >= 0)
 			close(output[i]);
-	/* The reading end stays ours too: a hook that has ended already must not make the writing a SIGPIPE. */
+	/* We keep the read end open too, so that a hook that has already ended does not raise SIGPIPE. */
 	int r = pid < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0 ? failed(ctx, STEP_HOOK_SPAWN) : 0;
 	if (pid > 0)
 		r = await_hook(ctx, pid, op->number[RUN_HOOK_TIMEOUT], &ends[1], document ? document : "");

@@ -18,8 +18,8 @@
 #include "host_side.h"
 #include "kernel.h"
 
-/* In the child, which lives for as long as the parent holds the pipe's other end. It keeps nothing else open: whoever
- * waits for the end of a file must not wait for it. */
+/* Runs in the child, which lives as long as the parent holds the pipe's other end. It keeps nothing else open, so that
+ * nobody waits on it for end of file. */
 static void hold_namespace(int pipe)
 {
 	char byte;
@@ -63,8 +63,8 @@ int shim_mapped_namespace(const char *uid_map, const char *gid_map)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before); /* no handler of the caller's runs in the child */
-	/* Without a signal at its end, so that no handler of the caller's hears of it. */
+	pthread_sigmask(SIG_BLOCK, &all, &before); /* the caller's handlers must not run in the child */
+	/* No exit signal, so that the caller's SIGCHLD handler does not run. */
 	struct clone_args how = {.flags = CLONE_NEWUSER};
 	long pid = syscall(SYS_clone3, &how, sizeof how);
 	if (pid == 0)
@@ -135,7 +135,7 @@ struct netlink_arguments {
 	int result;
 };
 
-/* In a child that shares memory and descriptors with the parent, so that no thread of the parent changes namespaces. */
+/* Runs in a child that shares memory and descriptors with the parent: no thread of the parent changes namespaces. */
 static int open_netlink(void *data)
 {
 	struct netlink_arguments *arguments = data;

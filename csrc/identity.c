@@ -1,4 +1,4 @@
-/* Who the user's program is and what it may do. */
+/* Credentials and capabilities of the user's program. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
@@ -28,18 +28,18 @@ int op_bounding(struct context *ctx, const struct plan_op *op)
 		if (op->number[BOUNDING_KEEP] >> cap & 1)
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return errno == EINVAL ? 0 : failed(ctx, STEP_PRCTL); /* EINVAL: past the kernel's last one */
+			return errno == EINVAL ? 0 : failed(ctx, STEP_PRCTL); /* EINVAL: past the last one */
 	}
 	return 0;
 }
 
-/* The list holds the ids as decimal strings: strict, the parent wrote them. */
+/* The list holds the ids as strict decimal strings, written by the parent. */
 static int set_groups(struct context *ctx, const struct plan_op *op)
 {
 	static gid_t groups[MAX_GROUPS];
 	size_t count = 0;
 	for (const char *s = next_text(ctx, op, USER_GROUPS, NULL); s; s = next_text(ctx, op, USER_GROUPS, s)) {
-		if (count == MAX_GROUPS) { /* one that is left out may be one that is there to deny */
+		if (count == MAX_GROUPS) { /* a dropped group may be one that denies access */
 			errno = EINVAL;
 			return failed(ctx, STEP_SETGROUPS);
 		}
@@ -66,7 +66,7 @@ int op_user(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* Exactly the sets asked for (CVE-2022-29162): what the caller had as inheritable or ambient is gone. */
+/* Exactly the sets asked for: the caller's inheritable and ambient sets are cleared (CVE-2022-29162). */
 int op_capabilities(struct context *ctx, const struct plan_op *op)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -99,7 +99,7 @@ long load_filter(const struct context *ctx, const struct plan_op *op, int progra
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned long)flags, &filter);
 }
 
-/* The last but one operation: what follows in init is execve alone, so the profile need allow nothing more. */
+/* The last operation but one: only execve follows, so the profile need allow nothing more. */
 int op_seccomp(struct context *ctx, const struct plan_op *op)
 {
 	if (load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS]) < 0)

@@ -1,9 +1,9 @@
 /*
  * The init program: runs the operations of a plan in order and becomes the user's program.
  *
- * Static, started by the parent from a sealed memfd with the plan at FD_PLAN and the handshake at FD_HANDSHAKE.
- * It decides nothing: what is done and in which order is in the plan. It never returns to the parent's code;
- * it ends by execve, by a failure that it reports first, or because its parent died.
+ * Static, started by the parent from a sealed memfd with the plan at FD_PLAN and the handshake at FD_HANDSHAKE. It
+ * decides nothing: what is done and in which order is in the plan. It never returns to the parent's code; it ends by
+ * execve, by a failure that it reports first, or because its parent died.
  */
 #include <errno.h>
 #include <signal.h>
@@ -24,7 +24,8 @@ static int64_t now(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* A pid 1 without handlers ignores SIGTERM and the like, but a container that waits for `start` must be killable. */
+/* The kernel drops SIGTERM and the like for a pid 1 without handlers, but a container waiting for `start` must be
+ * killable. */
 static void end_by_signal(int signal)
 {
 	_exit(128 + signal);
@@ -39,7 +40,7 @@ static void install_handlers(void)
 		sigaction(ending[i], &action, NULL);
 }
 
-/* Consecutive operations of the host's side need one exchange: the parent catches up to the reported index. */
+/* Consecutive host-side operations need one exchange: the parent catches up to the reported index. */
 static int run_host_side(struct context *ctx)
 {
 	while (ctx->index + 1 < ctx->plan->count && ctx->ops[ctx->index + 1].side == SIDE_HOST)
@@ -68,16 +69,16 @@ static int run(struct context *ctx)
 	for (ctx->index = 0; ctx->index < ctx->plan->count; ctx->index++) {
 		int64_t start = trace ? now() : 0;
 		int r = run_operation(ctx, &ctx->ops[ctx->index]);
-		if (trace && !ctx->filtered) /* a filter may kill for this one too */
+		if (trace && !ctx->filtered) /* the filter may kill on this call too */
 			report_times(ctx, -r, start, now());
 		if (r < 0)
 			return r;
 	}
-	ctx->step = STEP_PLAN; /* a plan ends by execve */
+	ctx->step = STEP_PLAN; /* a plan must end in execve */
 	return -EINVAL;
 }
 
-/* Returns -errno, with what was tried in ctx->step: a plan that succeeds does not return. */
+/* Returns -errno, with the failed step in ctx->step. A plan that succeeds does not return. */
 int run_plan(struct context *ctx)
 {
 	*ctx = (struct context){.channel = FD_HANDSHAKE};
@@ -103,7 +104,7 @@ int main(void)
 		report(&ctx, REPORT_FAILED, -r, -1);
 	if (ctx.gate)
 		end_at_gate(ctx.gate);
-	/* A seccomp filter may refuse even this, and the C library would try for ever. */
+	/* A seccomp filter may refuse even this, and the C library would retry for ever. */
 	syscall(SYS_exit_group, EXIT_FAILURE);
 	__builtin_trap();
 }

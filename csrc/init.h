@@ -13,20 +13,20 @@
 #define MAX_NAMESPACES 8
 #define MAX_HELD 8
 
-/* A path of the container and the descriptor of what it is to mean; `path` is NULL where there is none. */
+/* A path of the container pinned to a descriptor; `path` is NULL for a free slot. */
 struct held {
 	const char *path;
 	int fd;
 };
 
-/* One per process: everything that an operation may leave for a later one. A descriptor that is not open is -1. */
+/* One per process: everything an operation may leave for a later one. A descriptor that is not open is -1. */
 struct context {
 	const struct plan_header *plan;
 	const struct plan_op *ops;
-	const char *base; /* of the plan: what plan_string offsets count from */
-	uint32_t index;   /* of the operation that runs */
+	const char *base; /* of the plan: plan_string offsets are relative to it */
+	uint32_t index;   /* of the running operation */
 	enum plan_step step;
-	int64_t detail; /* goes to the parent with a failure */
+	int64_t detail; /* sent to the parent with a failure */
 	int channel;    /* to the parent until `created`, to `start` after it */
 	int unified;    /* directory of the v2 cgroup to be born in */
 	int cgroup[MAX_CGROUPS];
@@ -39,18 +39,18 @@ struct context {
 	int proc;        /* private procfs, attached nowhere */
 	int null;        /* verified /dev/null of the host */
 	int mask;        /* attached empty directory that later masks are cloned from */
-	bool cwd_denied; /* to root: the container's user tries again */
+	bool cwd_denied; /* root was refused: try again as the container's user */
 	const char *program_path;
 	char **arguments, **environment;
-	struct gate *gate; /* once a filter that notifies is loaded */
-	bool filtered;     /* once any is loaded: from then on no system call but execve is sure */
+	struct gate *gate; /* set once a notifying filter is loaded */
+	bool filtered;     /* set once any filter is loaded: from then on only execve can be relied on */
 	int word;          /* memfd for the last word, until it is given away */
 	char *word_path_end;
 	int32_t *word_error;
 	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
 };
 
-/* An operation returns 0 or -errno and says in ctx->step what it was trying. */
+/* An operation returns 0 or -errno, with the failed step in ctx->step. */
 typedef int (*operation)(struct context *ctx, const struct plan_op *op);
 int run_plan(struct context *ctx);
 int run_operation(struct context *ctx, const struct plan_op *op);
@@ -58,7 +58,7 @@ int run_operation(struct context *ctx, const struct plan_op *op);
 /* wire.c */
 int wire_load(struct context *ctx, int fd);
 int wire_check(const void *data, size_t size);
-/* The string `i` of `op`, of arguments.h: never NULL; "" when absent. */
+/* The string `i` (see arguments.h) of `op`: never NULL; "" when absent. */
 const char *text(const struct context *ctx, const struct plan_op *op, int i);
 bool has_text(const struct plan_op *op, int i);
 /* Walks a list: NULL starts it, NULL ends it. */
@@ -68,11 +68,11 @@ char **text_array(const struct context *ctx, const struct plan_op *op, int i);
 int report(struct context *ctx, enum report_kind kind, int error, int fd);
 int await_reply(struct context *ctx);
 int report_times(struct context *ctx, int error, int64_t start, int64_t end);
-/* Returns -errno after noting what was tried. */
+/* Records the failed step; returns -errno. */
 int failed(struct context *ctx, enum plan_step step);
 
-/* resolve.c: every path below the container's root goes through these. All return a descriptor or -errno.
- * `path` is the container's (absolute or not); symlinks are followed inside the root only, magic links never. */
+/* resolve.c: every path below the container's root goes through these. All return a descriptor or -errno. `path` is the
+ * container's (absolute or not); symlinks are followed inside the root only, magic links never. */
 int root_open(struct context *ctx, const char *path, int flags);
 /* The directory that holds the last component of `path`; that component is copied to `name` (NAME_MAX + 1 bytes).
  * Missing directories are made with mode 0755. */
@@ -81,16 +81,16 @@ int root_open_parent(struct context *ctx, const char *path, char *name);
 int root_open_target(struct context *ctx, const char *path, bool directory);
 /* Opens `path`, relative to the private procfs, verifying that it is procfs and nothing is mounted over it. */
 int proc_open(struct context *ctx, const char *path, int flags);
-/* To be called before something is made at `path`: where that is below /dev, the root's own directory is held, unless
- * a mount is. -ENOTDIR: it is a symlink, or what else there is. */
+/* Call before creating anything at `path`: if that is below /dev, pins the rootfs's own /dev, unless a mount is pinned
+ * already. -ENOTDIR: /dev is a symlink or no directory. */
 int root_hold_dev(struct context *ctx, const char *path);
-/* Ends the holding of `path` and all below it, of everything for NULL: something else is mounted there. */
+/* Unpins `path` and all below it (NULL: everything), since something else is mounted there. */
 void root_release(struct context *ctx, const char *path);
 int write_all(int fd, const char *data, size_t length);
 
-/* dispatch.c: by code; NULL for what is the parent's. */
+/* dispatch.c: by code; NULL for the parent's operations. */
 extern const operation OPERATIONS[OP_COUNT];
-/* identity.c: seccomp(2) with the struct sock_filter of the string `program`; what it returns, with errno. */
+/* identity.c: seccomp(2) with the struct sock_filter array in the string `program`; its return value, with errno. */
 long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags);
 /* notify.c: lets the unfiltered thread end the process. */
 void end_at_gate(struct gate *gate);

@@ -1,9 +1,9 @@
 /*
- * The kernel's interfaces that musl has no wrappers for, and what is newer than the headers of the
- * oldest system that we build on (Debian 12: Linux 6.1).
+ * Kernel interfaces that musl does not wrap, or that are newer than the headers of the oldest system we build on
+ * (Debian 12: Linux 6.1).
  *
- * sys/mount.h comes before linux/mount.h: glibc and the kernel both claim these names, and this
- * order is the one that works with either C library.
+ * sys/mount.h comes before linux/mount.h: glibc and the kernel define the same names, and this order works with either
+ * C library.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 #include <linux/openat2.h>
 #include <linux/sched.h>
 
-/* openat(2) and friends, where fcntl.h was read without _GNU_SOURCE. */
+/* For openat(2) and friends, where fcntl.h was included without _GNU_SOURCE. */
 #ifndef AT_EMPTY_PATH
 #define AT_EMPTY_PATH 0x1000 /* 2.6.39 */
 #endif
@@ -36,7 +36,7 @@
 #define MFD_EXEC 0x0010U        /* 6.3 */
 #endif
 
-/* The part of struct statx that tells a mount by its number; musl 1.2.3 has no statx. */
+/* The part of struct statx up to the mount id; musl 1.2.3 has no statx. */
 #define KERNEL_STATX_MNT_ID 0x1000          /* 5.8 */
 #define KERNEL_STATX_ATTR_MOUNT_ROOT 0x2000 /* 5.8 */
 struct kernel_statx {

@@ -1,11 +1,11 @@
 /*
- * Why the program did not run, told without a system call: a loaded filter may refuse, or kill for, every one of them,
- * that which would tell of it too.
+ * Reports why the program did not run, without a system call: a loaded filter may refuse any of them, or kill for it,
+ * including the one that would report.
  *
- * A memfd is mapped before, and its descriptor goes to whoever waits for the execve. Init writes errno into it when an
- * execve comes back. A filter that kills leaves no time for that: so the path that execve is given has its NUL on a
- * page of the memfd that nobody has touched. The kernel reads it, and by that makes the page, only for an execve that
- * the filter has let pass. The program gets nothing of it: execve takes the mapping away.
+ * A memfd is mapped beforehand, and its descriptor sent to whoever waits for the execve. If execve returns, init writes
+ * errno into it. A filter that kills leaves no time for that, so the path given to execve has its NUL on an untouched
+ * page of the memfd. The kernel reads that byte, and so allocates the page, only if the filter let execve through. The
+ * program inherits nothing: execve drops the mapping.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,10 +15,10 @@
 
 #include "init.h"
 
-#define TEXT_SIZE 65536 /* of our own memory in front of it, for the path */
+#define TEXT_SIZE 65536 /* of private memory in front of it, for the path */
 
-/* Early: later RLIMIT_NOFILE, RLIMIT_FSIZE and RLIMIT_AS are the container's. FD_PLAN was just closed: this takes its
- * place. A huge page would be there as a whole with its first byte. */
+/* Early, before the container's RLIMIT_NOFILE, RLIMIT_FSIZE and RLIMIT_AS apply. FD_PLAN was just closed: the memfd
+ * takes its number. No huge pages: touching the first byte would allocate all of it. */
 static int make_last_word(struct context *ctx)
 {
 	ctx->word = memfd_create("ocirun-word", MFD_CLOEXEC);
@@ -36,18 +36,18 @@ static int make_last_word(struct context *ctx)
 	return 0;
 }
 
-/* For a plan that loads a filter. */
+/* Only if the plan loads a filter. */
 int prepare_last_word(struct context *ctx)
 {
 	for (uint32_t i = 0; i < ctx->plan->count; i++)
 		if (ctx->ops[i].code == OP_SECCOMP || ctx->ops[i].code == OP_SECCOMP_NOTIFY) {
-			ctx->index = i; /* what fails, fails for it */
+			ctx->index = i; /* a failure here is blamed on that operation */
 			return make_last_word(ctx);
 		}
 	return 0;
 }
 
-/* Gives the descriptor away, when whoever waits for the execve listens. */
+/* Sends the descriptor to whoever waits for the execve. */
 int send_last_word(struct context *ctx)
 {
 	if (ctx->word < 0)
@@ -58,7 +58,7 @@ int send_last_word(struct context *ctx)
 	return r;
 }
 
-/* The path for execve: with its NUL, which is the memfd's, on the untouched page. */
+/* The path for execve, with its NUL on the memfd's untouched page. */
 const char *last_word_path(const struct context *ctx, const char *path)
 {
 	size_t length = strlen(path);

@@ -1,12 +1,12 @@
 /*
  * ocirun, the command: starts the interpreter with -I -S on runtime/__main__.py.
  *
- * The flags are the reason for this program. `site`, which a pip console script loads, costs more
- * than the rest of a `state` call, and an environment variable such as PYTHONPATH must not reach
- * a program that root runs. A `#!` line passes one argument only, and pip rewrites it.
+ * The flags are the reason for this program. A pip console script loads `site`, which costs more than the rest of a
+ * `state` call, and variables such as PYTHONPATH must not reach a program that root runs. A `#!` line passes one
+ * argument only, and pip rewrites it.
  *
- * In the tree and for `make install`, OCIRUN_PYTHON and OCIRUN_SITE are compiled in. In a wheel
- * neither is known, so both are found from where this file lies, never from PATH.
+ * In the tree and for `make install`, OCIRUN_PYTHON and OCIRUN_SITE are compiled in. In a wheel neither is known, so
+ * both are found from this program's own directory, never from PATH.
  */
 #include <errno.h>
 #include <glob.h>
@@ -36,7 +36,7 @@ static void join(char *path, const char *directory, const char *rest)
 }
 
 #ifndef OCIRUN_SITE
-/* Cuts the last part off a path: of /usr/bin stays /usr, of /usr stays nothing. */
+/* Cuts off a path's last component: /usr/bin becomes /usr, /usr becomes "". */
 static void cut(char *path)
 {
 	char *slash = strrchr(path, '/');
@@ -46,7 +46,7 @@ static void cut(char *path)
 	*slash = '\0';
 }
 
-/* The directory of this program, links resolved: `ocirun` in PATH may be a link to it. */
+/* The directory of this program, symlinks resolved: `ocirun` in PATH may be one. */
 static void own_directory(char *directory, size_t size)
 {
 	ssize_t length = readlink("/proc/self/exe", directory, size - 1);
@@ -65,7 +65,7 @@ static const char *find_python(const char *directory)
 	return access(path, X_OK) == 0 ? path : FALLBACK_PYTHON;
 }
 
-/* The only match of ../lib/python3X/X-packages/runtime, without its last part. Changes `directory`. */
+/* The only match of ../lib/python3X/X-packages/runtime, without its last component. Changes `directory`. */
 static const char *find_site(char *directory)
 {
 	static char pattern[PATH_MAX];
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	command[0] = (char *)python;
 	command[1] = "-I";
 	command[2] = "-S";
-	/* Paths are bytes: whatever the locale is, they are read and written as UTF-8 with escapes. */
+	/* Paths are bytes: read and written as UTF-8 with escapes, whatever the locale. */
 	command[3] = "-X";
 	command[4] = "utf8";
 	command[5] = script;

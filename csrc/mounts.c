@@ -1,9 +1,9 @@
 /*
- * Mounts: made detached, given their attributes, and attached by descriptor.
+ * Mounts: created detached, given their attributes, and attached by descriptor.
  *
- * A mount is attached before anything is mounted on it or copied from it: Linux 6.1 refuses both on a detached one.
- * Attributes are set before it is attached, so that it is never seen without them; propagation after it, since a mount
- * attached below a shared one becomes shared.
+ * A mount is attached before anything is mounted on it or copied from it: Linux 6.1 refuses both on a detached mount.
+ * Attributes are set before attaching, so that the mount is never seen without them; propagation after attaching, since
+ * a mount attached below a shared one becomes shared.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,7 @@
 /* mount(2) reads one page of data. */
 #define DATA_SIZE 4096
 
-/* The flags of a superblock by the names that fsconfig knows. */
+/* Superblock flags by their fsconfig names. */
 static const struct {
 	uint64_t flag;
 	const char *name;
@@ -38,7 +38,7 @@ int set_attributes(struct context *ctx, int fd, bool recursive, uint64_t set, ui
 	return sys_mount_setattr(fd, "", flags, &attr, sizeof attr) < 0 ? failed(ctx, STEP_MOUNT_SETATTR) : 0;
 }
 
-/* Shared and slave together is a mount that receives from its old peers and sends to new ones. */
+/* Shared and slave together: the mount receives from its old peers and propagates to new ones. */
 static int set_propagation(struct context *ctx, int fd, uint64_t propagation)
 {
 	bool recursive = propagation & MS_REC;
@@ -71,7 +71,7 @@ int take_tree(struct context *ctx, const char *source, uint64_t bind)
 	ctx->tree = -1;
 	if (tree < 0)
 		return root_failed(ctx, STEP_OPEN_TREE, -EBADF);
-	/* It may be a peer of the host's mount: what is mounted in the container must not reach the host. */
+	/* It may be a peer of a host mount: mounts in the container must not propagate to the host. */
 	int r = set_attributes(ctx, tree, true, 0, 0, MS_SLAVE);
 	if (r < 0)
 		close(tree);
@@ -108,7 +108,7 @@ static int configure(struct context *ctx, const struct plan_op *op, int fs, int 
 	return 0;
 }
 
-/* "mode=" and four octal digits. */
+/* "mode=" and four octal digits */
 static void mode_option(char *option, mode_t mode)
 {
 	memcpy(option, "mode=", 5);
@@ -120,7 +120,7 @@ static void mode_option(char *option, mode_t mode)
 static int create_superblock(struct context *ctx, const struct plan_op *op, int fs, const char *mode)
 {
 	const char *source = text(ctx, op, MOUNT_SOURCE);
-	if (op->number[MOUNT_FLAGS] & MOUNT_HOST_COPY && *source == '/') /* what copy_of_host would copy */
+	if (op->number[MOUNT_FLAGS] & MOUNT_HOST_COPY && *source == '/') /* meant for copy_of_host only */
 		source = text(ctx, op, MOUNT_TYPE);
 	if (*source && sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
 		return failed(ctx, STEP_FSCONFIG);
@@ -148,7 +148,7 @@ static int make_mount(struct context *ctx, const struct plan_op *op, const char 
 	return r;
 }
 
-/* An SELinux label has commas, which only quotes keep together. fsconfig takes it without. */
+/* mount(2) needs quotes around an SELinux label, for its commas; fsconfig takes it without. */
 static size_t quoted_label(const char *option)
 {
 	static const char name[] = "context=";
@@ -156,7 +156,7 @@ static size_t quoted_label(const char *option)
 	return !strncmp(option, name, length) && option[length] != '"' ? length : 0;
 }
 
-/* The options as mount(2) wants them. */
+/* The options as mount(2) data. */
 static int join_options(struct context *ctx, const struct plan_op *op, const char *mode, char *data)
 {
 	size_t n = strlen(mode);
@@ -180,7 +180,7 @@ static int join_options(struct context *ctx, const struct plan_op *op, const cha
 	return 0;
 }
 
-/* Whether `fd` is the root of a mount that lies in the directory that `target` is in: what was mounted on `target`. */
+/* Whether `fd` is the root of a mount on `target`: both have the same parent directory. */
 static bool covers(int fd, int target)
 {
 	struct kernel_statx top, below, above_top, above_below;
@@ -193,7 +193,7 @@ static bool covers(int fd, int target)
 	       above_top.mount_id == above_below.mount_id && above_top.inode == above_below.inode;
 }
 
-/* For what fsconfig cannot say: strings over 255 bytes, flags and file systems that only mount(2) knows. The working
+/* For what fsconfig cannot do: strings over 255 bytes, flags and file systems that only mount(2) knows. The working
  * directory is the checked target, so no path is looked up again until the result is verified. */
 static int mount_legacy(struct context *ctx, const struct plan_op *op, int target, const char *mode)
 {
@@ -203,7 +203,8 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 		return r;
 	if (fchdir(target) < 0)
 		return failed(ctx, STEP_CHDIR);
-	/* Of one name in both, and of one value: what is swapped before the result is found has them all the same. */
+	/* MOUNT_ATTR_* and MS_* have the same values here. Passed to mount(2) too, so that a mount swapped before the
+	 * check still has them. */
 	uint64_t set = op->number[MOUNT_ATTR_SET];
 	uint64_t flags = set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	flags |= op->number[MOUNT_SUPERBLOCK];
@@ -223,8 +224,8 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 	return r < 0 ? r : fd;
 }
 
-/* Where the kernel lets nobody make a new one: a sysfs of the host's network namespace, a procfs of its pid namespace,
- * cgroups without a namespace of them. What the host has below it gets the same attributes (CVE-2023-25809). */
+/* For when the kernel refuses a new instance: a sysfs of the host's network namespace, a procfs of its pid namespace,
+ * cgroups without a cgroup namespace. The host's submounts get the same attributes (CVE-2023-25809). */
 static int copy_of_host(struct context *ctx, const struct plan_op *op)
 {
 	const char *type = text(ctx, op, MOUNT_TYPE), *source = text(ctx, op, MOUNT_SOURCE);
@@ -236,16 +237,16 @@ static int copy_of_host(struct context *ctx, const struct plan_op *op)
 	uint64_t set = op->number[MOUNT_ATTR_SET];
 	uint64_t clear = set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
 	bool opened = !strcmp(type, "sysfs") && !(set & MOUNT_ATTR_RDONLY);
-	/* Nobody asked for a peer of the host's mounts: what is mounted on a new one would not reach it either. */
+	/* Not a peer of the host's mounts: mounts on a new instance would not propagate to the host either. */
 	int r = set_attributes(ctx, tree, true, set | (opened ? MOUNT_ATTR_RDONLY : 0), clear, MS_SLAVE);
-	if (r == 0 && opened) /* a new one would have had no cgroups below it */
+	if (r == 0 && opened) /* a new instance would have no submounts */
 		r = set_attributes(ctx, tree, false, 0, MOUNT_ATTR_RDONLY, 0);
 	if (r < 0)
 		close(tree);
 	return r < 0 ? r : tree;
 }
 
-/* Recursive attributes, what is covered, attachment, propagation. */
+/* Recursive attributes, copy-up, attaching, propagation. */
 static int finish_mount(struct context *ctx, const struct plan_op *op, int tree, int target, bool attached)
 {
 	int r = 0;
@@ -282,8 +283,8 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	return r;
 }
 
-/* A symlink at /proc or /sys of the rootfs may lead to a place that others write to (CVE-2019-19921 and three more),
- * one at /dev to the host's. */
+/* A symlink at the rootfs's /proc or /sys may lead to a directory others can write to (CVE-2019-19921 and three more),
+ * one at /dev to the host's /dev. */
 static int open_mount_target(struct context *ctx, const char *path, bool ordinary)
 {
 	int target = ordinary ? root_open_plain(ctx, path, O_PATH | O_DIRECTORY) : root_open(ctx, path, O_PATH);
@@ -355,7 +356,7 @@ int op_bind(struct context *ctx, const struct plan_op *op)
 	return r;
 }
 
-/* The file system of the mount `fd` takes new options: what mount(2) does for MS_REMOUNT without MS_BIND. */
+/* Changes options of the file system of the mount `fd`, like mount(2) with MS_REMOUNT and no MS_BIND. */
 static int reconfigure(struct context *ctx, const struct plan_op *op, int fd)
 {
 	int fs = sys_fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);

@@ -41,20 +41,20 @@ static const char *decimal(int64_t value, char buffer[24])
 	return p;
 }
 
-/* Runs before `dumpable`: the files in /proc of a process that is not dumpable belong to the host's root. */
+/* Runs before `dumpable`: the /proc files of a process that is not dumpable belong to the host's root. */
 int op_oom_score_adj(struct context *ctx, const struct plan_op *op)
 {
 	char buffer[24];
 	return write_file(ctx, "/proc/self/oom_score_adj", decimal((int64_t)op->number[OOM_SCORE_ADJ_SCORE], buffer));
 }
 
-/* CVE-2016-9962: nobody in a joined namespace may trace init or open its descriptors. */
+/* Nobody in a joined namespace may trace init or open its descriptors (CVE-2016-9962). */
 int op_dumpable(struct context *ctx, const struct plan_op *op)
 {
 	return prctl(PR_SET_DUMPABLE, op->number[DUMPABLE_VALUE]) < 0 ? failed(ctx, STEP_PRCTL) : 0;
 }
 
-/* Opened while init has the caller's credentials, which the kernel checks again at the write. */
+/* Opened with the caller's credentials, which the kernel checks again at the write. */
 int op_open_cgroup(struct context *ctx, const struct plan_op *op)
 {
 	if (op->number[OPEN_CGROUP_FOR_FORK]) {
@@ -72,7 +72,7 @@ int op_open_cgroup(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* On v1 the file is `tasks`: a thread that moves itself does not take the kernel's lock over all thread groups. */
+/* On v1 the file is `tasks`: a thread that moves itself does not take the kernel's lock on all thread groups. */
 int op_enter_cgroups(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
@@ -86,8 +86,8 @@ int op_enter_cgroups(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* Whether `fd` is the mount namespace of the runtime, or of the first process, whose root is not a container's to
- * replace. */
+/* Whether `fd` is the mount namespace of the runtime or of the host's first process: a container must not replace its
+ * root. */
 static bool is_host(int fd)
 {
 	static const char *const hosts[] = {"/proc/self/ns/mnt", "/proc/1/ns/mnt"};
@@ -136,7 +136,7 @@ int op_join_namespace(struct context *ctx, const struct plan_op *op)
 	return r;
 }
 
-/* exec: namespaces of the container in one call, so that no order of joining can be wrong. */
+/* exec: joins the container's namespaces in one call, so that their order cannot matter. */
 int op_join_process(struct context *ctx, const struct plan_op *op)
 {
 	int flags = (int)op->number[JOIN_PROCESS_FLAGS];
@@ -147,7 +147,8 @@ int op_join_process(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* A new network namespace has lo alone, and down; programs expect 127.0.0.1 to answer, and other runtimes set it up. */
+/* A new network namespace has only lo, and it is down. Programs expect 127.0.0.1 to answer, and other runtimes bring it
+ * up. */
 static int raise_loopback(struct context *ctx)
 {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
@@ -166,7 +167,7 @@ int op_unshare(struct context *ctx, const struct plan_op *op)
 	return op->number[UNSHARE_FLAGS] & CLONE_NEWNET ? raise_loopback(ctx) : 0;
 }
 
-/* Becomes the root of a new user namespace, once the parent has written its maps. */
+/* Becomes root of a new user namespace, once the parent has written its id maps. */
 int op_become(struct context *ctx, const struct plan_op *op)
 {
 	uid_t uid = (uid_t)op->number[BECOME_UID];
@@ -184,16 +185,16 @@ int op_time_offsets(struct context *ctx, const struct plan_op *op)
 }
 
 /*
- * Enters the new or joined pid and time namespaces, which only children do. The child is the caller's sibling, so
- * the parent can wait for it; the kernel translates its pid for the parent in SCM_CREDENTIALS. This process ends.
- * Born in its v2 cgroup, it need not be moved there, which waits for the kernel's lock over all thread groups. It has
- * the cgroup's descriptor at its birth, and closes it before anything else: who could open it in between
- * (CAP_SYS_PTRACE, since it is not dumpable) could also trace it, and be all that it is.
+ * Enters the new or joined pid and time namespaces: only a child can be in them. The child is this process's sibling,
+ * so the parent can wait for it; SCM_CREDENTIALS translates its pid for the parent. This process then exits. It is born
+ * in its v2 cgroup: moving it there would wait for the kernel's lock on all thread groups. It inherits the cgroup's
+ * descriptor, and closes it first of all. Whoever could open that in between needs CAP_SYS_PTRACE, since the child is
+ * not dumpable, and could then trace the child anyway.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
-	/* With CLONE_PARENT the signal at the end is the caller's own, SIGCHLD. */
+	/* With CLONE_PARENT the exit signal is this process's own, SIGCHLD. */
 	struct clone_args how = {.flags = CLONE_PARENT};
 	if (ctx->unified >= 0) {
 		how.flags |= CLONE_INTO_CGROUP;

@@ -1,9 +1,9 @@
 /*
- * --no-pivot: the container's root is moved over the host's, for a root on the initial ramfs, which pivot_root refuses.
+ * --no-pivot: moves the container's root over the host's, for hosts on the initial ramfs, where pivot_root fails.
  *
- * What the host has mounted stays in the namespace, below the new root, for a process that may leave a chroot. Its
- * procfs and sysfs are taken away: with one of them in the namespace the kernel lets a user namespace's root mount
- * another, without what is masked in the container's.
+ * The host's mounts stay in the namespace below the new root, within reach of a process that can leave a chroot. Every
+ * procfs and sysfs among them is detached or covered: if one is visible, the kernel lets root of a new user namespace
+ * mount another, without the container's masks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,11 +20,11 @@
 #define MAX_VIEWS 1024
 #define MAX_DEPTH 4096
 
-/* /proc/self/mountinfo, a line at a time. Of an overlay's many layers only the beginning is kept: they are at its end.
- */
+/* /proc/self/mountinfo, a line at a time. Long lines are cut: only the layers of an overlay, at the end, can be that
+ * long. */
 struct reader {
 	int fd;
-	bool within; /* the rest of a line whose beginning was given already comes first */
+	bool within; /* what follows is the rest of a line that was cut */
 	size_t start, end;
 	char data[8 * PATH_MAX];
 };
@@ -37,7 +37,7 @@ struct entry {
 	const char *type;
 };
 
-/* More of the file behind what is not given yet; false at its end. */
+/* Reads more of the file after the unread bytes; false at its end. */
 static bool fill(struct reader *in)
 {
 	memmove(in->data, in->data + in->start, in->end - in->start);
@@ -49,7 +49,7 @@ static bool fill(struct reader *in)
 	return n > 0;
 }
 
-/* The next line, or what there is place for, without its end; NULL at the end of the file. */
+/* The next line, or as much as fits, without its newline; NULL at the end of the file. */
 static char *next_line(struct reader *in)
 {
 	for (;;) {
@@ -69,7 +69,7 @@ static char *next_line(struct reader *in)
 	}
 }
 
-/* Blank, tab, newline and backslash are written as three octal digits. */
+/* Space, tab, newline and backslash are written as three octal digits. */
 static void unescape(char *s)
 {
 	char *to = s;
@@ -116,7 +116,7 @@ static int rewind_mounts(struct reader *in)
 	return lseek(in->fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-/* The mount of this number, or false. */
+/* Finds the mount with this id. */
 static bool find(struct reader *in, uint64_t id, struct entry *entry)
 {
 	if (rewind_mounts(in) < 0)
@@ -144,13 +144,13 @@ static int64_t mount_number(int fd)
 	return sys_statx(fd, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &st) < 0 ? -1 : (int64_t)st.mount_id;
 }
 
-/* The numbers of mounts. */
+/* Mount ids. */
 struct views {
 	int count;
 	uint64_t id[MAX_VIEWS];
 };
 
-/* All procfs and sysfs that are not below the container's root, or all mounts of a part of one. */
+/* Collects every procfs and sysfs outside the container's root: those mounted whole, or those that show a part. */
 static int collect(struct context *ctx, struct reader *in, bool whole, struct views *views)
 {
 	struct entry entry;
@@ -173,16 +173,16 @@ static int collect(struct context *ctx, struct reader *in, bool whole, struct vi
 	return 0;
 }
 
-/* Whether the mount that this one lies on has peers. */
+/* Whether the parent mount has peers, which would see an unmount. */
 static bool is_heard(struct reader *in, uint64_t id)
 {
 	struct entry entry;
 	return !find(in, id, &entry) || !find(in, entry.parent, &entry) || entry.shared;
 }
 
-/* Takes away the mount whose root `fd` is. The host must not hear of it: a mount's end is told to the peers of the
- * mount that it lies on, which cannot leave them where it is out of reach, below this one. -errno if it stays, and
- * ctx->step is STEP_UMOUNT if nothing else is wrong. */
+/* Detaches the mount whose root is `fd`, without propagating to the host: an unmount propagates to the peers of the
+ * parent mount, and a parent that cannot be reached cannot be made private. -errno if the mount stays; then ctx->step
+ * is STEP_UMOUNT unless something else failed. */
 static int detach(struct context *ctx, struct reader *in, int fd)
 {
 	int parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -201,7 +201,7 @@ static int detach(struct context *ctx, struct reader *in, int fd)
 	return fchdir(ctx->root) < 0 ? failed(ctx, STEP_CHDIR) : r;
 }
 
-/* What stays, as in a user namespace, is covered. */
+/* What cannot be detached, as in a user namespace, is covered. */
 static int hide(struct context *ctx, struct reader *in, int fd)
 {
 	int r = detach(ctx, in, fd);
@@ -215,7 +215,7 @@ static int hide(struct context *ctx, struct reader *in, int fd)
 	return r;
 }
 
-/* The first mount on the way to `point` that the mount `id` does not lie in; a descriptor of its root, or -errno. */
+/* The first mount on the way to `point` that does not contain the mount `id`: a descriptor of its root, or -errno. */
 static int open_cover(struct context *ctx, struct reader *in, uint64_t id, char *point)
 {
 	for (char *end = point; *end;) {
@@ -233,7 +233,7 @@ static int open_cover(struct context *ctx, struct reader *in, uint64_t id, char 
 	return root_failed(ctx, STEP_VERIFY, -ESTALE);
 }
 
-/* Whether something lies on the mount's own root. */
+/* Whether something is mounted on the mount's own root. */
 static bool has_cover(struct reader *in, uint64_t id, const char *point)
 {
 	struct entry entry;
@@ -245,7 +245,7 @@ static bool has_cover(struct reader *in, uint64_t id, const char *point)
 	return false;
 }
 
-/* Takes away what keeps us from reaching the mount `id`, unless that hides another of them. */
+/* Detaches what keeps us from reaching the mount `id`, unless it hides another one of them. */
 static int uncover(struct context *ctx, struct reader *in, const struct views *views, uint64_t id, char *point)
 {
 	struct entry entry;
@@ -260,8 +260,8 @@ static int uncover(struct context *ctx, struct reader *in, const struct views *v
 	return r;
 }
 
-/* Hides the mount `id`, if it is there still. One that something covers on its own root the kernel does not count as
- * visible, nor a part of such a file system. `again`: something that lay over it is gone. */
+/* Hides the mount `id`, if it is still there. The kernel does not count a mount as visible if its own root is covered,
+ * or if it shows only a part of its file system. `again`: a mount that covered it is gone. */
 static int hide_view(struct context *ctx, struct reader *in, const struct views *views, uint64_t id, bool *again)
 {
 	char point[PATH_MAX];
@@ -272,7 +272,7 @@ static int hide_view(struct context *ctx, struct reader *in, const struct views 
 	bool whole = entry.whole;
 	if (strlen(entry.point) >= sizeof point)
 		return root_failed(ctx, STEP_OPEN, -ENAMETOOLONG);
-	strcpy(point, entry.point); /* reading on overwrites it */
+	strcpy(point, entry.point); /* the next read overwrites it */
 	int fd = open(point, O_PATH | O_CLOEXEC);
 	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
 		return failed(ctx, STEP_OPEN);
@@ -288,20 +288,20 @@ static int hide_view(struct context *ctx, struct reader *in, const struct views 
 	return r;
 }
 
-/* From the last, so that what lies below or over another one of them is done before it. */
+/* From the last to the first, so that a mount below or over another one is handled before it. */
 static int hide_views(struct context *ctx, struct reader *in, bool whole)
 {
 	struct views views;
 	int r = collect(ctx, in, whole, &views);
 	for (int i = views.count - 1; r == 0 && i >= 0; i--) {
 		bool again = true;
-		while (r == 0 && again) /* a mount fewer each time */
+		while (r == 0 && again) /* one mount fewer each time */
 			r = hide_view(ctx, in, &views, views.id[i], &again);
 	}
 	return r;
 }
 
-/* The root moves first: what is taken away then may be what it lay in. */
+/* The root moves first: a mount that is detached afterwards may have contained it. */
 int move_root(struct context *ctx)
 {
 	int slash = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -313,7 +313,7 @@ int move_root(struct context *ctx)
 		r = attach(ctx, ctx->root, slash);
 	if (r == 0)
 		r = hide_views(ctx, &in, true);
-	if (r == 0) /* elsewhere, since those below the others are gone */
+	if (r == 0) /* the partial ones that remain */
 		r = hide_views(ctx, &in, false);
 	if (in.fd >= 0)
 		close(in.fd);

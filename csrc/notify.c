@@ -1,13 +1,13 @@
 /*
- * SCMP_ACT_NOTIFY: giving the filter's listener away, when the filter is already in force.
+ * SCMP_ACT_NOTIFY: sends the filter's listener away while the filter is already in force.
  *
- * A loaded filter may hold up any system call, those too by which init would give the listener to who answers it. So a
- * second thread, made before the load and therefore without the filter, does that, and init waits for it by the one
- * means that is no system call: a page fault, which userfaultfd(2) hands to the second thread. execve ends that
- * thread and leaves nothing of it: a helper process would be left to the user's program as a child that it never made.
+ * A loaded filter may suspend any system call, including those by which init would send the listener to its agent. So a
+ * second thread sends it: created before the load, it has no filter. Init waits for it without a system call, by a page
+ * fault that userfaultfd(2) delivers to the second thread. execve ends that thread and leaves no trace; a helper
+ * process would stay as a child the user's program never made.
  *
- * A sandbox around us may refuse userfaultfd (Docker's profile does). Then init spins on a word of memory, for as long
- * as the agent takes. Not with a real-time policy, by which it could keep the second thread from ever running.
+ * A sandbox around us may refuse userfaultfd (Docker's profile does). Then init spins on a word of memory until the
+ * agent has the listener; not with a real-time policy, which could keep the second thread from ever running.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,20 +27,20 @@
 
 #include "init.h"
 
-#define LOOK 50 /* milliseconds between two looks at whether init lives */
+#define LOOK 50 /* milliseconds between checks that init is alive */
 
-/* Two pages that were never written to: the first stops init until the listener is given away, the second for good. */
+/* Two untouched pages: the first stops init until the listener is sent, the second for good. */
 struct gate {
 	struct context *ctx;
 	volatile const char *pages;
 	size_t page_size;
 	int faults;        /* the userfaultfd, or -1 */
-	int stops, passed; /* without it: how often init has stopped, and may go on */
+	int stops, passed; /* without it: how often init has stopped, and been let go */
 	int listener;
-	volatile int init; /* its thread: the kernel writes 0 when that ends alone, as SCMP_ACT_KILL_THREAD ends it */
+	volatile int init; /* its thread id: the kernel writes 0 when that thread alone ends (SCMP_ACT_KILL_THREAD) */
 };
 
-/* Init's side, without a system call. */
+/* Init's side: no system calls. */
 static void stop(struct gate *gate, int page)
 {
 	if (gate->faults >= 0) {
@@ -86,8 +86,7 @@ static int open_first_page(struct gate *gate)
 	return ioctl(gate->faults, UFFDIO_ZEROPAGE, &page);
 }
 
-/* The second thread. It may write to the context, since init stands still meanwhile. A parent that is gone ends both.
- */
+/* The second thread. It may write to the context, since init is stopped meanwhile. Both end if the parent is gone. */
 static void *relay(void *data)
 {
 	struct gate *gate = data;
@@ -95,15 +94,16 @@ static void *relay(void *data)
 	if (await_fault(gate) < 0 || report(ctx, REPORT_LISTENER, 0, gate->listener) < 0 || await_reply(ctx) < 0 ||
 	    open_first_page(gate) < 0)
 		_exit(EXIT_FAILURE);
-	await_fault(gate); /* execve failed, or the filter killed for it */
+	await_fault(gate); /* execve failed, or the filter killed init for it */
 	_exit(EXIT_FAILURE);
 }
 
-/* Whether init, which has just failed to get a userfaultfd, can do without. */
+/* After userfaultfd failed: whether init can spin instead. */
 static bool may_spin(void)
 {
 	int error = errno;
-	long policy = syscall(SYS_sched_getscheduler, 0) & ~SCHED_RESET_ON_FORK; /* musl's function only says ENOSYS */
+	long policy = syscall(SYS_sched_getscheduler, 0) &
+		      ~SCHED_RESET_ON_FORK; /* musl's function always fails with ENOSYS */
 	bool refused = error == EPERM || error == EACCES || error == ENOSYS;
 	errno = error;
 	return refused && (policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE);
@@ -124,8 +124,7 @@ static int make_gate(struct gate *gate)
 	return ioctl(gate->faults, UFFDIO_REGISTER, &range);
 }
 
-/* Without TSYNC, which would put the second thread under the filter: init has no other, and the program starts as one.
- */
+/* Without TSYNC, which would put the filter on the second thread too; init has no other threads. */
 int op_seccomp_notify(struct context *ctx, const struct plan_op *op)
 {
 	static struct gate gate;

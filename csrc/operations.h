@@ -1,5 +1,5 @@
-/* The operations of a plan: made from runtime/plan/operations by csrc/tools/operations.py (make generate), not to be
- * edited. cffi reads this file verbatim, as it does plan.h. */
+/* The operations of a plan: generated from runtime/plan/operations by csrc/tools/operations.py (make generate); do not
+ * edit. cffi reads this file verbatim, as it does plan.h. */
 
 enum plan_code {
 	OP_OOM_SCORE_ADJ,

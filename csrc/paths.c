@@ -1,4 +1,4 @@
-/* Single paths of the container: symlinks, device nodes, what is hidden and what is read-only. */
+/* Single paths of the container: symlinks, device nodes, masked and read-only paths. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static int clone_mount(struct context *ctx, int fd, bool recursive)
 	return tree < 0 ? failed(ctx, STEP_OPEN_TREE) : tree;
 }
 
-/* A symlink at /dev could lead into the host's, shown elsewhere in the container (CVE-2026-41579). */
+/* A symlink at /dev could lead into the host's /dev, if that is visible in the container (CVE-2026-41579). */
 static int open_parent(struct context *ctx, const char *path, char *name)
 {
 	int r = root_hold_dev(ctx, path);
@@ -56,7 +56,7 @@ static int make_link(struct context *ctx, const char *target, int parent, const 
 	return flags & SYMLINK_SAME && !is_link_to(parent, name, target) ? root_failed(ctx, STEP_VERIFY, -EEXIST) : 0;
 }
 
-/* What the rootfs has there already stays, as with runc, unless it is to be replaced. */
+/* An existing file stays, as with runc, unless it is to be replaced. */
 int op_symlink(struct context *ctx, const struct plan_op *op)
 {
 	char name[NAME_MAX + 1];
@@ -74,7 +74,7 @@ int op_symlink(struct context *ctx, const struct plan_op *op)
 
 /* --- devices */
 
-/* What a node is: S_IFCHR, S_IFBLK or S_IFIFO, and its number. */
+/* A node's type (S_IFCHR, S_IFBLK or S_IFIFO) and device number. */
 struct node {
 	mode_t type;
 	dev_t number;
@@ -90,7 +90,7 @@ static bool is_node(const struct stat *st, struct node node)
 	return (st->st_mode & S_IFMT) == node.type && (node.type == S_IFIFO || st->st_rdev == node.number);
 }
 
-/* The owner is set on the node that was made, whatever its name leads to by now. */
+/* Sets the owner of the node that was made, whatever its name leads to by now. */
 static int own_node(struct context *ctx, const struct plan_op *op, struct node node, int parent, const char *name)
 {
 	struct stat st;
@@ -121,7 +121,7 @@ static int make_node(struct context *ctx, const struct plan_op *op, struct node 
 	return root_failed(ctx, STEP_VERIFY, -EEXIST);
 }
 
-/* Binds the node that the descriptor `tree` is on `path`, having seen that it is that node (CVE-2025-31133). */
+/* Binds the node open at `tree` on `path`, once verified to be that node (CVE-2025-31133). */
 static int bind_node(struct context *ctx, struct node node, int tree, const char *path)
 {
 	struct stat st;
@@ -129,7 +129,7 @@ static int bind_node(struct context *ctx, struct node node, int tree, const char
 		return failed(ctx, STEP_STAT);
 	if (!is_node(&st, node))
 		return root_failed(ctx, STEP_VERIFY, -ENODEV);
-	/* Its peers are the host's. */
+	/* Its peers are the host's mounts. */
 	int r = set_attributes(ctx, tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE);
 	if (r < 0)
 		return r;
@@ -152,7 +152,7 @@ static int bind_device(struct context *ctx, struct node node, const char *source
 	return r;
 }
 
-/* Where nodes may not be made (a user namespace that the plan did not know of), the host's is bound. */
+/* Where mknod is not permitted (in a user namespace that the plan did not know of), binds the host's node. */
 int op_device(struct context *ctx, const struct plan_op *op)
 {
 	char name[NAME_MAX + 1];
@@ -198,9 +198,9 @@ int make_empty(struct context *ctx, const char *label)
 	return tree;
 }
 
-/* A detached copy of the host's /dev/null, seen to be that (CVE-2025-31133: the container's may be anything). It is
- * read-only so that the container cannot change the mode of the host's node; writing to the device still works. It
- * leaves its peers: what the container mounts over it would be mounted over the host's. */
+/* A detached clone of the host's /dev/null, verified (CVE-2025-31133: the container's may be anything). Read-only, so
+ * that the container cannot change the mode of the host's node; writing to the device still works. Private, so that a
+ * mount over it does not propagate to the host's. */
 static int make_null(struct context *ctx)
 {
 	struct stat st;
@@ -217,7 +217,7 @@ static int make_null(struct context *ctx)
 	return r < 0 ? r : tree;
 }
 
-/* The first cover of its kind stays open: later ones are copies of it. */
+/* The first mask of its kind stays open: later ones are clones of it. */
 static int mask_target(struct context *ctx, int target, const char *path, const char *label)
 {
 	struct stat st;
@@ -238,7 +238,7 @@ static int mask_target(struct context *ctx, int target, const char *path, const 
 	return r;
 }
 
-/* A path that is not there needs no cover; nor does one below something that is no directory. */
+/* A path that does not exist, or whose parent is no directory, needs no mask. */
 static bool is_absent(int r)
 {
 	return r == -ENOENT || r == -ENOTDIR;
@@ -269,7 +269,7 @@ static int cover_readonly(struct context *ctx, int target, const char *path)
 	return r;
 }
 
-/* A mount of its own with the flags that it had, and read-only; the root is one already. Mounts below it stay as they
+/* Makes the path a mount of its own with its old flags, read-only; the root is a mount already. Submounts stay as they
  * are, as with runc. */
 int op_readonly(struct context *ctx, const struct plan_op *op)
 {

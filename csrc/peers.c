@@ -1,8 +1,8 @@
 /*
- * Mounts of the runtime's own, which no peer may hear of.
+ * The runtime's own mounts, which must not propagate to any peer.
  *
- * With a shared root a bind may be a peer of the host's mount, as volumes with the propagation "shared" are to be. What
- * the config mounts below goes to the host then; a terminal, a mask and what makes a path read-only must not.
+ * With a shared root a bind may be a peer of the host's mount, as "shared" volumes are meant to be. The config's mounts
+ * below it then propagate to the host. A terminal, a mask or a read-only path must not.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define MOVE_MOUNT_SET_GROUP 0x100 /* 5.15 */
 #endif
 
-/* The mount that `fd` is in, and whether `fd` is its root. */
+/* The mount `fd` is in, and whether `fd` is its root. */
 static int look(struct context *ctx, int fd, uint64_t *mount, bool *is_root)
 {
 	struct kernel_statx st;
@@ -30,7 +30,7 @@ static int look(struct context *ctx, int fd, uint64_t *mount, bool *is_root)
 	return 0;
 }
 
-/* The root of the mount that `target` is in, from the directory that holds `path`; a descriptor or -errno. */
+/* The root of the mount that `target` is in, found by climbing from the parent of `path`; a descriptor or -errno. */
 static int mount_root(struct context *ctx, int target, const char *path)
 {
 	char name[NAME_MAX + 1];
@@ -52,7 +52,7 @@ static int mount_root(struct context *ctx, int target, const char *path)
 			return failed(ctx, STEP_OPEN);
 		fd = up;
 	}
-	if (r == 0 && mount != wanted) /* a symbolic link led elsewhere */
+	if (r == 0 && mount != wanted) /* a symlink led elsewhere */
 		r = root_failed(ctx, STEP_VERIFY, -ESTALE);
 	if (r < 0)
 		close(fd);
@@ -69,13 +69,12 @@ static int detach(struct context *ctx, int mount)
 	return r;
 }
 
-/* The mount leaves its peers for as long as it takes. A copy of it, attached where it has none, keeps the place among
- * them. */
+/* The mount leaves its peer group for the moment. A clone, attached where it has no peers, keeps the group alive. */
 static int attach_alone(struct context *ctx, int tree, int target, int mount)
 {
 	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH | MOVE_MOUNT_SET_GROUP;
 	int copy = sys_open_tree(mount, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (copy < 0 && errno == EINVAL) /* unbindable, and so nobody's peer */
+	if (copy < 0 && errno == EINVAL) /* unbindable, so without peers */
 		return attach(ctx, tree, target);
 	if (copy < 0)
 		return failed(ctx, STEP_OPEN_TREE);

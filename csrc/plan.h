@@ -1,10 +1,9 @@
 /*
- * The wire between the parent (Python) and the init program: the one description of it.
+ * The wire format between the parent (Python) and init: its only description.
  *
- * A plan is a header, `count` records of one size, and a string area. The parent writes it into a
- * sealed memfd, init maps it read-only and runs the records in order. What the records mean is in
- * operations.h, which is made from runtime/plan/operations. cffi reads both files verbatim, so they hold
- * only numeric #defines, enums and structs, and no guard.
+ * A plan is a header, `count` fixed-size records, and a string area. The parent writes it into a sealed memfd; init
+ * maps it read-only and runs the records in order. operations.h, generated from runtime/plan/operations, says what the
+ * records mean. cffi reads both files verbatim, so they have only numeric #defines, enums and structs, and no guard.
  */
 #include "operations.h"
 
@@ -20,17 +19,17 @@
 
 /* Descriptors that init finds open when it starts, besides 0, 1 and 2. */
 #define FD_PLAN 3      /* the plan's memfd */
-#define FD_HANDSHAKE 4 /* SOCK_SEQPACKET to the parent; end of file means that the parent died */
+#define FD_HANDSHAKE 4 /* SOCK_SEQPACKET to the parent; end of file: the parent died */
 #define FD_EXTRA 5     /* create: the listening socket that `start` connects to; exec: the container's pidfd */
 #define FD_ROOT 6      /* exec: the container's root; otherwise not open */
-#define FD_KEPT 7      /* first descriptor of --preserve-fds while init runs; 3 once the user's program does */
+#define FD_KEPT 7      /* first descriptor of --preserve-fds while init runs; in the user's program it is 3 */
 
-/* Who runs an operation: the parent when init has reached it, or init itself. */
+/* Who runs an operation: the parent, once init has reached it, or init itself. */
 enum plan_side { SIDE_HOST, SIDE_CONTAINER };
 
-/* Bytes in the string area: `length` of them from `offset`, then a NUL that is not counted.
- * A list is its strings back to back, each with its NUL; `length` counts all but the last NUL. An
- * empty list has offset 0 and length 0, like an absent string. */
+/* Bytes in the string area: `length` of them from `offset`, then a NUL that is not counted. A list is its strings back
+ * to back, each with its NUL; `length` counts all but the last NUL. An empty list has offset 0 and length 0, like an
+ * absent string. */
 struct plan_string {
 	uint32_t offset;
 	uint32_t length;
@@ -60,8 +59,8 @@ enum report_kind {
 	REPORT_CONSOLE,
 	REPORT_TRACE,
 	REPORT_WARNING,
-	REPORT_LISTENER, /* with the descriptor; init waits until it is given away */
-	REPORT_OUTPUT,   /* with a pipe that the hook which starts now writes to */
+	REPORT_LISTENER, /* with the descriptor; init waits until it is sent on */
+	REPORT_OUTPUT,   /* with a pipe that the hook about to start writes to */
 	REPORT_WORD      /* with a memfd, before a filter is loaded: see WORD_SIZE */
 };
 struct report {
@@ -73,8 +72,8 @@ struct report {
 	int64_t end;
 };
 
-/* The memfd of REPORT_WORD, to be read after the end of file: its first page is there when the filter has let the
- * execve pass, and at WORD_ERROR is errno (int32_t) where that came back. No kernel has pages of more than 64 KiB. */
+/* The memfd of REPORT_WORD, read after end of file. Its first page is allocated if the filter let execve through;
+ * WORD_ERROR holds errno (int32_t) if execve returned. No kernel has pages larger than 64 KiB. */
 #define WORD_ERROR 65536
 #define WORD_SIZE 131072
 

@@ -13,7 +13,7 @@
 
 #define PATH_SIZE 4096
 
-/* CVE-2024-21626: a working directory outside the root would show as unreachable. */
+/* A working directory outside the root shows up as "(unreachable)" (CVE-2024-21626). */
 static int enter_directory(struct context *ctx, const char *path, bool make)
 {
 	char here[PATH_SIZE];
@@ -35,7 +35,8 @@ static int enter_directory(struct context *ctx, const char *path, bool make)
 	return 0;
 }
 
-/* There are directories that the container's user alone may enter (FUSE, root_squash): root is not the last to try. */
+/* Some directories only the container's user may enter (FUSE, root_squash): if root is refused, that user tries
+ * again. */
 int op_cwd(struct context *ctx, const struct plan_op *op)
 {
 	int r = enter_directory(ctx, text(ctx, op, CWD_PATH), op->number[CWD_MAKE]);
@@ -43,7 +44,7 @@ int op_cwd(struct context *ctx, const struct plan_op *op)
 	return ctx->cwd_denied ? 0 : r;
 }
 
-/* By the container's user. The root that earlier operations looked from is closed by now. */
+/* As the container's user. The root descriptor is closed by now. */
 int op_cwd_as_user(struct context *ctx, const struct plan_op *op)
 {
 	if (!ctx->cwd_denied)
@@ -86,7 +87,7 @@ static const char *find_home(uint64_t uid)
 	return home;
 }
 
-/* As execvp would see it, but before the wait for `start`: managers need `create` to fail. */
+/* Checks the program as execvp would, but before the wait for `start`: managers need `create` to fail. */
 static int examine(const char *path)
 {
 	struct stat st;
@@ -146,7 +147,7 @@ int op_program(struct context *ctx, const struct plan_op *op)
 	return failed(ctx, STEP_LOOKUP);
 }
 
-/* The start channel: a connection is the order to go on. It closes by the execve, or carries the failure. */
+/* The start channel: a connection is the order to go on. execve closes it; otherwise it carries the failure. */
 int op_wait_start(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
@@ -156,15 +157,15 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 		ctx->channel = accept4(FD_EXTRA, NULL, NULL, SOCK_CLOEXEC);
 	while (ctx->channel < 0 && (errno == EINTR || errno == ECONNABORTED));
 	if (ctx->channel < 0)
-		_exit(EXIT_FAILURE); /* nobody could be told */
+		_exit(EXIT_FAILURE); /* nobody left to report to */
 	close(FD_EXTRA);
 	return 0;
 }
 
 /*
- * Before the credentials are dropped: nothing of the host stays open. Kept are 0 to 2, the channel, the memfd for the
- * last word, the listener (if there is one) and the caller's preserved descriptors from FD_KEPT on, which stand at 3
- * when the program runs.
+ * Runs before the credentials are dropped: closes everything of the host. Stays open: 0 to 2, the channel, the memfd
+ * for the last word, the listener (if any), and the caller's preserved descriptors from FD_KEPT on, which the program
+ * gets from 3 on.
  */
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
@@ -185,7 +186,7 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* The kept descriptors go down to 3; the channel, which may stand in their way, goes up and stays close-on-exec. */
+/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. */
 static int place_kept(struct context *ctx, unsigned count)
 {
 	int channel = fcntl(ctx->channel, F_DUPFD_CLOEXEC, (int)(FD_KEPT + count));
@@ -201,7 +202,7 @@ static int place_kept(struct context *ctx, unsigned count)
 int op_exec(struct context *ctx, const struct plan_op *op)
 {
 	(void)op;
-	if (!ctx->program_path) { /* no `program` came before it */
+	if (!ctx->program_path) { /* the plan has no `program` */
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}

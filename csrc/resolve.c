@@ -1,10 +1,9 @@
 /*
  * Paths of the container, resolved by descriptor.
  *
- * The root may be written to by others while we work (a shared volume, an image that lies), so a path is never
- * checked and then used again as a string: each look-up is one openat2 that cannot leave the root
- * (CVE-2019-18837, CVE-2021-30465), and what is missing is made one component at a time in a directory that is
- * held open (CVE-2024-45310).
+ * Others may write to the root while we work (a shared volume, a hostile image), so a path is never checked and then
+ * used again as a string. Each look-up is one openat2 that cannot leave the root (CVE-2019-18837, CVE-2021-30465).
+ * Missing components are made one at a time, in a directory that is held open (CVE-2024-45310).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +21,7 @@
 #include "mounts.h"
 
 #define MAX_LINKS 40
-/* `..` answers EAGAIN while anybody on the machine mounts or renames. */
+/* With `..` in the path, openat2 fails with EAGAIN while anybody on the machine mounts or renames. */
 #define MAX_ATTEMPTS 128
 #define NEW_MODE 0755
 
@@ -46,13 +45,13 @@ static int open_in(int root, const char *path, int flags, uint64_t resolve)
 	return -errno;
 }
 
-/* --- places that are held
+/* --- pinned paths
  *
- * An image, or somebody who renames in the root meanwhile, could make /dev or /proc lead elsewhere once it is mounted:
- * to a volume in which nodes would then be made and links replaced, or away from what is to be masked. So these mounts
- * are held by descriptor, and a path below one is looked up from there. */
+ * A hostile image, or somebody who renames in the root meanwhile, could make /dev or /proc lead elsewhere once it is
+ * mounted: into a volume where nodes would then be made, or past what should be masked. So these mounts are pinned by
+ * descriptor, and paths below them are looked up from there. */
 
-/* What of `path` is below `place`; NULL when it is not. With `..` in it that cannot be told. */
+/* The rest of `path` below `place`; NULL if it is not below, or has `..` in it. */
 static const char *below(const char *path, const char *place)
 {
 	for (;;) {
@@ -106,7 +105,7 @@ int root_hold_dev(struct context *ctx, const char *path)
 	return fd >= 0 || fd == -ENOENT ? 0 : fd == -ELOOP ? -ENOTDIR : fd;
 }
 
-/* The descriptor that `*path` is to be looked up from; of the path stays what is below it. */
+/* The descriptor to look `*path` up from; `*path` becomes the part below it. */
 static int start_of(struct context *ctx, const char **path)
 {
 	for (size_t i = 0; i < MAX_HELD; i++) {
@@ -119,7 +118,7 @@ static int start_of(struct context *ctx, const char **path)
 	return ctx->root;
 }
 
-/* A path may end at the root by its name, or by a symlink of the image to "/", "." or "..". */
+/* A path may lead to the root by its name, or by a symlink of the image to "/", "." or "..". */
 int root_spare(struct context *ctx, int fd)
 {
 	struct kernel_statx root, one;
@@ -141,9 +140,9 @@ int root_open_plain(struct context *ctx, const char *path, int flags)
 	return open_in(ctx->root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
-/* Whether the component path[start..end) is a symlink in `parent`: then its target takes the component's place, and
- * 0 is returned. -EINVAL: it is none. The kernel has followed every link whose target exists; this is for those
- * whose target has to be made, such as /etc/resolv.conf of many images. */
+/* If the component path[start..end) is a symlink in `parent`, replaces it with the link's target and returns 0; -EINVAL
+ * if it is none. The kernel has followed every link whose target exists; this is for targets that have yet to be made,
+ * such as that of /etc/resolv.conf in many images. */
 static int expand_link(int parent, const char *name, char *path, size_t start, size_t end)
 {
 	char expanded[PATH_MAX];
@@ -163,7 +162,7 @@ static int expand_link(int parent, const char *name, char *path, size_t start, s
 	return 0;
 }
 
-/* The modes are the plan's to say, not the caller's umask. */
+/* The plan sets modes, not the caller's umask. */
 static int make_directory(int parent, const char *name)
 {
 	mode_t mask = umask(0);
@@ -181,7 +180,7 @@ static int make_file(int parent, const char *name)
 	return r;
 }
 
-/* Copies path[start..end). Names that are no entry of their directory are refused. */
+/* Copies path[start..end). Refuses "." and "..". */
 static int component(const char *path, size_t start, size_t end, char *name)
 {
 	size_t length = end - start;
@@ -192,7 +191,7 @@ static int component(const char *path, size_t start, size_t end, char *name)
 	return length == 0 || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL : 0;
 }
 
-/* The directory path[0..end), if it is there. */
+/* The directory path[0..end), if it exists. */
 static int open_prefix(int root, char *path, size_t end)
 {
 	char after = path[end];
@@ -202,8 +201,8 @@ static int open_prefix(int root, char *path, size_t end)
 	return fd;
 }
 
-/* Makes the missing component path[start..end) in `parent`. 0: made, or somebody else was quicker; 1: it was a
- * symlink to nowhere, and `path` now goes through its target. */
+/* Makes the missing component path[start..end) in `parent`. 0: made, by us or by somebody else; 1: it was a dangling
+ * symlink, and `path` now goes through its target. */
 static int make_component(int parent, char *path, size_t start, size_t end, int *links)
 {
 	char name[NAME_MAX + 1];
@@ -226,7 +225,7 @@ static size_t last_component(const char *path)
 	return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* The directory that holds the last component of `path`, which is then path[*last..]. Missing ones are made. */
+/* The directory of the last component of `path`, which is path[*last..] afterwards. Makes missing directories. */
 static int open_last_parent(int root, char *path, int *links, size_t *last)
 {
 	*last = last_component(path);
@@ -254,7 +253,7 @@ static int open_last_parent(int root, char *path, int *links, size_t *last)
 	return parent;
 }
 
-/* A copy that may be changed, without slashes at its end. */
+/* A writable copy, without trailing slashes. */
 static int copy_path(char *copy, const char *path)
 {
 	size_t length = strlen(path);
@@ -313,7 +312,7 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 			return parent;
 		size_t end = strlen(copy);
 		r = component(copy, last, end, name);
-		if (r == -EINVAL && directory) { /* `.` or `..` at the end: all before it has been made */
+		if (r == -EINVAL && directory) { /* `.` or `..` at the end: everything before it exists now */
 			close(parent);
 			return open_in(root, copy, O_PATH, RESOLVE_IN_ROOT);
 		}
@@ -321,7 +320,7 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 			r = make_target(parent, name, directory);
 		if (r == -EEXIST) {
 			r = expand_link(parent, name, copy, last, end);
-			if (r == -EINVAL) /* somebody made it between the look and the making */
+			if (r == -EINVAL) /* somebody else made it meanwhile */
 				r = 0;
 			if (++links > MAX_LINKS)
 				r = -ELOOP;
@@ -334,7 +333,7 @@ int root_open_target(struct context *ctx, const char *path, bool directory)
 	return r;
 }
 
-/* Nothing can be mounted in the private procfs, and a copy of the host's may not be left (CVE-2025-52881). */
+/* Nothing can be mounted in the private procfs, and a clone of the host's must not be left (CVE-2025-52881). */
 int proc_open(struct context *ctx, const char *path, int flags)
 {
 	while (*path == '/')
@@ -354,7 +353,7 @@ int write_all(int fd, const char *data, size_t length)
 	while (length) {
 		ssize_t n = write(fd, data, length);
 		if (n == 0)
-			errno = EIO; /* again and again, else */
+			errno = EIO; /* else it would loop for ever */
 		if (n == 0 || (n < 0 && errno != EINTR))
 			return -errno;
 		if (n > 0) {

@@ -44,7 +44,7 @@ static int make_parent_private(struct context *ctx, const char *path)
 	return fd < 0 ? failed(ctx, STEP_OPEN) : set_mount_of(ctx, fd, MS_PRIVATE);
 }
 
-/* Hooks find the root at root.path. */
+/* Attached at root.path, where hooks expect it. */
 static int attach_root(struct context *ctx, const char *path)
 {
 	int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -58,12 +58,12 @@ static int attach_root(struct context *ctx, const char *path)
 int op_root(struct context *ctx, const struct plan_op *op)
 {
 	const char *path = text(ctx, op, ROOT_PATH);
-	if (!op->number[ROOT_ATTACH]) { /* no mount namespace of its own: nothing is attached */
+	if (!op->number[ROOT_ATTACH]) { /* no mount namespace of its own: attach nothing */
 		ctx->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return ctx->root < 0 ? failed(ctx, STEP_OPEN) : 0;
 	}
 	ctx->peers = op->number[ROOT_PRIVATE_PARENT];
-	if (ctx->tree >= 0) { /* attached by the parent already */
+	if (ctx->tree >= 0) { /* already attached by the parent */
 		ctx->root = ctx->tree;
 		ctx->tree = -1;
 		root_hold_dev(ctx, "/dev");
@@ -77,12 +77,12 @@ int op_root(struct context *ctx, const struct plan_op *op)
 	ctx->root = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (ctx->root < 0)
 		return failed(ctx, STEP_OPEN_TREE);
-	root_hold_dev(ctx, "/dev"); /* a symlink is refused by whoever makes something in it */
+	root_hold_dev(ctx, "/dev"); /* a symlink is refused when something is made in it */
 	return attach_root(ctx, path);
 }
 
-/* A procfs that no configured mount can cover. Where the kernel does not allow a new one (the pid namespace is not
- * ours, or procfs here is partly hidden), a private copy of the host's serves. */
+/* A procfs that no configured mount can cover. Where the kernel refuses a new one (the pid namespace is not ours, or
+ * procfs here is partly masked), a private clone of the host's. */
 int op_proc_handle(struct context *ctx, const struct plan_op *op)
 {
 	int fd = op->number[PROC_HANDLE_HOST] ? -1 : sys_fsopen("proc", FSOPEN_CLOEXEC);
@@ -97,7 +97,7 @@ int op_proc_handle(struct context *ctx, const struct plan_op *op)
 	return ctx->proc < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
 }
 
-/* The old root ends up over the new one. Its going must not reach the host's mounts that it is a peer of. */
+/* The old root ends up over the new one. Unmounting it must not propagate to the host's mounts. */
 static int pivot(struct context *ctx)
 {
 	int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -129,12 +129,12 @@ int op_pivot(struct context *ctx, const struct plan_op *op)
 		r = failed(ctx, STEP_CHROOT);
 	if (r < 0)
 		return r;
-	root_release(ctx, NULL); /* from here on paths mean what the container sees */
+	root_release(ctx, NULL); /* from here on, paths are as the container sees them */
 	return chdir("/") < 0 ? failed(ctx, STEP_CHDIR) : 0;
 }
 
-/* exec: the root of the namespace, where setns has left us, unless the container's is another: after --no-pivot, or
- * without a mount namespace. Never that of the first process, which may have changed its own since (haproxy, named). */
+/* exec: setns leaves us at the namespace's root, which is the container's except after --no-pivot or without a mount
+ * namespace. Never the root of the first process, which may have called chroot since (haproxy, named). */
 int op_enter_root(struct context *ctx, const struct plan_op *op)
 {
 	if (op->number[ENTER_ROOT_CHROOT]) {

@@ -1,4 +1,4 @@
-/* sched_setattr(2) and ioprio_set(2), which init calls for itself, and the parent where init may not: in a user
+/* sched_setattr(2) and ioprio_set(2): called by init for itself, or by the parent where init may not, in a user
  * namespace. */
 #pragma once
 
@@ -8,11 +8,11 @@
 
 #include "arguments.h"
 
-#define SCHEDULE_FIFO 1 /* linux/sched.h, whose names sched.h takes for itself */
+#define SCHEDULE_FIFO 1 /* linux/sched.h, which clashes with sched.h */
 #define SCHEDULE_RR 2
 #define PRIORITY_OF_GROUP 2 /* IOPRIO_WHO_PGRP of linux/ioprio.h */
 
-/* struct sched_attr as 5.3 has it: with it the flags for utilisation are known. */
+/* struct sched_attr as of 5.3, the first to have utilization clamps. */
 struct scheduling {
 	uint32_t size, policy;
 	uint64_t flags;
@@ -23,7 +23,7 @@ struct scheduling {
 };
 _Static_assert(sizeof(struct scheduling) == 56, "SCHED_ATTR_SIZE_VER1");
 
-/* The numbers of OP_SCHEDULER. */
+/* `n`: the numbers of OP_SCHEDULER. */
 static inline long set_scheduler(int pid, const uint64_t *n)
 {
 	struct scheduling how = {.size = sizeof how,
@@ -39,7 +39,7 @@ static inline long set_scheduler(int pid, const uint64_t *n)
 	return syscall(SYS_sched_setattr, pid, &how, 0);
 }
 
-/* Of the process group that `pid` leads; 0 is the caller's. */
+/* For the process group that `pid` leads; 0: the caller's. */
 static inline long set_io_priority(int pid, uint64_t value)
 {
 	return syscall(SYS_ioprio_set, PRIORITY_OF_GROUP, pid, (int)value);

@@ -1,9 +1,9 @@
 /*
- * From a seccomp profile to a classic BPF program, by libseccomp.
+ * Compiles a seccomp profile to a classic BPF program with libseccomp.
  *
- * libseccomp is opened by dlopen, with the prototypes below: it is needed on a cache miss only, and
- * a host without it can run every container that has no profile. Only functions that exist since
- * libseccomp 2.4 are required. Nothing here loads a filter: the program goes to the init process.
+ * libseccomp is loaded by dlopen, with the prototypes below: it is needed on a cache miss only, and a host without it
+ * can still run containers without a profile. Only functions of libseccomp 2.4 are required. Nothing here loads a
+ * filter: the program goes to init.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,7 +21,7 @@
 #define SCMP_FLTATR_CTL_OPTIMIZE 8
 #define OPTIMIZE_BINARY_TREE 2
 
-/* A binary tree pays from a few dozen rules on; libseccomp <= 2.5.4 mishandles it without rules. */
+/* A binary tree pays off from a few dozen rules; libseccomp <= 2.5.4 mishandles one without rules. */
 #define RULES_FOR_TREE 32
 
 struct scmp_version {
@@ -68,7 +68,7 @@ static const struct {
 	{"seccomp_export_bpf", offsetof(struct library, export_bpf)},
 };
 
-/* A decoded profile and what is known about it while it is compiled. */
+/* A decoded profile and the state of its compilation. */
 struct compilation {
 	struct library library;
 	void *filter;
@@ -93,7 +93,7 @@ static const char *following(const char *string)
 	return string + strlen(string) + 1;
 }
 
-/* The handle stays open: a second profile in one process finds the library loaded. */
+/* The handle stays open: a second profile in the same process finds the library loaded. */
 static int open_library(struct library *library)
 {
 	void *handle = dlopen("libseccomp.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -158,7 +158,7 @@ static int decode(struct compilation *c, const char *data, size_t size)
 	return 0;
 }
 
-/* The filter has the native architecture from the start, listed or not, as runc's has. */
+/* A new filter includes the native architecture, listed or not, as runc's does. */
 static int add_architectures(struct compilation *c)
 {
 	const char *name = c->architecture_names;
@@ -201,7 +201,7 @@ static int add_rules(struct compilation *c)
 		const struct seccomp_group *group = &c->groups[g];
 		struct scmp_arg_cmp compare[SECCOMP_MAX_CONDITIONS];
 		uint32_t count = copy_conditions(conditions, group->conditions, compare);
-		/* libseccomp refuses a rule that says what the default says. */
+		/* libseccomp refuses a rule whose action is the default action. */
 		bool redundant = group->action == c->profile->default_action;
 
 		for (uint32_t i = 0; i < group->names; i++, index++, name = following(name)) {
@@ -229,7 +229,7 @@ static void note_highest_numbers(struct compilation *c)
 		for (uint32_t i = 0; i < c->profile->names; i++, name = following(name)) {
 			int number = c->library.resolve_arch(table->token, name);
 
-			/* Names that the architecture does not have are negative. */
+			/* Negative: the architecture has no such call. */
 			if (number > (int)table->highest)
 				table->highest = (uint32_t)number;
 		}
@@ -261,7 +261,7 @@ static int compile(struct compilation *c)
 
 	if (error)
 		return error;
-	/* Not having it costs time only. */
+	/* A failure costs only speed. */
 	if (c->profile->names > RULES_FOR_TREE)
 		c->library.attr_set(c->filter, SCMP_FLTATR_CTL_OPTIMIZE, OPTIMIZE_BINARY_TREE);
 	error = add_rules(c);

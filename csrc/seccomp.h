@@ -1,15 +1,14 @@
 /*
- * Compiling a seccomp profile with libseccomp. cffi reads this file verbatim: no #include, no guard.
+ * Compiles a seccomp profile with libseccomp. cffi reads this file verbatim: no #include, no guard.
  *
- * The profile comes as one block of memory in the machine's byte order: a seccomp_profile, its
- * conditions, its groups, then a string area with the architectures (libseccomp's spelling:
- * "x86_64") and, group by group, the names, each ended by a NUL.
+ * The profile is one block of memory in native byte order: a seccomp_profile, its conditions, its groups, then a string
+ * area with the architectures (libseccomp's spelling: "x86_64") and, group by group, the names, each NUL-terminated.
  */
 
 #define SECCOMP_MAX_INSTRUCTIONS 4096 /* the kernel's BPF_MAXINSNS */
 #define SECCOMP_MAX_ARCHITECTURES 32
-#define SECCOMP_MAX_TABLES 33    /* those, and the machine's own */
-#define SECCOMP_MAX_CONDITIONS 6 /* in one group: one for each argument of a system call */
+#define SECCOMP_MAX_TABLES 33    /* those, and the native one */
+#define SECCOMP_MAX_CONDITIONS 6 /* in one group: one per argument of a system call */
 
 struct seccomp_profile {
 	uint32_t default_action; /* SECCOMP_RET_*, with the errno or trace data in the low 16 bits */
@@ -17,7 +16,7 @@ struct seccomp_profile {
 	uint32_t conditions;
 	uint32_t groups;
 	uint32_t names;  /* of all groups */
-	uint32_t unused; /* the conditions are aligned to 8 bytes */
+	uint32_t unused; /* aligns the conditions to 8 bytes */
 };
 
 /* All conditions of a group must hold; `op` is libseccomp's enum scmp_compare. */
@@ -28,14 +27,14 @@ struct seccomp_condition {
 	uint64_t value_two;
 };
 
-/* The next `names` names and `conditions` conditions of the profile belong to the group. */
+/* The group has the next `names` names and `conditions` conditions of the profile. */
 struct seccomp_group {
 	uint32_t action;
 	uint32_t names;
 	uint32_t conditions;
 };
 
-/* What was being done when an error came. */
+/* The step that failed. */
 enum seccomp_step {
 	SECCOMP_STEP_DECODE,
 	SECCOMP_STEP_LIBRARY, /* dlopen or a missing symbol */
@@ -45,10 +44,10 @@ enum seccomp_step {
 	SECCOMP_STEP_EXPORT
 };
 
-/* A table of system calls that the filter has. */
+/* An architecture's system call table in the filter. */
 struct seccomp_table {
 	uint32_t token;   /* SCMP_ARCH_* */
-	uint32_t highest; /* number that the profile names, whatever its action; 0: none */
+	uint32_t highest; /* highest number the profile names, whatever the action; 0: none */
 };
 
 struct seccomp_result {
@@ -63,9 +62,9 @@ struct seccomp_result {
 	char program[32768];   /* struct sock_filter, as seccomp(2) takes them */
 };
 
-/* Returns 0 or -errno. `unknown` has one byte a name: set to 1 where libseccomp does not know it. */
+/* Returns 0 or -errno. `unknown` has one byte per name: 1 where libseccomp does not know it. */
 int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result *result, char *unknown);
-/* The number of a system call in the table `token`; negative where it has none of its own there. */
+/* The number of a system call in the table `token`; negative if the table has none for it. */
 int shim_seccomp_number(uint32_t token, const char *name);
-/* Fills version, api and library of the result only: 0, or -ENOENT without libseccomp. */
+/* Fills only version, api and library of the result: 0, or -ENOENT without libseccomp. */
 int shim_seccomp_version(struct seccomp_result *result);

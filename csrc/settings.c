@@ -1,4 +1,4 @@
-/* Names, sysctls, resource limits: single settings of the kernel. */
+/* Host name, sysctls, resource limits, keyring: single kernel settings. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +32,7 @@ int op_sysctl(struct context *ctx, const struct plan_op *op)
 		errno = -fd;
 		return failed(ctx, STEP_OPEN);
 	}
-	/* In one write, which is one setting: what the kernel leaves of it is no value, and would be taken for another.
-	 */
+	/* One write is one setting: after a short write the rest would be taken for another value. */
 	ssize_t n = write(fd, text(ctx, op, SYSCTL_VALUE), op->string[SYSCTL_VALUE].length);
 	if (n >= 0 && (size_t)n != op->string[SYSCTL_VALUE].length) {
 		n = -1;
@@ -58,7 +57,7 @@ int op_umask(struct context *ctx, const struct plan_op *op)
 
 #define SESSION_KEYRING_PERMISSIONS 0x3f1b0000 /* the kernel's own, and search for the user that init becomes */
 
-/* A kernel without keyrings has none of the caller's to keep out. Every other refusal would leave the program in the
+/* A kernel without keyrings has no caller's keyring to keep out. After any other failure the program would have the
  * caller's. */
 int op_keyring(struct context *ctx, const struct plan_op *op)
 {

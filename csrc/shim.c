@@ -29,7 +29,7 @@ struct spawn_arguments {
 	int error;
 };
 
-/* Everything is first copied above the places it goes to, so that no move can overwrite another's source. */
+/* Descriptors are first copied above their final numbers, so that no move overwrites another's source. */
 static int place_descriptors(const struct shim_spawn *how)
 {
 	int base = FD_KEPT + how->kept_count;
@@ -43,7 +43,7 @@ static int place_descriptors(const struct shim_spawn *how)
 	int init = how->init < 0 ? -1 : fcntl(how->init, F_DUPFD_CLOEXEC, base);
 	if (how->init >= 0 && init < 0)
 		return -errno;
-	/* The caller's are 3 and on, in order: from the top down none is overwritten before it has moved. */
+	/* The caller's are 3 and up, in order: moved from the top down, none is overwritten before it has moved. */
 	for (int i = how->kept_count - 1; i >= 0; i--)
 		if (dup2(how->kept[i], FD_KEPT + i) < 0)
 			return -errno;
@@ -60,8 +60,8 @@ static int place_descriptors(const struct shim_spawn *how)
 	return sys_close_range((unsigned)base + 1, ~0U, 0) < 0 ? -errno : base;
 }
 
-/* Runs on the parent's memory while the parent waits: async-signal-safe calls only, all signals blocked. Python's
- * ignored signals would stay ignored in the container's program. */
+/* Runs on the parent's memory while the parent waits: async-signal-safe calls only, all signals blocked. Signals that
+ * Python ignores are reset, or the container's program would ignore them too. */
 static int start_init(void *data)
 {
 	struct spawn_arguments *arguments = data;
@@ -120,8 +120,8 @@ static int copy_file(int from, int to)
 	return 0;
 }
 
-/* vm.memfd_noexec=2 refuses executable memfds: an unlinked file, opened again for reading only. Nobody can write to it
- * while it runs, since its only writable descriptor is closed; afterwards nobody runs it. */
+/* vm.memfd_noexec=2 forbids executable memfds: then an unlinked file, reopened read-only. Its only writable descriptor
+ * is closed, so nobody can write to it while it runs; afterwards nobody runs it. */
 static int unlinked_file(const char *directory)
 {
 	struct statvfs fs;
@@ -133,8 +133,8 @@ static int unlinked_file(const char *directory)
 	return -1;
 }
 
-/* Where that cannot be (Debian mounts /run noexec): the file itself, through a mount of its own that is read-only and
- * attached nowhere. What /proc/PID/exe leads to is then read-only, too, whoever opens it. */
+/* Where that is impossible (Debian mounts /run noexec): the file itself, through a detached read-only mount. Whoever
+ * opens /proc/PID/exe then gets a read-only file too. */
 static int readonly_mount(const char *path)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -147,7 +147,7 @@ static int readonly_mount(const char *path)
 	return error;
 }
 
-/* Returns a descriptor that cannot be written through; closes `fd` where it is not that one. */
+/* Returns a descriptor that cannot be written through; closes `fd` unless it returns that. */
 static int seal(int fd, int memfd)
 {
 	if (memfd && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
@@ -251,7 +251,7 @@ int shim_connect(const char *path)
 	return connect_to(path, SOCK_SEQPACKET);
 }
 
-/* Hands out the descriptor of a message that has one, and closes them all where it has more: how many. */
+/* Stores the descriptor of a message that has exactly one, and closes all if there are more. Returns their number. */
 static int take_descriptors(const struct cmsghdr *header, int *fd)
 {
 	int count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -266,7 +266,7 @@ static int take_descriptors(const struct cmsghdr *header, int *fd)
 	return count;
 }
 
-/* The kernel itself closes the descriptors that `control` has no room for. */
+/* The kernel closes descriptors that `control` has no room for. */
 int shim_receive(int socket, struct report *report, int *pid, int *fd)
 {
 	union {
@@ -288,7 +288,7 @@ int shim_receive(int socket, struct report *report, int *pid, int *fd)
 		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_CREDENTIALS)
 			*pid = ((struct ucred *)CMSG_DATA(h))->pid;
 	}
-	/* An empty message is none of init's, but it has credentials, which the end of the file has not. */
+	/* Init sends no empty messages, but one would have credentials; end of file has none. */
 	if (n == 0 && *pid == 0 && count == 0)
 		return 0;
 	if (n == (ssize_t)sizeof *report && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && count <= 1)

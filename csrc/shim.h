@@ -1,36 +1,36 @@
 /*
- * What Python cannot do by itself; runtime/shim.py is the only caller. cffi reads this file verbatim.
- * Every function returns a descriptor, a pid or 0, or -errno. Descriptors that are made are close-on-exec.
+ * System calls that Python lacks; runtime/shim.py is the only caller. cffi reads this file verbatim. Every function
+ * returns a descriptor, a pid or 0, or -errno. New descriptors are close-on-exec.
  */
 
 struct shim_spawn {
 	int init;        /* the init program, open for reading or a memfd; -1: `path` instead */
 	int stdio[3];    /* become 0, 1 and 2 */
 	int fixed[4];    /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
-	const int *kept; /* become FD_KEPT and on */
+	const int *kept; /* become FD_KEPT and up */
 	int kept_count;
-	const char *path; /* a hook: with its arguments and environment (NULL: ours), each ended by NULL */
+	const char *path; /* a hook: with its arguments and environment (NULL: ours), each NULL-terminated */
 	char **arguments;
 	char **environment;
 };
 
-/* Starts init or a hook as a child: all signals default and unblocked, no descriptor but those above. Returns its pid.
- * Not posix_spawn: glibc's leaves the signals that it keeps for itself ignored. */
+/* Starts init or a hook as a child: all signals default and unblocked, no descriptors but those above. Returns its pid.
+ * Not posix_spawn: glibc's cannot reset its two internal signals. */
 int shim_spawn(const struct shim_spawn *how);
-/* A sealed copy of the file at `path`, which nobody can write to (CVE-2019-5736). `directory` serves where the
- * system forbids executable memfds. */
+/* A sealed copy of the file at `path`, which nobody can write to (CVE-2019-5736). If the system forbids executable
+ * memfds, the copy is made in `directory`. */
 int shim_program(const char *path, const char *directory);
 /* SOCK_SEQPACKET: the first end receives the sender's credentials. */
 int shim_socketpair(int ends[2]);
 int shim_listen(const char *path);
 int shim_connect(const char *path);
-/* Receives one report: 0 is end of file, 1 a report, -EINTR a signal that Python looks at, -EPROTO a message that is no
- * report, of which nothing stays open. `pid` is the sender's or 0, `fd` the descriptor that came with it or -1. */
+/* Receives one report. 0: end of file; 1: a report; -EINTR: a signal for Python to handle; -EPROTO: not a report (its
+ * descriptors are closed). `pid` is the sender's or 0, `fd` the descriptor that came with it or -1. */
 int shim_receive(int socket, struct report *report, int *pid, int *fd);
 int shim_reply(int socket, int kind, uint32_t length, int fd);
 /* Sends `name` and one descriptor to the AF_UNIX stream socket at `path`. */
 int shim_send_descriptor(const char *path, const char *name, int fd);
 int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
-/* The numbers of OP_SCHEDULER and of OP_IO_PRIORITY, for another process. */
+/* OP_SCHEDULER and OP_IO_PRIORITY for another process, with their numbers. */
 int shim_scheduler(int pid, const uint64_t numbers[6]);
 int shim_io_priority(int pid, uint64_t value);

@@ -1,5 +1,4 @@
-/* tmpcopyup: a new tmpfs begins with what it covers: files, owners, modes, times; no extended attributes, as with runc.
- */
+/* tmpcopyup: a new tmpfs starts with a copy of what it covers: files, owners, modes, times; no xattrs, as with runc. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +14,7 @@
 
 #define MAX_DEPTH 128
 #define BUFFER 4096
-#define PIECE 0x7ffff000 /* the most that one sendfile moves */
+#define PIECE 0x7ffff000 /* the most one sendfile moves */
 
 struct entry {
 	uint64_t inode;
@@ -33,7 +32,7 @@ static int copy_file(struct context *ctx, int from, int to, const char *name)
 	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (in < 0)
 		return failed(ctx, STEP_OPEN);
-	if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode)) { /* somebody put a disk in its place */
+	if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode)) { /* replaced meanwhile, perhaps by a device */
 		close(in);
 		return root_failed(ctx, STEP_VERIFY, -ESTALE);
 	}
@@ -74,7 +73,7 @@ static int copy_below(struct context *ctx, int from, int to, const char *name, i
 	return r;
 }
 
-/* Nobody else can reach the new tmpfs, so names may be used twice in it. An id that is not mapped stays ours. */
+/* Nobody else can reach the new tmpfs, so looking a name up twice is safe. An unmapped id becomes ours. */
 static int copy_attributes(struct context *ctx, int to, const char *name, const struct stat *st)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};

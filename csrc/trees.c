@@ -1,9 +1,9 @@
 /*
  * Mounts for a container with a user namespace: see trees.h. No policy.
  *
- * Where a mount is cloned decides what the container's root may do with it. In the container's mount namespace what
- * came from the host is locked: it keeps its flags, and what covers a file of the host stays. So the clone is made
- * there, by a child that has the caller's rights, since no thread of the caller's process may change namespaces.
+ * Where a mount is cloned decides what the container's root may do with it. In the container's mount namespace the
+ * host's mounts are locked: they keep their flags, and mounts that cover host files stay. So the clone is made there,
+ * with the caller's rights, in a child, since no thread of the caller may change namespaces.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@ static int tried(struct work *work, int step)
 	return -errno;
 }
 
-/* Nothing of the caller's may wait for the child once the caller is gone. */
+/* The child must not outlive the caller. */
 static void end_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -52,7 +52,7 @@ static int set_propagation(int fd, const char *path, unsigned flags, uint64_t pr
 	return sys_mount_setattr(fd, path, flags, &attr, sizeof attr);
 }
 
-/* init's root and not the namespace's: the caller may be in a chroot. */
+/* Enters init's root, not the namespace's: the caller may be in a chroot. */
 static int enter(struct work *work)
 {
 	int mounts = open(work->mounts, O_RDONLY | O_CLOEXEC);
@@ -89,7 +89,7 @@ static int clone_at(struct work *work, const char *path)
 	return fd < 0 ? tried(work, TREE_CLONE) : fd;
 }
 
-/* pivot_root refuses a shared parent mount. Only a mount's root can be changed: climb to it. */
+/* pivot_root refuses a shared parent mount. Climbs to the mount's root, since only a root can be changed. */
 static int make_private(struct work *work, int directory)
 {
 	int fd = openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -104,7 +104,7 @@ static int make_private(struct work *work, int directory)
 	return 0;
 }
 
-/* What is mounted in the container must not reach a peer. */
+/* Mounts in the container must not propagate to a peer. */
 static int attach(struct work *work, int fd)
 {
 	int target = open(work->tree.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -119,7 +119,7 @@ static int attach(struct work *work, int fd)
 	return r;
 }
 
-/* For the caller to tell whether its own namespace has the same there. */
+/* Lets the caller check that its own namespace has the same file at the path. */
 static void identify(struct work *work)
 {
 	struct stat st;
@@ -147,7 +147,7 @@ static int in_container(void *data)
 	_exit(0);
 }
 
-/* A namespace that nobody else is in, with an empty tmpfs for its root, which becomes the working directory. */
+/* A private mount namespace, with an empty tmpfs as root and working directory. */
 static int make_stage(struct work *work)
 {
 	if (unshare(CLONE_NEWNS) < 0 || set_propagation(AT_FDCWD, "/", AT_RECURSIVE, MS_PRIVATE) < 0)
@@ -169,7 +169,8 @@ static int make_stage(struct work *work)
 	return r;
 }
 
-/* The user namespace's copy of the mount namespace is what locks; paths of the host may be closed to its root. */
+/* Copying the mount namespace into the user namespace is what locks. Its root may not be able to use the host's
+ * paths. */
 static int copy_locked(struct work *work, int fd, bool directory)
 {
 	int user = open(work->user, O_RDONLY | O_CLOEXEC);
@@ -185,7 +186,7 @@ static int copy_locked(struct work *work, int fd, bool directory)
 	close(user);
 	if (r < 0)
 		return r;
-	end_with_parent(); /* which a change of credentials may end */
+	end_with_parent(); /* again: a change of credentials clears it */
 	return clone_at(work, "tree");
 }
 
@@ -234,13 +235,13 @@ static int make_node(void *data)
 	_exit(0);
 }
 
-/* The child shares our descriptors, so that what it opens is ours; we wait until it has ended. */
+/* The child shares our descriptor table, so what it opens is ours. Waits for it to end. */
 static int run(struct work *work, int (*child)(void *), int memory)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	work->result = -ECHILD;                    /* killed */
-	pthread_sigmask(SIG_BLOCK, &all, &before); /* no handler of the caller's runs in the child */
+	pthread_sigmask(SIG_BLOCK, &all, &before); /* the caller's handlers must not run in the child */
 	int pid = clone(child, (char *)work + WORK_SIZE, CLONE_VFORK | CLONE_FILES | memory, work);
 	int r = pid < 0 ? -errno : 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -276,7 +277,7 @@ int shim_container_tree(struct shim_tree *tree)
 	return with_tree(tree, in_container, CLONE_VM);
 }
 
-/* On memory of its own: entering a user namespace may change what others may read of it. */
+/* On a copy of the memory: entering a user namespace may change who may read it. */
 int shim_locked_tree(struct shim_tree *tree)
 {
 	return with_tree(tree, outside, 0);

@@ -8,7 +8,7 @@ enum tree_step { TREE_START, TREE_ENTER, TREE_LOOK, TREE_CLONE, TREE_ATTRIBUTES,
 struct shim_tree {
 	int pid;          /* init's */
 	int flags;        /* BIND_REC, BIND_SOURCE_NOFOLLOW */
-	int attach;       /* 1: attached over `path` itself; 2: and the mount that `path` lies in is made private */
+	int attach;       /* 1: attach over `path` itself; 2: and make the mount around `path` private */
 	int step;         /* out: enum tree_step */
 	uint64_t set;     /* MOUNT_ATTR_* of the mount, */
 	uint64_t clear;   /* cleared before they are set, */
@@ -20,12 +20,12 @@ struct shim_tree {
 	int mount; /* into shim_locked_mount: a descriptor of the mount */
 };
 
-/* Clones in init's mount namespace, with the caller's rights: `path` is looked up from init's root. */
+/* Clones `path`, looked up from init's root, in init's mount namespace, with the caller's rights. */
 int shim_container_tree(struct shim_tree *tree);
-/* The same mount of the caller's own namespace, for what the kernel refuses there because it is locked: one alone of
- * several that lie over each other, and attributes. Locked all the same, once it has them. */
+/* Clones the same mount in the caller's own namespace, for what a lock forbids there: one mount without those below it,
+ * or other attributes. Locked too, once it has them. */
 int shim_locked_tree(struct shim_tree *tree);
-/* A copy of `mount`, which is attached nowhere, with attributes set and cleared, and locked so. */
+/* A clone of the detached `mount` with attributes set and cleared, then locked. */
 int shim_locked_mount(struct shim_tree *tree);
-/* A mount of a new device node. The ids are the caller's; `label` is a context of SELinux or "". */
+/* A mount of a new device node. The ids are the caller's; `label` is an SELinux context or "". */
 int shim_node_tree(uint32_t mode, uint64_t device, uint32_t uid, uint32_t gid, const char *label);

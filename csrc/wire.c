@@ -1,4 +1,4 @@
-/* The plan that comes in and the reports that go out. */
+/* Reads the plan, sends the reports. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,12 @@ static bool string_fits(const char *data, size_t size, struct plan_string string
 {
 	if (string.offset == 0)
 		return string.length == 0;
-	/* Both are 32 bits wide and the sum is computed in 64: it cannot wrap. */
+	/* Both are 32 bits and the sum is 64: it cannot wrap. */
 	uint64_t end = (uint64_t)string.offset + string.length;
 	return string.offset >= sizeof(struct plan_header) && end < size && data[end] == '\0';
 }
 
-/* The one place that decides whether bytes from outside are a plan. Everything after it trusts offsets and codes.
- * Returns 0 or -EINVAL. */
+/* The only check of a plan from outside: everything after it trusts offsets and codes. Returns 0 or -EINVAL. */
 int wire_check(const void *data, size_t size)
 {
 	const struct plan_header *plan = data;
@@ -84,10 +83,10 @@ const char *next_text(const struct context *ctx, const struct plan_op *op, int i
 	return current > start + op->string[i].length ? NULL : current;
 }
 
-/* Pages are touched only where a pointer is written, so the estimate below may be generous. */
+/* Memory is touched only where a pointer is written, so the estimate below may be generous. */
 char **text_array(const struct context *ctx, const struct plan_op *op, int i)
 {
-	size_t count = 2; /* the end, and room for one string more (HOME) */
+	size_t count = 2; /* the NULL, and room for one more string (HOME) */
 	for (const char *s = next_text(ctx, op, i, NULL); s; s = next_text(ctx, op, i, s))
 		count++;
 	char **array = mmap(NULL, count * sizeof *array, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -154,7 +153,7 @@ static int take_state(struct context *ctx, int fd, uint32_t length)
 	return 0;
 }
 
-/* Reads replies up to REPLY_CONTINUE. A parent that is gone ends init: nobody else knows of this container yet. */
+/* Reads replies up to REPLY_CONTINUE. Init exits if the parent is gone: nobody else knows of this container yet. */
 int await_reply(struct context *ctx)
 {
 	for (;;) {

@@ -127,7 +127,7 @@ class Bench:
         timed("run", "--bundle", str(short), ID)
 
     def floor(self) -> None:
-        """What no Python program can be faster than, in the same run."""
+        """The floor for any Python program, in the same run."""
         python = costs.interpreter()
         self.record("floor", "python3 -I -S -c pass", "python", call([python, "-I", "-S", "-c", "pass"]))
 
@@ -177,7 +177,7 @@ def versions(programs: dict[str, str]) -> dict[str, str]:
 def measure(bench: Bench, n: int, configs: Sequence[str], with_interface: bool) -> None:
     order = list(bench.programs)
     for number in range(n):
-        # Whoever comes first after another runtime's cleaning up must not always be the same.
+        # Rotate the order, so that the same runtime does not always follow another's cleanup.
         for runtime in order[number % len(order) :] + order[: number % len(order)]:
             for config in configs:
                 bench.round(config, runtime)

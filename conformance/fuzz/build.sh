@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the fuzz target: init's sources, in which every call that is not pure is renamed to one of the pretended kernel.
+# Builds the fuzz target: init's sources, with every impure call renamed to the fake kernel's.
 #
 # Usage: [SOURCES=DIRECTORY] build.sh fuzz|replay OUTPUT
 #   fuzz     with clang and libFuzzer
@@ -40,8 +40,8 @@ for source in "$sources"/*.c; do
 	$compiler $flags -Dmain=init_main -c "$source" -o "$objects/$name.o"
 done
 
-# gcc counts in fork and execve by functions of its own (__gcov_fork), which are renamed like the others.
-# One object, in which init's parts have found each other: what is still undefined comes from outside.
+# gcov wraps fork and execve in its own functions (__gcov_fork), which are renamed like the others.
+# One object, with init's own references resolved: what is still undefined comes from outside.
 ld -r "$objects"/*.o -o "$objects/init"
 pure='^(mem|str|__mem|__str|__isoc|__asan_|__ubsan_|__sanitizer_|__sancov_|__gcov_(init|exit|merge_add)$|__errno_location$|__stack_chk_fail$|sigemptyset$|gnu_dev_|_GLOBAL_OFFSET_TABLE_$|__start_|__stop_)'
 nm -u "$objects/init" | awk '{ print $2 }' | grep -vE "$pure" >"$objects/calls"
@@ -52,7 +52,7 @@ for name in kernel target; do
 	# shellcheck disable=SC2086 # lists of flags
 	$compiler $flags -Wall -Wextra -c "$here/$name.c" -o "$objects/$name.own"
 done
-# What the pretended kernel does not answer ends the operation.
+# A call that the fake kernel does not answer ends the operation.
 stops=
 nm --defined-only "$objects/kernel.own" | awk '$2 == "T" { print $3 }' >"$objects/answered"
 while read -r call; do

@@ -23,7 +23,7 @@
 #include "fuzz.h"
 #include "plan.h"
 
-#define MAX_CALLS 200 /* in one operation: a loop that waits for a better answer ends here */
+#define MAX_CALLS 200 /* in one operation: ends a loop that retries */
 #define MAX_MAPPINGS 4096
 #define MAX_MAPPING (1 << 22)
 #define NEW_DESCRIPTOR 100
@@ -64,7 +64,7 @@ static unsigned draw(void)
 
 static int fail(void)
 {
-	/* More often those that lead on to something else. */
+	/* Prefer values that lead further. */
 	static const int errors[] = {ENOENT, ENOENT, ENOENT, ENOENT, ENOENT, EEXIST, EEXIST, EINVAL,
 				     EINVAL, EPERM,  EPERM,  EINTR,  EACCES, EBUSY,  EXDEV,  ENODEV,
 				     ENOSYS, ENOMEM, ELOOP,  EAGAIN, EROFS,  E2BIG,  ESRCH,  ENOTDIR};
@@ -72,7 +72,7 @@ static int fail(void)
 	return -1;
 }
 
-/* Whether the call succeeds; seed 0 lets all of them. */
+/* Whether the call succeeds; with seed 0 all do. */
 static bool succeeds(void)
 {
 	if (!answering || calls++ >= MAX_CALLS)
@@ -85,7 +85,7 @@ static long answer(long value)
 	return succeeds() ? value : fail();
 }
 
-/* Bytes of the plan itself, from where the last call stopped. */
+/* Bytes of the plan itself, continuing where the last call stopped. */
 static size_t hostile(void *to, size_t size)
 {
 	size_t n = plan_size ? draw() % plan_size + 1 : 0;
@@ -96,7 +96,7 @@ static size_t hostile(void *to, size_t size)
 	return n;
 }
 
-/* --- memory: each mapping is an allocation of its own, so that a step over its end is seen */
+/* --- memory: each mapping is its own allocation, so that an overrun is detected */
 
 void *call_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
@@ -195,13 +195,13 @@ ssize_t call_recvmsg(int fd, struct msghdr *message, int flags)
 ssize_t call_write(int fd, const void *data, size_t size)
 {
 	(void)fd;
-	(void)memchr(data, 1, size); /* the kernel reads them all */
+	(void)memchr(data, 1, size); /* the kernel reads all of it */
 	return succeeds() ? (ssize_t)(draw() % 4 ? size : draw() % (size + 1)) : fail();
 }
 
 /* --- the call that has no function: */
 
-/* A directory of one entry, whose name is hostile, or of none. The first three fields are those of linux_dirent64. */
+/* A directory with one entry, whose name is hostile, or none. The first three fields are those of linux_dirent64. */
 static long directory(uint8_t *buffer, size_t size)
 {
 	enum { NAME = 19, LONGEST = 255 };
@@ -269,7 +269,7 @@ int call_poll(struct pollfd *wait, unsigned long count, int timeout)
 	for (unsigned long i = 0; i < count; i++)
 		wait[i].revents = 0;
 	struct pollfd *ready =
-		&wait[draw() % count]; /* the first one when there is no more input: nobody waits for ever */
+		&wait[draw() % count]; /* the first one if the input is used up, so that nothing waits for ever */
 	ready->revents = ready->events;
 	return (int)answer(1);
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# `make fuzz`: the decoder of plans and what each operation does with its arguments, by libFuzzer under ASan and UBSan.
+# `make fuzz`: fuzzes the plan decoder and each operation's arguments with libFuzzer, ASan and UBSan.
 #
-# One job, with the least priority: 10 million plans or an hour, whichever comes first. What it found before lies in
-# build/fuzz/corpus, and is where it starts; a plan that fails lies in build/fuzz/crash-*. At the end all that was
-# found is run once more with gcov, and the decoder (csrc/wire.c) must be covered.
+# One job at lowest priority: 10 million plans or an hour, whichever comes first. It starts from earlier finds in
+# build/fuzz/corpus; a plan that fails is in build/fuzz/crash-*. At the end the corpus runs once more with gcov, and the
+# decoder (csrc/wire.c) must be covered.
 #
 # Usage: conformance/fuzz/run.sh [RUNS [SECONDS]]
 set -eu

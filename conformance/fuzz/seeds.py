@@ -15,7 +15,7 @@ from runtime.plan.encode import TRACE, encode
 from tests.integration import adapt
 from tests.runtime.plan import machines
 
-# The flags of target.c: how it runs the plan, and the seed of the pretended kernel's answers (0: all is well).
+# The flags of target.c: how to run the plan, and the seed of the fake kernel's answers (0: all calls succeed).
 ANSWERS, WHOLE, SEED = 2, 4, 1 << 3
 WAYS = {
     "stop": 0,
@@ -44,7 +44,7 @@ def plans() -> Iterator[tuple[str, list[ops.Operation]]]:
 
 
 def write(directory: Path) -> list[Path]:
-    """A file for each plan and each way to run it."""
+    """One file per plan and way to run it."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name, operations in plans():

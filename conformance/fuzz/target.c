@@ -13,8 +13,8 @@
 #include "fuzz.h"
 #include "init.h"
 
-#define FLAG_ANSWERS 2 /* the pretended kernel answers; without it an operation ends at its first system call */
-#define FLAG_WHOLE 4   /* as init runs a plan; without it each operation runs, also after one that failed */
+#define FLAG_ANSWERS 2 /* the fake kernel answers; without it an operation ends at its first system call */
+#define FLAG_WHOLE 4   /* as init runs a plan; without it every operation runs, even after a failure */
 #define ANSWER_SHIFT 3
 
 static jmp_buf stopped;
@@ -24,19 +24,19 @@ void stop(void)
 	longjmp(stopped, 1);
 }
 
-/* The walk over the arguments that operations share, for every string of every operation. */
+/* Walks every string of every operation with the functions that operations use. */
 static void walk(const struct context *ctx, const struct plan_op *op)
 {
 	for (int i = 0; i < PLAN_STRINGS; i++) {
 		size_t length = strlen(text(ctx, op, i)), count = 0;
 		if (length > op->string[i].length)
-			abort(); /* a string that is longer than its record says */
+			abort(); /* longer than its record says */
 		for (const char *s = next_text(ctx, op, i, NULL); s; s = next_text(ctx, op, i, s))
 			count++;
 		char **array = text_array(ctx, op, i);
 		for (size_t n = 0; array && n <= count; n++)
 			if (!array[n] != (n == count))
-				abort(); /* a list that has not as many strings as were walked over */
+				abort(); /* the walk and the array disagree */
 	}
 }
 
@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* Most changes at random make the header wrong, which is refused at once: it is put right in most of the cases. */
+/* Most random changes break the header, and the plan is refused at once: so the header is usually repaired. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
@@ -112,7 +112,7 @@ static void repair(uint8_t *data, size_t size)
 				op.string[j] = (struct plan_string){.offset = (uint32_t)size - 1};
 			else if (!op.string[j].offset)
 				op.string[j].length = 0;
-			else /* on to the next NUL: there is one at the end */
+			else /* on to the next NUL; there is one at the end */
 				op.string[j].length += (uint32_t)strlen((const char *)data + end);
 		}
 		memcpy(place, &op, sizeof op);
@@ -128,7 +128,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 }
 
 #ifdef REPLAY
-/* Without libFuzzer: runs the plans in the files named. */
+/* Without libFuzzer: runs the plans in the named files. */
 int main(int count, char **names)
 {
 	for (int i = 1; i < count; i++) {

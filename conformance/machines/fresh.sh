@@ -1,12 +1,11 @@
 #!/bin/bash
-# `make fresh`: proves the two commands of the README on a machine that has nothing.
+# `make fresh`: proves the README's two commands on a bare machine.
 #
-# A clone of this tree (its last commit) is put into a bare Debian, made by debootstrap, that has only git, make, gcc,
-# python3, python3-dev and python3-venv. There `make demo` and `make test` are each typed once. The machine is a mount,
-# pid and uts namespace with that root; it sees the host's cgroups and network, which containers need.
+# Clones this tree (its last commit) into a bare Debian, made by debootstrap, that has only git, make, gcc, python3,
+# python3-dev and python3-venv, and runs `make demo` and `make test` there once each. The machine is a mount, pid and uts
+# namespace with that root; it sees the host's cgroups and network, which containers need.
 #
-# How packages are reached is the host's business: apt's sources and settings, pip's settings, certificates, the
-# resolver's and proxies' settings are passed on as they are here.
+# The host decides how packages are reached: its settings of apt, pip, certificates, resolver and proxies are passed on.
 #
 # Usage: conformance/machines/fresh.sh [SUITE]     KEEP=1 leaves the root directory where it is
 set -euo pipefail
@@ -15,7 +14,7 @@ suite=${1:-bookworm}
 packages=git,make,gcc,python3,python3-dev,python3-venv
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 
-# The second time, inside the new namespaces.
+# The second run, inside the new namespaces.
 if [ "${1:-}" = --inside ]; then
 	root=$2
 	mount --make-rprivate /
@@ -56,7 +55,7 @@ remove() {
 }
 trap remove EXIT
 
-# The mirror that this machine uses, where it is a Debian too.
+# This machine's mirror, if it is a Debian too.
 # shellcheck disable=SC2016 # apt-get replaces the word itself
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1 || true)
 echo "debootstrap $suite"
@@ -65,7 +64,7 @@ debootstrap --variant=minbase --include="$packages,ca-certificates" "$suite" "$r
 	exit 1
 }
 
-# Settings of the host, at run time only.
+# The host's settings, at run time only.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 for setting in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
 	if [ -e "$setting" ]; then
@@ -82,7 +81,7 @@ grep -lE '^ *Acquire::' /etc/apt/apt.conf.d/* 2>/dev/null | while read -r settin
 done
 
 git clone -q --no-local "$tree" "$root/root/ocirun"
-# The spec's own schemas and examples, which some tests compare with, are no part of the clone.
+# The spec's own schemas and examples, which some tests compare with, are not in the clone.
 reference=${OCI_REFERENCE:-$tree/../shared/oci-reference}
 if [ -d "$reference" ]; then
 	mkdir -p "$root/root/shared"

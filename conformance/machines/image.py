@@ -31,11 +31,11 @@ SITE = "/opt/ocirun"
 FILES = {
     "etc/fstab": "/dev/vda / ext4 defaults 0 0\n/dev/vdb /srv/ocirun ext4 defaults 0 0\n",
     "etc/hostname": "test-vm\n",
-    # No other modules in the initrd: to unpack and to try all takes seconds under emulation.
+    # No other modules in the initrd: unpacking and probing them all takes seconds under emulation.
     "etc/initramfs-tools/conf.d/few": "MODULES=list\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
     "etc/hosts": "127.0.0.1 localhost test-vm\n",
-    # Permissive: what is labelled and what would be denied can be seen, and Debian's own services need no care.
+    # Permissive: labels and would-be denials are visible, and Debian's own services are not affected.
     "etc/selinux/config": "SELINUX=permissive\nSELINUXTYPE=default\n",
     # The labels that tests/vm/test_selinux.py gives; Debian's policy has none for containers.
     "usr/share/selinux/ocirun_box.cil": """\
@@ -66,9 +66,9 @@ TasksMax=infinity
 LimitNOFILE=20000
 TimeoutStartSec=infinity
 """,
-    # As rootless containers' guides advise: all controllers for users, where systemd's default leaves out two.
+    # As guides for rootless containers advise: all controllers for users; systemd's default omits two.
     "etc/systemd/system/user@.service.d/delegate.conf": "[Service]\nDelegate=cpu cpuset io memory pids\n",
-    # A user manager from the boot on, as after `loginctl enable-linger`.
+    # Start a user manager at boot, as after `loginctl enable-linger`.
     "var/lib/systemd/linger/ada": "",
 }
 LINKS = (
@@ -78,7 +78,7 @@ LINKS = (
     }
     | {
         f"etc/systemd/system/{unit}": "/dev/null"
-        # The console is the tests'; the rest only costs emulated time.
+        # The console belongs to the tests; the rest only costs time.
         for unit in (
             "serial-getty@ttyS0.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
             " e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-timesyncd.service systemd-update-utmp.service"
@@ -117,7 +117,7 @@ def requirements() -> list[str]:
 
 
 def digest() -> str:
-    """Changes with anything that goes into the image, but not with the versions that Debian has of it."""
+    """Changes with anything that goes into the image, except Debian's package versions."""
     parts = [SUITE, PACKAGES, SIZE_MB, sorted(FILES.items()), sorted(LINKS.items()), FINISH, requirements()]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -150,7 +150,7 @@ def image() -> Path:
 
 
 def mirror() -> list[str]:
-    """The mirror that this machine uses, where it is a Debian too."""
+    """This machine's mirror, if it is a Debian too."""
     command = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian"]
     found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
     return [site for site in found if "security" not in site][:1]
@@ -188,7 +188,7 @@ def place(root: Path, name: str) -> Path:
 
 
 def guest_python(root: Path) -> str:
-    """Such as 3.11."""
+    """For example 3.11."""
     return (root / "usr/bin/python3").readlink().name.removeprefix("python")
 
 
@@ -213,7 +213,7 @@ def write_disk(root: Path, disk: Path, megabytes: int) -> None:
 
 
 def forget_others(kept: Path) -> None:
-    """Older images go, but for one that another branch may use: the two newest stay."""
+    """Removes all but the two newest images: another branch may use the older one."""
     others = [path for path in kept.parent.iterdir() if path != kept and not path.name.startswith("making-")]
     for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         shutil.rmtree(path, ignore_errors=True)

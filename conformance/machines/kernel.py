@@ -28,7 +28,7 @@ RESULT = TREE / "build/test-kernel.xml"
 PACKAGE = "linux-image-cloud-amd64"
 TIMEOUT_S = 1500
 
-# What the guest does not need of .venv: formatters, type checkers and the tools that fill it.
+# Parts of .venv that the guest does not need: formatters, type checkers and installers.
 LEFT_OUT = re.compile(r"(mypy|mypyc|ruff|clang_format|pip|setuptools|hatch|librt|ast_serialize|shellcheck|.*-stubs$)")
 STDLIB_LEFT_OUT = (
     "test",
@@ -49,7 +49,7 @@ MODULES = (
     "fs/fuse/fuse",
     "drivers/net/tun",
 )
-"""Parts of the kernel that tests use and that its package has as modules, each after those that it needs."""
+"""Kernel modules that tests use, each after its dependencies."""
 PROGRAMS = ("ip", "strace", "ps", "newuidmap", "newgidmap", "ldd")
 
 INIT = """\
@@ -62,7 +62,7 @@ mkdir -p /top && mount --bind / /top && cd /top && mount --move . / && exec chro
 
 START = """\
 #!/bin/sh
-# Made from a private directory: users of a user namespace must be able to enter it.
+# Users of a user namespace must be able to enter it.
 chmod 755 /
 cd /
 mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev
@@ -118,7 +118,7 @@ def kernel() -> Path:
         for module in MODULES:
             source = next((Path(scratch) / "x/lib/modules").glob(f"*/kernel/{module}.ko"))
             shutil.move(str(source), target / "boot" / source.name)
-        shutil.move(str(image), target / "boot" / image.name)  # last: its presence says that all is there
+        shutil.move(str(image), target / "boot" / image.name)  # last: its presence means that the rest is complete
     return target / "boot" / image.name
 
 

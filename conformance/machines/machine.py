@@ -1,4 +1,4 @@
-"""What the virtual machines of `make test-kernel` and `make test-vm` share: qemu, and the way of results back.
+"""Shared by the virtual machines of `make test-kernel` and `make test-vm`: qemu, and how results come back.
 
 A machine's first serial port is its console, shown on our standard output. On the second it writes, for each run of
 pytest, a line "status N" and then the JUnit file.
@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 TREE = Path(__file__).resolve().parents[2]
 VENV = TREE / ".venv"
 MEMORY_MB = 2048
-# Where the host's kernel offers kvm, it need not work: emulation does everywhere.
+# kvm may be present and still not work; emulation always does.
 QEMU = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY_MB))
 NO_TESTS = 5
 """pytest's exit status when its arguments select nothing."""
@@ -73,7 +73,7 @@ def boot(
 
     They see the disks as /dev/vda and so on; what they write there is forgotten.
     """
-    # A machine whose processors wait for each other's turn on the host's is slower than one with a single processor.
+    # A machine whose processors compete for the host's is slower than one with a single processor.
     processors = 2 if 2 * len(command_lines) <= len(os.sched_getaffinity(0)) else 1
     common = machine(kernel, initrd, disks, processors)
     machines, readers = [], []

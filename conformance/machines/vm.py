@@ -38,10 +38,10 @@ SHELL_OPTION = "--shell"
 OPTIONS = ("--lsm=", "--cgroups=", "--machines=", "--report=")
 """Ours; the rest of the arguments is pytest's."""
 DISK_MB = 64
-# What the guest needs of the tree. It stands elsewhere there: only the wheel's command may be what is tested.
+# What the guest needs of the tree. It is in another place there, so that only the installed wheel is tested.
 PARTS = ("oci_spec", "runtime", "csrc", "tests")
 IN_GUEST = "/srv/ocirun"
-# They take as long as all others. Without arguments they are left to `make cgroups`, which measures, and to
+# These take as long as all others together. Without arguments they are left to `make cgroups` and
 # `make test-vm-managers`.
 MEASURED = "tests/integration/resources/"
 LEFT_OUT = (MEASURED, "tests/vm/test_managers.py")
@@ -102,7 +102,7 @@ def test_files(mark: str, arguments: Sequence[str]) -> list[str]:
 
 def guest_script(lsm: str, arguments: Sequence[str]) -> str:
     commands = {}
-    # To copy a root file system takes a second on the disk. What is measured needs one below it.
+    # Copying a root file system on the disk takes a second, but measurements of the disk need it there.
     scratch = "mount -t tmpfs -o mode=1777 tmpfs /tmp"
     for mark in RUNS:
         pytest = [
@@ -113,7 +113,7 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
             "-m",
             mark,
             *("-p", "no:cacheprovider"),
-            # None of these tests uses it, and to load it takes the guest ten seconds.
+            # None of these tests uses it, and loading it takes the guest ten seconds.
             *("-p", "no:hypothesispytest"),
             "--color=no",
         ]
@@ -163,7 +163,7 @@ def build_wheel(directory: Path) -> None:
 
 
 def command_line(lsm: str, cgroups: str) -> str:
-    """Of the kernel. mitigations=off: nobody attacks this machine, and they cost twice under emulation."""
+    """Kernel parameters. mitigations=off: nobody attacks this machine, and they are slow under emulation."""
     chosen = f"security={lsm} selinux={int(lsm == 'selinux')} apparmor={int(lsm == 'apparmor')}"
     return f"root=/dev/vda rw panic=-1 mitigations=off fsck.mode=skip systemd.show_status=false {chosen}" + (
         " systemd.unified_cgroup_hierarchy=0" if cgroups == "hybrid" else ""

@@ -98,7 +98,7 @@ class Sweep:
         self.pid_file = directory / "pid"
         self.init_must_notice = 0
         self.make_bundle()
-        # What stays by design (the cache of compiled filters, mount points in the rootfs) is made once.
+        # Leftovers by design (the cache of compiled filters, mount points in the rootfs) are made beforehand.
         self.quiet("create", "--bundle", str(directory / "bundle"), self.id)
         self.quiet("delete", "--force", self.id)
         self.before = snapshot.take(self.token, *self.watched)
@@ -162,7 +162,7 @@ class Sweep:
         if verb == "init":
             calls = self.traced(None)["calls"]
             self.init_must_notice = len(calls["second"]) - calls["second"][::-1].index("recvmsg")
-            # What it reads last is the end of the channel: init is no more, but the user's program.
+            # Its last read is the end of file on the channel: by then init has become the user's program.
             del calls["start"][calls["start"].index("recvmsg") + 1 :]
             points = [
                 Point(verb, call, number + 1, who)
@@ -214,7 +214,7 @@ class Sweep:
             raise NotReached
 
     def strike_init(self, point: Point) -> None:
-        """Init's end must not pass unseen by create, as long as it has more to do than to wait for start."""
+        """create must notice init's end as long as init does more than wait for start."""
         found = self.traced((point.who, point.occurrence))
         if not found["fired"]:
             raise NotReached

@@ -42,8 +42,7 @@ TIME_LIMIT = 300
 BASELINE_LIMIT = 3600
 """Seconds, of the tests of one mutant and of all."""
 HOST = " (host)"
-# What the parent does in the midst of its own work. `cgroups` are made elsewhere; `created` is the handshake's end:
-# without it nothing ever returns.
+# What the parent does inline. `cgroups` are made elsewhere; `created` ends the handshake: without it nothing returns.
 PARENTS = [function.__name__ for function, side, _ in ROWS if side != "container"]
 HOST_OPERATIONS = [name for name in PARENTS if name not in ("cgroups", "created")]
 # The tests' namespaces. $1 is the copy of the tree; the rest is the command. The shell stays, as pid 1.
@@ -148,7 +147,7 @@ def copy_tree(names: list[str], to: Path) -> None:
 
 def run_tests(tree: Path, tests: list[str], *flags: str, limit: int = TIME_LIMIT) -> tuple[list[proofs.Row], str]:
     """The rows of these tests and pytest's output; no row where the run broke down."""
-    # What the tests leave behind goes with it: a run that breaks down tidies up nothing. Short, since sockets lie in it.
+    # Leftovers of the tests go with it, since a crashed run cleans up nothing. A short path, since it holds sockets.
     with tempfile.TemporaryDirectory(prefix="om-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)
         file = Path(directory) / "rows.json"

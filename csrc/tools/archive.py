@@ -65,7 +65,7 @@ GROUPS = {
 
 
 class Bare(ast.NodeTransformer):
-    """Takes annotations off functions and variables; those in a class body may be its meaning."""
+    """Removes annotations of functions and variables; those in a class body may matter."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """A function without annotations."""
@@ -89,7 +89,7 @@ class Bare(ast.NodeTransformer):
 
 
 def without_lines(code: types.CodeType) -> types.CodeType:
-    """The code, and all code in it, without its table of line numbers."""
+    """The code, and all code nested in it, without line number tables."""
     constants = tuple(without_lines(one) if isinstance(one, types.CodeType) else one for one in code.co_consts)
     return code.replace(co_linetable=b"", co_consts=constants)
 

@@ -1,4 +1,4 @@
-"""Writes what both languages know of the operations, from the table in runtime/plan/operations.
+"""Generates C and Python from the table of operations in runtime/plan/operations.
 
     csrc/operations.h      codes, steps and flags: the wire
     csrc/arguments.h       the place of each argument in its operation, and the functions of init
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 TABLE = TREE / "runtime/plan/operations"
-# In the order of the wire's codes.
+# In the order of the codes on the wire.
 SUBJECTS = ("entering", "filesystem", "process")
-MADE = "made from runtime/plan/operations by csrc/tools/operations.py (make generate), not to be edited"
+MADE = "generated from runtime/plan/operations by csrc/tools/operations.py (make generate); do not edit"
 NUMBERS, STRINGS = 6, 4  # of a record: PLAN_NUMBERS and PLAN_STRINGS of plan.h
 KINDS = ("int", "bool", "str", "bytes", "Sequence[str]")
 FLAG = re.compile(r"([A-Z_]+) = (\d+)(?:  # (.*))?")
@@ -141,7 +141,7 @@ def arguments_header(table: list[Operation]) -> str:
 
 
 def dispatch(table: list[Operation]) -> str:
-    lines = [f"/* What init performs: {MADE}. */", '#include "init.h"', ""]
+    lines = [f"/* Init's functions by code: {MADE}. */", '#include "init.h"', ""]
     lines.append("const operation OPERATIONS[OP_COUNT] = {")
     lines += [f"\t[{one.code}] = op_{one.name}," for one in table]
     return "\n".join([*lines, "};"]) + "\n"

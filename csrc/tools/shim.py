@@ -19,13 +19,13 @@ NUMBER = re.compile(r"\s*#\s*define\s+\w+\s+(-?\d|0x)")
 
 
 def declarations(header: str) -> str:
-    """The header's text without the preprocessor lines that are no numeric constant."""
+    """The header's text without preprocessor lines other than numeric constants."""
     kept = []
     continued = False
     for line in header.splitlines():
         directive = continued or (line.lstrip().startswith("#") and not NUMBER.match(line))
         continued = directive and line.endswith("\\")
-        # An empty line in its place keeps cffi's line numbers those of the header.
+        # An empty line instead keeps cffi's line numbers in step with the header.
         kept.append("" if directive else line)
     return "\n".join(kept)
 

@@ -1,4 +1,4 @@
-"""Lays out what the launcher starts: the Makefile's steps that are more than one command.
+"""Lays out what the launcher starts: steps of the Makefile that take more than one command.
 
 Usage: stage.py version FILE       runtime/_build.py: version and commit, for --version
        stage.py tree DIRECTORY     links to the packages of this tree and of the running environment
@@ -30,7 +30,7 @@ def version_module() -> str:
 
 
 def write_if_changed(path: pathlib.Path, text: str) -> None:
-    """Keep the file's time when the text is the same, and never show half of it."""
+    """Keep the file's time if the text is the same, and never leave a partial file."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     aside = path.with_name(f"{path.name}.{os.getpid()}")
@@ -57,7 +57,7 @@ def link_tree(site: pathlib.Path) -> None:
 
 
 def install(site: pathlib.Path) -> None:
-    """Copy the packages anew, so that no module of an older version stays."""
+    """Copy the packages afresh, so that no module of an older version stays."""
     site.mkdir(parents=True, exist_ok=True)
     for name in PACKAGES:
         shutil.rmtree(site / name, ignore_errors=True)

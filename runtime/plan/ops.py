@@ -4,7 +4,7 @@ An operation is a tuple ``(code, side, origin, numbers, strings)``: ``code`` is 
 ``origin`` the RFC 6901 pointer into config.json that asked for it (None: the runtime's own doing), ``numbers`` up to 6
 unsigned integers (negative ones wrap to 64 bits on the wire), ``strings`` up to 4 of str, bytes or list[str] (None: absent).
 
-It is made from runtime/plan/operations by csrc/tools/operations.py (make generate), not to be edited.
+It is generated from runtime/plan/operations by csrc/tools/operations.py (make generate); do not edit.
 Hot: it imports nothing.
 """
 

@@ -23,6 +23,9 @@ def test_every_namespace_type_is_in_every_table() -> None:
     types = schemas()["linux.json"]["$defs"]["namespaceType"]["enum"]
     assert set(types) == set(kernel.CLONE_FLAGS) == set(kernel.NAMESPACE_FILES) == set(namespaces.JOIN_ORDER)
     assert len(set(kernel.CLONE_FLAGS.values())) == len(kernel.CLONE_FLAGS)
+    limit = re.search(r"#define MAX_NAMESPACES (\d+)", (TREE / "csrc/init.h").read_text())
+    assert limit, "csrc/init.h has no MAX_NAMESPACES"
+    assert int(limit[1]) >= len(types), "init has no slot for each: raise MAX_NAMESPACES in csrc/init.h"
 
 
 @pytest.mark.parametrize("name", sorted(mount_options.OPTIONS))

@@ -138,8 +138,8 @@ def options() -> list[tuple[str, str]]:
 TOP = """
 ## Options
 
-Each option was given and left out (tests/integration/test_options.py), with a different outcome, unless another test or a reason is named. Of the
-verbs {later} every option is refused with the verb.
+Each option was tried with and without (tests/integration/test_options.py), with a different outcome, unless another test or a reason is named. The
+verbs {later} are refused with all their options.
 
 | verb | option | what differs |
 |---|---|---|

@@ -22,7 +22,7 @@ def stats(runtime: Caller, id: str) -> dict:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_a_stream(runtime: Caller) -> None:
-    """events: statistics at each interval, a line for a kill by the memory limit, and an end with the container."""
+    """events: statistics at each interval, a line for an out-of-memory kill, and an end when the container ends."""
     limits = {"memory": {"limit": 24 << 20, "swap": 24 << 20}}
     id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limits}}))
     command = runtime.command("events", "--interval", "200ms", id)

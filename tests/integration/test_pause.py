@@ -20,7 +20,7 @@ COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /count; done"
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_nothing_runs_while_paused(runtime: Caller) -> None:
-    """pause: a busy process stands still, and goes on after resume."""
+    """pause: a busy process stops, and continues after resume."""
     bundle = runtime.shell(COUNTER)
     id = runtime.launch(bundle)
     file = bundle.rootfs / "count"
@@ -74,7 +74,7 @@ def test_wrong_states(runtime: Caller) -> None:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
-    """kill of a paused container: SIGKILL ends it at once, another signal waits for resume."""
+    """kill of a paused container: SIGKILL ends it at once, other signals wait for resume."""
     id = runtime.launch(runtime.shell("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
     runtime.call("pause", id).ok()
     runtime.kill(id, "TERM")
@@ -88,7 +88,7 @@ def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_delete_force_of_a_paused_container(runtime: Caller) -> None:
-    """delete --force of a paused container: everything goes, without a wait."""
+    """delete --force of a paused container: everything is removed, without delay."""
     id = runtime.launch(runtime.shell("sleep 100 & sleep 100"))
     runtime.call("pause", id).ok()
     began = time.monotonic()

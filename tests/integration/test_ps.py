@@ -14,7 +14,7 @@ from tests.integration.caller import Caller, wait_for
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_pids(runtime: Caller) -> None:
-    """ps: the host's pids of the first process and of all that it has started, and of nobody else."""
+    """ps: the host pids of the first process and its descendants, and no others."""
     id = runtime.launch(runtime.shell("sleep 50 & sleep 51 & wait"))
     init = runtime.pid(id)
     wait_for(lambda: len(snapshot.descendants(init)) == 2, "both children")

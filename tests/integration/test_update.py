@@ -19,7 +19,7 @@ FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_pids(runtime: Caller) -> None:
-    """update --pids-limit: forks that went before are refused, and go again when the limit is taken away."""
+    """update --pids-limit: forks that worked before are refused, and work again once the limit is removed."""
     id = runtime.launch(runtime.sleeper())
     assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit", "4", id).ok()
@@ -48,7 +48,7 @@ def test_memory(runtime: Caller) -> None:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_a_document(runtime: Caller, tmp_path: Path) -> None:
-    """update --resources: a file, or standard input, of the form of /linux/resources; period and quota are taken together."""
+    """update --resources: takes a /linux/resources document from a file or standard input; period and quota apply together."""
     id = runtime.launch(runtime.sleeper())
     file = tmp_path / "resources.json"
     file.write_text(json.dumps({"cpu": {"quota": 20000, "period": 50000, "shares": 512}}))
@@ -64,7 +64,7 @@ def test_a_document(runtime: Caller, tmp_path: Path) -> None:
 @pytest.mark.cgroups
 @pytest.mark.not_on("runc", "crun", reason="what was written before the refusal stays")
 def test_a_refusal_changes_nothing(runtime: Caller) -> None:
-    """update: when one limit is refused, those before it are as they were."""
+    """update: if one limit is refused, those before it are restored."""
     id = runtime.launch(runtime.sleeper({"linux": {"resources": {"cpu": {"shares": 700}, "pids": {"limit": 50}}}}))
     before = value(runtime, id, "cpu", "cpu.shares", "cpu.weight")
     error = runtime.call("update", "--cpu-share", "900", "--cpuset-cpus", "4000", "--pids-limit", "9", id).failed(1).err
@@ -78,7 +78,7 @@ def test_a_refusal_changes_nothing(runtime: Caller) -> None:
 @pytest.mark.cgroups
 @pytest.mark.not_on("runc", reason="does not change device rules")
 def test_devices(runtime: Caller) -> None:
-    """update of devices: kmsg can be opened after an update that allows it, not before and not after one that does not."""
+    """update of devices: kmsg opens only after an update that allows it, and not after one that does not."""
     device = {"path": "/dev/target", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}
     id = runtime.launch(runtime.sleeper({"linux": {"devices": [device]}}))
     look = ["sh", "-c", "(: >/dev/target) 2>/dev/null && echo opened; echo ok > /dev/null && echo null"]
@@ -192,7 +192,7 @@ OPTIONS_OF_V1 = [
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_each_option(runtime: Caller) -> None:
-    """update: each option sets the limit that it names (their effects are the config's, above)."""
+    """update: each option sets the limit it names (for the effects see the config's limits above)."""
     id = runtime.create(runtime.sleeper())
     counters = Counters(runtime, id)
     for option, given, controller, v1, after_v1, v2, after_v2 in OPTIONS:
@@ -219,7 +219,7 @@ def test_option_of_v1(runtime: Caller, option: str, given: str, file: str, after
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_unlimited_again(runtime: Caller) -> None:
-    """update --memory=-1 --cpu-quota=-1 --pids-limit=-1: the limits are gone, that of memory and swap together too."""
+    """update --memory=-1 --cpu-quota=-1 --pids-limit=-1: the limits are removed, also that of memory and swap together."""
     limits = {"memory": {"limit": 64 << 20, "swap": 64 << 20}, "cpu": {"quota": 10000}, "pids": {"limit": 4}}
     id = runtime.launch(runtime.sleeper({"linux": {"resources": limits}}))
     runtime.call("update", "--memory=-1", "--cpu-quota=-1", "--pids-limit=-1", id).ok()
@@ -234,7 +234,7 @@ def test_unlimited_again(runtime: Caller) -> None:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_unified(runtime: Caller) -> None:
-    """update --resources with unified: the file of cgroup v2 is written as it is."""
+    """update --resources with unified: the cgroup v2 file is written verbatim."""
     id = runtime.create(runtime.sleeper())
     document = json.dumps({"unified": {"cgroup.max.descendants": "7"}})
     runtime.call("update", "--resources", "-", id, stdin=document).ok()

@@ -45,17 +45,16 @@ HOST = {
 }
 TOP = """# Rules
 
-The `rule` of a problem that `ocirun validate` shows, and what each asks for. `create` and `run` apply them too, save the
-advice, and refuse a config with an error before anything is made. Made from the sources' docstrings by
-`python -m tests.oci_spec.rules_page`.
+The rules that `ocirun validate` names, and what each requires. `create` and `run` apply all but the advice, and refuse a config
+with an error before anything is made. Generated from the docstrings by `python -m tests.oci_spec.rules_page`.
 
 | rule | severity | meaning |
 |---|---|---|
-| `json` | error | the text is no JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, nested too deep, too large |
+| `json` | error | not a JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, nested too deep, too large |
 | `json` | warning | a key is repeated in one object, where only the last one counts |
-| `null` | warning | a property is null, which is taken as if it were not there |
+| `null` | warning | a property is null, which counts as absent |
 | `host:config` | error | the bundle's config.json cannot be read |
-| `plan` | error or warning | what only the plan finds, where schema and rules have no error: its first refusal, or what it leaves out |
+| `plan` | error or warning | found only by the plan, once schema and rules have no error: its first refusal, or what it leaves out |
 """
 
 

@@ -192,6 +192,11 @@ def test_help_of_a_command(run: Run, command: str, form: list[str]) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 110
 
 
+def test_the_surface_has_every_verb() -> None:
+    """A new verb is written into SURFACE with its options, so that the tests of this file cover it."""
+    assert sorted(SURFACE) == sorted(COMMANDS)
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["help"], ["-h"]])
 def test_help(run: Run, words: list[str]) -> None:
     """All commands and all global options."""

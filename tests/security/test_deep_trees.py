@@ -74,8 +74,9 @@ def starve() -> None:
 @pytest.mark.vm
 @attack(
     "own find",
-    "a container with a writable cgroup mount nests cgroups until their path is too long: nobody can list, kill or delete it",
-    stops="each walk goes one descriptor at a time, without paths, without recursion, with one directory open",
+    "a container with a writable cgroup mount nests cgroups until the path is too long: it cannot be listed,"
+    " killed or deleted",
+    stops="every walk uses descriptors instead of paths, does not recurse, and keeps one directory open",
     bites=("runc",),
 )
 def test_cgroups_with_long_names(target: Target) -> None:
@@ -90,8 +91,9 @@ def test_cgroups_with_long_names(target: Target) -> None:
 @pytest.mark.vm
 @attack(
     "own find",
-    "a container with a writable cgroup mount nests 1,200 cgroups: the walk over them meets Python's limit of recursion, or that of descriptors",
-    stops="each walk goes one descriptor at a time, without recursion, with one directory open",
+    "a container with a writable cgroup mount nests 1,200 cgroups: the walk hits the recursion limit or runs out"
+    " of descriptors",
+    stops="no walk recurses, and each keeps one directory open",
 )
 def test_cgroups_in_cgroups(target: Target) -> None:
     """A process in the last of 1,200 is listed, killed and deleted with 24 descriptors. (An earlier ocirun walked by paths, without recursion.)"""
@@ -116,8 +118,9 @@ def reached(target: Target, names: list[str]) -> None:
 
 @attack(
     "own find",
-    "a container that makes its mount at /run/notify writable nests 1,500 directories there: delete meets Python's limit of recursion",
-    stops="each walk goes one descriptor at a time, without recursion, with one directory open",
+    "a container makes its mount at /run/notify writable and nests 1,500 directories there: delete hits the"
+    " recursion limit",
+    stops="no walk recurses, and each keeps one directory open",
 )
 def test_directories_below_notify(target: Target) -> None:
     """delete removes them, and the files in them, with 24 descriptors. (Known from an earlier ocirun; runc and crun take what is there on the

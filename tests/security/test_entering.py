@@ -41,8 +41,9 @@ done
 
 @attack(
     "CVE-2016-9962",
-    "processes of the container open the descriptors of the init that enters, or its root",
-    stops="init is not dumpable before it joins anything; no descriptor of the host is open once the credentials drop",
+    "processes of the container open the descriptors or the root of an entering init",
+    stops="init becomes non-dumpable before it joins anything; no host descriptor is open once the credentials are"
+    " dropped",
 )
 def test_spy_on_the_entering_init(target: Target) -> None:
     """A shell looks at each process in turn while `exec` enters. (Both peers have the same cure. That the spy sees what is
@@ -78,8 +79,8 @@ done
 
 @attack(
     "own find",
-    "the container stops (SIGSTOP) the init that enters: an exec in the foreground hangs, and nothing but SIGKILL ends it",
-    stops="until the program is reached, what asks exec to end does, and init with it",
+    "the container stops (SIGSTOP) an entering init: a foreground exec hangs, and only SIGKILL ends it",
+    stops="until the program runs, SIGTERM and the like end exec and init",
 )
 def test_stop_the_entering_init(target: Target) -> None:
     """SIGTERM ends the exec with a reason, and no stopped process stays. (An earlier ocirun kept the signal for the program.)"""
@@ -137,8 +138,8 @@ true
 
 @attack(
     "CVE-2019-5736",
-    "the same where the kernel refuses executable memfds, and the state directory is noexec",
-    stops="init runs from a mount that is read-only and attached nowhere",
+    "the same where the kernel forbids executable memfds and the state directory is noexec",
+    stops="init runs from a detached read-only mount",
 )
 @pytest.mark.skipif(not hardened.SYSCTL.exists(), reason="the kernel has no vm.memfd_noexec")
 def test_overwrite_the_program_without_memfds(target: Target) -> None:
@@ -182,8 +183,8 @@ def raise_inheritable() -> Callable[[], None]:
 
 @attack(
     "CVE-2022-29162, CVE-2022-27650, CVE-2025-27612",
-    "run and exec leave the caller's inheritable or ambient capabilities to the program",
-    stops="all five sets are exactly those asked for",
+    "run and exec pass the caller's inheritable or ambient capabilities to the program",
+    stops="all five sets are exactly those of the config",
 )
 def test_inherited_capabilities(target: Target) -> None:
     """The caller has every capability inheritable and ambient; the program has none of them so. (Both peers have been cured.)
@@ -224,7 +225,8 @@ PRIVILEGED = {
 @attack(
     "own find",
     "the container's first process changes its namespaces and its root while `exec` enters them one after another",
-    stops="one setns on its pidfd joins all; the root is a descriptor taken before; what fails ends the exec with a reason",
+    stops="one setns on its pidfd joins all; the root is a descriptor taken earlier; a failure ends the exec with"
+    " a reason",
 )
 def test_restless_first_process(target: Target) -> None:
     """The program runs within the container's root and none of the host's namespaces, or does not run. (The peers join by

@@ -19,8 +19,8 @@ ROUNDS = 10
 
 @attack(
     "own find",
-    "a startContainer hook is a program of the image, and does what the container's filter forbids",
-    stops="the hook's process loads the filter before it becomes the program",
+    "a startContainer hook, a program of the image, makes calls that the container's filter forbids",
+    stops="the hook's process loads the filter before execve",
 )
 def test_hook_without_the_filter(target: Target) -> None:
     """What the filter refuses fails in the hook. (Both peers load the filter before the hooks.)"""
@@ -62,8 +62,8 @@ def leaving(path: Path) -> Iterator[list[int]]:
 
 @attack(
     "own find",
-    "a seccomp agent closes its connection once it has the listener: containers cannot be started, or are held up",
-    stops="nothing more is written to it, and a notified call without a listener fails",
+    "a seccomp agent closes its connection once it has the listener: containers fail to start, or hang",
+    stops="nothing more is written to the agent, and a notified call without a listener fails",
 )
 def test_agent_that_leaves(target: Target) -> None:
     """Each container runs. The runtime has the agent's processor, and the last place on it, so that the agent has closed by
@@ -88,8 +88,8 @@ NODE = {"process": {"capabilities": {kind: ["CAP_MKNOD"] for kind in ("bounding"
 
 @attack(
     "own find",
-    "--cgroup-manager disabled leaves out the device rules: the program opens what they refuse, and nothing says so",
-    stops="each property that needs a cgroup is named in a warning",
+    "--cgroup-manager disabled silently drops the device rules: the program opens devices that they refuse",
+    stops="a warning names each property that needs a cgroup",
     bites=("crun",),
 )
 def test_device_rules_without_cgroups(target: Target) -> None:

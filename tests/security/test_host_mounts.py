@@ -74,8 +74,8 @@ class Outcome:
 
 @attack(
     "own find",
-    "--no-pivot with a shared root: taking the host's /proc and /sys away from the container takes them from the host",
-    stops="what is taken away lies on mounts that were made slaves before, of which the host hears nothing",
+    "--no-pivot with a shared root: unmounting /proc and /sys for the container unmounts them on the host",
+    stops="their parent mounts are made slaves first, so nothing propagates to the host",
     bites=("runc", "crun"),
 )
 def test_no_pivot_with_a_shared_root(target: Target) -> None:
@@ -91,9 +91,9 @@ def test_no_pivot_with_a_shared_root(target: Target) -> None:
 
 @attack(
     "own find",
-    "--no-pivot leaves procfs of the host in the namespace: with one of them an unprivileged process in a new user namespace"
-    " may mount another, without the masks of the container's",
-    stops="every procfs and sysfs outside the container's root is taken away, and where that is not allowed covered",
+    "--no-pivot leaves the host's procfs in the namespace: a process in a new user namespace may then mount"
+    " another one, without the container's masks",
+    stops="every procfs and sysfs outside the container's root is detached, or covered where that is not allowed",
     bites=("crun",),
 )
 @pytest.mark.parametrize("user_namespace", [False, True])
@@ -123,8 +123,8 @@ COVERED = {
 
 @attack(
     "own find",
-    "the same with a procfs that a mount of the host covers from above",
-    stops="what keeps it from being reached is taken away first; where that stays, the container is not made",
+    "the same with a procfs that another mount of the host covers",
+    stops="the covering mount is detached first; if that fails, so does create",
     bites=("runc", "crun"),
 )
 @pytest.mark.parametrize("cover", COVERED)
@@ -150,8 +150,8 @@ def test_no_pivot_leaves_no_covered_procfs(target: Target, cover: str, user_name
 
 @attack(
     "own find",
-    "a container mounts a file over a masked one: with a shared root it lies on the host's /dev/null",
-    stops="what covers a masked file has no peers",
+    "a container mounts a file over a masked one: with a shared root the mount propagates to the host's /dev/null",
+    stops="the mount that masks a file has no peers",
     bites=("crun",),
 )
 def test_mount_over_a_masked_file(target: Target) -> None:
@@ -167,8 +167,8 @@ def test_mount_over_a_masked_file(target: Target) -> None:
 
 @attack(
     "own find",
-    "the same in the user namespace of the caller, over a device or a sysfs that is the caller's own, since none can be made",
-    stops="nobody asked for peers of them, and they have none",
+    "the same in the caller's user namespace, over a device or sysfs bound from the caller because none can be created",
+    stops="these binds have no peers",
     bites=("crun",),
 )
 def test_mount_over_a_bound_device(target: Target) -> None:
@@ -190,8 +190,8 @@ def test_mount_over_a_bound_device(target: Target) -> None:
 
 @attack(
     "own find",
-    "a config without a mount namespace asks for mounts: they are made on the host",
-    stops="what takes a mount namespace is an error without one",
+    "a config without a mount namespace has mounts: they are made on the host",
+    stops="properties that need a mount namespace are errors without one",
     bites=("runc", "crun"),
 )
 def test_mounts_without_a_namespace(target: Target) -> None:
@@ -211,7 +211,8 @@ def test_mounts_without_a_namespace(target: Target) -> None:
     "own find",
     "a container joins the runtime's own mount namespace, or that of the host's first process, by path: the container's root"
     " becomes the host's",
-    stops="a mount namespace to join is compared with both, when the config is checked and again by init on the descriptor",
+    stops="a mount namespace to join is compared with both, when the config is checked and again by init, on the"
+    " descriptor",
     bites=("runc", "crun"),
 )
 @pytest.mark.parametrize("path", ["/proc/self/ns/mnt", "/proc/1/ns/mnt"])
@@ -230,9 +231,9 @@ def test_join_the_hosts_mount_namespace(target: Target, path: str) -> None:
 
 @attack(
     "own find",
-    "/dev or /sys of the host is bound shared below a shared root: the terminal that is mounted on /dev/console, masks and what"
-    " makes paths read-only appear on the host",
-    stops="for a mount of the runtime's own the mount that it lies on leaves its peers, and joins them again after it",
+    "the host's /dev or /sys is bound shared below a shared root: the terminal on /dev/console, masks and"
+    " read-only paths appear on the host",
+    stops="the parent mount leaves its peer group while the runtime mounts something of its own on it",
     bites=("crun",),
 )
 def test_own_mounts_below_a_shared_bind(target: Target) -> None:
@@ -261,8 +262,8 @@ def test_own_mounts_below_a_shared_bind(target: Target) -> None:
 
 @attack(
     "own find",
-    'a bind that is to be read-only has a misspelt option ("readonly"): it is writable, and nothing says so',
-    stops="an option of a bind that neither the runtime nor the kernel acts on is an error that names it",
+    'a bind meant to be read-only has a misspelt option ("readonly"): it is silently writable',
+    stops="an unknown option of a bind is an error that names it",
     bites=("runc", "crun"),
 )
 def test_misspelt_option(target: Target) -> None:

@@ -31,8 +31,8 @@ def run_logged(target: Target, change: dict[str, Any], form: str) -> tuple[Resul
 
 @attack(
     "own find",
-    "an argument of the config has line ends: lines of the attacker's own in the log and on standard error",
-    stops="of a message every character that is not visible is written as an escape",
+    "an argument in the config contains newlines: the attacker forges lines in the log and on standard error",
+    stops="messages escape every invisible character",
     bites=("crun",),
 )
 def test_forged_log_line(target: Target) -> None:
@@ -61,8 +61,8 @@ PLACES: dict[str, dict[str, Any]] = {
 
 @attack(
     "own find",
-    "escapes in a config's strings drive the terminal of who reads the error, or what a log's reader prints",
-    stops="of a message every character that is not visible is written as an escape, on standard error and in the log",
+    "escape sequences in a config's strings drive the terminal of whoever reads the error or the log",
+    stops="messages escape every invisible character, on standard error and in the log",
     bites=("runc", "crun"),
 )
 def test_escapes_in_errors(target: Target) -> None:
@@ -82,8 +82,8 @@ def test_escapes_in_errors(target: Target) -> None:
 
 @attack(
     "own find",
-    "the same in what is printed for people: validate, list, a traceback",
-    stops="the same, in each cell and line",
+    "the same in output for people: validate, list, a traceback",
+    stops="the same, in every cell and line",
 )
 def test_escapes_in_reports(target: Target) -> None:
     """What `list` and `validate` print for people is as clean; `--debug` too."""
@@ -123,8 +123,8 @@ CUT: dict[str, dict[str, Any]] = {
 
 @attack(
     "own find",
-    "a NUL in a string: who checks the config sees one path, argument or variable, the kernel another",
-    stops="no string of a config has a NUL",
+    "a NUL in a string: a checker of the config sees one path, argument or variable, the kernel another",
+    stops="NUL is refused in every string",
     bites=("runc", "crun"),
 )
 def test_nul(target: Target) -> None:
@@ -144,8 +144,8 @@ FORGERY = '","status":"stopped","pid":1,"x":{"\n\\'
 
 @attack(
     "own find",
-    "annotations with quotes, line ends or megabytes forge or cut off the state that hooks read",
-    stops="the state is made by a JSON encoder, and a hook gets all of it however small its pipe is",
+    "annotations with quotes, newlines or megabytes of text forge or truncate the state that hooks read",
+    stops="a JSON encoder writes the state, and a hook gets all of it, however small its pipe",
 )
 def test_annotations_in_the_state(target: Target) -> None:
     """Each hook has the whole: those that we start and those that init starts. (A reader that is slow shows that the
@@ -167,8 +167,8 @@ def test_annotations_in_the_state(target: Target) -> None:
 
 @attack(
     "own find",
-    "a program's arguments and variables have line ends, which a runtime that keeps them in lines would take apart",
-    stops="they go to init in records with lengths, and hooks get theirs by execve",
+    "a program's arguments and variables contain newlines, at which a line-based runtime would split them",
+    stops="init gets them in records with lengths, hooks by execve",
 )
 def test_line_ends_arrive(target: Target) -> None:
     """Two variables stay two. (crun and runc withstand it too.)"""

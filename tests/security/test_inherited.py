@@ -15,8 +15,8 @@ CLOSE_RANGE, CLOEXEC = 436, 4  # CLOSE_RANGE_CLOEXEC
 
 @attack(
     "own find",
-    "standard input is a file that the caller opened for reading: it is given to the program's user, who writes to it",
-    stops="a file, directory or device that is open for reading alone keeps its owner",
+    "standard input is a file the caller opened for reading: it is chowned to the program's user, who writes to it",
+    stops="a file, directory or device that is open read-only keeps its owner",
     bites=("runc", "crun"),
 )
 def test_write_to_standard_input(target: Target) -> None:
@@ -36,8 +36,8 @@ def test_write_to_standard_input(target: Target) -> None:
 
 @attack(
     "own find",
-    "the kernel refuses to close the caller's descriptors: the program has one of the runtime's",
-    stops="init ends with an error before it does anything else",
+    "the kernel refuses to close the caller's descriptors: the program gets one of the runtime's",
+    stops="init fails before it does anything else",
 )
 def test_descriptors_that_stay_open(target: Target) -> None:
     """The program does not run. (Both peers mark one descriptor after the other then.)"""
@@ -49,8 +49,8 @@ def test_descriptors_that_stay_open(target: Target) -> None:
 
 @attack(
     "the kind of CVE-2024-21626",
-    "`exec` leaves the program a directory of the host that the caller had open, and its own descriptors of the cgroups",
-    stops="every descriptor is closed that was not asked for, those of cgroups before the program's user is taken on",
+    "`exec` leaves the program a host directory that the caller had open, and its own cgroup descriptors",
+    stops="every descriptor that was not asked for is closed, those of cgroups before the switch to the program's user",
 )
 def test_descriptors_of_exec(target: Target) -> None:
     """The program has its standard streams alone, and no working directory out of a descriptor. (Both peers withstand.)"""
@@ -73,8 +73,8 @@ UNIFIED = "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs"
 
 @attack(
     "own find",
-    "who may look into the init that sets the container up finds there the cgroup that it was born in, open on the host's tree",
-    stops="it is closed before anything else is done",
+    "a process that may inspect the init of a new container finds its cgroup there, open on the host's tree",
+    stops="that descriptor is closed first of all",
 )
 @pytest.mark.skipif(not any(map(os.path.exists, UNIFIED)), reason="the host has no cgroup v2")
 def test_descriptor_of_the_cgroup(target: Target) -> None:
@@ -91,8 +91,8 @@ def test_descriptor_of_the_cgroup(target: Target) -> None:
 
 @attack(
     "own find",
-    "the kernel refuses the program a session keyring of its own: it has the caller's, and the keys in it",
-    stops="it is an error, unless --no-new-keyring asks for that",
+    "the kernel refuses to create a session keyring: the program has the caller's, with its keys",
+    stops="that is an error, unless --no-new-keyring asks for it",
 )
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter has the number of keyctl on x86-64")
 def test_keyring_of_the_caller(target: Target) -> None:

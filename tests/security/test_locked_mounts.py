@@ -16,7 +16,7 @@ from tests.security.attack import Target, attack
 
 IDS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 LOCKED = "ro,nosuid,nodev"
-STOPS = "clones are made in the container's mount namespace, with the host's rights: there the kernel locks them"
+STOPS = "mounts are cloned in the container's mount namespace, with the caller's rights: the kernel locks them there"
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def uncovering(path: str) -> str:
 
 @attack(
     "own find",
-    "root of a user namespace remounts a bind: rw, suid, dev, which the host's mount is not",
+    "root of a user namespace remounts a bind rw, suid or dev, against the host's flags",
     stops=STOPS,
     bites=("crun",),
 )
@@ -85,9 +85,7 @@ def test_remounted_idmapped_bind(target: Target) -> None:
     target.judge(result.out)
 
 
-@attack(
-    "own find", "the same with a bind of one mount alone, without those that lie over it", stops=STOPS, bites=("crun",)
-)
+@attack("own find", "the same with a bind of a single mount, without its submounts", stops=STOPS, bites=("crun",))
 def test_remounted_lone_bind(target: Target) -> None:
     """A bind that shows what the host has covered, since the config asks for it, is locked too. (runc refuses the config.)"""
     with covered(target.caller.directory / "source") as source:
@@ -117,7 +115,7 @@ def disk(directory: Path) -> Iterator[str]:
 @attack(
     "own find",
     "the same with an id-mapped new file system",
-    stops="it is copied in a mount namespace of the user namespace once it has its flags: there the kernel locks them",
+    stops="once it has its flags, it is copied in a mount namespace of the user namespace: the kernel locks them there",
 )
 @pytest.mark.parametrize("kind", ["ext4", "tmpfs"])
 def test_remounted_new_file_system(target: Target, kind: str) -> None:
@@ -135,8 +133,8 @@ def test_remounted_new_file_system(target: Target, kind: str) -> None:
 
 @attack(
     "own find",
-    "a bind of a path that an earlier mount covers asks for what that mount's locks refuse: what is covered shows",
-    stops="a clone from outside of the container is taken only where the same file is at the path there",
+    "a bind of a path under an earlier mount asks for what that mount's lock forbids: the covered files appear",
+    stops="a clone from outside the container is used only if the path leads to the same file there",
 )
 def test_bind_of_a_covered_path(target: Target) -> None:
     """The bind is an error, and nothing of the host's directory below is seen. (runc 1.1.5 opens the source before it
@@ -150,7 +148,7 @@ def test_bind_of_a_covered_path(target: Target) -> None:
     assert "/mounts/" in result.failed(1).err
 
 
-@attack("own find", "root of a user namespace remounts `/`: rw, suid, dev, which the host's mount is not", stops=STOPS)
+@attack("own find", "root of a user namespace remounts `/` rw, suid or dev, against the host's flags", stops=STOPS)
 def test_remounted_root(target: Target) -> None:
     """The root keeps the flags that its mount has on the host. (runc 1.1.5 and crun 1.8.1 withstand.)"""
     bundle = rooted(target, remounting("/"))
@@ -160,7 +158,7 @@ def test_remounted_root(target: Target) -> None:
     target.judge(result.out)
 
 
-@attack("own find", "root of a user namespace unmounts what covers a file of the host below a bind", stops=STOPS)
+@attack("own find", "root of a user namespace unmounts what covers a host file below a bind", stops=STOPS)
 def test_uncovered_bind(target: Target) -> None:
     """Neither umount nor a bind of the covered mount shows the file. (runc 1.1.5 withstands; crun 1.8.1 shows it at
     once, since it binds the one mount.)"""

@@ -33,8 +33,9 @@ CASES = (
 
 @attack(
     "own find",
-    "of two rules that compare one argument libseccomp 2.5.4 loses one: what the profile refuses is let pass",
-    stops="names with several rules of which one orders an argument are decided by instructions of our own, before its filter",
+    "libseccomp 2.5.4 loses one of two rules that compare the same argument: a refused call passes",
+    stops="calls with several rules, one of them an ordering comparison, are decided by our own instructions ahead"
+    " of its filter",
     bites=("runc", "crun"),
 )
 def test_rules_of_one_call(target: Target) -> None:

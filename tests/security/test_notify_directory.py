@@ -33,9 +33,10 @@ echo $? > "$VOLUME/code"
 
 @attack(
     "own find",
-    "with a shared root the container mounts a directory of another user on /run/notify, which the host sees on its state directory: delete "
-    "empties it, and fails for ever",
-    stops="the mount at /run/notify is no peer of the host's; delete takes off what is mounted there, and walks through one mount alone",
+    "with a shared root the container mounts another user's directory on /run/notify, and so on the host's state"
+    " directory: delete empties it, and fails for ever",
+    stops="the mount at /run/notify is not a peer of the host's; delete unmounts what is on it, and never crosses"
+    " a mount",
 )
 def test_mount_on_notify(target: Target) -> None:
     """The user's file stays, and delete removes the container. (An earlier ocirun removed the file, which the container's root cannot read.)"""
@@ -85,8 +86,8 @@ def forbid(path: Path, flags: int) -> None:
 
 @attack(
     "own find",
-    "a container that makes its mount at /run/notify writable sets chattr's +i and +a in it: nobody can delete it",
-    stops="delete clears both flags of what they keep it from removing, by descriptor, of regular files and directories alone",
+    "a container makes its mount at /run/notify writable and sets chattr +i and +a in it: it cannot be deleted",
+    stops="delete clears both flags by descriptor, on regular files and directories only, where they prevent removal",
 )
 def test_immutable_below_notify(target: Target) -> None:
     """Files and directories with either flag go, the directory itself among them. (Known from an earlier ocirun.)"""

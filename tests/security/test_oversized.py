@@ -34,7 +34,7 @@ def crashed(result: Result) -> bool:
 
 @attack(
     "own find",
-    "config.json nests two million levels deep: the reader's stack overflows",
+    "config.json nests two million levels deep: the parser's stack overflows",
     stops="documents of more than 256 levels are refused",
     bites=("crun",),
 )
@@ -55,8 +55,8 @@ def test_deep_config(target: Target) -> None:
 
 @attack(
     "own find",
-    "other documents nest as deep: of exec --process, of update, the state that somebody wrote",
-    stops="the same reader, and a damaged record is an error that names the remedy",
+    "the same in other documents: those of exec --process and update, a forged state",
+    stops="the same parser reads them; a damaged record is an error that names the remedy",
 )
 def test_deep_documents(target: Target) -> None:
     """A clear error from each verb, and the container runs on."""
@@ -92,8 +92,8 @@ NUMBERS = ["1e999", "-1e999", "9" * 100_000, str(1 << 63), str(-(1 << 63) - 1), 
 
 @attack(
     "own find",
-    "numbers beyond 64 bits, without end or with an exponent, become others",
-    stops="an integer is one within the schema's bounds, written as one",
+    "numbers beyond 64 bits, infinite, or with an exponent, are read as other numbers",
+    stops="an integer must be written as one and lie within the schema's bounds",
 )
 def test_huge_numbers(target: Target) -> None:
     """In each place they are refused by name. (runc and crun refuse these, too.)"""
@@ -161,8 +161,8 @@ MANY: dict[str, tuple[Config, str]] = {
 @pytest.mark.parametrize("what", MANY)
 @attack(
     "own find",
-    "thousands of mounts, devices, limits, hooks, arguments or one of megabytes take the host's time and memory",
-    stops="lists are walked once; a plan has at most 16 MiB and 16,384 operations; a config 16 MiB",
+    "thousands of mounts, devices, limits, hooks or arguments, or one of megabytes, use up the host's time and memory",
+    stops="lists are walked once; a plan has at most 16 MiB and 16,384 operations, a config at most 16 MiB",
 )
 def test_many(target: Target, what: str) -> None:
     """It works or is refused by name, within seconds and within a gigabyte of addresses. (The peers take 12 s and more for
@@ -178,7 +178,7 @@ def test_many(target: Target, what: str) -> None:
 @attack(
     "own find",
     "thousands of mounts",
-    stops="each is one walk from a held descriptor; a plan has at most 16,384 operations",
+    stops="each is one look-up from an open descriptor; a plan has at most 16,384 operations",
 )
 def test_many_mounts(target: Target) -> None:
     """2,000 work; 100,000 are refused before anything is made."""
@@ -192,8 +192,8 @@ def test_many_mounts(target: Target) -> None:
 
 @attack(
     "own find",
-    "a key is given twice: who checks the config reads the harmless one, who runs it the other",
-    stops="the last one counts, as for the managers' readers (encoding/json); `validate` warns",
+    "a key is given twice: a checker of the config reads the harmless one, the runtime the other",
+    stops="the last one counts, as in the managers' parser (encoding/json); `validate` warns",
     bites=("crun",),
 )
 def test_repeated_keys(target: Target) -> None:

@@ -30,8 +30,8 @@ def call_hangs(target: Target, bundle: Bundle) -> bool:
 
 @attack(
     "own find",
-    "config.json is a fifo, a device without end or one that waits: the runtime, and its manager, wait for ever",
-    stops="config.json of a bundle is a regular file, opened without waiting; no more than 64 MiB are read",
+    "config.json is a fifo, an endless device or one that blocks: the runtime and its manager wait for ever",
+    stops="a bundle's config.json must be a regular file; it is opened without blocking, and at most 64 MiB are read",
     bites=("runc", "crun"),
 )
 def test_config_that_never_ends(target: Target) -> None:
@@ -59,8 +59,8 @@ ASK = "echo $MARK; grep NoNewPrivs /proc/self/status"
 
 @attack(
     "own find",
-    "config.json is swapped while it is checked, created from and used by exec: a mixture of two is run",
-    stops="the file is read once; what is checked, planned, kept for exec and asked for hooks are these very bytes",
+    "config.json is swapped between check, create and exec: a mixture of two configs runs",
+    stops="the file is read once; the check, the plan, exec and the hooks use the same bytes",
 )
 def test_config_swapped(target: Target) -> None:
     """Two configs change places as fast as they can. The container, its hooks and `exec` follow the same one, and go on to
@@ -97,8 +97,8 @@ def as_ada(*command: str) -> None:
 
 @attack(
     "state directory",
-    "another user owns the directory that --root names, or all may write to it, and exchanges what is in it",
-    stops="the directory is the caller's or root's, and without a sticky bit nobody else may write to it",
+    "another user owns the directory that --root names, or everybody can write to it, and swaps its contents",
+    stops="the directory must be the caller's or root's, and without a sticky bit nobody else may write to it",
     bites=("runc", "crun"),
 )
 def test_foreign_root(target: Target) -> None:
@@ -154,8 +154,9 @@ def plant(cache: Path, owner: int, mode: int) -> None:
 
 @attack(
     "own find",
-    "another user makes the cache of seccomp programs, with a program for the profile that lets everything pass",
-    stops="the cache and its files are the caller's own and nobody else's to read or write, and each is checked by digests",
+    "another user creates the seccomp cache, with a program that allows everything for the profile",
+    stops="the cache and its files must be the caller's, closed to everybody else, and each has a digest that is"
+    " checked",
 )
 def test_planted_seccomp_program(target: Target) -> None:
     """The cached program is changed so that it allows: as Ada's, as root's that all may write to, and as root's own."""
@@ -174,8 +175,9 @@ def test_planted_seccomp_program(target: Target) -> None:
 
 @attack(
     "own find",
-    "linux.resources.unified names cgroup.procs: any process of the host is moved into the container's cgroup, host's init too",
-    stops="files that act on processes are no limits: cgroup.procs, .threads, .kill and .freeze are refused; names have no /",
+    "linux.resources.unified names cgroup.procs: any host process is moved into the container's cgroup, even the"
+    " host's init",
+    stops="cgroup.procs, .threads, .kill and .freeze are refused, and so is a name with a slash",
 )
 def test_unified_moves_processes(target: Target) -> None:
     """A sleeping process of the host stays where it is. (runc and crun write any file, on hosts with v2 alone.)"""
@@ -194,8 +196,8 @@ def test_unified_moves_processes(target: Target) -> None:
 
 @attack(
     "own find",
-    "in a directory that others write to, --pid-file (or the file that becomes it) is a link to a file of the host",
-    stops="the pid is written to a new file, never through a link, and renamed",
+    "in a directory that others can write to, --pid-file (or its temporary file) is a link to a host file",
+    stops="the pid is written to a new file, never through a link, which is then renamed",
     bites=("crun",),
 )
 def test_linked_pid_file(target: Target) -> None:

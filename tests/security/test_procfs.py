@@ -12,8 +12,8 @@ PORT = "net.ipv4.ip_unprivileged_port_start"
 
 @attack(
     "CVE-2019-16884, CVE-2025-52881, CVE-2025-62596",
-    "a volume over /proc fakes the file that a setting is written to",
-    stops="settings are written through a procfs of init's own, attached nowhere; each file is seen to be procfs",
+    "a volume over /proc fakes the file a setting is written to",
+    stops="settings are written through init's own detached procfs; each file is verified to be on procfs",
 )
 def test_volume_over_proc(target: Target) -> None:
     """The sysctl takes effect and the fake stays as it was. (runc refuses such a mount, crun 1.8.1 writes to the right
@@ -35,8 +35,8 @@ def test_volume_over_proc(target: Target) -> None:
 
 @attack(
     "CVE-2023-25809",
-    "in a user namespace without a cgroup namespace /sys/fs/cgroup of the host is writable",
-    stops="the binds of the hierarchies are read-only where that is asked for, and where the host's whole tree shows",
+    "in a user namespace without a cgroup namespace the host's /sys/fs/cgroup is writable",
+    stops="the binds of the hierarchies are read-only if the config says so, and if the host's whole tree is visible",
     bites=("crun",),
 )
 def test_writable_cgroups(target: Target) -> None:
@@ -55,8 +55,8 @@ def test_writable_cgroups(target: Target) -> None:
 
 @attack(
     "CVE-2026-115521",
-    "a false /proc/self/fd leads the remount that makes a path read-only elsewhere",
-    stops="attributes are set by mount_setattr on the descriptor of the mount, no path goes through /proc",
+    "a fake /proc/self/fd redirects the remount that makes a path read-only",
+    stops="mount_setattr sets attributes on the mount's descriptor; no path goes through /proc",
 )
 def test_redirected_readonly(target: Target) -> None:
     """/proc of the container is a volume with every self/fd/N a link to /decoy; what was to be read-only is. (runc refuses the

@@ -20,8 +20,8 @@ def shared_volume(target: Target, script: str, link: str | Path) -> tuple[Bundle
 
 @attack(
     "CVE-2024-45310",
-    "a directory on the way to a missing mount target is swapped for a symlink: directories are made on the host",
-    stops="what is missing is made by mkdirat in a directory that is held open, found by openat2(RESOLVE_IN_ROOT)",
+    "a parent directory of a missing mount target is swapped for a symlink: directories are created on the host",
+    stops="missing directories are made by mkdirat in an open directory, found by openat2(RESOLVE_IN_ROOT)",
     bites=("runc",),
 )
 def test_mkdir_race(target: Target) -> None:
@@ -49,8 +49,9 @@ exec grep {token} /proc/self/mountinfo > {file}
 
 @attack(
     "CVE-2021-30465",
-    "a mount target in a shared volume is swapped for a symlink between check and mount: the mount lands on the host's path",
-    stops="mounts are attached to the descriptor of the target (move_mount), no path is looked up again",
+    "a mount target in a shared volume is swapped for a symlink between check and mount: the mount lands on a host"
+    " path",
+    stops="move_mount attaches to the target's descriptor; no path is looked up again",
 )
 def test_mount_race(target: Target) -> None:
     """A hook looks at the mounts before the root is entered; each must be at root.path or below. (Both peers have been
@@ -81,8 +82,8 @@ def test_mount_race(target: Target) -> None:
 
 @attack(
     "own find",
-    "who can write to the root's directory swaps /proc for another directory once procfs is mounted: masks miss it",
-    stops="paths below /proc, /sys and /dev are looked up from the descriptor of the mount made there",
+    "somebody who can write to the root swaps /proc for another directory once procfs is mounted: masks miss it",
+    stops="paths below /proc, /sys and /dev are looked up from the descriptor of the mount there",
     bites=("runc", "crun"),
 )
 def test_proc_moved_away(target: Target) -> None:

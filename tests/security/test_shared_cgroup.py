@@ -33,8 +33,9 @@ def cgroup_of_others(name: str) -> Iterator[Path]:
 @pytest.mark.parametrize("verb", ["delete", "kill"])
 @attack(
     "own find",
-    "a container is made in a cgroup below which others have theirs: delete, and kill --all, end whoever is in those",
-    stops="of a cgroup that had others below it before, the container's processes are those in it alone",
+    "a container is created in a cgroup that already has cgroups below it: delete and kill --all kill the"
+    " processes in those",
+    stops="in such a cgroup only the processes directly in it count as the container's",
     bites=("crun",),
 )
 def test_strangers_below_the_cgroup(target: Target, verb: str) -> None:

@@ -41,8 +41,8 @@ def volume(bundle: Bundle, destination: str, *options: str, name: str = "volume"
 
 @attack(
     "CVE-2019-18837",
-    "a symlink of the image leads the target of a mount out of the root",
-    stops="targets are looked up and made by openat2(RESOLVE_IN_ROOT)",
+    "a symlink of the image leads a mount target out of the root",
+    stops="targets are looked up and created with openat2(RESOLVE_IN_ROOT)",
 )
 def test_symlinked_mount_target(target: Target) -> None:
     """The missing target is made on the host, where the link points. (No installed peer does that still; that the path
@@ -62,8 +62,8 @@ def test_symlinked_mount_target(target: Target) -> None:
 @pytest.mark.parametrize("place", ["proc", "sys"])
 @attack(
     "CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-54867",
-    "/proc or /sys of the image is a symlink into a volume that others write to",
-    stops="proc and sysfs are mounted on nothing but a directory reached without a symlink (RESOLVE_NO_SYMLINKS)",
+    "/proc or /sys of the image is a symlink into a volume that others can write to",
+    stops="proc and sysfs are mounted only on a directory reached without a symlink (RESOLVE_NO_SYMLINKS)",
 )
 def test_symlinked_proc(target: Target, place: str) -> None:
     """The masks of /proc and /sys would land in the volume, where their targets can be swapped. (runc 1.1.5 and crun
@@ -81,8 +81,8 @@ def test_symlinked_proc(target: Target, place: str) -> None:
 
 @attack(
     "own find; the kind of CVE-2026-41579, CVE-2026-47766",
-    "/dev of the image is a symlink to where the host's /dev is shown; the set-up of /dev then changes the host's nodes",
-    stops="/dev is mounted on nothing but a directory; nodes and links are made in that very mount, by its descriptor",
+    "/dev of the image is a symlink to where the host's /dev is mounted: setting up /dev changes the host's nodes",
+    stops="/dev is mounted only on a directory; nodes and links are created in that mount, by its descriptor",
     bites=("runc",),
 )
 def test_symlinked_dev(target: Target) -> None:
@@ -102,8 +102,8 @@ def test_symlinked_dev(target: Target) -> None:
 
 @attack(
     "own find",
-    "the place where the host's /dev is to be shown is a symlink to /dev in the image: it covers the container's own",
-    stops="nodes and links are made in the mount of /dev by its descriptor, whatever covers it",
+    "the mount point for the host's /dev is a symlink to /dev in the image: it covers the container's own /dev",
+    stops="nodes and links are created in the mount of /dev, by its descriptor, whatever covers it",
     bites=("runc", "crun"),
 )
 def test_mount_led_over_dev(target: Target) -> None:
@@ -136,8 +136,8 @@ def with_listener(target: Target, bundle: Bundle) -> Any:
 
 @attack(
     "CVE-2025-24965, CVE-2026-88264",
-    "/dev/console of the image is a symlink: a file is made where it points, out of the root",
-    stops="the target is made by openat2(RESOLVE_IN_ROOT), in the mount of /dev where there is one",
+    "/dev/console of the image is a symlink: a file is created where it points, outside the root",
+    stops="the target is created with openat2(RESOLVE_IN_ROOT), in the mount of /dev if there is one",
     bites=("crun",),
 )
 def test_symlinked_console(target: Target) -> None:
@@ -153,8 +153,8 @@ def test_symlinked_console(target: Target) -> None:
 
 @attack(
     "CVE-2025-52565",
-    "/dev/pts/N is a symlink when the terminal is bound on /dev/console by its name",
-    stops="the terminal is opened from its other end (TIOCGPTPEER), which must be of a devpts",
+    "/dev/pts/N is a symlink when the terminal is bound to /dev/console by name",
+    stops="the terminal is opened from its master (TIOCGPTPEER), which must be on a devpts",
 )
 def test_false_terminal(target: Target) -> None:
     """/dev/pts of the image has a link for every number, and no devpts is mounted: refused. (With the peers this is a race
@@ -172,8 +172,8 @@ def test_false_terminal(target: Target) -> None:
 @pytest.mark.parametrize("link", ["/", ".", "etc/..", "/etc/.."])
 @attack(
     "own find",
-    "the place where a volume is to be mounted is a symlink to / in the image: `exec` gets the volume for its root",
-    stops="a target that is the container's root, by the number of its mount, is refused",
+    "the mount point of a volume is a symlink to / in the image: `exec` gets the volume as its root",
+    stops="a target that is the container's root, by mount id, is refused",
 )
 def test_mount_led_over_the_root(target: Target, link: str) -> None:
     """The first process keeps the root that is covered, and who joins its namespace sees the volume. (With runc 1.1.5 and
@@ -193,7 +193,7 @@ def test_mount_led_over_the_root(target: Target, link: str) -> None:
 @pytest.mark.parametrize("path", ["/", "/slash"])
 @attack(
     "own find",
-    "readonlyPaths names /, or a symlink of the image to it: what is attached there covers a root that stays writable",
+    "readonlyPaths names /, or a symlink of the image to it: the mount there covers a root that stays writable",
     stops="the root's own mount is made read-only",
     bites=("crun",),
 )
@@ -210,8 +210,8 @@ def test_readonly_root_that_is_covered(target: Target, path: str) -> None:
 
 @attack(
     "own find",
-    "a masked path is a symlink to / in the image: nothing is hidden, and nothing says so",
-    stops="a target that is the container's root, by the number of its mount, is refused",
+    "a masked path is a symlink to / in the image: silently, nothing is hidden",
+    stops="a target that is the container's root, by mount id, is refused",
     bites=("runc",),
 )
 def test_mask_led_over_the_root(target: Target) -> None:

@@ -14,8 +14,8 @@ from tests.security.test_symlinked_paths import without_mount
 
 @attack(
     "CVE-2024-21626",
-    "the working directory is /proc/self/fd/N, a directory of the host that the caller left open",
-    stops="every descriptor is closed; cwd is looked up without magic links and checked to be inside",
+    "the working directory is /proc/self/fd/N, a host directory that the caller left open",
+    stops="every descriptor is closed; cwd is looked up without magic links and verified to be inside",
     bites=("crun",),
 )
 def test_cwd_by_leaked_descriptor(target: Target) -> None:
@@ -36,8 +36,8 @@ def test_cwd_by_leaked_descriptor(target: Target) -> None:
 
 @attack(
     "CVE-2025-31133, CVE-2025-62161",
-    "/dev/null of the image is another file, so that masking binds something writable",
-    stops="the host's /dev/null is bound, seen to be character device 1:3 on the opened descriptor",
+    "/dev/null of the image is another file, so masking binds something writable",
+    stops="the host's /dev/null is bound, once its descriptor is verified to be character device 1:3",
     bites=("runc",),
 )
 def test_masked_by_false_null(target: Target) -> None:
@@ -55,7 +55,7 @@ def test_masked_by_false_null(target: Target) -> None:
 @attack(
     "CVE-2026-88265",
     "a file of the container poses as /dev/null and becomes its standard streams",
-    stops="/dev/null of the container replaces the host's only when it is character device 1:3",
+    stops="the container's /dev/null replaces the host's only if it is character device 1:3",
     bites=("runc", "crun"),
 )
 def test_false_null_as_stdio(target: Target) -> None:
@@ -71,7 +71,7 @@ def test_false_null_as_stdio(target: Target) -> None:
 @pytest.mark.parametrize("user", ["01x", "0x0", "-1", "4294967295", "root", " 1", "1 ", "1:", "\u0661"])
 @attack(
     "CVE-2026-30892",
-    "`exec -u` with something that is no id runs as uid 0",
+    "`exec -u` with something that is not an id runs as uid 0",
     stops="ids are strictly decimal, below 2^32-1",
 )
 def test_exec_user(target: Target, user: str) -> None:
@@ -97,8 +97,8 @@ def test_exec_user_wraps(target: Target) -> None:
 
 @attack(
     "own find",
-    "a sysctl whose name has `..` in it is allowed for its beginning and written elsewhere in /proc",
-    stops="names with empty parts or dots for a part are refused, before any look at the namespace",
+    "a sysctl name with `..` in it is allowed for its prefix and written elsewhere in /proc",
+    stops="names with an empty part, `.` or `..` are refused before the namespace is considered",
 )
 def test_sysctl_that_climbs(target: Target) -> None:
     """net/../… would pass as a parameter of the network namespace. printk_ratelimit_burst gets the value that it has."""
@@ -111,8 +111,8 @@ def test_sysctl_that_climbs(target: Target) -> None:
 
 @attack(
     "CVE-2021-43784",
-    "a string of the config is so long that its length wraps in the runtime's own wire format",
-    stops="lengths are 32 bits, bounds are checked in 64; a plan has at most 16 MiB",
+    "a string of the config is so long that its length wraps in the runtime's wire format",
+    stops="lengths are 32 bits, bounds checks 64; a plan has at most 16 MiB",
 )
 def test_overlong_strings(target: Target) -> None:
     """Around 2^16 bytes a string arrives whole; what no kernel takes is an error with its place."""
@@ -128,8 +128,8 @@ def test_overlong_strings(target: Target) -> None:
 
 @attack(
     "state directory",
-    "another user makes ROOT/ID, with a record that names hooks to run and processes to kill",
-    stops="a container's directory is the caller's own and writable by nobody else, and is no symlink",
+    "another user creates ROOT/ID, with a record that names hooks to run and processes to kill",
+    stops="a container's directory must be the caller's, writable by nobody else, and not a symlink",
 )
 def test_foreign_state(target: Target) -> None:
     """state, delete and kill refuse a directory that another user owns, that others write to, or that is a link."""

@@ -103,9 +103,9 @@ ADMIN = {"capabilities": {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effe
 
 @pytest.mark.attack(
     hole="CVE-2019-16884, CVE-2025-52881",
-    what="the container, or a volume of its image, covers /proc with files that take the write of a security label: the"
+    what="the container, or a volume of its image, covers /proc with files that swallow the security label: the"
     " program runs without its profile",
-    stops="labels are written through a procfs of init's own, also by exec; each file is seen to be procfs",
+    stops="labels are written through init's own procfs, also by exec; each file is verified to be on procfs",
     bites=(),
 )
 def test_redirected_label(runtime: Caller, profile: str) -> None:

@@ -62,7 +62,7 @@ for number in range(100):
 
 
 def test_processor_time(runtime: Caller) -> None:
-    """Processor time: two seconds of work are counted as the process itself counts it, within 10 %, user and system together."""
+    """Processor time: two seconds of work are counted as by the process itself, within 10 %, user and system together."""
     bundle = with_python(runtime.shell("true"), WORKER)
     os.mkfifo(bundle.rootfs / "go")
     id = runtime.launch(bundle)
@@ -130,7 +130,7 @@ def bytes_of(blkio: dict[str, Any], device: tuple[int, int], op: str) -> int:
 
 
 def test_throttling(runtime: Caller) -> None:
-    """Throttling: a busy process with a tenth of a processor is stopped in nearly every period, for most of the time (3 to 11 tenths)."""
+    """Throttling: a busy process with a tenth of a processor is throttled in nearly every period, most of the time (3 to 11 tenths)."""
     id = runtime.launch(limited(runtime, BUSY, cpu={"quota": 10000, "period": 100000}))
     before, began = stats(runtime, id)["cpu"]["throttling"], time.monotonic()
     time.sleep(2)
@@ -161,7 +161,7 @@ def test_pressure(runtime: Caller) -> None:
 
 
 def test_network(runtime: Caller, netns: Callable[[], str]) -> None:
-    """Network: a hundred frames of 1000 bytes are counted within 10 %, received at one end and sent at the other; lo is left out."""
+    """Network: a hundred frames of 1000 bytes, received at one end and sent at the other, are counted within 10 %; lo is excluded."""
     path = netns()
     inside = ["ip", "netns", "exec", Path(path).name]
     said([*inside, "ip", "link", "add", "left", "type", "veth", "peer", "name", "right"])
@@ -181,7 +181,7 @@ def test_network(runtime: Caller, netns: Callable[[], str]) -> None:
 
 
 def test_processor_of_each(runtime: Caller) -> None:
-    """Processor time of each processor (v1): that of the one that was used grows, that of the others does not; v2 has no such count."""
+    """Per-processor time (v1): grows only for the processor that was used; v2 has no such count."""
     if not on_v1("cpuacct"):
         pytest.skip("v2 counts all processors together")
     last = int(processor())
@@ -197,7 +197,7 @@ def test_processor_of_each(runtime: Caller) -> None:
 
 
 def test_what_is_below_counts(runtime: Caller) -> None:
-    """A cgroup that the container makes below its own is counted with it: two processes there are two more pids."""
+    """A cgroup the container creates below its own counts with it: two processes there are two more pids."""
     id = runtime.launch(runtime.shell("sleep 100 & sleep 100 & exec sleep 100"))
     counters = Counters(runtime, id)
     wait_for(lambda: stats(runtime, id)["pids"]["current"] == 3, "three processes", 20)

@@ -39,7 +39,7 @@ def test_kill_all(runtime: Caller) -> None:
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
 def test_kill_all_in_the_hosts_pid_namespace(runtime: Caller, paused: bool) -> None:
-    """kill --all KILL of a container without a pid namespace of its own: its first process and those that it left behind end, paused or not."""
+    """kill --all KILL of a container without its own pid namespace: its first process and its descendants end, paused or not."""
     bundle = runtime.shell("sleep 100 & (setsid sleep 100 &) ; echo up; sleep 100", {"linux": {"namespaces": SHARED}})
     id = runtime.launch(bundle)
     wait_for(lambda: "up" in runtime.output(id), "processes", 20)
@@ -57,7 +57,7 @@ def pids_of(runtime: Caller, id: str) -> list[int]:
 
 
 def test_kill_all_of_what_outlived_the_first_process(runtime: Caller) -> None:
-    """kill --all KILL of a stopped container without a pid namespace of its own: what outlived its first process ends too."""
+    """kill --all KILL of a stopped container without its own pid namespace: processes that outlived the first end too."""
     bundle = runtime.shell(
         "(setsid sleep 100 &); (setsid sleep 100 &); echo up; read x < /go", {"linux": {"namespaces": SHARED}}
     )
@@ -86,7 +86,7 @@ def test_kill_all_beside_another_in_one_pid_namespace(runtime: Caller) -> None:
 
 
 def test_delete_removes_all(runtime: Caller) -> None:
-    """delete --force: the processes, and every cgroup with what the container made below, are gone; in the host's pid namespace too."""
+    """delete --force: all processes and cgroups are gone, including those the container created; in the host's pid namespace too."""
     bundle = runtime.shell("(setsid sleep 100 &); echo up; exec sleep 100", {"linux": {"namespaces": SHARED}})
     id = runtime.launch(bundle)
     wait_for(lambda: "up" in runtime.output(id), "processes", 20)
@@ -102,7 +102,7 @@ def test_delete_removes_all(runtime: Caller) -> None:
 
 @pytest.mark.proves("/linux/cgroupsPath")
 def test_in_its_cgroup_everywhere(runtime: Caller) -> None:
-    """cgroupsPath: the first process and exec's are in the container's cgroup in each hierarchy that has one, and nowhere else."""
+    """cgroupsPath: the first process and exec's are in the container's cgroup in every hierarchy that has one, and in no other."""
     id = runtime.launch(runtime.sleeper())
     mine = Path(f"/proc/{runtime.first_pid(id)}/cgroup").read_text()
     assert all(runtime.token in line for line in mine.splitlines() if not line.startswith("0::/../"))
@@ -112,7 +112,7 @@ def test_in_its_cgroup_everywhere(runtime: Caller) -> None:
 
 @pytest.mark.proves("/linux/namespaces")
 def test_the_view_of_a_cgroup_namespace(runtime: Caller) -> None:
-    """A cgroup namespace: the container sees its own cgroup as the root, in /proc and in its cgroup mount, whose limits are its own."""
+    """A cgroup namespace: the container sees its own cgroup as the root, in /proc and in its cgroup mount, with its own limits."""
     bundle = runtime.shell(VIEW, {"linux": {"resources": {"pids": {"limit": 77}}}})
     bundle.linux["namespaces"].append({"type": "cgroup"})
     assert runtime.run(bundle.save()).ok().out.split() == ["/", "77", "no"]

@@ -41,7 +41,7 @@ print(len(kept))
 
 @pytest.mark.proves("/linux/resources/pids/limit")
 def test_pids(runtime: Caller) -> None:
-    """pids.limit: the fork beyond it is refused, in the container's own program and in one that exec added; the ones below go."""
+    """pids.limit: a fork beyond the limit is refused, in the container's own program and in one started by exec; forks below it work."""
     result = runtime.run(limited(runtime, FORKS, pids={"limit": 4}))
     assert REFUSED in result.out + result.err
     id = runtime.launch(limited(runtime, "exec sleep 100", pids={"limit": 4}))
@@ -52,7 +52,7 @@ def test_pids(runtime: Caller) -> None:
 
 @pytest.mark.parametrize("allowed", [False, True], ids=["denied", "allowed"])
 def test_devices(runtime: Caller, allowed: bool) -> None:
-    """devices: a device that no rule names may be made and not opened; with a rule it may, only with the access of the rule; the defaults always."""
+    """devices: a device without a rule may be created but not opened; with a rule it opens with that access only; default devices always open."""
     script = "mknod /tmp/node c 1 2; (exec 3</tmp/node) 2>&1; (exec 3>/tmp/node) 2>&1; echo x >/dev/null && echo null"
     caps = ["CAP_MKNOD", "CAP_DAC_OVERRIDE"]
     bundle = runtime.shell(
@@ -85,7 +85,7 @@ def pages() -> Iterator[None]:
 @pytest.mark.proves("/linux/resources/hugepageLimits/*/pageSize")
 @pytest.mark.proves("/linux/resources/hugepageLimits/*/limit")
 def test_hugepages(runtime: Caller, pages: None) -> None:
-    """hugepageLimits: of four large pages the two within the limit are given, and the third refused, when it is used and when it is reserved."""
+    """hugepageLimits: of four huge pages the two within the limit are granted and the third is refused, on use and on reservation."""
     limits = [{"pageSize": "2MB", "limit": 4 * MEGABYTE}]
     script = "for i in 1 2 3 4; do fallocate -l 2M /huge/$i 2>/dev/null && echo $i; done"
     bundle = limited(runtime, script, hugepageLimits=limits)
@@ -99,7 +99,7 @@ def test_hugepages(runtime: Caller, pages: None) -> None:
 @pytest.mark.proves("/linux/resources/rdma/*/hcaHandles")
 @pytest.mark.proves("/linux/resources/rdma/*/hcaObjects")
 def test_rdma(runtime: Caller) -> None:
-    """rdma: a limit for a device that the machine does not have, or without the controller, is refused by name."""
+    """rdma: a limit for a missing device, or without the controller, is refused by name."""
     devices = Path("/sys/class/infiniband")
     if devices.is_dir() and any(devices.iterdir()):
         pytest.skip("the machine has such devices")
@@ -114,7 +114,7 @@ def test_rdma(runtime: Caller) -> None:
 @pytest.mark.proves("/linux/resources/network/priorities/*/name")
 @pytest.mark.proves("/linux/resources/network/priorities/*/priority")
 def test_network(runtime: Caller) -> None:
-    """network: where v1's controllers are mounted the class and the priority are the kernel's; elsewhere they are refused by name."""
+    """network: where v1's controllers are mounted the kernel has the class and the priority; elsewhere they are refused by name."""
     cases = {
         "net_cls": ("classID", {"classID": 0x100001}, "net_cls.classid", str(0x100001)),
         "net_prio": ("priorities", {"priorities": [{"name": "lo", "priority": 5}]}, "net_prio.ifpriomap", "lo 5"),
@@ -132,7 +132,7 @@ def test_network(runtime: Caller) -> None:
 @pytest.mark.not_on("runc", "crun", reason="takes such files only where no controller is v1's")
 @pytest.mark.proves("/linux/resources/unified")
 def test_unified(runtime: Caller) -> None:
-    """unified: the named file of cgroup v2 is written as it is: no cgroup can be made below the container's."""
+    """unified: the named cgroup v2 file is written verbatim: no cgroup can be created below the container's."""
     id = runtime.create(limited(runtime, "true", unified={"cgroup.max.depth": "0"}))
     with pytest.raises(OSError, match="unavailable") as caught:
         (Counters(runtime, id).unified() / "below").mkdir()
@@ -140,7 +140,7 @@ def test_unified(runtime: Caller) -> None:
 
 
 def test_unified_of_a_controller(runtime: Caller) -> None:
-    """unified: a limit of a v2 controller limits; where the controller is not v2's, the error names it."""
+    """unified: a limit of a v2 controller takes effect; if the controller is not on v2, the error names it."""
     bundle = limited(runtime, FORKS, unified={"pids.max": "4"})
     if on_v2("pids"):
         result = runtime.run(bundle)

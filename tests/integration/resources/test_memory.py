@@ -78,7 +78,7 @@ def swap(workplace: Path) -> Iterator[None]:
 
 @pytest.mark.proves("/linux/resources/memory/limit")
 def test_the_limit_kills(runtime: Caller) -> None:
-    """memory.limit: what takes more is killed, the kernel's counter says so, and the rest lives on."""
+    """memory.limit: a process that takes more is killed, the kernel counts it, and the others live on."""
     script = f"{TAKE.format(4000000)}; {TAKE.format(40000000)}; echo survived; exec sleep 100"
     id = runtime.launch(limited(runtime, script, memory={"limit": 24 * MEGABYTE, "swap": 24 * MEGABYTE}))
     wait_for(lambda: "survived" in runtime.output(id), "end of the large process", 40)
@@ -88,7 +88,7 @@ def test_the_limit_kills(runtime: Caller) -> None:
 
 @pytest.mark.proves("/linux/resources/memory/swap")
 def test_swap(runtime: Caller, swap: None) -> None:
-    """memory.swap: pages beyond the limit go to the swap space as far as it says, and with none of it the process is killed."""
+    """memory.swap: pages beyond the memory limit are swapped up to the swap limit; without swap the process is killed."""
     size = 40 * MEGABYTE
     outputs = []
     for more in (0, 48 * MEGABYTE):
@@ -109,7 +109,7 @@ def parent(runtime: Caller) -> Iterator[str]:
 
 @pytest.mark.proves("/linux/resources/memory/reservation")
 def test_the_reservation_protects(runtime: Caller, parent: str) -> None:
-    """memory.reservation: of two siblings in want of memory, the one with a reservation keeps its pages."""
+    """memory.reservation: of two siblings short of memory, the one with a reservation keeps its pages."""
     if on_v1("memory"):
         pytest.skip("v1's soft limit counts only when the whole machine is short of memory")
     scripts = {
@@ -134,7 +134,7 @@ def test_the_reservation_protects(runtime: Caller, parent: str) -> None:
 
 @pytest.mark.proves("/linux/resources/memory/swappiness")
 def test_swappiness(runtime: Caller, swap: None) -> None:
-    """memory.swappiness (v1): at 0 the pages of a file give way and the process's stay, at 100 they are swapped; v2 refuses it by name."""
+    """memory.swappiness (v1): at 0 file pages are reclaimed and the process's own stay, at 100 those are swapped; v2 refuses it by name."""
     if not on_v1("memory"):
         result = runtime.try_create(limited(runtime, "true", memory={"swappiness": 0})).failed(1)
         assert "/linux/resources/memory/swappiness" in result.err
@@ -155,7 +155,7 @@ def test_swappiness(runtime: Caller, swap: None) -> None:
 @pytest.mark.not_on("runc", reason="leaves kernelTCP out without a word")
 @pytest.mark.proves("/linux/resources/memory/kernelTCP")
 def test_tcp_buffers(runtime: Caller) -> None:
-    """memory.kernelTCP (v1): with 256 KiB for TCP less than 512 KiB go into a connection that nobody reads; v2 refuses it by name."""
+    """memory.kernelTCP (v1): with 256 KiB for TCP an unread connection takes less than 512 KiB; v2 refuses it by name."""
     bundle = with_python(limited(runtime, "true", memory={"kernelTCP": 256 << 10}), SENDER)
     if not on_v1("memory"):
         assert "/linux/resources/memory/kernelTCP" in runtime.try_create(bundle).failed(1).err
@@ -184,7 +184,7 @@ def test_oom_killer_disabled(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="runc needs 4 MiB, crun a little more than 512 KiB at times")
 def test_the_smallest_limit(runtime: Caller) -> None:
-    """memory.limit of 512 KiB: /bin/true runs, five times of five."""
+    """memory.limit of 512 KiB: /bin/true runs five times out of five."""
     limit = {"process": {"args": ["/bin/true"]}, "linux": {"resources": {"memory": {"limit": 512 << 10}}}}
     bundle = runtime.bundle(limit)
     for _ in range(5):
@@ -193,7 +193,7 @@ def test_the_smallest_limit(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="theirs is charged")
 def test_the_runtime_is_not_charged(runtime: Caller) -> None:
-    """The memory of create, start, exec and events is never the container's: it used less than 1 MiB at most."""
+    """The memory of create, start, exec and events is never charged to the container: its peak stays below 1 MiB."""
     id = runtime.launch(runtime.bundle({"process": {"args": ["sleep", "100"]}}))
     for _ in range(3):
         runtime.exec(id, ["true"]).ok()
@@ -204,7 +204,7 @@ def test_the_runtime_is_not_charged(runtime: Caller) -> None:
 @pytest.mark.not_on("runc", "crun", reason="they set the limit, and the kernel kills")
 @pytest.mark.proves("/linux/resources/memory/checkBeforeUpdate")
 def test_check_before_update(runtime: Caller) -> None:
-    """memory.checkBeforeUpdate: an update to less than is used is refused and nothing is killed; without it the kernel kills."""
+    """memory.checkBeforeUpdate: an update below current use is refused and nothing is killed; without it the kernel kills."""
     script = "dd if=/dev/zero of=/dev/shm/f bs=1M count=16 2>/dev/null; echo up; exec sleep 100"
     both = {"limit": 64 * MEGABYTE, "swap": 64 * MEGABYTE, "checkBeforeUpdate": True}
     id = runtime.launch(limited(runtime, script, memory=both))

@@ -40,7 +40,7 @@ def test_the_quota(runtime: Caller) -> None:
 
 @pytest.mark.proves("/linux/resources/cpu/period")
 def test_the_period(runtime: Caller) -> None:
-    """cpu.period: the quota is given anew after each 250 ms: 8 times in two seconds (6 to 10)."""
+    """cpu.period: the quota is renewed every 250 ms: 8 times in two seconds (6 to 10)."""
     id = runtime.launch(limited(runtime, BUSY, cpu={"quota": 50000, "period": 250000}))
     counters = Counters(runtime, id)
     name = "cpu.stat:nr_periods"
@@ -53,7 +53,7 @@ def test_the_period(runtime: Caller) -> None:
 @pytest.mark.not_on("runc", "crun", reason="does not know it")
 @pytest.mark.proves("/linux/resources/cpu/burst")
 def test_burst(runtime: Caller) -> None:
-    """cpu.burst: a process that was idle may use what it saved: the kernel counts bursts, and fewer stops than without."""
+    """cpu.burst: a process that was idle may use the time it saved: the kernel counts bursts, and less throttling than without."""
     found = {}
     for burst in (0, 30000):
         cpu = {"quota": 30000, "period": 100000, "burst": burst}
@@ -96,14 +96,14 @@ def test_shares(runtime: Caller) -> None:
 @pytest.mark.proves("/linux/resources/cpu/idle")
 @pytest.mark.not_on("runc", "crun", reason="does not know it")
 def test_idle(runtime: Caller) -> None:
-    """cpu.idle: a container gets of a processor what another one leaves: less than a tenth of its time."""
+    """cpu.idle: a container gets only the time another one leaves: less than a tenth of the processor."""
     assert race(runtime, {}, {"idle": 1}) > 10
 
 
 @pytest.mark.proves("/linux/resources/cpu/cpus")
 @pytest.mark.proves("/linux/resources/cpu/mems")
 def test_cpuset(runtime: Caller) -> None:
-    """cpu.cpus and cpu.mems: the processes run on the named processor, which is all that they see, and use the named memory node."""
+    """cpu.cpus and cpu.mems: the processes see and use only the named processor and the named memory node."""
     last = processor()
     script = "nproc; grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status; taskset -p 3 $$ 2>&1; exec sleep 100"
     id = runtime.launch(limited(runtime, script, cpu={"cpus": last, "mems": "0"}))
@@ -117,7 +117,7 @@ def test_cpuset(runtime: Caller) -> None:
 @pytest.mark.proves("/linux/resources/cpu/realtimeRuntime")
 @pytest.mark.proves("/linux/resources/cpu/realtimePeriod")
 def test_realtime(runtime: Caller) -> None:
-    """cpu.realtimeRuntime (v1): a process may become a realtime one only where its cgroup has time for that; v2 refuses it by name."""
+    """cpu.realtimeRuntime (v1): a process can become real-time only if its cgroup has real-time runtime; v2 refuses it by name."""
     cpu = {"realtimeRuntime": 20000, "realtimePeriod": 500000}
     if not Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists():
         result = runtime.try_create(limited(runtime, "true", cpu=cpu)).failed(1)

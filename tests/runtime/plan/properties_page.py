@@ -12,11 +12,10 @@ SCHEMA = TREE / "oci_spec" / "schema"
 PLATFORMS = ("/solaris", "/windows", "/vm", "/zos", "/freebsd")
 TOP = """# Properties
 
-What becomes of every property of `config.json` for Linux. One that is **warned** about has no effect. An empty value asks for
-nothing. Made from `runtime/plan/properties_table.py` by
-`python -m tests.runtime.plan.properties_page`.
+What every property of `config.json` for Linux turns into. One that is **warned** about has no effect. An empty value asks for
+nothing. Generated from `runtime/plan/properties_table.py` by `python -m tests.runtime.plan.properties_page`.
 """
-COUNTS = "\n{built} properties are built and {warned} warned about, those below them counted.\n"
+COUNTS = "\n{built} properties are built and {warned} are warned about, nested ones included.\n"
 
 
 def load() -> dict[str, dict]:
