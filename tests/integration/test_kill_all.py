@@ -50,7 +50,7 @@ def test_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
     id = launch(runtime, "sleep 1 & echo up; exec sleep 100", namespaces)
     assert "nor a pid namespace of its own" in runtime.call("ps", "--format", "json", id).failed(1).err
     error = runtime.call("kill", "--all", id, "KILL").failed(1).err
-    assert "only the first process has got the signal" in error
+    assert "only the first process was signalled" in error
     runtime.wait_status(id)
     assert "gets no signal" in runtime.call("kill", "--all", id, "KILL").failed(1).err
     assert "go on" in runtime.call("delete", id).ok().err
