@@ -1,6 +1,6 @@
-"""ocirun as a library: `Container`, `list_containers` and the errors. docs/api.md shows how they are used.
+"""ocirun as a library: `Container`, `list_containers` and the errors. docs/api.md shows how to use them.
 
-Nothing is imported before a name is asked for (PEP 562): the command line imports this package too, on every call.
+A name is imported when it is first used (PEP 562): the command line imports this package too, on every call.
 """
 
 TYPE_CHECKING = False

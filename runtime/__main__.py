@@ -1,8 +1,7 @@
-"""Where the launcher starts the interpreter: ``python3 -I -S -X utf8 SITE/runtime/__main__.py ARGUMENTS``.
+"""The entry point, started by the launcher: ``python3 -I -S -X utf8 SITE/runtime/__main__.py ARGUMENTS``.
 
-Isolated and without ``site``, the interpreter knows only the standard library, so the directory above this package is
-appended. The process ends by ``_exit``: finalising the interpreter costs 1 to 2 ms, and everything that must be
-written was written by system calls.
+Isolated and without ``site``, the interpreter finds only the standard library, so SITE is appended to its path. The
+process ends by ``_exit``: finalising the interpreter costs 1 to 2 ms, and all output goes by system calls, unbuffered.
 """
 
 import gc
@@ -11,10 +10,10 @@ import sys
 
 
 def _start() -> int:
-    gc.disable()  # a process of milliseconds: what a collection looks through, `_exit` frees
+    gc.disable()  # the process lives for milliseconds, and `_exit` frees everything
     site = __file__.rpartition("/")[0].rpartition("/")[0] or "."
     sys.path.append(site)
-    if "--debug" not in sys.argv:  # tracebacks need the sources' line numbers
+    if "--debug" not in sys.argv:  # tracebacks need line numbers, which the archive leaves out
         from runtime.archive import install
 
         install(site, sys.argv[1:])

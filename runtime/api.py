@@ -1,8 +1,8 @@
 """The Python API: what the command line does, without a new interpreter for each call.
 
-The process that calls `Container.create` is the parent of the container's init and collects it by `Container.wait`.
-Nothing of the process itself changes: no signal handler or mask, no working directory, umask or descriptor. Calls for
-different containers may run in different threads. A container belongs to its state directory, not to the object.
+The process that calls `Container.create` is the parent of the container's init and reaps it by `Container.wait`. The
+calls do not change the process: signal handlers and mask, working directory, umask and descriptors stay. Calls for different
+containers may run in different threads. A container belongs to its state directory, not to the object.
 """
 
 import posix
@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
-    from typing import Any
 
+    from oci_spec.types import Json
     from runtime.shapes import CreateOptions, ExecOptions, StateDocument
 
     Path = str | PathLike[str]
@@ -26,11 +26,11 @@ CGROUP_MANAGERS = ("cgroupfs", "systemd", "disabled")
 
 
 class OcirunWarning(UserWarning):
-    """Something in the config, or of the host, that does not stop the container; `ocirun` prints it."""
+    """A warning about the config or the host, which `ocirun` prints. The container is made all the same."""
 
 
 def _warn(message: str) -> None:
-    """Through `warnings`, at the place outside this package that called us."""
+    """Use `warnings`, with the stack level of the caller outside this package."""
     import sys
     import warnings
 
@@ -51,7 +51,7 @@ def _root(root: "Path | None") -> str:
 
 
 def _streams(stdio: "tuple[int, int, int] | None") -> "tuple[int, int, int]":
-    """The three descriptors, all of them open: a closed one could become a file of ours, and the program would get it."""
+    """The three descriptors, which must be open: a closed one could become a file of ours, and reach the program."""
     first, second, third = stdio or (0, 1, 2)
     for descriptor in (first, second, third):
         try:
@@ -62,7 +62,7 @@ def _streams(stdio: "tuple[int, int, int] | None") -> "tuple[int, int, int]":
 
 
 class Container:
-    """A container, made by `create` or found by `load`. All methods raise `OcirunError` and its subclasses."""
+    """A container, from `create` or `load`. All methods raise `OcirunError` and its subclasses."""
 
     def __init__(self, id: str, root: str, pid: int) -> None:
         self._id = id
@@ -79,12 +79,12 @@ class Container:
 
     @property
     def root(self) -> str:
-        """The directory under which the state is kept."""
+        """The directory of the containers' state."""
         return self._root
 
     @property
     def pid(self) -> int:
-        """The pid of init as the caller sees it, also when it has ended; 0 when it had ended before `load`."""
+        """The pid of init in the caller's pid namespace, kept after it has ended; 0 if it had ended before `load`."""
         return self._pid
 
     @classmethod
@@ -94,7 +94,7 @@ class Container:
         bundle: "Path",
         *,
         root: "Path | None" = None,
-        config: "Path | Mapping[str, Any] | None" = None,
+        config: "Path | Mapping[str, Json] | None" = None,
         console_socket: "Path | None" = None,
         pid_file: "Path | None" = None,
         preserve_fds: int = 0,
@@ -103,23 +103,22 @@ class Container:
     ) -> "Container":
         """Make a container up to the point before its program runs (runtime-spec, runtime.md "Create").
 
-        ``bundle``: the directory of config.json and the root file system. ``root``: where the state is kept (default:
-        as the command's --root). ``config``: another file than the bundle's config.json, or its content as a dict.
-        ``console_socket``: an AF_UNIX socket that is sent the terminal, needed when process.terminal is true.
-        ``pid_file``: written with init's pid. ``preserve_fds``: how many descriptors from 3 on the program gets.
-        ``stdio``: the descriptors of its standard streams (default: this process's own). ``cgroup_manager``: who makes the
-        cgroups: "cgroupfs", "systemd" or "disabled", as the command's --cgroup-manager.
+        ``bundle``: the directory with config.json and the root file system. ``root``: the directory of the state (default: as
+        --root). ``config``: a file instead of the bundle's config.json, or its content as a dict. ``console_socket``: an
+        AF_UNIX socket that receives the terminal, required if process.terminal is true. ``pid_file``: a file for init's pid.
+        ``preserve_fds``: how many descriptors from 3 on the program inherits. ``stdio``: the descriptors of its standard
+        streams (default: this process's own). ``cgroup_manager``: "cgroupfs", "systemd" or "disabled", as --cgroup-manager.
 
-        Nothing is left when it fails. `InvalidConfig` names pointer and line; `WrongState`: the id is in use.
+        A failure leaves nothing behind. `InvalidConfig` has pointer and line; `WrongState`: the id is in use.
         """
         if cgroup_manager not in CGROUP_MANAGERS:
-            raise OcirunError(f"cgroup_manager {cgroup_manager!r}: one of {', '.join(CGROUP_MANAGERS)} is needed")
+            raise OcirunError(f"cgroup_manager {cgroup_manager!r}: must be one of {', '.join(CGROUP_MANAGERS)}")
         options: CreateOptions = {
             "bundle": posix.fspath(_bundle(bundle)),
             "preserve_fds": preserve_fds,
             "cgroup_manager": cgroup_manager,
             "rootless": "auto",
-            "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are meant for this process
+            "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are for this process
         }
         if console_socket is not None:
             options["console_socket"] = _absolute(console_socket)
@@ -129,65 +128,65 @@ class Container:
             options |= _config(config)
         from runtime.lifecycle import create as creating
 
-        place = _root(root)
+        state_root = _root(root)
         try:
-            return cls(id, place, creating.create(place, id, options, _warn, _streams(stdio)))
+            return cls(id, state_root, creating.create(state_root, id, options, _warn, _streams(stdio)))
         except OcirunError as error:
             if "config_data" in options:
-                error.line = None  # of a text that the caller has never seen
+                error.line = None  # the caller has never seen the text
             raise
 
     @classmethod
     def load(cls, id: str, root: "Path | None" = None) -> "Container":
-        """The container of this id, whoever made it. `NotFound` when there is none."""
-        place = _root(root)
-        handle = store.open_unlocked(place, id)
+        """The container with this id, whoever made it. `NotFound` if there is none."""
+        state_root = _root(root)
+        handle = store.open_unlocked(state_root, id)
         try:
             record = store.read_state(handle, id)
         finally:
             posix.close(handle)
-        # A pid of 0 is one that cannot be waited for: it is another process's by now, or there is none yet.
+        # 0: init cannot be waited for, since its pid was reused or it does not exist yet.
         same = record["pid"] > 0 and state.start_time(record["pid"], zombie=True) == record["start_time"]
-        return cls(id, place, record["pid"] if same else 0)
+        return cls(id, state_root, record["pid"] if same else 0)
 
     def start(self) -> None:
-        """Run the program; returns when it is reached. `WrongState` unless the container is created."""
+        """Run the program; returns once it runs. `WrongState` unless the container is created."""
         from runtime.lifecycle.start import start
 
         start(self._root, self._id, _warn)
 
     def kill(self, signal: "str | int" = "TERM", all: bool = False) -> None:
-        """Send a signal, a name with or without SIG or a number, to init, or to ``all`` processes of the container.
+        """Send a signal (a number, or a name with or without SIG) to init, or to ``all`` processes of the container.
 
-        `WrongState` unless it is created or running.
+        `WrongState` unless it is created, running or paused.
         """
         from runtime.lifecycle.kill import kill
 
         kill(self._root, self._id, signal if isinstance(signal, str) else str(int(signal)), all)
 
     def delete(self, force: bool = False) -> None:
-        """Remove a stopped container and all that was made for it.
+        """Remove a stopped container and everything made for it.
 
-        `WrongState` when it is not stopped; ``force`` kills it first, and one that is gone already is no error.
+        `WrongState` if it is not stopped. ``force`` kills it first, and ignores a container that does not exist.
         """
         from runtime.lifecycle.delete import delete
 
         delete(self._root, self._id, force, _warn)
 
     def state(self) -> "StateDocument":
-        """The state document (runtime.md "State") with ``owner``. `NotFound` when the container was deleted."""
+        """The state document (runtime.md "State") with ``owner``. `NotFound` if the container was deleted."""
         return state.query(self._root, self._id)
 
-    def exec(self, process: "Mapping[str, Any]", *, detach: bool = False) -> int:
+    def exec(self, process: "Mapping[str, Json]", *, detach: bool = False) -> int:
         """Run another program in the container: ``process`` has the form of "process" in config.json.
 
-        It gets this process's standard streams. Returns its exit status, 128 + N for a signal. With ``detach``: its
-        pid, as soon as it runs; it is a child of this process, which has to wait for it (os.waitpid), since a pid
-        namespace cannot end before. `InvalidConfig`, `WrongState`, or `OcirunError` when it cannot be started.
+        It gets this process's standard streams. Returns its exit status, 128 + N for a signal. With ``detach``: returns its
+        pid as soon as it runs; this process has to reap it (os.waitpid), or the container's pid namespace cannot end.
+        `InvalidConfig`, `WrongState`, or `OcirunError` if it cannot be started.
         """
         from runtime.lifecycle import exec as joining
 
-        # No terminal: there is nobody to give its other end to.
+        # No terminal: nobody would take its master end.
         options: ExecOptions = {"document": _document(process, "process"), "activation": False, "detach": True}
         pid = joining.launch(self._root, self._id, options, _warn, _streams(None))
         return pid if detach else _collect(pid)
@@ -199,15 +198,15 @@ class Container:
         pause(self._root, self._id)
 
     def resume(self) -> None:
-        """Let the processes of a paused container go on. `WrongState` when it is not paused."""
+        """Resume a paused container. `WrongState` if it is not paused."""
         from runtime.lifecycle.pause import resume
 
         resume(self._root, self._id)
 
     def wait(self) -> int:
-        """Wait until init has ended, and collect it: the exit status of the container's program, 128 + N for a signal.
+        """Wait until init has ended, and reap it. Returns the exit status of the program, 128 + N for a signal.
 
-        Works again, and after `delete`. `OcirunError` in a process that is not init's parent.
+        May be called again, and after `delete`. `OcirunError` in a process that is not init's parent.
         """
         if self._exit_status is None:
             self._exit_status = _collect(self._pid)
@@ -221,7 +220,7 @@ def _bundle(bundle: "Path") -> str:
     return path if "/../" in f"{path}/" else absolute(path, "/")  # only the kernel knows where a .. leads
 
 
-def _config(config: "Path | Mapping[str, Any]") -> "CreateOptions":
+def _config(config: "Path | Mapping[str, Json]") -> "CreateOptions":
     if isinstance(config, str) or hasattr(config, "__fspath__"):
         return {"config": _absolute(config)}
     return {"config_data": _document(config, "config")}
@@ -237,7 +236,7 @@ def _document(value: "object", name: str) -> bytes:
 
 
 def _collect(pid: int) -> int:
-    """The exit status of a child that ends."""
+    """Reap a child. Returns its exit status."""
     from runtime.process.foreground import exit_status
 
     if pid <= 0:
@@ -245,7 +244,9 @@ def _collect(pid: int) -> int:
     try:
         return exit_status(posix.waitpid(pid, 0)[1])
     except ChildProcessError:
-        raise OcirunError(f"wait for process {pid}: it is no child of this process, or was waited for before") from None
+        raise OcirunError(
+            f"wait for process {pid}: it is not a child of this process, or was waited for before"
+        ) from None
 
 
 def list_containers(root: "Path | None" = None) -> "list[StateDocument]":

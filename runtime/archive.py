@@ -1,7 +1,7 @@
-"""Imports our modules from one file instead of fifty: `csrc/tools/archive.py` writes it and describes it. The first import.
+"""Imports our modules from one file instead of fifty; `csrc/tools/archive.py` writes and describes it. Imported first.
 
-In the tree a module that was edited since is left to the ordinary import; so is everything when the file is not there
-or is another interpreter's.
+In a working tree, a module that was edited since falls back to the ordinary import; so does everything if the file is
+missing or another interpreter's.
 """
 
 import marshal
@@ -12,12 +12,11 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
-    from typing import Any
+    from types import CodeType, ModuleType
 
     Row = tuple[str, bool, int, int, int, int]
 
-FIRST_READ = 1 << 16  # bytes: more than the header has
+FIRST_READ = 1 << 16  # bytes: usually more than the header
 Module = type(sys)
 
 
@@ -34,7 +33,7 @@ class Archive:
         return posix.open(f"{self.site}/runtime/modules.bin", posix.O_RDONLY | posix.O_CLOEXEC)
 
     def load(self, command: str) -> bool:
-        """Read the header, and execute the modules of ``command``'s group. False when the file cannot serve."""
+        """Read the header, and execute the modules of ``command``'s group. False if the file is another interpreter's."""
         descriptor = self.open()
         try:
             data = posix.read(descriptor, FIRST_READ)
@@ -52,7 +51,7 @@ class Archive:
             posix.close(descriptor)
 
     def is_current(self, row: "Row") -> bool:
-        """Whether the source is the one that was compiled."""
+        """Whether the source on disk is the compiled one."""
         if not row[3]:
             return True
         try:
@@ -62,13 +61,13 @@ class Archive:
         return status.st_mtime_ns == row[3] and status.st_size == row[2]
 
     def execute(self, names: "tuple[str, ...]", codes: "tuple[CodeType, ...]") -> None:
-        """Do for each module what an import does, in an order in which none imports what is not there yet."""
+        """Do for each module what an import does. ``names`` is in dependency order."""
         loaded = sys.modules
         for name in names:
             if name in loaded:
                 continue
             relative, package, *_ = self.modules[name]
-            module: Any = Module(name)
+            module = Module(name)
             module.__file__ = f"{self.site}/{relative}"
             module.__package__ = name.rpartition(".")[0]
             if package:
@@ -84,7 +83,7 @@ class Archive:
                 exec(code, loaded[name].__dict__)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG002
-        """The spec of a module that the file has as it is on disk."""
+        """The spec of a module, if the file has its current source."""
         row = self.modules.get(name)
         if row is None or not self.is_current(row):
             return None
@@ -98,7 +97,7 @@ class Archive:
     def create_module(self, spec: "ModuleSpec") -> None:
         """The ordinary module object."""
 
-    def exec_module(self, module: "Any") -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         """Run the module's code."""
         *_, start, length = self.modules[module.__name__]
         descriptor = self.open()
@@ -116,14 +115,7 @@ def install(site: str, arguments: "list[str]") -> None:
     command = next((argument for argument in arguments if argument in commands), "")
     try:
         usable = archive.load(command)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        MemoryError,
-        OverflowError,
-    ):  # not there, or not what csrc/tools/archive.py writes
+    except (OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError):  # missing, or damaged
         return
     if usable:
         sys.meta_path.insert(0, archive)

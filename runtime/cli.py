@@ -1,40 +1,65 @@
-"""The command line: global options, parsing by the commands' tables, and the one place where an error becomes words
-and an exit status.
+"""The command line: global options, parsing by the commands' tables, and turning errors into a message and an exit status.
 
-The parser is our own: argparse costs 8 ms to import, and callers need what it refuses (long options with one dash,
-options on both sides of the operands). Hot: imports only builtins; help, logging and tracebacks load when they are
-wanted.
+The parser is our own: importing argparse takes 8 ms, and callers need what it refuses (long options with one dash, options
+on both sides of the operands). Hot: imports only builtins; help, log and tracebacks are imported when needed.
 """
 
 import _signal
 import posix
 
-from runtime.commands import COMMANDS
+from runtime.commands import COMMANDS, load, options_of
 from runtime.errors import OcirunError, system_failure, system_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TypedDict
 
     from runtime.commands import Operands, Option
 
+    Values = dict[str, Any]  # str, int, bool or list[str], by key: the table of the options says which
+
+    class Settings(TypedDict, total=False):
+        """The global options."""
+
+        root: str
+        log: str
+        log_format: str
+        log_level: str
+        debug: bool
+        systemd_cgroup: bool
+        cgroup_manager: str
+        rootless: str
+        version: bool
+        help: bool
+
+
 GLOBAL_OPTIONS: "tuple[Option, ...]" = (
-    (("--root",), "DIR", "root", "directory of the containers' state (default /run/ocirun, or the user's own)"),
+    (
+        ("--root",),
+        "DIR",
+        "root",
+        "directory of the containers' state (default: /run/ocirun, or a directory of the user's)",
+    ),
     (("--log",), "FILE", "log", "append errors and warnings to FILE, file:PATH, journald:NAME or syslog:NAME"),
     (("--log-format",), "FORMAT", "log_format", '"text" (default) or "json"'),
     (("--log-level",), "LEVEL", "log_level", "error: no warnings; warning (default), info; debug: as --debug"),
-    (("--debug",), None, "debug", "tell what is done, each operation, and where in our code an error came up"),
-    (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups, as --cgroup-manager systemd"),
+    (("--debug",), None, "debug", "report each operation, and print the traceback of an error"),
+    (("--systemd-cgroup",), None, "systemd_cgroup", "let systemd make the cgroups: same as --cgroup-manager systemd"),
     (
         ("--cgroup-manager",),
         "NAME",
         "cgroup_manager",
-        'who makes the cgroups of create and run: "cgroupfs" (default), "systemd", or "disabled": nobody',
+        'who makes the cgroups of create and run: "cgroupfs" (default), "systemd" or "disabled" (nobody)',
     ),
-    (("--rootless",), "WHEN", "rootless", 'go on without permission for cgroups: "true", "false" or "auto" (default)'),
+    (
+        ("--rootless",),
+        "WHEN",
+        "rootless",
+        'do without cgroups that may not be written: "true", "false" or "auto" (default)',
+    ),
     (("--version", "-v"), None, "version", "print the versions of this build"),
-    (("--help", "-h"), None, "help", "print help, also for one command"),
+    (("--help", "-h"), None, "help", "print help, for ocirun or for a command"),
 )
 CHOICES = {
     "log_format": ("text", "json"),
@@ -43,7 +68,7 @@ CHOICES = {
     "rootless": ("true", "false", "auto"),
 }
 LONGEST = 8192  # characters of a message
-INTERRUPTED = 130  # as a shell says it for SIGINT
+INTERRUPTED = 130  # a shell's exit status for SIGINT
 
 
 class UsageError(OcirunError):
@@ -51,15 +76,12 @@ class UsageError(OcirunError):
 
 
 class Call:
-    """One call of the command line.
-
-    ``command``; its ``options`` by key (absent: not given); its ``operands``; ``settings``: the global options.
-    """
+    """One call of the command line: the command, its options by key (absent if not given), its operands, the global options."""
 
     def __init__(self) -> None:
         self.command = ""
-        self.settings: dict[str, Any] = {}
-        self.options: dict[str, Any] = {}
+        self.settings: Settings = {}
+        self.options: Values = {}
         self.operands: list[str] = []
 
     @property
@@ -72,18 +94,23 @@ class Call:
             return default_root()
         return absolute(root)
 
+    @property
+    def first_operand(self) -> str:
+        """The first operand, made printable; "" without one."""
+        return shown(self.operands[0]) if self.operands else ""
+
     def warn(self, message: str) -> None:
-        """Tell the user something that does not stop us."""
+        """Warn the user."""
         if self.settings.get("log_level") != "error":
             self._tell("warning", message)
 
     def debug(self, message: str) -> None:
-        """Tell what is being done, with --debug."""
+        """Report progress, with --debug."""
         if self.settings.get("debug"):
             self._tell("debug", message)
 
     def _tell(self, level: str, message: str) -> None:
-        """In the log; without one on standard error, which is the container's too and so what managers show as its output."""
+        """Write to the log; without one to standard error, which the container shares, so managers show it as its output."""
         message = shown(message)
         if self.settings.get("log"):
             from runtime.commands.log import append
@@ -92,11 +119,11 @@ class Call:
                 append(self, level, message)
                 return
             except OSError:
-                pass  # a full disk, say: nothing is left out for that
+                pass  # such as a full disk: use standard error
         write(2, f"ocirun: {level}: {message}\n")
 
     def open_log(self) -> None:
-        """Make the log's file, or reach its socket, before anything else is made. OcirunError when that fails."""
+        """Create the log's file, or connect to its socket, before anything else is made. OcirunError on failure."""
         path = self.settings.get("log") or ""
         try:
             if path.startswith(("journald:", "syslog:")):
@@ -112,14 +139,12 @@ class Call:
 
 
 def absolute(path: str) -> str:
-    """``path`` from the root directory; links and ``..`` in it stay, since only the kernel knows where they lead."""
+    """The absolute path. Links and ``..`` stay: only the kernel knows where they lead."""
     return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
 
 
 def shown(message: str) -> str:
-    """``message`` without what a terminal or a reader of lines would act on, and of a length that a log can take: it may
-    quote a config, which is anybody's.
-    """
+    """``message`` with control characters escaped, and cut to LONGEST: it may quote a config from anybody."""
     if message.isprintable() and len(message) <= LONGEST:
         return message
     from runtime.commands.log import printable
@@ -128,10 +153,7 @@ def shown(message: str) -> str:
 
 
 def write(descriptor: int, text: str) -> None:
-    """Write all of ``text``.
-
-    A reader that went away ends the writing, as SIGPIPE would (Python ignores that signal).
-    """
+    """Write all of ``text``. Stops silently if the reader has gone, as SIGPIPE would do (Python ignores that signal)."""
     rest = text.encode(errors="surrogateescape")
     try:
         while rest:
@@ -147,9 +169,8 @@ def main(arguments: list[str]) -> int:
     try:
         _hold_standard_descriptors()
         _restore_locale()
-        _signal.signal(
-            _signal.SIGCHLD, _signal.SIG_DFL
-        )  # a caller that ignores it leaves us no exit status to wait for
+        # Inherited as ignored, SIGCHLD would leave us no exit status to wait for.
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         return _run(call, arguments, statuses)
     except UsageError as error:
         page = f" {call.command}" if call.command in COMMANDS else ""
@@ -157,9 +178,9 @@ def main(arguments: list[str]) -> int:
         return statuses.get("usage", 1)
     except OcirunError as error:
         _fail(call, error, str(error))
-    except OSError as error:  # worded where it is expected; this is the net below
-        place = f"{error.filename}: " if error.filename is not None else ""
-        _fail(call, error, place + system_words(error.errno or 0))
+    except OSError as error:  # expected ones are OcirunError by now
+        path = f"{error.filename}: " if error.filename is not None else ""
+        _fail(call, error, path + system_words(error.errno or 0))
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
@@ -168,7 +189,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _hold_standard_descriptors() -> None:
-    """Fill closed descriptors 0 to 2, so that no state file or socket of ours can become somebody's standard output."""
+    """Open closed descriptors 0 to 2, so that no file or socket of ours can become a standard stream."""
     for descriptor in (0, 1, 2):
         try:
             posix.fstat(descriptor)
@@ -177,8 +198,8 @@ def _hold_standard_descriptors() -> None:
 
 
 def _restore_locale() -> None:
-    """Give hooks the caller's LC_CTYPE: where the locale is C, the interpreter has set it (PEP 538), and with -I it does
-    not look at PYTHONCOERCECLOCALE, which forbids that. The kernel has what we were started with.
+    """Give hooks the caller's LC_CTYPE. In the C locale the interpreter has set it (PEP 538), and with -I it ignores
+    PYTHONCOERCECLOCALE, which would prevent that. /proc/self/environ still has the original.
     """
     if posix.environ.get(b"LC_CTYPE") not in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
         return
@@ -186,7 +207,7 @@ def _restore_locale() -> None:
         with open("/proc/self/environ", "rb") as file:
             given = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if b"=" in entry)
     except OSError:
-        return  # no /proc: who needs it says so
+        return  # no /proc: reported where it is needed
     if b"LC_CTYPE" in given:
         posix.environ[b"LC_CTYPE"] = given[b"LC_CTYPE"]
         posix.putenv(b"LC_CTYPE", given[b"LC_CTYPE"])
@@ -206,7 +227,7 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
         call.command = "".join(rest[1:2])
         return _help(call)
     call.command = rest[0]
-    module = load(call.command)
+    module = _module(call.command)
     statuses.update(usage=getattr(module, "USAGE_STATUS", 1))
     options, operands = options_of(module, call.command)
     parse(call, options, operands[1] is not None, rest[1:])
@@ -216,28 +237,21 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
     call.open_log()
     _check_operands(call, operands)
     if call.settings.get("debug"):
-        call.debug(f"{call.command}, state in {call.root}")  # no arguments: they may have a secret's value
+        call.debug(f"{call.command}, state in {call.root}")  # no arguments: they may contain secrets
     statuses.update(failure=getattr(module, "FAILURE_STATUS", 1))
     status: int = module.main(call)
     return status
 
 
-def load(command: str) -> "ModuleType":
-    """The module of a command. UsageError when there is none of this name."""
+def _module(command: str) -> "ModuleType":
+    """The module of a command. UsageError for an unknown one."""
     if command not in COMMANDS:
         raise UsageError(f'there is no command "{command}"')
-    name = COMMANDS[command][0]
-    return __import__(f"runtime.commands.{name}", fromlist=("main",))
-
-
-def options_of(module: "ModuleType", command: str) -> "tuple[tuple[Option, ...], Operands]":
-    """The tables of a command; a module that serves several verbs has dictionaries by verb."""
-    options, operands = module.OPTIONS, module.OPERANDS
-    return (options[command], operands[command]) if isinstance(options, dict) else (options, operands)
+    return load(command)
 
 
 def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
-    """Take the options before the command; returns the rest."""
+    """Parse the options before the command. Returns the rest."""
     names = _by_name(GLOBAL_OPTIONS)
     index = 0
     while index < len(arguments) and arguments[index].startswith("-") and arguments[index] != "-":
@@ -246,9 +260,9 @@ def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
 
 
 def parse(call: Call, options: "tuple[Option, ...]", reorder: bool, arguments: list[str]) -> None:
-    """Take a command's options and operands.
+    """Parse a command's options and operands.
 
-    ``reorder``: options may follow operands; else the first operand ends them. A command's own option hides a global
+    ``reorder``: options may follow operands; otherwise the first operand ends them. A command's own option hides a global
     one of the same name. ``--`` ends the options.
     """
     own, names = _by_name(options), _by_name(GLOBAL_OPTIONS)
@@ -270,19 +284,19 @@ def parse(call: Call, options: "tuple[Option, ...]", reorder: bool, arguments: l
 
 
 def _by_name(options: "tuple[Option, ...]") -> "dict[str, Option]":
-    """Options by name without dashes: a long one may come with one dash."""
+    """Options by name without dashes: a long option may have only one."""
     return {name.lstrip("-"): option for option in options for name in option[0]}
 
 
 def _take_option(
     call: Call, own: "dict[str, Option]", names: "dict[str, Option]", arguments: list[str], index: int
 ) -> int:
-    """Take the option at ``index``, with its value. Returns the index of what follows."""
+    """Parse the option at ``index``, with its value. Returns the next index."""
     text, equals, value = arguments[index].partition("=")
     name = text[2:] if text.startswith("--") else text[1:]
     option, target = own.get(name), call.options
     if option is None:
-        option, target = names.get(name), call.settings
+        option, target = names.get(name), call.settings  # type: ignore[assignment]  # by key, as options
     if option is None:
         if not equals and text[1] != "-" and all(letter in own and own[letter][1] is None for letter in name):
             for letter in name:  # -td is -t -d
@@ -303,33 +317,33 @@ def _take_option(
     return index + 1
 
 
-def _set_switch(target: "dict[str, Any]", option: "Option", value: str, text: str) -> None:
+def _set_switch(target: "Values", option: "Option", value: str, text: str) -> None:
     if value.lower() not in ("true", "false", "1", "0", "t", "f"):
-        raise UsageError(f'{text}="{value}": a switch is true or false')
+        raise UsageError(f'{text}="{value}": must be true or false')
     target[option[2]] = value.lower() in ("true", "1", "t")
 
 
-def _set_value(target: "dict[str, Any]", option: "Option", value: str, text: str) -> None:
+def _set_value(target: "Values", option: "Option", value: str, text: str) -> None:
     metavar, key = option[1] or "", option[2]
     if metavar.endswith("..."):
         target.setdefault(key, []).append(value)
     elif metavar == "N":
         if not (value.isascii() and value.isdigit() and len(value) < 10):
-            raise UsageError(f'{text} "{value}": an unsigned number is needed')
+            raise UsageError(f'{text} "{value}": must be an unsigned number')
         target[key] = int(value)
     else:
         target[key] = value
 
 
-def _check_settings(settings: "dict[str, Any]") -> None:
+def _check_settings(settings: "Settings") -> None:
     for key, allowed in CHOICES.items():
         value = settings.get(key)
         if value is not None and value not in allowed:
-            raise UsageError(f'--{key.replace("_", "-")} "{value}": one of {", ".join(allowed)} is needed')
+            raise UsageError(f'--{key.replace("_", "-")} "{value}": must be one of {", ".join(allowed)}')
     if settings.get("log_level") == "debug":
         settings["debug"] = True
     if settings.get("systemd_cgroup") and settings.setdefault("cgroup_manager", "systemd") == "cgroupfs":
-        raise UsageError("--systemd-cgroup and --cgroup-manager cgroupfs: one of them is meant")
+        raise UsageError("--systemd-cgroup contradicts --cgroup-manager cgroupfs")
 
 
 def _check_operands(call: Call, operands: "Operands") -> None:
@@ -344,12 +358,12 @@ def _check_operands(call: Call, operands: "Operands") -> None:
 def _help(call: Call) -> int:
     from runtime.commands.help import overview, page
 
-    write(1, page(call.command) if call.command else overview())
+    write(1, page(call.command, _module(call.command)) if call.command else overview(GLOBAL_OPTIONS))
     return 0
 
 
 def _fail(call: Call, error: BaseException, message: str) -> None:
-    """Tell the failure on standard error, and in the log, where managers look for exactly one line."""
+    """Report the failure on standard error, and as one line in the log, where managers look for it."""
     if call.settings.get("debug"):
         import traceback
 

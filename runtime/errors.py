@@ -1,18 +1,18 @@
-"""The errors that ocirun raises, and how each is worded.
+"""The errors that ocirun raises, and their wording.
 
-A message is lower case without a full stop: what was tried, then what the system said, then what to do where that is
-known. The place in config.json is kept apart, as an RFC 6901 pointer and a line, and put in front by ``str()``. No
-catch-all error: what is none of the subclasses is a failure of the system underneath. Hot: imports only builtins.
+A message is lower case without a full stop: what was tried, what the system said, and what to do if that is known. The
+position in config.json is separate, an RFC 6901 pointer and a line, and ``str()`` puts it in front. An OcirunError that is
+none of the subclasses is a failure of the system. Hot: imports only builtins.
 """
 
 import posix
 
 
 class OcirunError(Exception):
-    """An operation failed; nothing else happened that the message does not say.
+    """An operation failed.
 
-    ``message`` is the words without the place; ``pointer`` and ``line`` name the place in config.json (line counts
-    from 1); ``errno`` is the system's number where a system call failed.
+    ``message``: without the position. ``pointer`` and ``line``: the position in config.json, lines counted from 1.
+    ``errno``: the number of a system call that failed.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class OcirunError(Exception):
     def __str__(self) -> str:
         if self.pointer is None and self.line is None:
             return self.message
-        place = "config.json" if self.line is None else f"config.json:{self.line}"
-        return f"{place}: {self.pointer}: {self.message}" if self.pointer else f"{place}: {self.message}"
+        file = "config.json" if self.line is None else f"config.json:{self.line}"
+        return f"{file}: {self.pointer}: {self.message}" if self.pointer else f"{file}: {self.message}"
 
 
 class NotFound(OcirunError):
-    """There is no container of this id."""
+    """There is no container with this id."""
 
 
 class WrongState(OcirunError):
@@ -44,11 +44,11 @@ class InvalidConfig(OcirunError):
 
 
 def system_words(number: int) -> str:
-    """What the system says for errno ``number``; lower case, as the managers match it ("no such file or directory")."""
+    """The system's text for errno ``number``, in lower case, as managers match it ("no such file or directory")."""
     return posix.strerror(number).lower()
 
 
 def system_failure(tried: str, error: OSError, pointer: str | None = None) -> OcirunError:
-    """The error for a system call that failed: ``tried`` says what was done and to what ("open /run/x")."""
+    """The error for a system call that failed. ``tried``: what was done, and to what ("open /run/x")."""
     number = error.errno or 0
     return OcirunError(f"{tried}: {system_words(number)}", pointer, None, number)

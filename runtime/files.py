@@ -19,7 +19,7 @@ def read(path: str, dir_fd: int | None = None) -> bytes:
 
 
 def read_or_empty(path: str, dir_fd: int | None = None) -> bytes:
-    """The content as far as it can be read: b"" where the file is absent or refuses, as a threaded cgroup's cgroup.procs does."""
+    """The content as far as it can be read; b"" if the file is missing or unreadable, as a threaded cgroup's cgroup.procs."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=dir_fd)
     except OSError:
@@ -36,7 +36,7 @@ def read_or_empty(path: str, dir_fd: int | None = None) -> bytes:
 
 
 def read_page(path: str) -> bytes:
-    """The first page, with a single read(2): enough for a file of one value. b"" where the file is absent or goes away."""
+    """The first page, with a single read(2): enough for a file of one value. b"" if the file is missing or disappears."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -64,7 +64,7 @@ def components(path: str) -> list[str]:
 
 
 def clean(path: str) -> str:
-    """A path from / without empty parts, "." and "..", as it is written: for comparing, since links are not followed. Pure."""
+    """A path from / without empty parts, "." and "..". Links are not followed, so it is only good for comparing. Pure."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -75,5 +75,5 @@ def clean(path: str) -> str:
 
 
 def escape(name: str) -> str:
-    """A property's name as a part of a JSON pointer (RFC 6901). Pure."""
+    """A property's name as part of a JSON pointer (RFC 6901). Pure."""
     return name.replace("~", "~0").replace("/", "~1")

@@ -1,9 +1,9 @@
 """The kernel's numbers, by the kernel's names: flags, file types, ioctls. Imports nothing. Hot.
 
-The numbers of a protocol that one module alone speaks stand in that module: netlink, BPF, seccomp, linux/sched.h.
+Numbers that only one module needs are in that module: netlink, BPF, seccomp, linux/sched.h.
 """
 
-# CLONE_NEW* of linux/sched.h, by the spec's names of the namespaces.
+# CLONE_NEW* of linux/sched.h, by the spec's namespace types.
 CLONE_FLAGS = {
     "network": 0x40000000,
     "ipc": 0x08000000,
@@ -28,7 +28,7 @@ NAMESPACE_FILES = {
     "user": "user",
 }
 
-# MOUNT_ATTR_* of mount_setattr(2). ATIME is the mask of a field, of which 0 is relatime.
+# MOUNT_ATTR_* of mount_setattr(2). MOUNT_ATTR_ATIME masks a field in which 0 is relatime.
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 MOUNT_ATTR_NOATIME, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_ATIME = 0x10, 0x20, 0x70
 MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOSYMFOLLOW = 0x80, 0x200000
@@ -46,7 +46,7 @@ S_IFCHR, S_IFBLK, S_IFIFO = 0o020000, 0o060000, 0o010000
 # ioctl(2) requests.
 NS_GET_NSTYPE = 0xB703  # ioctl_ns(2): the CLONE_NEW* bit of a namespace file
 TIOCGPTN = 0x80045430  # ioctl_tty(2): the number of a terminal in its devpts
-FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2); they take an int in spite of their names
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2); they take an int, in spite of the headers
 
 # FS_*_FL of ioctl_iflags(2).
 FS_IMMUTABLE_FL, FS_APPEND_FL = 0x10, 0x20

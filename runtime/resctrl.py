@@ -1,7 +1,7 @@
 """linux.intelRdt: a container's group in the resctrl file system, made, configured and removed. Imported only for a config with it.
 
-A group is a directory with the files `schemata` and `tasks`; a group for monitoring is below its `mon_groups`. The kernel
-puts the files into a new directory (Documentation/filesystems/resctrl.rst).
+A group is a directory with the files `schemata` and `tasks`; its monitoring groups are below `mon_groups`. The kernel
+fills a new directory (Documentation/filesystems/resctrl.rst).
 """
 
 import posix
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POINTER = "/linux/intelRdt"
 # The kernel's own directories at the root of the file system.
 RESERVED = ("info", "mon_groups", "mon_data")
-# Older specs asked for monitoring by the last two names, which the schema and its types do not have.
+# The last two are from older specs: the schema and its types do not have them.
 MONITORING = ("enableMonitoring", "enableCMT", "enableMBM")
 
 
@@ -27,10 +27,10 @@ def monitored(wanted: "LinuxIntelRdt") -> bool:
 
 
 def directories(wanted: "LinuxIntelRdt", id: str, mount: str) -> "tuple[str, str]":
-    """The directory of the group, and that of its monitoring group or ""."""
+    """The directories of the group and of its monitoring group ("": none)."""
     name = wanted.get("closID") or id
     if name in RESERVED:
-        raise OcirunError(f"the name {name!r} is one that resctrl keeps for itself", f"{POINTER}/closID")
+        raise OcirunError(f"the name {name!r} is reserved by resctrl", f"{POINTER}/closID")
     group = mount if name == "/" else f"{mount}/{name}"
     return group, f"{group}/mon_groups/{id}" if monitored(wanted) else ""
 
@@ -45,7 +45,7 @@ def is_directory(path: str) -> bool:
 def survey(wanted: "LinuxIntelRdt", id: str, mount: str) -> "ResctrlRow":
     """The groups that the container will be in, for its record, before anything is made (config-linux.md#intelrdt).
 
-    ``made`` has the directories that do not exist yet. A group that the config names is never removed: it may have other
+    ``made``: the directories that do not exist yet. A group that the config names is never removed: it may have other
     members.
     """
     group, monitor = directories(wanted, id, mount)
@@ -61,7 +61,7 @@ def shares(wanted: "LinuxIntelRdt") -> "list[tuple[str, str]]":
 
 
 def lines(wanted: "LinuxIntelRdt") -> "list[tuple[str, str]]":
-    """(line of `schemata`, pointer) of everything that is written, in order."""
+    """(line of `schemata`, pointer) of all writes, in order."""
     schemata = wanted.get("schemata") or ()
     return shares(wanted) + [(line, f"{POINTER}/schemata/{index}") for index, line in enumerate(schemata)]
 
@@ -86,7 +86,7 @@ def read_schemata(group: str) -> str:
 
 
 def compare(wanted: "LinuxIntelRdt", group: str) -> None:
-    """OcirunError where an existing group has other shares than l3CacheSchema and memBwSchema say."""
+    """OcirunError if an existing group has other shares than l3CacheSchema and memBwSchema ask for."""
     asked = shares(wanted)
     if not asked:
         return
@@ -103,7 +103,7 @@ def compare(wanted: "LinuxIntelRdt", group: str) -> None:
 
 
 def reason(mount: str) -> str:
-    """What the kernel says about the last failure, as the end of a message; "" where it says nothing."""
+    """The kernel's explanation of the last failure, as the end of a message, or ""."""
     status = files.read_or_empty(f"{mount}/info/last_cmd_status").decode(errors="replace").strip()
     return f" ({status})" if status and status != "ok" else ""
 
@@ -123,9 +123,9 @@ def write_line(line: str, group: str) -> None:
 
 
 def change(schemas: "LinuxIntelRdt", group: str, mount: str) -> "list[str]":
-    """Write l3CacheSchema and memBwSchema of a group that is in use; returns the lines that would undo it.
+    """Write l3CacheSchema and memBwSchema of a group in use. Returns the lines that undo it.
 
-    Raises OcirunError for the first that is refused; then the group is as before.
+    OcirunError for the first line that is refused; then the group is as before.
     """
     present = parse_lines(read_schemata(group))
     resources = [line.partition(":")[0].strip() for line, _ in lines(schemas)]
@@ -139,13 +139,13 @@ def change(schemas: "LinuxIntelRdt", group: str, mount: str) -> "list[str]":
 
 
 def parse_lines(text: str) -> "dict[str, str]":
-    """`schemata` as resource → its line, in the form in which it can be written back."""
+    """`schemata` as resource → line, as it can be written back."""
     stripped = [line.strip() for line in text.splitlines()]
     return {line.partition(":")[0].strip(): line for line in stripped if ":" in line}
 
 
 def restore(undo: "list[str]", group: str) -> None:
-    """Undo what `change` did, as far as the kernel allows it."""
+    """Undo `change`, as far as the kernel allows."""
     for line in undo:
         try:
             write_line(line, group)
@@ -157,7 +157,7 @@ def make_directory(path: str, mount: str, pointer: str) -> None:
     try:
         posix.mkdir(path, 0o755)
     except FileExistsError:
-        pass  # somebody else was faster, or it is a group that the config names
+        pass  # another process was faster, or the config names an existing group
     except OSError as error:
         failure = system_failure(f"make the group {path}", error, pointer)
         failure.message += reason(mount)
@@ -165,7 +165,7 @@ def make_directory(path: str, mount: str, pointer: str) -> None:
 
 
 def make(wanted: "LinuxIntelRdt", id: str, mount: str) -> None:
-    """Make the group, or check that an existing one is as the config says. No process is in it yet."""
+    """Make the group, or check that an existing one matches the config."""
     group, monitor = directories(wanted, id, mount)
     pointer = f"{POINTER}/closID" if wanted.get("closID") else POINTER
     if is_directory(group):
@@ -181,7 +181,7 @@ def make(wanted: "LinuxIntelRdt", id: str, mount: str) -> None:
 
 
 def remove(made: "list[str]") -> None:
-    """Remove what `make` made. The kernel moves processes that are left in a group back to the default one."""
+    """Remove the directories. The kernel moves the processes of a removed group to the default one."""
     for path in made:
         try:
             posix.rmdir(path)

@@ -1,19 +1,19 @@
 """The BPF program of a seccomp profile: from the cache, or compiled by libseccomp through the shim and then cached.
 
 Owns ``ROOT/.seccomp/``. Does not know what a profile means (``runtime.plan.seccomp``) and does not load a filter
-(the init program does).
+(init does).
 
-**The cache** has one file a profile, named by a digest of everything that the program depends on and that can be known
-without opening libseccomp, which a hit must not do: the profile as it stands in the config (flags included; where the listener goes is not part of
-it), the machine's architecture, the kernel's release (libseccomp derives its API level from what the kernel can do)
-and VERSION. libseccomp itself is known by its file: the entry holds the path that was loaded with its device, inode, size
-and modification time, and a hit compares them, so an upgraded library is a miss. The profile is hashed in marshal's
-format 0, which is injective for JSON values and has no references: about 50 us for 430 names, repr taking 70.
+**The cache** has one file per profile. Its name is a digest of everything that the program depends on, except for
+libseccomp, which a hit must not open: the profile as it is in the config (with flags, without the listener), the machine's
+architecture, the kernel's release (libseccomp derives its API level from the kernel) and VERSION. libseccomp is
+identified by its file: an entry holds the path that was loaded with its device, inode, size and modification time. A hit
+compares them, so an upgraded library is a miss. The profile is hashed in marshal's format 0, which is injective for JSON
+values and has no references; it takes about 50 us for 430 names, repr 70.
 
-A file is trusted when it and its directory belong to the caller and nobody else has access, and when its checksum,
-which is bound to the file's name, is right; anything else is a miss. A program is written to a nameless file
-(O_TMPFILE) and then linked, so a crash leaves nothing behind and no reader sees half of it. Where the cache cannot be
-used, programs are compiled each time.
+A file is trusted if it and its directory belong to the caller, nobody else has access, and its checksum, which is keyed
+by the file's name, is right; anything else is a miss. A program is written to an unnamed file (O_TMPFILE) and then
+linked, so a crash leaves nothing behind and no reader sees half of it. Without a usable cache, programs are compiled each
+time.
 """
 
 import marshal
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from oci_spec.types import Config, Seccomp
-    from runtime.plan.identity import Filter
     from runtime.plan.seccomp import Profile
+    from runtime.shapes import Filter
 
-# Of what turns a profile into a program: this file, runtime/plan/seccomp*.py and csrc/seccomp.c. Raise it with them.
+# Raise it when the compilation changes: this file, runtime/plan/seccomp*.py, csrc/seccomp.c.
 VERSION = 4
 POINTER = "/linux/seccomp"
 FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"  # crun's annotation
@@ -45,16 +45,15 @@ HEADER = Struct("=8sIIII")
 CHECKSUM_SIZE = 32
 MAX_FILE_SIZE = 1 << 20
 
-# The library that this process has opened: an upgrade on disk does not change what is in memory.
+# The library that this process has opened: an upgrade on disk does not change it.
 _loaded_library: list[bytes] = []
 
 
 def program(profile: "Seccomp", root: str) -> "tuple[bytes, int, list[str]]":
     """``(program, flags, warnings)`` for ``linux.seccomp``: the struct sock_filter array and the flags for seccomp(2).
 
-    `root` is the runtime's state directory, which exists. A warning tells which names were skipped because
-    libseccomp does not know them. Raises InvalidConfig where the profile cannot be expressed, and OcirunError where
-    libseccomp is missing.
+    `root`: the runtime's state directory, which exists. A warning lists the names that were skipped because libseccomp does
+    not know them. InvalidConfig if the profile cannot be expressed, OcirunError if libseccomp is missing.
     """
     key = _key(profile)
     entry = _load(root, key)
@@ -69,7 +68,7 @@ def program(profile: "Seccomp", root: str) -> "tuple[bytes, int, list[str]]":
 
 
 def load(profile: "Seccomp", root: str, warn: "Callable[[str], None]") -> "Filter":
-    """The same for the plan."""
+    """The same, in the plan's form; ``warn`` takes the warnings."""
     code, flags, warnings = program(profile, root)
     for warning in warnings:
         warn(warning)
@@ -77,7 +76,7 @@ def load(profile: "Seccomp", root: str, warn: "Callable[[str], None]") -> "Filte
 
 
 def refuse_unknown(spec: "Config", warning: str) -> None:
-    """InvalidConfig where the config's annotation makes an error of a system call that libseccomp does not know."""
+    """InvalidConfig if the config's annotation turns an unknown system call into an error."""
     if spec.get("annotations", {}).get(FAIL_UNKNOWN, "0") != "0":
         from runtime.errors import InvalidConfig
 
@@ -85,7 +84,7 @@ def refuse_unknown(spec: "Config", warning: str) -> None:
 
 
 def _key(profile: "Seccomp") -> bytes:
-    # Where the listener goes is no part of the program: containers that differ in that only share an entry.
+    # Containers that differ only in the listener share an entry.
     parts = [part for part in profile.items() if part[0] not in ("listenerPath", "listenerMetadata")]
     system = posix.uname()
     return blake2b(marshal.dumps((VERSION, system.machine, system.release, parts), 0), digest_size=32).digest()
@@ -102,7 +101,7 @@ def _encode(key: bytes, code: bytes, flags: int, library: bytes, warnings: "list
 
 
 def _decode(key: bytes, data: bytes) -> "tuple[bytes, int, list[str]] | None":
-    """The entry's content; None if it is damaged or of another libseccomp."""
+    """The entry's content; None if it is damaged or from another libseccomp."""
     if len(data) < HEADER.size + CHECKSUM_SIZE or _checksum(key, data[:-CHECKSUM_SIZE]) != data[-CHECKSUM_SIZE:]:
         return None
     magic, flags, code_size, library_size, text_size = HEADER.unpack_from(data)
@@ -120,7 +119,7 @@ def _decode(key: bytes, data: bytes) -> "tuple[bytes, int, list[str]] | None":
 
 
 def _identity(path: bytes) -> bytes:
-    """The path with what tells its file from every other version of it; b"" when there is none."""
+    """The path with device, inode, size and modification time of its file; b"" if it is missing."""
     try:
         file = posix.stat(path)
     except OSError:
@@ -133,7 +132,7 @@ def _private(file: posix.stat_result) -> bool:
 
 
 def _open_directory(root: str) -> int:
-    """The cache's directory; OSError also when others have access to it."""
+    """Open the cache's directory. OSError also if others have access to it."""
     directory = posix.open(root + "/.seccomp", posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     if not _private(posix.fstat(directory)):
         posix.close(directory)
@@ -147,7 +146,7 @@ def _load(root: str, key: bytes) -> "tuple[bytes, int, list[str]] | None":
     except OSError:
         return None
     try:
-        # Without O_NONBLOCK a fifo of that name would stop us.
+        # O_NONBLOCK: a fifo of that name must not block us.
         flags = posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
         file = posix.open(key.hex(), flags, dir_fd=directory)
     except OSError:
@@ -166,7 +165,7 @@ def _load(root: str, key: bytes) -> "tuple[bytes, int, list[str]] | None":
 
 
 def _store(root: str, key: bytes, data: bytes) -> None:
-    """Adds an entry, replacing a damaged one. A cache that cannot be written is no error."""
+    """Add an entry, or replace a damaged one. A cache that cannot be written is no error."""
     try:
         try:
             posix.mkdir(root + "/.seccomp", 0o700)
@@ -247,8 +246,8 @@ def compile_profile(profile: "Seccomp") -> "tuple[bytes, bytes, list[str]]":
 
 
 def _decided(profile: "Profile", tokens: "list[int]") -> bytes:
-    """What stands in front of libseccomp's program: nothing, or all on names whose rules it may merge wrongly. (A call that
-    comes through a multiplexer, as `socket` does on x86, stays its own: there are no arguments to look at.)
+    """The code before libseccomp's program: all rules for the names whose rules libseccomp may merge wrongly, or b"". (A call
+    through a multiplexer, such as `socket` on x86, is left to libseccomp: its arguments cannot be examined.)
     """
     default, _, _, groups = profile
     from runtime.plan.seccomp_rules import contested, program
@@ -258,7 +257,7 @@ def _decided(profile: "Profile", tokens: "list[int]") -> bytes:
     tables = []
     for token in tokens:
         numbers = [lib.shim_seccomp_number(token, name.encode("utf-8", "surrogatepass")) for name in rules]
-        calls = [(number, found) for number, found in zip(numbers, rules.values(), strict=True) if number >= 0]
+        calls = [(number, decided) for number, decided in zip(numbers, rules.values(), strict=True) if number >= 0]
         if calls:
             tables.append((token, calls))
     return program(tables, default) if tables else b""
@@ -275,7 +274,7 @@ def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":
         conditions += [pack("=IIQQ", *condition) for condition in group_conditions]
         names += group_names
     header = pack("=5I4x", default_action, len(architectures), len(conditions), len(groups), len(names))
-    # A NUL would end a name early; any other character makes it unknown, which is what such a name is.
+    # A NUL would cut a name short; with a "?" it is unknown to libseccomp, as it should be.
     strings = [text.replace("\0", "?") + "\0" for text in architectures + names]
     parts = [header, *conditions, *records, "".join(strings).encode("utf-8", "surrogatepass")]
     return b"".join(parts), names
@@ -284,7 +283,7 @@ def _pack(profile: "Profile") -> "tuple[bytes, list[str]]":
 def _fail(
     profile: "Seccomp", normalised: "Profile", names: list[str], step: int, index: int, errno: int, version: str
 ) -> "NoReturn":
-    """Words what csrc/seccomp.c reported."""
+    """Raise the error that csrc/seccomp.c reported."""
     from runtime.errors import OcirunError
     from runtime.shim import lib
 
@@ -299,14 +298,14 @@ def _fail(
         pointer = _origin(normalised, index)
         message = f"add a rule for {names[index]}: {reason}"
     elif step == lib.SECCOMP_STEP_EXPORT:
-        message = f"write the program, which may have at most {MAX_INSTRUCTIONS} instructions: {reason}"
+        message = f"write the program, of at most {MAX_INSTRUCTIONS} instructions: {reason}"
     else:
         message = f"make the filter: {reason}"
     raise OcirunError(message, pointer, errno=errno)
 
 
 def _origin(normalised: "Profile", index: int) -> str:
-    """The pointer of the group that name number `index` came from."""
+    """The pointer of the group that contains name number `index`."""
     for _, pointer, names, _ in normalised[3]:
         if index < len(names):
             return pointer

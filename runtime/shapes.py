@@ -1,76 +1,76 @@
-"""The dicts that go from room to room, as types: what the host is like, what a caller asked for, what is on disk.
+"""Types of the dicts that packages pass to each other: facts about the host, the caller's options, the record on disk.
 
-For type checkers only: import it under TYPE_CHECKING. A dict's keys are the field's own names; each has one meaning,
-stated here, wherever the dict goes. The config has its types in `oci_spec.types`, made from the schema.
+For type checkers only: import it under TYPE_CHECKING. Each key has one meaning everywhere, stated here. The config's types
+are in `oci_spec.types`, made from the schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Linux, Resources
+    from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Json, Linux, Resources
     from runtime.host.cgroups import CgroupFacts, Hierarchy
-    from runtime.plan.identity import Filter
 
-Warn = Callable[[str], None]  # hears of what does not stop us
+Warn = Callable[[str], None]  # takes a warning
+Filter = tuple[bytes, int, str, str]  # seccomp: program, flags of seccomp(2), listenerPath, listenerMetadata
 
 
 class Location(TypedDict):
-    """Where a container's cgroup in one hierarchy is: `runtime.cgroups.layout`."""
+    """A container's cgroup in one hierarchy: `runtime.cgroups.layout`."""
 
     path: str  # of its directory, absolute
-    base: str  # an ancestor that exists; removal never goes above it
+    base: str  # an existing ancestor; removal stops there
     hierarchy: Hierarchy
 
 
 class Facts(TypedDict):
-    """The machine, and who calls, as a plan needs to know them: `runtime.host.facts` reads them."""
+    """The facts about the machine and the caller that a plan needs: `runtime.host.facts` reads them."""
 
     bundle: str  # absolute
     rootfs: str  # absolute
-    privileged: bool  # CAP_SYS_ADMIN over the first user namespace
-    in_user_namespace: bool  # the caller stands in another one
-    capable: bool  # CAP_SYS_ADMIN over the caller's own
+    privileged: bool  # CAP_SYS_ADMIN in the initial user namespace
+    in_user_namespace: bool  # the caller is in another one
+    capable: bool  # CAP_SYS_ADMIN in the caller's own
     capabilities: int  # bits that the container can be granted
     new_user_namespace: bool  # the config makes or joins one
     uid_map: list[IdMapping]  # of the config
     gid_map: list[IdMapping]
-    own_uid_map: list[IdMapping]  # of the caller's user namespace, where that is not the first
+    own_uid_map: list[IdMapping]  # of the caller's user namespace; [] in the initial one
     own_gid_map: list[IdMapping]
     deny_setgroups: bool  # nobody in the container can call setgroups(2)
     keep_groups: bool  # an annotation of the config asks for the caller's supplementary groups
     cgroup: CgroupFacts
-    links: dict[str, str]  # what the sources of mounts with copy-symlink link to, by pointer
-    # What lifecycle adds before it plans:
+    links: dict[str, str]  # targets of symbolic links to copy (copy-symlink), by the mount's pointer
+    # Added by lifecycle before it plans:
     placement: NotRequired[list[str]]  # files by which a process enters the container's cgroups
-    cgroup_locations: NotRequired[list[Location]]  # what a mount of cgroups shows
-    resctrl: NotRequired[Sequence[str]]  # files of resctrl that take the pid of each of its processes
+    cgroup_locations: NotRequired[list[Location]]  # what a cgroup mount shows
+    resctrl: NotRequired[Sequence[str]]  # files that take the pid of a process, to put it into the resctrl groups
     join: NotRequired[int]  # exec: CLONE_NEW* of the namespaces that differ from the caller's
     chroot: NotRequired[bool]  # exec: the container's root is not that of its mount namespace
-    admitted: NotRequired[bool]  # exec: the host's side has to bring the process into the cgroups
+    admitted: NotRequired[bool]  # exec: systemd has to move the process into the cgroups
 
 
 class PublishOptions(TypedDict, total=False):
-    """What the caller of create, run or exec is given, and gives: paths are absolute, "" means not asked for."""
+    """Options of create, run and exec alike. Paths are absolute; "" means none."""
 
     pid_file: str
     console_socket: str
     pidfd_socket: str
     preserve_fds: int
-    activation: bool  # False: LISTEN_FDS and NOTIFY_SOCKET in the environment are the calling program's own
+    activation: bool  # False: LISTEN_FDS and NOTIFY_SOCKET in the environment are for the calling program itself
     detach: bool
-    debug: Callable[[str], None]  # hears what is done
+    debug: Callable[[str], None]  # takes what --debug reports
 
 
 class CreateOptions(PublishOptions, total=False):
     """create and run."""
 
     bundle: str  # absolute
-    config: str  # a file in the place of the bundle's
+    config: str  # a file instead of the bundle's config.json
     config_data: bytes  # the config itself
     cgroup_manager: str  # cgroupfs, systemd, disabled
     rootless: str  # true, false, auto
@@ -81,9 +81,9 @@ class CreateOptions(PublishOptions, total=False):
 
 
 class ExecOptions(PublishOptions, total=False):
-    """exec. With `process` or `document` the program is described by JSON, else by the options below them."""
+    """exec. The program comes from JSON (`process`, `document`) or from the options below those."""
 
-    process: str  # a file, - for standard input
+    process: str  # a file; - is standard input
     document: bytes
     tty: bool
     cwd: str
@@ -99,7 +99,7 @@ class ExecOptions(PublishOptions, total=False):
 
 
 class PlanOptions(TypedDict, total=False):
-    """What a plan takes besides config and facts."""
+    """The plan's options, besides config and facts."""
 
     id: str
     no_pivot: bool
@@ -108,8 +108,8 @@ class PlanOptions(TypedDict, total=False):
     wait_start: bool  # False for `run`
     seccomp: Filter | None
     environment: list[str]  # variables that the runtime adds
-    caller_environment: list[str]  # for hooks of createContainer that have none of their own
-    linux: Linux  # exec: that section of the container's config
+    caller_environment: list[str]  # for createContainer hooks without an env
+    linux: Linux  # exec: of the container's config
     readonly_root: bool
     make_cwd: bool
 
@@ -134,7 +134,7 @@ class UnitRow(TypedDict):
 class ResctrlRow(TypedDict):
     """The resctrl group of a container: `runtime.resctrl`."""
 
-    tasks: list[str]  # files that take the pid of each of its processes
+    tasks: list[str]  # files that take the pid of a process, to put it into the group
     made: list[str]  # directories that `delete` removes
 
 
@@ -144,33 +144,33 @@ class NetDeviceRow(TypedDict):
     device: str  # its name on the host
     index: int
     flags: int  # IFF_*
-    name: str  # the one that it gets in the container
-    before: list[int]  # indices of the devices that the container had already
+    name: str  # its name in the container
+    before: list[int]  # indices of the devices that the container's namespace had
     # Family, prefix length, flags, scope and IFA_* attributes (number, hexadecimal value); JSON makes lists of the tuples.
     addresses: list[tuple[int, int, int, int, list[tuple[int, str]]]]
 
 
 class HostContext(TypedDict):
-    """The container that init is made for, as the host's side of its plan needs to know it (`runtime.lifecycle.operations`)."""
+    """The container, for the host's side of a plan (`runtime.lifecycle.operations`)."""
 
     record: Record
-    status: str  # that the agent of a seccomp filter is told
-    handle: int  # of its directory, while it is made; -1 for exec
-    hooks: Hooks  # of its config, while it is made; {} for exec
+    status: str  # for the agent of a seccomp filter
+    handle: int  # of its directory; -1 for exec
+    hooks: Hooks  # of its config; {} for exec
 
 
 class StateDocument(TypedDict):
-    """The state of a container as others read it: runtime.md "State", and what runc adds."""
+    """The state of a container for others: runtime.md "State", and what runc adds."""
 
     ociVersion: str
     id: str
-    pid: int  # 0 where there is no process
+    pid: int  # 0 without a process
     status: str
     bundle: str
     rootfs: str
     created: str
     annotations: NotRequired[dict[str, str]]
-    owner: NotRequired[str]  # what `state` and `list` print
+    owner: NotRequired[str]  # for `state` and `list`
 
 
 class Record(TypedDict, total=False):
@@ -178,12 +178,12 @@ class Record(TypedDict, total=False):
 
     ociVersion: str
     id: str
-    status: str  # creating or created; what comes later is seen, not written
+    status: str  # creating or created; the later ones are observed, not written
     pid: int
     start_time: int  # of init, in clock ticks since boot
     bundle: str
     rootfs: str
-    chroot: bool  # the container's root is not that of its mount namespace, since it has none
+    chroot: bool  # the container has no mount namespace of its own
     created: str  # RFC 3339
     annotations: dict[str, str]
     cgroups: list[CgroupRow]  # one for each hierarchy; [] with --cgroup-manager disabled
@@ -193,4 +193,4 @@ class Record(TypedDict, total=False):
     net_devices: list[NetDeviceRow]  # `runtime.lifecycle.net_devices`
     notify: str  # the caller's NOTIFY_SOCKET
     resources: Resources  # as `update` left them
-    tail: Any  # the operations after `created`, encoded, for `start`
+    tail: Json  # [index of the first, [operation, ...]], from the wait for `start` on: `runtime.plan.encode.tail`

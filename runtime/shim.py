@@ -1,4 +1,4 @@
-"""The door to C: the only importer of ``runtime._shim``. Errors of the C side (-errno) become OSError here. Hot."""
+"""The only importer of the C extension ``runtime._shim``. Turns -errno into OSError. Hot."""
 
 import posix
 from errno import EINTR
@@ -6,7 +6,7 @@ from errno import EINTR
 try:
     from runtime._shim import ffi, lib
 except ModuleNotFoundError:
-    # cffi's backend lies where only site looks: slow, but correct.
+    # cffi's backend is in a directory that only site adds: slow, but correct.
     import site
 
     site.main()
@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    Struct = Any  # a pointer to a C struct: cffi gives its fields no types
 
 __all__ = ["Report", "ffi", "lib"]
 
@@ -29,11 +31,11 @@ def _checked(result: int, name: str | None = None) -> int:
 
 
 class Report:
-    """One record from init: ``struct report`` of plan.h, the sender's pid, and a descriptor that came with it (-1: none)."""
+    """A ``struct report`` of plan.h from init, with the sender's pid and the descriptor that came with it (-1: none)."""
 
     __slots__ = ("end", "error", "fd", "index", "kind", "pid", "start", "step")
 
-    def __init__(self, record: "Any", pid: int, fd: int) -> None:
+    def __init__(self, record: "Struct", pid: int, fd: int) -> None:
         self.kind: int = record.kind
         self.index: int = record.index
         self.error: int = record.error
@@ -47,7 +49,7 @@ class Report:
 def spawn(
     init: int, plan: int, handshake: int, extra: int, root: int, stdio: "Sequence[int]", kept: "Sequence[int]"
 ) -> int:
-    """Start init; its pid. Descriptors: the sealed program, then what init finds at FD_PLAN … FD_ROOT (-1: nothing)."""
+    """Start init from the sealed program ``init``; the next four become FD_PLAN … FD_ROOT (-1: none). Returns the pid."""
     descriptors = ffi.new("int[]", list(kept))
     how = ffi.new("struct shim_spawn *")
     how.init = init
@@ -61,9 +63,9 @@ def spawn(
 def spawn_hook(
     path: str, arguments: "Sequence[str]", environment: "Sequence[str] | None", stdio: "Sequence[int]"
 ) -> int:
-    """Start the program ``path`` with just these, ``stdio`` as its standard input, output and error. Its pid.
+    """Start the program ``path``. ``stdio``: its standard input, output and error. Returns the pid.
 
-    ``environment``: None is our own.
+    ``environment``: NAME=value; None is our own.
     """
     texts = [ffi.new("char[]", posix_path(text)) for text in (path, *arguments, *(environment or ()))]
     count = len(arguments) + 1
@@ -79,7 +81,7 @@ def spawn_hook(
 
 
 def program(path: str, directory: str) -> int:
-    """A descriptor of a sealed copy of the file ``path``; ``directory`` is where executable memfds are forbidden."""
+    """A descriptor of a sealed copy of the file ``path``; in ``directory`` if executable memfds are forbidden."""
     return _checked(lib.shim_program(posix_path(path), posix_path(directory)), path)
 
 
@@ -107,7 +109,7 @@ def receive(socket: int) -> "Report | None":
     record = ffi.new("struct report *")
     numbers = ffi.new("int[2]")
     result = -EINTR
-    while result == -EINTR:  # between two rounds the interpreter takes the signal: control-C ends a create that hangs
+    while result == -EINTR:  # between two calls Python handles the signal: control-C ends a create that hangs
         result = lib.shim_receive(socket, record, numbers, numbers + 1)
     if _checked(result) == 0:
         return None
@@ -119,37 +121,37 @@ def reply(socket: int, kind: int, length: int = 0, fd: int = -1) -> None:
 
 
 def send_descriptor(path: str, name: str, fd: int) -> None:
-    """Connect to the stream socket ``path`` and send ``name`` with one descriptor."""
+    """Connect to the stream socket ``path`` and send ``name`` with the descriptor."""
     _checked(lib.shim_send_descriptor(posix_path(path), name.encode(), fd), path)
 
 
-def container_tree(tree: "Any") -> int:
-    """A clone of the mount that a ``struct shim_tree`` asks for, made in the container's mount namespace; else -errno."""
+def container_tree(tree: "Struct") -> int:
+    """A clone of the mount that a ``struct shim_tree`` describes, made in the container's mount namespace; else -errno."""
     return int(lib.shim_container_tree(tree))
 
 
-def locked_tree(tree: "Any") -> int:
-    """The same of the caller's mount namespace, with the locks that it would have in the container's; else -errno."""
+def locked_tree(tree: "Struct") -> int:
+    """The same from the caller's mount namespace, with the locks that the container's would add; else -errno."""
     return int(lib.shim_locked_tree(tree))
 
 
-def locked_mount(tree: "Any") -> int:
-    """A copy of its ``mount``, which is attached nowhere, with the locks of the container's namespace; else -errno."""
+def locked_mount(tree: "Struct") -> int:
+    """A copy of its detached ``mount``, with the locks that the container's namespace would add; else -errno."""
     return int(lib.shim_locked_mount(tree))
 
 
 def node_tree(mode: int, device: int, uid: int, gid: int, label: str) -> int:
-    """A detached mount of a new device node; ``mode`` has its type, ``device`` is a dev_t, ``label`` for SELinux or ""."""
+    """A detached mount of a new device node. ``mode``: with S_IFMT bits; ``device``: a dev_t; ``label``: SELinux's, or ""."""
     return _checked(lib.shim_node_tree(mode, device, uid, gid, posix_path(label)))
 
 
 def mapped_namespace(uid_map: str, gid_map: str) -> int:
-    """A descriptor of a user namespace with these maps, and nobody in it."""
+    """A descriptor of an empty user namespace with these maps."""
     return _checked(lib.shim_mapped_namespace(uid_map.encode(), gid_map.encode()))
 
 
 def idmap(tree: int, maps: int, recursive: bool) -> None:
-    """Give a detached mount the maps of the user namespace ``maps``; ``recursive``: and those below it."""
+    """Give a detached mount the id maps of the user namespace ``maps``; ``recursive``: submounts too."""
     _checked(lib.shim_idmap(tree, maps, int(recursive)))
 
 
@@ -162,17 +164,17 @@ def new_mount(type: str, source: str, options: "Sequence[str]") -> int:
 
 
 def pin(source: str, target: str) -> None:
-    """Bind a file on another."""
+    """Bind-mount one file on another."""
     _checked(lib.shim_pin(source.encode(), target.encode()))
 
 
 def unpin(target: str) -> None:
-    """Take away what is mounted there."""
+    """Unmount what is mounted on ``target``."""
     _checked(lib.shim_unpin(target.encode()))
 
 
 def netlink(network: int = -1) -> int:
-    """A NETLINK_ROUTE socket in the network namespace of that descriptor, or in ours."""
+    """A NETLINK_ROUTE socket in the network namespace of the descriptor ``network`` (-1: ours)."""
     return _checked(lib.shim_netlink(network))
 
 
@@ -181,7 +183,7 @@ def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
 
 
 def scheduler(pid: int, numbers: "Sequence[int]") -> None:
-    """sched_setattr(2) with the numbers of the operation."""
+    """sched_setattr(2) with the six numbers of the `scheduler` operation."""
     _checked(lib.shim_scheduler(pid, ffi.new("uint64_t[6]", [number & _UNSIGNED for number in numbers])))
 
 

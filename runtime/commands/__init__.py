@@ -1,44 +1,57 @@
 """The verbs of the command line, one module each, imported when its verb is called.
 
-A module has ``OPTIONS``, ``OPERANDS``, and ``main(call) -> int`` (the exit status). What the
-Python API needs too is not here but in ``runtime.lifecycle`` and ``runtime.process``.
+A module has ``OPTIONS``, ``OPERANDS``, and ``main(call) -> int`` (the exit status). Whatever the Python API needs too is
+in ``runtime.lifecycle`` and ``runtime.process``.
 
-OPTIONS rows are ``(names, metavar, key, help)``: all spellings with their dashes; what ``--help`` calls the value,
-None for a switch, "N" for an unsigned number, with "..." at the end where the option may be repeated; the key in
-``call.options``; the help's sentence. A fifth element, LATER, marks a flag that is understood but refused, since what
-it asks for is not built.
+OPTIONS rows are ``(names, metavar, key, help)``: all spellings with their dashes; the name of the value in ``--help``,
+None for a switch, "N" for an unsigned number, ending in "..." if the option may be repeated; the key in
+``call.options``; the help text. A fifth element, LATER, marks a flag that is known but refused, since it is not
+implemented.
 
-OPERANDS is ``(least, most, usage)``; a ``most`` of None takes everything after the first operand as it is, options too.
+OPERANDS is ``(least, most, usage)``. If ``most`` is None, everything after the first operand is an operand, options too.
 
 FAILURE_STATUS and USAGE_STATUS, where a module has them, replace exit status 1.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     Option = tuple[tuple[str, ...], str | None, str, str] | tuple[tuple[str, ...], str | None, str, str, bool]
     Operands = tuple[int, int | None, str]
 
 LATER = True
 
-# In the order of `ocirun --help`. "later" holds the verbs that are not built.
+# In the order of `ocirun --help`. "later" has the verbs that are not implemented.
 COMMANDS = {
     "create": ("create", "make a container from a bundle, up to the point before its program runs"),
     "start": ("start", "run the program of a created container"),
     "run": ("run", "create and start a container, and wait for it"),
     "exec": ("exec", "run another program in a running container"),
     "kill": ("kill", "send a signal to a container's first process"),
-    "delete": ("delete", "remove a stopped container and all that was made for it"),
+    "delete": ("delete", "remove a stopped container and everything made for it"),
     "state": ("state", "print the state of a container as JSON"),
-    "list": ("list", "list the containers of this root directory"),
-    "spec": ("spec", "write a config.json to begin with"),
+    "list": ("list", "list the containers under --root"),
+    "spec": ("spec", "write a default config.json"),
     "validate": ("validate", "check a bundle's config.json and show every problem"),
     "plan": ("plan", "show what create would do, operation by operation"),
     "features": ("features", "print what this build supports, as the runtime-spec's features document"),
     "ps": ("ps", "list the processes of a container"),
     "pause": ("pause", "suspend all processes of a container"),
-    "resume": ("resume", "let the processes of a paused container go on"),
+    "resume": ("resume", "resume a paused container"),
     "update": ("update", "change the resource limits of a container"),
     "events": ("events", "report statistics and out-of-memory events"),
     "checkpoint": ("later", "save a running container to disk"),
-    "restore": ("later", "bring a saved container back"),
+    "restore": ("later", "restore a saved container"),
 }
+
+
+def load(command: str) -> "ModuleType":
+    """The module of a command. KeyError for an unknown one."""
+    return __import__(f"runtime.commands.{COMMANDS[command][0]}", fromlist=("main",))
+
+
+def options_of(module: "ModuleType", command: str) -> "tuple[tuple[Option, ...], Operands]":
+    """A command's OPTIONS and OPERANDS. A module that serves several verbs has dicts by verb."""
+    options, operands = module.OPTIONS, module.OPERANDS
+    return (options[command], operands[command]) if isinstance(options, dict) else (options, operands)

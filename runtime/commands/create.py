@@ -7,34 +7,36 @@ from runtime.errors import system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Literal
 
     from runtime.cli import Call
     from runtime.shapes import CreateOptions
+
+    PathOption = Literal["config", "console_socket", "pid_file", "pidfd_socket", "trace"]
 
 OPTIONS = (
     (
         ("--bundle", "-b"),
         "DIR",
         "bundle",
-        "directory with config.json and the root file system (default: where you are)",
+        "directory with config.json and the root file system (default: the current directory)",
     ),
-    (("--config", "-f"), "FILE", "config", "read the configuration from this file instead of the bundle's config.json"),
-    (("--console-socket",), "SOCKET", "console_socket", "AF_UNIX socket that is sent the terminal's descriptor"),
-    (("--pid-file",), "FILE", "pid_file", "write the pid of the container's first process here"),
+    (("--config", "-f"), "FILE", "config", "configuration file, instead of the bundle's config.json"),
+    (("--console-socket",), "SOCKET", "console_socket", "AF_UNIX socket that receives the terminal's master end"),
+    (("--pid-file",), "FILE", "pid_file", "write the pid of the container's first process to FILE"),
     (
         ("--pidfd-socket",),
         "SOCKET",
         "pidfd_socket",
-        "AF_UNIX socket that is sent a pidfd of the container's first process",
+        "AF_UNIX socket that receives a pidfd of the container's first process",
     ),
-    (("--no-pivot",), None, "no_pivot", "enter the root by moving the mount, for a root file system on a ramdisk"),
+    (("--no-pivot",), None, "no_pivot", "use MS_MOVE instead of pivot_root(2), for a root file system on a ramdisk"),
     (("--no-new-keyring",), None, "no_new_keyring", "keep the caller's session keyring"),
     (("--preserve-fds",), "N", "preserve_fds", "pass N descriptors beyond 0, 1 and 2 (and those of LISTEN_FDS)"),
     (("--trace",), "FILE", "trace", "write when each operation started and ended, as JSON lines"),
 )
 OPERANDS = (1, 1, "CONTAINER")
-PATHS = ("config", "console_socket", "pid_file", "pidfd_socket", "trace")
+PATHS: "tuple[PathOption, ...]" = ("config", "console_socket", "pid_file", "pidfd_socket", "trace")
 
 
 def main(call: "Call") -> int:
@@ -46,13 +48,16 @@ def main(call: "Call") -> int:
 
 
 def enter_bundle(call: "Call") -> "CreateOptions":
-    """The options with absolute paths, ``bundle`` among them, and the settings that matter; the working directory
-    becomes the bundle.
+    """The options and settings for `create`, with absolute paths. The bundle becomes the working directory.
 
-    Hooks start in the bundle then, as they do with runc. OcirunError when it cannot be entered.
+    So hooks start in the bundle, as with runc. OcirunError when it cannot be entered.
     """
-    options: Any = {"cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs")}
-    options |= {"rootless": call.settings.get("rootless", "auto"), "bundle": ""} | call.options
+    options: CreateOptions = {
+        "cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs"),
+        "rootless": call.settings.get("rootless", "auto"),
+        "bundle": "",
+        **call.options,  # type: ignore[typeddict-item]  # the keys of OPTIONS
+    }
     for key in PATHS:
         if options.get(key):
             options[key] = absolute(options[key])
@@ -65,11 +70,10 @@ def enter_bundle(call: "Call") -> "CreateOptions":
         posix.chdir(options["bundle"])
     except OSError as error:
         raise system_failure(f"bundle {options['bundle']}", error) from None
-    result: CreateOptions = options
-    return result
+    return options
 
 
 def _clean(path: str) -> str:
-    """Without ``.`` and doubled slashes; ``..`` stays, since only the kernel knows where it leads through a link."""
+    """The path without ``.`` and doubled slashes. ``..`` stays: only the kernel knows where it leads through a link."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     return "/" + "/".join(parts)

@@ -1,4 +1,4 @@
-"""The command line of ``ocirun delete ID``: remove a container and everything that was made for it."""
+"""The command line of ``ocirun delete ID``: remove a container and everything made for it."""
 
 from runtime.lifecycle.delete import delete
 
@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from runtime.cli import Call
 
 OPTIONS = (
-    (("--force", "-f"), None, "force", "kill a container that is not stopped; none of that id is no error"),
+    (("--force", "-f"), None, "force", "kill the container first if it is not stopped; ignore a missing one"),
     (
         ("--regex", "-r"),
         None,
         "regex",
-        "the id is a regular expression: delete every container that it matches as a whole",
+        "delete every container whose whole id matches the regular expression CONTAINER",
     ),
 )
 OPERANDS = (1, 1, "CONTAINER")

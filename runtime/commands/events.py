@@ -1,4 +1,4 @@
-"""The command line of ``ocirun events ID``: statistics and out-of-memory events, one JSON document on each line."""
+"""The command line of ``ocirun events ID``: statistics and out-of-memory events, one JSON document per line."""
 
 from runtime.cli import UsageError, write
 from runtime.lifecycle import events
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     (("--stats",), None, "stats", "print the statistics once"),
-    (("--interval",), "DURATION", "interval", "time between two statistics, such as 500ms, 5s or 1m (default 5s)"),
+    (("--interval",), "DURATION", "interval", "time between statistics, such as 500ms, 5s or 1m (default 5s)"),
 )
 OPERANDS = (1, 1, "CONTAINER")
 DEFAULT = "5s"
@@ -29,7 +29,7 @@ def main(call: "Call") -> int:
 
 
 def duration(text: str) -> float:
-    """Seconds of a duration such as 1m30s or 500ms (a bare number: seconds). UsageError unless above 0."""
+    """A duration such as 1m30s or 500ms in seconds; a bare number is seconds. UsageError unless above 0."""
     total, rest = 0.0, text if not text.isdigit() else text + "s"
     while rest:
         length = next((at for at, letter in enumerate(rest) if letter not in "0123456789."), 0)
@@ -41,5 +41,5 @@ def duration(text: str) -> float:
             break
         rest = rest[length + len(unit) :]
     if total <= 0:
-        raise UsageError(f'--interval "{text}": a duration above 0 is needed, such as 500ms, 5s or 1m')
+        raise UsageError(f'--interval "{text}": must be a duration above 0, such as 500ms, 5s or 1m')
     return total

@@ -1,15 +1,14 @@
 """``ocirun features``: what this build can do, as the spec's features document (features.md, features-linux.md).
 
-Facts of the build, whatever the host has. Most names are read from the tables that the plan works with, so that the
-document claims what is built and nothing else.
+Facts about the build, not the host. Most names come from the tables that the plan uses, so that the document claims
+exactly what is built.
 """
 
 from runtime.cli import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from oci_spec.types import JsonObject
     from runtime.cli import Call
 
 OPTIONS = ()
@@ -23,14 +22,14 @@ ARCHITECTURES = (
 )
 
 
-def main(call: "Call") -> int:  # noqa: ARG001 - every verb is called in one way
+def main(call: "Call") -> int:  # noqa: ARG001 - every verb has the same signature
     from runtime.lifecycle.document import indented
 
     write(1, indented(document()) + "\n")
     return 0
 
 
-def document() -> "dict[str, Any]":
+def document() -> "JsonObject":
     """The features document."""
     from runtime.commands.help import build, libseccomp
     from runtime.host.facts import KEEP_GROUPS
@@ -50,7 +49,7 @@ def document() -> "dict[str, Any]":
         "mountOptions": list(NAMES),
         "linux": linux(),
         "annotations": annotations,
-        # What of a config's annotations changes what is done. A name with a dot at its end is a prefix.
+        # The annotations of a config that ocirun acts on. A name that ends with a dot is a prefix.
         "potentiallyUnsafeConfigAnnotations": [
             "org.systemd.property.",
             *sorted([*hook_output.ANNOTATIONS.values(), KEEP_GROUPS, FAIL_UNKNOWN]),
@@ -58,7 +57,7 @@ def document() -> "dict[str, Any]":
     }
 
 
-def linux() -> "dict[str, Any]":
+def linux() -> "JsonObject":
     """The section of features-linux.md."""
     from runtime.kernel import CLONE_FLAGS
     from runtime.plan import attributes, capabilities, seccomp

@@ -1,38 +1,37 @@
-"""``--help`` and ``--version``, from the same tables that the parser reads. Cold."""
+"""``--help`` and ``--version``, from the parser's tables. Cold."""
 
-from runtime.cli import GLOBAL_OPTIONS, load, options_of
-from runtime.commands import COMMANDS
+from runtime.commands import COMMANDS, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import ModuleType
 
     from runtime.commands import Option
 
 WIDTH = 100  # columns of a line
-INDENT = 32  # columns before an option's sentence
+INDENT = 32  # columns before an option's text
 
 
-def overview() -> str:
-    """The help of ``ocirun --help``."""
+def overview(options: "Iterable[Option]") -> str:
+    """The text of ``ocirun --help``. ``options``: the global ones."""
     width = max(map(len, COMMANDS)) + 3
     lines = ["usage: ocirun [OPTIONS] COMMAND [OPTIONS] [OPERANDS]", "", "Run OCI containers.", "", "commands:"]
     lines += [f"  {name:{width}}{_later(module)}{summary}" for name, (module, summary) in COMMANDS.items()]
-    lines += ["", "options, before or after the command:", *_rows(GLOBAL_OPTIONS)]
-    lines += ["", "'ocirun COMMAND --help' tells the options of a command."]
+    lines += ["", "options, before or after the command:", *_rows(options)]
+    lines += ["", "'ocirun COMMAND --help' lists the options of a command."]
     return "\n".join(lines) + "\n"
 
 
-def page(command: str) -> str:
-    """The help of ``ocirun COMMAND --help``."""
-    module = load(command)
+def page(command: str, module: "ModuleType") -> str:
+    """The text of ``ocirun COMMAND --help``."""
     options, (_, _, operands) = options_of(module, command)
     name, summary = COMMANDS[command]
-    words = ["usage: ocirun [OPTIONS]", command, "[OPTIONS]" if options else "", operands]
-    lines = [" ".join(filter(None, words)), "", f"{_later(name)}{summary[0].upper()}{summary[1:]}."]
+    usage = ["usage: ocirun [OPTIONS]", command, "[OPTIONS]" if options else "", operands]
+    lines = [" ".join(filter(None, usage)), "", f"{_later(name)}{summary[0].upper()}{summary[1:]}."]
     if options:
         lines += ["", "options:", *_rows(options)]
-    lines += ["", "'ocirun --help' tells the options that every command has."]
+    lines += ["", "'ocirun --help' lists the options of every command."]
     return "\n".join(lines) + "\n"
 
 
@@ -45,13 +44,12 @@ def _rows(options: "Iterable[Option]") -> "list[str]":
     for names, metavar, _, sentence, *later in options:
         value = f" {metavar}" if metavar else ""
         head = f"  {', '.join(sorted(names, key=len))}{value}"
-        words = ("(not supported yet) " if later else "") + sentence
-        lines += _wrapped(head, words)
+        lines += _wrapped(head, ("(not supported yet) " if later else "") + sentence)
     return lines
 
 
 def _wrapped(head: str, sentence: str) -> "list[str]":
-    """The sentence in a column of its own beside ``head``, or below it where that is too long."""
+    """The text in a column beside ``head``, or below it if that is too long."""
     import textwrap
 
     body = textwrap.wrap(sentence, WIDTH - INDENT)
@@ -77,7 +75,7 @@ def build() -> "tuple[str, str]":
 
 
 def libseccomp() -> str:
-    """The version of the libseccomp that compiles profiles; empty where it is not installed."""
+    """The version of the libseccomp that compiles profiles; "" if it is not installed."""
     from runtime.shim import ffi, lib
 
     result = ffi.new("struct seccomp_result *")

@@ -1,4 +1,4 @@
-"""The command line of ``ocirun kill ID [SIGNAL]``: send a signal to a container's init, or to all of its processes."""
+"""The command line of ``ocirun kill ID [SIGNAL]``: signal a container's init, or all of its processes."""
 
 from runtime.lifecycle.kill import kill, parse_signal
 
@@ -12,7 +12,7 @@ OPTIONS = (
         ("--regex", "-r"),
         None,
         "regex",
-        "the id is a regular expression: signal every container that it matches as a whole",
+        "signal every container whose whole id matches the regular expression CONTAINER",
     ),
 )
 OPERANDS = (1, 2, "CONTAINER [SIGNAL]")
@@ -26,5 +26,5 @@ def main(call: "Call") -> int:
         return 0
     from runtime.commands.matching import for_each
 
-    parse_signal(signal)  # a wrong one is one error, not one a container
+    parse_signal(signal)  # report a bad signal once, not once per container
     return for_each(call, target, lambda each: kill(call.root, each, signal, everything))

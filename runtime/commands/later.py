@@ -1,6 +1,4 @@
-"""The verbs that are not built yet: they answer ``--help`` with all their flags, since callers probe for it, and
-are refused by name.
-"""
+"""The verbs that are not implemented: ``--help`` lists their flags, since callers probe for them, and the verbs are refused."""
 
 from runtime.errors import OcirunError
 
@@ -38,7 +36,7 @@ OPTIONS: "dict[str, tuple[Option, ...]]" = {
     "restore": (
         _BUNDLE,
         *_BOTH_WAYS,
-        (("--detach", "-d"), None, "detach", "return when the container runs"),
+        (("--detach", "-d"), None, "detach", "return once the container runs"),
         *_values("pid-file", "FILE"),
         *_values("console-socket", "SOCKET"),
         *_switches("no-subreaper no-pivot tcp-close"),

@@ -1,4 +1,4 @@
-"""``ocirun list``: the containers of this root directory."""
+"""``ocirun list``: the containers under --root."""
 
 import posix
 
@@ -22,10 +22,10 @@ COLUMNS: "tuple[str, ...]" = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER
 def main(call: "Call") -> int:
     form = call.options.get("format", "table")
     if form not in ("table", "json"):
-        raise UsageError(f'--format "{form}": one of table, json is needed')
+        raise UsageError(f'--format "{form}": must be table or json')
     if call.settings.get("root"):
         try:
-            posix.stat(call.root)  # without --root, that nobody has made a container yet is no error
+            posix.stat(call.root)  # without --root, a missing default directory is no error
         except OSError as error:
             raise system_failure(f"read {call.root}", error) from None
     if call.options.get("quiet"):
@@ -39,7 +39,7 @@ def main(call: "Call") -> int:
         return 0
     from runtime.lifecycle.document import dumps
 
-    write(1, dumps(containers or None) + "\n")  # null when there is none, as callers of runc expect
+    write(1, dumps(containers or None) + "\n")  # null for an empty list, as callers of runc expect
     return 0
 
 

@@ -1,11 +1,15 @@
-"""The log of --log: one line an event, as logrus writes it, since managers parse that; or journald, or syslog.
+"""The log of --log: one line per event in the format of logrus, which managers parse; or journald, or syslog.
 
-containerd takes the last line whose level is "error". Podman parses the whole file as one JSON object, and where it has
-more than one line takes standard error instead, which has the error alone. Cold: loaded when there is something to say.
+containerd takes the last line whose level is "error". Podman parses the whole file as one JSON object and, if it has more
+than one line, takes standard error instead, which has only the error. Cold: imported for the first message.
+
+`runtime.cli` imports this in functions, and this imports `cli` for types only: no circle at run time.
 """
 
 import posix
 import time
+
+from runtime.commands import COMMANDS, load, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ USER_FACILITY = 1 << 3
 
 
 def append(call: "Call", level: str, message: str) -> None:
-    """Add a line to the log of ``--log``, if any, with the verb and the container's id. OSError passes through."""
+    """Add a line to the log of ``--log``, if any, with the verb and the container's id. Raises OSError."""
     log: str = call.settings.get("log") or ""
     if not log:
         return
@@ -38,18 +42,15 @@ def append(call: "Call", level: str, message: str) -> None:
 
 
 def container(call: "Call") -> str:
-    """The id that the command was called with; "" where it takes none."""
-    from runtime.cli import load, options_of, shown
-    from runtime.commands import COMMANDS
-
-    if call.command not in COMMANDS or not call.operands:
+    """The container id on the command line; "" for a command without one."""
+    if call.command not in COMMANDS:
         return ""
     usage = options_of(load(call.command), call.command)[1][2]
-    return shown(call.operands[0]) if usage.startswith("CONTAINER") else ""
+    return call.first_operand if usage.startswith("CONTAINER") else ""
 
 
 def connect(log: str) -> "socket.socket":
-    """A socket to the service of ``journald:NAME`` or ``syslog:NAME``. OSError passes through."""
+    """A socket to the service of ``journald:NAME`` or ``syslog:NAME``. Raises OSError."""
     from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, socket
 
     channel = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
@@ -62,7 +63,9 @@ def connect(log: str) -> "socket.socket":
 
 
 def _send(log: str, level: str, message: str, fields: "dict[str, str]") -> None:
-    """NAME is who speaks, by default the container. The journal has the fields beside the message (systemd.journal-fields(7))."""
+    """Send one message. NAME is the identifier, by default the container's id. The journal gets the fields separately
+    (systemd.journal-fields(7)).
+    """
     service, _, name = log.partition(":")
     name, priority, text = name or fields.get("id") or "ocirun", PRIORITIES[level], message.rstrip("\n")
     if service == "syslog":
@@ -78,8 +81,8 @@ def _send(log: str, level: str, message: str, fields: "dict[str, str]") -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` with escapes (``\\n``, ``\\x1b``, ``\\u202e``) for every character that is no visible one: those that end
-    a line, drive a terminal or turn the direction of writing, and bytes that are no UTF-8.
+    """``text`` with escapes (``\\n``, ``\\x1b``, ``\\u202e``) for unprintable characters, which may end a line, control a
+    terminal or reverse the text, and for bytes that are not UTF-8.
     """
     return "".join(character if character.isprintable() else _escape(character) for character in text)
 
@@ -103,9 +106,7 @@ def json_line(level: str, message: str, fields: "dict[str, str]") -> str:
 
 
 def text_line(level: str, message: str, fields: "dict[str, str]") -> str:
-    """``time="..." level=... msg="..."`` with the fields, and a newline; what is quoted is so as in JSON, which keeps it on
-    one line.
-    """
+    """``time="..." level=... msg="..."`` with the fields, and a newline. Strings are quoted as in JSON, so they stay on one line."""
     from runtime.lifecycle.document import dumps
 
     more = "".join(f" {key}={dumps(value)}" for key, value in fields.items())

@@ -1,4 +1,4 @@
-"""Doing something to every container whose id matches a regular expression (--regex of kill and delete).
+"""An action on every container whose id matches a regular expression (--regex of kill and delete).
 
 Cold: imports ``re``.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def for_each(call: "Call", expression: str, action: "Callable[[str], None]") -> int:
-    """Call ``action`` with each matching id. All are tried; OcirunError afterwards, naming each that failed."""
+    """Call ``action`` with each matching id. All are tried; then OcirunError with every failure."""
     import re
 
     try:

@@ -1,4 +1,4 @@
-"""``ocirun plan BUNDLE|FILE``: what create would do, operation by operation. Needs no privilege and makes nothing."""
+"""``ocirun plan BUNDLE|FILE``: what create would do, operation by operation. Makes nothing and needs no privilege."""
 
 from runtime.cli import UsageError, write
 
@@ -13,11 +13,11 @@ OPERANDS = (0, 1, "[BUNDLE|FILE]")
 def main(call: "Call") -> int:
     form = call.options.get("format", "text")
     if form not in ("text", "json"):
-        raise UsageError(f'--format "{form}": one of text, json is needed')
+        raise UsageError(f'--format "{form}": must be text or json')
     from runtime.lifecycle.planning import report
 
-    words, refusal = report((call.operands or ["."])[0], form, call.settings.get("cgroup_manager", "cgroupfs"))
-    write(1, words)
+    text, refusal = report((call.operands or ["."])[0], form, call.settings.get("cgroup_manager", "cgroupfs"))
+    write(1, text)
     if refusal:
         raise refusal
     return 0

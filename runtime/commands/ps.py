@@ -1,4 +1,4 @@
-"""The command line of ``ocirun ps ID [ARGUMENT OF ps ...]``: a container's processes, as the host's ps shows them."""
+"""The command line of ``ocirun ps ID [ARGUMENT OF ps ...]``: a container's processes, listed by the host's ps."""
 
 from runtime.cli import UsageError, write
 from runtime.errors import OcirunError
@@ -17,7 +17,7 @@ OPERANDS = (1, None, "CONTAINER [ARGUMENT OF ps ...]")
 def main(call: "Call") -> int:
     form = call.options.get("format", "table")
     if form not in ("table", "json"):
-        raise UsageError(f'--format "{form}": one of table, json is needed')
+        raise UsageError(f'--format "{form}": must be table or json')
     pids = processes(call.root, call.operands[0])
     if form == "json":
         from runtime.lifecycle.document import dumps
@@ -34,7 +34,7 @@ def _host_ps(arguments: "Sequence[str]") -> str:
     try:
         done = subprocess.run(["ps", *arguments], capture_output=True, check=False)
     except OSError as error:
-        raise OcirunError(f"run ps: {(error.strerror or '').lower()}; it comes with the package procps") from None
+        raise OcirunError(f"run ps: {(error.strerror or '').lower()}; install the package procps") from None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
         raise OcirunError(f"ps {' '.join(arguments)}: {lines[0]}")
@@ -42,7 +42,7 @@ def _host_ps(arguments: "Sequence[str]") -> str:
 
 
 def table(text: str, pids: "Sequence[int]") -> str:
-    """The lines of ps's output ``text`` for ``pids``, with the heading. OcirunError when it has no column PID."""
+    """The heading and the lines for ``pids`` of ps's output ``text``. OcirunError without a column PID."""
     lines = text.splitlines()
     heading = lines[0].split() if lines else []
     if "PID" not in heading:

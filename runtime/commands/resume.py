@@ -1,4 +1,4 @@
-"""The command line of ``ocirun resume ID``: let the processes of a paused container go on."""
+"""The command line of ``ocirun resume ID``: resume the processes of a paused container."""
 
 from runtime.lifecycle.pause import resume
 

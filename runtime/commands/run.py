@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     *CREATE_OPTIONS,
-    (("--detach", "-d"), None, "detach", "return when the program runs; the container is left to delete"),
+    (("--detach", "-d"), None, "detach", "return once the program runs; the container must be deleted by hand"),
     (("--keep",), None, "keep", "do not delete the container when it has ended"),
-    (("--no-subreaper",), None, "no_subreaper", "accepted: ocirun never becomes a subreaper"),
+    (("--no-subreaper",), None, "no_subreaper", "ignored: ocirun never becomes a subreaper"),
 )
 OPERANDS = (1, 1, "CONTAINER")
 

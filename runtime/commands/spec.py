@@ -1,4 +1,4 @@
-"""``ocirun spec``: a config.json to begin with."""
+"""``ocirun spec``: write a default config.json."""
 
 import posix
 
@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from runtime.cli import Call
 
 OPTIONS = (
-    (("--bundle", "-b"), "DIR", "bundle", "write it into this directory (default: where you are)"),
-    (("--rootless",), None, "rootless", "for a caller that is not root: with a user namespace and its own ids mapped"),
+    (("--bundle", "-b"), "DIR", "bundle", "write it into DIR (default: the current directory)"),
+    (
+        ("--rootless",),
+        None,
+        "rootless",
+        "for a caller that is not root: a user namespace with the caller's own ids mapped",
+    ),
     (
         ("--file", "-f"),
         "FILE",
         "file",
-        "write it to this file; - is standard output (default: config.json, never replaced)",
+        "write it to FILE; - is standard output (default: config.json, never overwritten)",
     ),
 )
 OPERANDS = (0, 0, "")
@@ -39,7 +44,7 @@ def main(call: "Call") -> int:
     try:
         descriptor = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC | replace, 0o666)
     except FileExistsError:
-        raise OcirunError(f"{path} exists: remove it first, or name another with --file") from None
+        raise OcirunError(f"{path} exists: remove it first, or choose another file with --file") from None
     except OSError as error:
         raise system_failure(f"write {path}", error) from None
     write(descriptor, text)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from runtime.cli import Call
     from runtime.commands import Option
 
-    # /linux/resources as far as options can say it: section → property → value. `runtime.lifecycle.update` checks it.
+    # /linux/resources, as far as options cover it: section → property → value. `runtime.lifecycle.update` checks it.
     Sections = dict[str, dict[str, int | str]]
 
 UNITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
@@ -19,25 +19,30 @@ UNITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 FLAGS = {
     "blkio-weight": ("N", "blockIO", "weight", "weight of the disks' bandwidth, 10 to 1000"),
     "cpu-period": ("USEC", "cpu", "period", "period of --cpu-quota in microseconds"),
-    "cpu-quota": ("USEC", "cpu", "quota", "time on the cpus in each period, in microseconds; -1 is no limit"),
-    "cpu-burst": ("USEC", "cpu", "burst", "unused time that may be added to a quota, in microseconds"),
+    "cpu-quota": ("USEC", "cpu", "quota", "CPU time in each period, in microseconds; -1 is no limit"),
+    "cpu-burst": ("USEC", "cpu", "burst", "unused quota that may be used later, in microseconds"),
     "cpu-share": ("N", "cpu", "shares", "weight against other cgroups"),
     "cpu-rt-period": ("USEC", "cpu", "realtimePeriod", "period of --cpu-rt-runtime in microseconds"),
-    "cpu-rt-runtime": ("USEC", "cpu", "realtimeRuntime", "time of realtime processes in each period, in microseconds"),
-    "cpu-idle": ("N", "cpu", "idle", "1: run only when the cpus would be idle; 0: normal scheduling"),
-    "cpuset-cpus": ("LIST", "cpu", "cpus", "cpus to run on, such as 0-3,7"),
+    "cpu-rt-runtime": (
+        "USEC",
+        "cpu",
+        "realtimeRuntime",
+        "CPU time of realtime processes in each period, in microseconds",
+    ),
+    "cpu-idle": ("N", "cpu", "idle", "1: run only when the CPUs would be idle; 0: normal scheduling"),
+    "cpuset-cpus": ("LIST", "cpu", "cpus", "CPUs to run on, such as 0-3,7"),
     "cpuset-mems": ("LIST", "cpu", "mems", "memory nodes to use, such as 0-1"),
-    "memory": ("BYTES", "memory", "limit", "memory, with k, m, g or t for larger units; -1 is no limit"),
+    "memory": ("BYTES", "memory", "limit", "memory limit, with k, m, g or t for larger units; -1 is no limit"),
     "memory-reservation": (
         "BYTES",
         "memory",
         "reservation",
-        "memory that is protected from reclaim as far as possible",
+        "memory protected from reclaim as far as possible",
     ),
     "memory-swap": ("BYTES", "memory", "swap", "memory and swap together; -1 is no limit"),
-    "kernel-memory": ("BYTES", "memory", "kernel", "memory of the kernel (older kernels)"),
+    "kernel-memory": ("BYTES", "memory", "kernel", "kernel memory (older kernels)"),
     "kernel-memory-tcp": ("BYTES", "memory", "kernelTCP", "memory of TCP buffers"),
-    "pids-limit": ("N", "pids", "limit", "processes; -1 is no limit"),
+    "pids-limit": ("N", "pids", "limit", "number of processes; -1 is no limit"),
 }
 ZEROS = ("cpu-burst", "cpu-idle", "pids-limit")  # options for which 0 is an ordinary value
 OPTIONS: "tuple[Option, ...]" = (
@@ -70,12 +75,12 @@ def main(call: "Call") -> int:
     if "resources" in call.options:
         others = [f"--{name}" for name in FLAGS if name in call.options]
         if others:
-            raise UsageError(f"--resources says everything: {others[0]} cannot be given beside it")
+            raise UsageError(f"--resources and {others[0]} cannot both be given")
         data = config.read(call.options["resources"])
     else:
         sections = resources(call.options)
         for option in without_effect(sections):
-            call.warn(f"{option} is taken as not given: nothing is changed by it")
+            call.warn(f"{option} has no effect: it counts as not given")
         data = dumps(sections).encode()
         if data == b"{}" and not schemas:
             raise UsageError("update needs a limit to change")
@@ -95,23 +100,23 @@ def resources(options: "Mapping[str, str]") -> "Sections":
 
 
 def without_effect(sections: "Sections") -> "list[str]":
-    """The options that ask for nothing: 0, where it means "not set", and an empty list."""
+    """The options without effect: an empty list, and 0 where that means "not set"."""
     empty = [name for name, (_, section, key, _) in FLAGS.items() if sections.get(section, {}).get(key) in (0, "")]
     return [f"--{name}" + (" 0" if FLAGS[name][0] != "LIST" else " ''") for name in empty if name not in ZEROS]
 
 
 def number(text: str, option: str, units: bool) -> int:
     """A whole number; with ``units`` also one such as 512m or 1.5G (multiples of 1024; b, ib or B may follow)."""
-    word = text.strip().lower()
+    amount = text.strip().lower()
     shift = 0
     if units:
-        word = word.removesuffix("b").removesuffix("i")
-        if word[-1:] in UNITS:
-            word, shift = word[:-1].rstrip(), UNITS[word[-1]]
-    digits = word.removeprefix("-")
+        amount = amount.removesuffix("b").removesuffix("i")
+        if amount[-1:] in UNITS:
+            amount, shift = amount[:-1].rstrip(), UNITS[amount[-1]]
+    digits = amount.removeprefix("-")
     whole, _, part = digits.partition(".")
     if not whole.isascii() or not whole.isdigit() or (part and not (shift and part.isascii() and part.isdigit())):
-        example = ", with k, m, g or t behind it for larger units" if units else ""
-        raise UsageError(f"{option} {text!r}: a whole number is needed{example}")
+        suffix = ", optionally followed by k, m, g or t" if units else ""
+        raise UsageError(f"{option} {text!r}: must be a whole number{suffix}")
     value: int = (int(whole + part) << shift) // 10 ** len(part)
-    return -value if word.startswith("-") else value
+    return -value if amount.startswith("-") else value

@@ -1,4 +1,4 @@
-"""``ocirun validate``: every problem of a config.json, with its place in the text. Cold: a command for people."""
+"""``ocirun validate``: every problem of a config.json, with line and column. Cold: a command for people."""
 
 import json
 import posix
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     (("--format",), "FORMAT", "format", '"text" (default) or "json"'),
-    (("--no-host",), None, "no_host", "only what the document itself says, not whether files and namespaces are there"),
+    (("--no-host",), None, "no_host", "check only the document, not the files and namespaces of this host"),
 )
 OPERANDS = (0, 1, "[BUNDLE|FILE]")
 USAGE_STATUS = 2
 
-# Of a long line the text shows so many characters around the place.
-WINDOW = 100
+WINDOW = 100  # characters shown of a long line, around the column
 
 
 def main(call: "Call") -> int:
     form = call.options.get("format", "text")
     if form not in ("text", "json"):
-        raise UsageError(f'--format "{form}": one of text, json is needed')
+        raise UsageError(f'--format "{form}": must be text or json')
     manager = call.settings.get("cgroup_manager", "cgroupfs")
     text, status = validate((call.operands or ["."])[0], form, bool(call.options.get("no_host")), manager)
     write(1, text)
@@ -36,7 +35,7 @@ def main(call: "Call") -> int:
 def validate(path: str, form: str = "text", no_host: bool = False, manager: str = "cgroupfs") -> tuple[str, int]:
     """The report on a bundle or on a file, as "text" or "json", and the exit status: 1 when there are errors.
 
-    ``manager``: who would make the cgroups.
+    ``manager``: the cgroup manager.
     """
     file, data, problems = _problems(path, no_host, manager)
     document = {"problems": [problem.as_dict() for problem in problems]}
@@ -45,7 +44,7 @@ def validate(path: str, form: str = "text", no_host: bool = False, manager: str 
 
 
 def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list[Problem]]":
-    """The name of the file, its content, and all that is wrong."""
+    """The file's name, its content, and its problems."""
     import oci_spec
     from runtime.host import checks
 
@@ -60,26 +59,26 @@ def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list
     bundle = absolute(file).rpartition("/")[0] or "/"
     more = None if no_host else lambda spec: checks.rows(spec, bundle)
     problems = oci_spec.check(data, "config", more)
-    if not no_host and not any(one.severity == "error" and not one.rule.startswith("host:") for one in problems):
+    if not no_host and not any(known.severity == "error" and not known.rule.startswith("host:") for known in problems):
         problems = sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
     return file, data, problems
 
 
 def _planned(file: str, data: bytes, known: "list[Problem]", manager: str) -> "list[Problem]":
-    """What the plan adds to the known problems; it may say again what a check has said of the same place."""
+    """The problems that only planning finds, without those whose pointer has a known problem."""
     from runtime.lifecycle.planning import findings
 
     errors = {problem.pointer for problem in known if problem.severity == "error"}
-    places = {problem.pointer for problem in known}
+    pointers = {problem.pointer for problem in known}
     return [
         problem
         for problem in findings(file, data, manager)
-        if problem.pointer not in (errors if problem.severity == "error" else places)
+        if problem.pointer not in (errors if problem.severity == "error" else pointers)
     ]
 
 
 def _content(file: str) -> bytes:
-    """The whole of a regular file. A fifo or a device is not read, since that may never end."""
+    """The content of a regular file. Reading a fifo or a device might never end."""
     from oci_spec.document import SIZE_LIMIT
 
     descriptor = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
@@ -98,23 +97,23 @@ def _content(file: str) -> bytes:
 
 
 def _text(file: str, data: bytes, problems: "list[Problem]") -> str:
-    """For people: each problem with its line and a caret under its place, then the counts."""
+    """For people: each problem with its line and a caret under its column, then the counts."""
     lines = data.decode(errors="replace").split("\n")
     width = len(str(max((problem.line for problem in problems), default=1)))
-    parts = [_one(file, lines, width, problem) for problem in problems]
+    parts = [_shown(file, lines, width, problem) for problem in problems]
     errors = sum(problem.severity == "error" for problem in problems)
     counts = [_count(errors, "error"), _count(len(problems) - errors, "warning")]
-    found = ", ".join(count for count in counts if count)
-    return "\n".join([*parts, f"{printable(file)}: {found or 'no problems'}\n"])
+    summary = ", ".join(count for count in counts if count)
+    return "\n".join([*parts, f"{printable(file)}: {summary or 'no problems'}\n"])
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}" if number else ""
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}" if number else ""
 
 
-def _one(file: str, lines: list[str], width: int, problem: "Problem") -> str:
-    place = f"{problem.pointer}: " if problem.pointer else ""
-    head = f"{file}:{problem.line}:{problem.column}: {problem.severity}: {place}{problem.message}"
+def _shown(file: str, lines: list[str], width: int, problem: "Problem") -> str:
+    pointer = f"{problem.pointer}: " if problem.pointer else ""
+    head = f"{file}:{problem.line}:{problem.column}: {problem.severity}: {pointer}{problem.message}"
     parts = [f"{printable(head)} [{problem.rule}]"]
     line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
     if line.strip():
@@ -126,7 +125,7 @@ def _one(file: str, lines: list[str], width: int, problem: "Problem") -> str:
 
 
 def _excerpt(line: str, column: int) -> tuple[str, int]:
-    """The part of a line that is shown, and where in it the caret goes."""
+    """The part of the line to show, and the caret's offset in it."""
     start = 0 if len(line) <= WINDOW else max(0, min(column - WINDOW // 2, len(line) - WINDOW))
     shown = "".join(c if c.isprintable() else " " for c in line[start : start + WINDOW])
     left, right = "…" * (start > 0), "…" * (start + WINDOW < len(line))

@@ -1,7 +1,7 @@
-"""Which cgroup hierarchies the machine has mounted, and where the caller is in each.
+"""Which cgroup hierarchies are mounted, and the caller's cgroup in each.
 
-Reads /proc/self/mountinfo, /proc/self/cgroup and, where a v2 hierarchy is mounted, its cgroup.controllers: once each,
-since every create pays for it. Decides nothing: `runtime.cgroups.layout` does.
+Reads /proc/self/mountinfo, /proc/self/cgroup and, with a v2 hierarchy, its cgroup.controllers: once each, since every
+create pays for it. Decides nothing: `runtime.cgroups.layout` does.
 """
 
 import posix
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         version: int  # 1 or 2
         controllers: tuple[str, ...]
         mountpoint: str
-        root: str  # what of the hierarchy the mount shows
+        root: str  # the part of the hierarchy that the mount shows
         own: str  # the caller's cgroup, relative to the hierarchy's root: "/a/b"
         beside: NotRequired[bool]  # pure v2: whether the caller may also make cgroups beside its own
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def read() -> "CgroupFacts":
-    """The machine's cgroup facts, as the calling process sees them. Raises OSError where /proc is not mounted."""
+    """The cgroup facts, as the calling process sees them. Raises OSError if /proc is not mounted."""
     mounts = _visible(_text(files.read("/proc/self/mountinfo")), _is_there)
     unified = ""
     for line in mounts:
@@ -51,7 +51,7 @@ def parse(mountinfo: str, membership: str, unified_controllers: str) -> "CgroupF
     """The facts from the texts of the three files (proc_pid_mountinfo(5), cgroups(7)). Pure.
 
     A hierarchy that is mounted twice counts once; a mount under /sys/fs/cgroup is preferred. The v2 hierarchy comes first,
-    so that a container's first directory is the one with cgroup.kill where there is one.
+    so that a container's first directory is the one with cgroup.kill.
     """
     return _facts(_visible(mountinfo, lambda _: True), membership, unified_controllers)
 
@@ -81,15 +81,16 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
 
 
 def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
-    """The lines of cgroup mounts that no other mount covers, as a v1 tree mounted over a v2 hierarchy does.
+    """The lines of cgroup mounts that no other mount covers, such as a v1 tree mounted over a v2 hierarchy.
 
-    ``there`` is asked, with the fields of its line, for each mount that lies in none of cgroups, or for what covers that.
+    ``there`` is called with the fields of each mount that is not inside another cgroup mount, or of the mount that covers
+    it: whether its path really leads to it.
     """
     mounts = [(line.split(" ", 5), line) for line in mountinfo.split("\n") if "cgroup" in line]
     points = {fields[0]: fields[4] for fields, _ in mounts}
     covered = {fields[1] for fields, _ in mounts if points.get(fields[1]) == fields[4]}
     outermost, hidden = set(), set()
-    for fields, _ in mounts:  # a mount comes after the one that it lies in
+    for fields, _ in mounts:  # a mount comes after its parent
         parent = fields[1]
         if parent not in points or (parent in outermost and points[parent] == fields[4]):
             outermost.add(fields[0])
@@ -101,7 +102,7 @@ def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
 
 
 def _is_there(fields: list[str]) -> bool:
-    """Whether the mount's path leads to it: another mount may cover a directory above, as a new sysfs does."""
+    """Whether the path leads to the mount: another one may cover a parent directory, such as a new sysfs."""
     try:
         number = posix.stat(_unescape(fields[4])).st_dev
     except OSError:
@@ -110,7 +111,7 @@ def _is_there(fields: list[str]) -> bool:
 
 
 def _mode(by_name: "dict[str, Hierarchy]") -> str:
-    """A v1 hierarchy that is mounted elsewhere does not make a v2 host hybrid."""
+    """The mode of the host. A v2 host with a v1 hierarchy mounted elsewhere is not hybrid."""
     if "" not in by_name:
         return "v1" if by_name else "none"
     return "v2" if len(by_name) == 1 or by_name[""]["mountpoint"] == "/sys/fs/cgroup" else "hybrid"
@@ -140,7 +141,7 @@ def _name(kind: str, options: str, own: dict[str, str]) -> str | None:
 
 
 def _unescape(path: str) -> str:
-    """mountinfo writes blank, tab, newline and backslash as three octal digits."""
+    """mountinfo escapes blank, tab, newline and backslash as three octal digits."""
     if "\\" not in path:
         return path
     parts = path.split("\\")
@@ -148,5 +149,5 @@ def _unescape(path: str) -> str:
 
 
 def _text(data: bytes) -> str:
-    """Bytes that are not UTF-8 survive in names, as they do in os.fsdecode."""
+    """Decode names as os.fsdecode does: bytes that are not UTF-8 survive."""
     return data.decode("utf-8", "surrogateescape")

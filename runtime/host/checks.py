@@ -1,9 +1,9 @@
-"""What only the host can tell about a config: that files are there, namespaces of their type, ids mapped.
+"""Checks of a config against the host: files exist, namespaces have the right type, ids are mapped.
 
-Run by `validate`, and by `create` and `run` before anything is made, so it is hot: builtins only. It looks, by stat and
-readlink, and opens nothing but namespace files. Rows are (pointer, severity, message, hint, "host:<name>"), without a
-place in the text (`oci_spec.located` finds it). A check can be overtaken by the time of the mount or exec: it is for the
-message, and what keeps the container in is init's own look-up.
+Run by `validate`, and by `create` and `run` before anything is made, so it is hot: builtins only. It uses stat and
+readlink, and opens only namespace files. Rows are (pointer, severity, message, hint, "host:<name>"), without a line
+(`oci_spec.located` adds it). The host may change after a check: the checks are for the messages, and init's own path
+look-up is what confines the container.
 """
 
 import posix
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from oci_spec import Row
     from oci_spec.types import Config, HookKind, Hooks, IdMapping, Linux, Process
 
-# The parameters of a namespace, by the beginning of their names, where the rules have let only such pass.
+# The prefixes of each namespace's parameters, among those that the rules accept.
 _SYSCTLS = {
     "network": ("net.",),
     "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
     "uts": ("kernel.domainname",),
 }
-# Hooks that run before the program is looked up can still put it there.
+# Hooks that run before the program is looked up can still create it.
 _EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
 _LATE_HOOKS: "tuple[HookKind, ...]" = ("poststart", "poststop")
 
 
 def rows(spec: "Config", bundle: str) -> "list[Row]":
-    """All findings on a config that schema and rules accept. `bundle` is an absolute path."""
-    found: list[Row] = []
-    path = spec.get("root", {}).get("path")  # None too where `validate` has left out what is of the wrong type
+    """All rows for a config that schema and rules accept. `bundle` is an absolute path."""
+    result: list[Row] = []
+    path = spec.get("root", {}).get("path")  # None also if `validate` left out a value of the wrong type
     rootfs = _absolute(path or "", bundle)
     if path:
-        found += check_rootfs(rootfs)
-    found += check_mount_sources(spec, bundle)
-    found += check_namespace_paths(spec)
+        result += check_rootfs(rootfs)
+    result += check_mount_sources(spec, bundle)
+    result += check_namespace_paths(spec)
     if spec.get("linux", {}).get("sysctl"):
-        found += check_sysctls(spec["linux"])
+        result += check_sysctls(spec["linux"])
     process = spec.get("process")
     if process:
-        found += check_ids_mapped(spec, process)
-        if path and not any(row[0] == "/root/path" for row in found):
-            found += check_program(spec, process, rootfs, bundle)
+        result += check_ids_mapped(spec, process)
+        if path and not any(row[0] == "/root/path" for row in result):
+            result += check_program(spec, process, rootfs, bundle)
     if "hooks" in spec:
-        found += check_hooks(spec["hooks"])
+        result += check_hooks(spec["hooks"])
     linux = spec.get("linux", {})
     if (
         (process and (process.get("apparmorProfile") or process.get("selinuxLabel")))
@@ -57,29 +57,29 @@ def rows(spec: "Config", bundle: str) -> "list[Row]":
     ):
         from runtime.host import confinement
 
-        found += confinement.rows(spec)
-    return found
+        result += confinement.rows(spec)
+    return result
 
 
 def _absolute(path: str, bundle: str) -> str:
     return path if path[:1] == "/" else f"{bundle}/{path}"
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return posix.strerror(error.errno or 0).lower()
 
 
 def check_rootfs(path: str) -> "Iterator[Row]":
-    """The root file system is a directory that is there."""
+    """The root file system is an existing directory."""
     try:
         if posix.stat(path).st_mode & S_IFMT != S_IFDIR:
             yield "/root/path", "error", f"{path} is not a directory", None, "host:rootfs"
     except OSError as error:
-        yield "/root/path", "error", f"{path}: {_words(error)}", None, "host:rootfs"
+        yield "/root/path", "error", f"{path}: {_reason(error)}", None, "host:rootfs"
 
 
 def check_mount_sources(spec: "Config", bundle: str) -> "Iterator[Row]":
-    """What is bound is there, or may come by an earlier mount of the config."""
+    """The source of a bind mount exists, or an earlier mount may provide it."""
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if ("bind" in options or "rbind" in options) and "remount" not in options and mount.get("source"):
@@ -87,12 +87,12 @@ def check_mount_sources(spec: "Config", bundle: str) -> "Iterator[Row]":
             try:
                 posix.stat(path, follow_symlinks="src-nofollow" not in options and "copy-symlink" not in options)
             except OSError as error:
-                if not _comes_by_a_mount(path, spec, bundle, index):
-                    yield f"/mounts/{index}/source", "error", f"{path}: {_words(error)}", None, "host:mount_source"
+                if not _may_be_mounted(path, spec, bundle, index):
+                    yield f"/mounts/{index}/source", "error", f"{path}: {_reason(error)}", None, "host:mount_source"
 
 
-def _comes_by_a_mount(path: str, spec: "Config", bundle: str, index: int) -> bool:
-    """Whether a path of the host lies below the rootfs where a mount before `index` puts something, or makes a directory."""
+def _may_be_mounted(path: str, spec: "Config", bundle: str, index: int) -> bool:
+    """Whether a path lies in the rootfs where a mount before `index` puts something, or makes a directory."""
     import os
 
     root = os.path.realpath(_absolute(spec.get("root", {}).get("path") or "", bundle))
@@ -102,7 +102,7 @@ def _comes_by_a_mount(path: str, spec: "Config", bundle: str, index: int) -> boo
 
 
 def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
-    """A namespace to join is a namespace file of the type that is named."""
+    """The path of a namespace is a namespace file of the right type."""
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         path = entry.get("path")
         if path:
@@ -111,23 +111,23 @@ def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
                 if not wrong and entry["type"] == "mount" and _is_host(path):
                     wrong = "the host's own mount namespace, whose root the container's would replace"
             except OSError as error:
-                # Another user's process may show us nothing here that the runtime could not join after all.
+                # We may not look at another user's process, but may still be able to join.
                 severity = "warning" if error.errno == EACCES else "error"
-                yield f"/linux/namespaces/{index}/path", severity, f"{path}: {_words(error)}", None, "host:namespace"
+                yield f"/linux/namespaces/{index}/path", severity, f"{path}: {_reason(error)}", None, "host:namespace"
                 continue
             if wrong:
                 yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", None, "host:namespace"
 
 
 def check_sysctls(linux: "Linux") -> "Iterator[Row]":
-    """No parameter is set in a namespace that the container shares with the runtime by path (without one: a rule)."""
+    """No parameter is set in a namespace that the container shares with the runtime by path. (Without a path, a rule says so.)"""
     for entry in linux.get("namespaces", ()):
         kind, path = entry["type"], entry.get("path")
         own = path and kind in _SYSCTLS and posix.access(path, posix.F_OK) and _is_own(path, kind)
         for name in linux["sysctl"] if own else ():
             if name.replace("/", ".").startswith(_SYSCTLS[kind]):
                 pointer = f"/linux/sysctl/{escape(name)}"
-                message = f"{name} would be set on the host, {path} is the runtime's own {kind} namespace"
+                message = f"{name} would be set on the host: {path} is the runtime's own {kind} namespace"
                 yield pointer, "error", message, None, "host:sysctl"
 
 
@@ -137,11 +137,11 @@ def _is_own(path: str, kind: str) -> bool:
 
 
 def _is_host(path: str) -> bool:
-    """Whether this is the mount namespace of the runtime, or of the first process."""
-    known = posix.stat(path)
+    """Whether this is the mount namespace of the runtime, or of process 1."""
+    theirs = posix.stat(path)
     for host in ("/proc/self/ns/mnt", "/proc/1/ns/mnt"):
         try:
-            if (one := posix.stat(host)).st_ino == known.st_ino and one.st_dev == known.st_dev:
+            if (own := posix.stat(host)).st_ino == theirs.st_ino and own.st_dev == theirs.st_dev:
                 return True
         except OSError:  # another user's
             pass
@@ -149,7 +149,7 @@ def _is_host(path: str) -> bool:
 
 
 def _not_of_type(path: str, kind: str) -> str:
-    """What a path is instead of a namespace of this type; "" when it is one. Opens it only if it lies on nsfs."""
+    """What the path is instead of a namespace of this type; "" if it is one. Opens it only on nsfs."""
     if posix.stat(path).st_dev != posix.stat("/proc/self/ns/mnt").st_dev:
         return "not a namespace"
     from fcntl import ioctl
@@ -162,8 +162,8 @@ def _not_of_type(path: str, kind: str) -> str:
     if flag == CLONE_FLAGS[kind]:
         return ""
     actual = [name for name, known in CLONE_FLAGS.items() if known == flag]
-    found = f"{actual[0]} namespace" if actual else "namespace of another type"
-    return f"{_article(found)} {found}, not {_article(kind)} {kind} namespace"
+    instead = f"{actual[0]} namespace" if actual else "namespace of another type"
+    return f"{_article(instead)} {instead}, not {_article(kind)} {kind} namespace"
 
 
 def _article(word: str) -> str:
@@ -171,7 +171,7 @@ def _article(word: str) -> str:
 
 
 def check_ids_mapped(spec: "Config", process: "Process") -> "Iterator[Row]":
-    """The user and groups of the process exist in the container's user namespace, be it new or the caller's own."""
+    """The process's user and groups exist in its user namespace, a new one or the caller's."""
     user = process.get("user", {})
     groups = user.get("additionalGids", ())
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -181,16 +181,16 @@ def check_ids_mapped(spec: "Config", process: "Process") -> "Iterator[Row]":
     linux = spec.get("linux", {})
     uids = _runs(linux.get("uidMappings", [])) if listed else _own_runs("uid")
     gids = _runs(linux.get("gidMappings", [])) if listed else _own_runs("gid")
-    if listed and not (uids and gids):  # a rule has said so
+    if listed and not (uids and gids):  # a rule reports it
         return
     ids = [("/process/user/uid", uid, uids), ("/process/user/gid", gid, gids)]
     ids += [(f"/process/user/additionalGids/{index}", group, gids) for index, group in enumerate(groups)]
     for pointer, number, runs in ids:
         if not any(first <= number < first + size for first, size in runs):
-            what = "user" if pointer.endswith("/uid") else "group"
-            words = f"{what} {number} is not mapped in the user namespace"
-            hint = f"map it in linux.{what[0]}idMappings" if listed else "add a user namespace that maps it"
-            yield pointer, "error", words, hint, "host:ids_mapped"
+            kind = "user" if pointer.endswith("/uid") else "group"
+            message = f"{kind} {number} is not mapped in the user namespace"
+            hint = f"map it in linux.{kind[0]}idMappings" if listed else "add a user namespace that maps it"
+            yield pointer, "error", message, hint, "host:ids_mapped"
 
 
 def _runs(mappings: "list[IdMapping]") -> "list[tuple[int, int]]":
@@ -212,30 +212,30 @@ def _own_runs(kind: str) -> "list[tuple[int, int]]":
 
 
 def check_hooks(hooks: "Hooks") -> "Iterator[Row]":
-    """A hook that is found in the runtime's namespace is an executable file. An earlier one may still make it: warning."""
+    """A hook is an executable file in the runtime's mount namespace. Only a warning: an earlier hook may create it."""
     for name in _EARLY_HOOKS + _LATE_HOOKS:
         for index, hook in enumerate(hooks.get(name, [])):
             try:
                 if posix.access(hook["path"], posix.X_OK) and posix.stat(hook["path"]).st_mode & S_IFMT == S_IFREG:
                     continue
-                words = "not an executable file"
+                reason = "not an executable file"
                 posix.stat(hook["path"])
             except OSError as error:
-                words = _words(error)
-            yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {words}", None, "host:hook"
+                reason = _reason(error)
+            yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {reason}", None, "host:hook"
 
 
 def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) -> "Iterator[Row]":
     """cwd is a directory in the container and args[0] a program, seen through the config's mounts.
 
-    What is missing below a mount, or before hooks that could make it, is a warning only. The words are those that
-    Docker and others take the exit status from.
+    Only a warning below a mount, or if a hook could create the file. Docker and others take the exit status from the
+    messages.
     """
     mounts = spec.get("mounts", ())
     sure = not any(spec.get("hooks", {}).get(name) for name in _EARLY_HOOKS)
     findings = list(_look(process, tree_of(rootfs, mounts, bundle, exact=False)))
     if findings:
-        # The quick tree takes mount points as they are written; where something is missing, links in them count.
+        # The quick tree takes mount points as written. Before reporting, resolve links in them.
         findings = list(_look(process, tree_of(rootfs, mounts, bundle, exact=True)))
     for pointer, message, certain in findings:
         severity = "error" if certain and sure else "warning"
@@ -244,16 +244,16 @@ def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) 
 
 
 def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
-    """(pointer, message, whether no mount can hide it) for cwd and args[0] when they are not found."""
+    """(pointer, message, certain) for a missing cwd or args[0]. Not certain: a mount may provide it."""
     cwd = process.get("cwd", "/")
     try:
-        # A relative one is refused by a rule already.
+        # A rule refuses a relative one.
         if cwd[:1] == "/" and tree.mode(cwd) & S_IFMT != S_IFDIR:
             yield "/process/cwd", f"{cwd}: not a directory", True
     except (Unknown, FileNotFoundError, PermissionError):
-        pass  # it is made where it is missing; the container's user may enter it where we may not
+        pass  # a missing one is made; the container's user may have access that we do not
     except OSError as error:
-        yield "/process/cwd", f"{cwd}: {_words(error)}", not tree.below_mount
+        yield "/process/cwd", f"{cwd}: {_reason(error)}", not tree.below_mount
     args = process.get("args")
     if args:
         finding = _program_missing(args[0], process, cwd, tree)
@@ -262,7 +262,7 @@ def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
 
 
 def _program_missing(name: str, process: "Process", cwd: str, tree: Tree) -> "tuple[str, bool] | None":
-    """Why a program is not found, and whether that is certain. None when it is there, as execvp would find it."""
+    """Why execvp would not find the program, and whether that is certain. None if it would."""
     if "/" in name:
         return _not_executable(name if name[0] == "/" else f"{cwd}/{name}", f'exec: "{name}"', tree)
     path = None
@@ -282,17 +282,17 @@ def _program_missing(name: str, process: "Process", cwd: str, tree: Tree) -> "tu
     return denied or (f'exec: "{name}": executable file not found in $PATH', certain)
 
 
-def _not_executable(path: str, what: str, tree: Tree) -> "tuple[str, bool] | None":
-    """Whether the file is one that somebody may execute; the rest is for the kernel to judge, with the user's credentials."""
+def _not_executable(path: str, subject: str, tree: Tree) -> "tuple[str, bool] | None":
+    """Why nobody could execute the file, and whether that is certain. The kernel checks the user's own permission later."""
     try:
         mode = tree.mode(path)
     except Unknown as unknown:
-        return f"{what}: {path} is below the mount {unknown}, it may be missing there", False
+        return f"{subject}: {path} is below the mount {unknown}, and may be missing there", False
     except OSError as error:
         certain = not tree.below_mount and not isinstance(error, PermissionError)
-        return f"{what}: stat {path}: {_words(error)}", certain
+        return f"{subject}: stat {path}: {_reason(error)}", certain
     if mode & S_IFMT == S_IFDIR:
-        return f"{what}: is a directory", not tree.below_mount
+        return f"{subject}: is a directory", not tree.below_mount
     if mode & S_IFMT != S_IFREG or not mode & 0o111:
-        return f"{what}: permission denied", not tree.below_mount
+        return f"{subject}: permission denied", not tree.below_mount
     return None

@@ -1,4 +1,4 @@
-"""Whether the host has what few configs ask for: AppArmor, SELinux, resctrl. Imported only for a config that asks."""
+"""Whether the host has AppArmor, SELinux and resctrl. Imported only for a config that asks for one."""
 
 import posix
 
@@ -17,7 +17,7 @@ SELINUX = "/sys/fs/selinux/enforce"
 
 
 def read(path: str, default: str = "") -> str:
-    """The file's content; ``default`` where it cannot be read."""
+    """The file's content; ``default`` if it cannot be read."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -43,7 +43,7 @@ def has_selinux() -> bool:
 
 
 def resctrl_mount() -> "str | None":
-    """Where resctrl is mounted."""
+    """The mount point of resctrl; None if it is not mounted."""
     for line in read("/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         if after.startswith("resctrl "):
@@ -52,7 +52,7 @@ def resctrl_mount() -> "str | None":
 
 
 def check_apparmor(spec: "Config") -> "Iterator[Row]":
-    """Where apparmorProfile is given the host has AppArmor, and has loaded the profile."""
+    """With apparmorProfile, the host has AppArmor and has loaded the profile."""
     profile = spec.get("process", {}).get("apparmorProfile")
     if not profile:
         return
@@ -60,7 +60,7 @@ def check_apparmor(spec: "Config") -> "Iterator[Row]":
     if not has_apparmor():
         message = f"{profile!r} cannot be applied: AppArmor is not enabled on this host"
     else:
-        # One line a profile, "name (mode)". Names of other namespaces and of stacks are the kernel's to find.
+        # One line per profile: "name (mode)". Only the kernel can resolve stacks and other namespaces.
         loaded = {line.rpartition(" (")[0] for line in read(PROFILES, f"{profile} (unknown)").splitlines()}
         plain = "//&" not in profile and not profile.startswith(":") and profile != "unconfined"
         if plain and profile not in loaded:
@@ -70,7 +70,7 @@ def check_apparmor(spec: "Config") -> "Iterator[Row]":
 
 
 def check_selinux(spec: "Config") -> "Iterator[Row]":
-    """Where selinuxLabel or mountLabel is given the host has SELinux, with a policy."""
+    """With selinuxLabel or mountLabel, the host has SELinux with a policy."""
     asked = {
         "/process/selinuxLabel": spec.get("process", {}).get("selinuxLabel"),
         "/linux/mountLabel": spec.get("linux", {}).get("mountLabel"),
@@ -83,7 +83,7 @@ def check_selinux(spec: "Config") -> "Iterator[Row]":
 
 
 def check_resctrl(spec: "Config") -> "Iterator[Row]":
-    """Where intelRdt is given the host has mounted resctrl."""
+    """With intelRdt, resctrl is mounted."""
     if spec.get("linux", {}).get("intelRdt") and resctrl_mount() is None:
         message = "cannot be applied: no resctrl file system is mounted on this host"
         yield "/linux/intelRdt", "error", message, "mount -t resctrl resctrl /sys/fs/resctrl", "host:resctrl"
@@ -94,6 +94,6 @@ def rows(spec: "Config") -> "list[Row]":
 
 
 def require(spec: "Config") -> None:
-    """InvalidConfig for the first finding: `exec`, whose process no other check has seen."""
+    """InvalidConfig for the first row: for `exec`, whose process is not checked elsewhere."""
     for pointer, _, message, hint, _ in rows(spec):
         raise InvalidConfig(f"{message}; {hint}" if hint else message, pointer)

@@ -1,7 +1,7 @@
-"""The container's files before there is a container: the root file system with the config's mounts laid over it.
+"""The container's files before the container exists: the root file system under the config's mounts.
 
-Only bind mounts can be seen through, to their sources. Links are followed inside the container, as the kernel will
-follow them there. Hot, and a view only: nothing is decided for safety on what it says.
+Only bind mounts have known content, that of their sources. Links are followed inside the container, as the kernel will.
+Hot. For messages only: no security decision depends on it.
 """
 
 import posix
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from oci_spec.types import Mount
 
-# As many links as the kernel follows (path_resolution(7)).
+# The kernel's limit on symbolic links (path_resolution(7)).
 _LINKS = 40
 
 
 class Unknown(Exception):
-    """A path leads to or below a mount whose content is not known before it is made. str() is the mount point."""
+    """A path leads to or below a mount of unknown content. str() is the mount point."""
 
     def __init__(self, mount: str, mount_point: bool) -> None:
         super().__init__(mount)
@@ -29,36 +29,36 @@ class Unknown(Exception):
 
 
 class Tree:
-    """`mode` resolves a path; `below_mount` then tells whether the last one went through a bind mount."""
+    """`mode` resolves a path; `below_mount` then says whether that went through a bind mount."""
 
     def __init__(self, rootfs: str) -> None:
-        """`rootfs`: path on the host, "" when what is at / is not known."""
+        """`rootfs`: path on the host, "" if the content of / is unknown."""
         self.rootfs = rootfs
-        # Mount point, as a path in the container → which mount it is, in order, and what is bound there, None for another
-        # file system. A later mount hides the earlier ones below it: they stay here, and are passed over.
+        # Mount point in the container → number of the mount, counted from 1, and the source of a bind mount, else None.
+        # Mounts hidden by a later one stay here, and are skipped.
         self.mounts: dict[str, tuple[int, str | None]] = {}
         self.count = 0
         self.below_mount = False
         self._modes: dict[str, int] = {}
 
     def add(self, destination: str, source: "str | None") -> None:
-        """Lays a mount over what is there."""
+        """Mount ``source`` on ``destination``."""
         self.count += 1
         self.mounts[destination] = (self.count, source)
 
     def mode(self, path: str) -> int:
-        """st_mode of what a path leads to in the container. Raises OSError as stat(2), and Unknown."""
+        """st_mode of a path in the container, after following links. Raises OSError as stat(2), and Unknown."""
         return self._walk(path)[1]
 
-    def place(self, path: str) -> str:
-        """A path without links and dots, as far as it exists; the rest as it is written."""
+    def resolve(self, path: str) -> str:
+        """The path without links and dots; if it does not exist, only cleaned as text."""
         try:
             return self._walk(path)[0]
         except (OSError, Unknown):
             return clean(path)
 
     def _walk(self, path: str) -> "tuple[str, int]":
-        """(path in the container without links, st_mode). Only lstat sees host paths, so no link leads outside."""
+        """(path in the container without links, st_mode). Host paths go only to lstat, so no link leads outside."""
         if not self.rootfs:
             raise Unknown("/", False)
         todo = [name for name in reversed(path.split("/")) if name not in ("", ".")]
@@ -89,7 +89,7 @@ class Tree:
         return trail[-1][0] or "/", mode
 
     def _step(self, parent: "tuple[str, str, int]", name: str, last: bool) -> "tuple[str, str, int]":
-        """One name further down: (path in the container, path on the host, the mount that it is in, 0 for the root)."""
+        """Descend by one name: (path in the container, path on the host, number of its mount, 0 for the root)."""
         inside = f"{parent[0]}/{name}"
         mount, source = self.mounts.get(inside, (0, None))
         if mount <= parent[2]:
@@ -108,7 +108,7 @@ class Tree:
 
 
 def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) -> Tree:
-    """The tree of a config. `exact`: resolve each mount point in the tree so far, instead of taking it as written."""
+    """The tree of a config. `exact`: resolve links in mount points, instead of taking them as written."""
     tree = Tree(rootfs)
     for mount in mounts:
         options = mount.get("options", ())
@@ -120,16 +120,16 @@ def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) ->
             source = source if source[0] == "/" else f"{bundle}/{source}"
             source = _followed(source)
         destination = mount["destination"]
-        destination = tree.place(destination) if exact else clean(destination)
+        destination = tree.resolve(destination) if exact else clean(destination)
         if destination == "/":
-            tree = Tree(source or "")  # all that was there is hidden
+            tree = Tree(source or "")  # hides everything before
         else:
             tree.add(destination, source)
     return tree
 
 
 def _followed(path: str) -> str:
-    """The host's path behind links at its end, which lstat on it would not see through."""
+    """The host's path with links at its end followed, since `_walk` uses lstat."""
     for _ in range(_LINKS):
         try:
             target = posix.readlink(path)

@@ -1,4 +1,4 @@
-"""The machine as a plan needs to know it: one dict, read once for each container. Decides nothing. Hot."""
+"""The facts about the machine that a plan needs: one dict, read once per container. Decides nothing. Hot."""
 
 import posix
 
@@ -30,7 +30,7 @@ def status_mask(status: bytes, field: bytes) -> int:
 
 
 def in_user_namespace() -> bool:
-    """Whether the caller stands in a user namespace other than the first; its uid says nothing about that."""
+    """Whether the caller is in a user namespace other than the initial one. Its uid does not tell."""
     try:
         return read_file("/proc/self/uid_map").split() != WHOLE_MAP
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def in_user_namespace() -> bool:
 
 
 def own_map(kind: str) -> "list[IdMapping]":
-    """The ids ("uid" or "gid") of the caller's user namespace, in the form of linux.uidMappings."""
+    """The map of the caller's user namespace, in the form of linux.uidMappings. ``kind``: uid or gid."""
     rows = [list(map(int, line.split())) for line in read_file(f"/proc/self/{kind}_map").splitlines()]
     return [{"containerID": first, "hostID": host, "size": size} for first, host, size in rows]
 
@@ -54,13 +54,13 @@ def setgroups_denied(process: str) -> bool:
 def denies_setgroups(linux: "Linux", user: "LinuxNamespace | None", effective: int, inside: bool) -> bool:
     """Whether the container's processes cannot call setgroups(2) (user_namespaces(7), "/proc/pid/setgroups").
 
-    ``user`` is the config's user namespace. To map its own group alone, a caller without CAP_SETGID has to deny it.
+    ``user``: the config's user namespace. A caller without CAP_SETGID must deny it to map its own group.
     """
     path = user.get("path") if user else None
     if path:
         return path.endswith("/ns/user") and setgroups_denied(path.removesuffix("/ns/user"))
     if inside and setgroups_denied("/proc/self"):
-        return True  # a new user namespace has it from its parent
+        return True  # a new user namespace inherits it
     groups = linux.get("gidMappings", [])
     if user is None or effective & CAP_SETGID or len(groups) != 1:
         return False
@@ -74,26 +74,22 @@ def absolute(path: str, base: str) -> str:
 
 
 def links(spec: "Config", bundle: str) -> "dict[str, str]":
-    """Of each mount with copy-symlink whose source is a symbolic link, what that says; by the mount's pointer."""
-    found = {}
+    """The target of each source that is a symbolic link, for mounts with copy-symlink; by the mount's pointer."""
+    targets = {}
     for index, mount in enumerate(spec.get("mounts", ())):
         if "copy-symlink" in (mount.get("options", ())) and mount.get("source"):
             source = mount["source"]
             try:
-                found[f"/mounts/{index}"] = posix.readlink(source if source[0] == "/" else f"{bundle}/{source}")
-            except OSError:  # none, or nothing: then it is as any bind
+                targets[f"/mounts/{index}"] = posix.readlink(source if source[0] == "/" else f"{bundle}/{source}")
+            except OSError:  # no link, or no file: an ordinary bind mount
                 pass
-    return found
+    return targets
 
 
 def read(spec: "Config", bundle: str) -> "Facts":
     """What `runtime.plan.plan` takes. ``bundle`` is absolute.
 
-    bundle, rootfs (absolute paths); privileged (CAP_SYS_ADMIN over the first user namespace); in_user_namespace (the
-    caller); capable (CAP_SYS_ADMIN over its own one); capabilities (bits that the container can be granted);
-    new_user_namespace (the config makes or joins one); uid_map, gid_map (its mappings); own_uid_map, own_gid_map (those
-    of the caller's, where it is in one);
-    deny_setgroups (nobody in the container can call it); keep_groups (the config asks for the caller's); cgroup (`runtime.host.cgroups`).
+    `runtime.shapes.Facts` says what each key means.
     """
     status = read_file("/proc/self/status")
     inside = in_user_namespace()

@@ -1,7 +1,7 @@
-"""A walk over directories that a container has made, however many, however deep, and however long their names. Cold.
+"""A walk over directories made by a container, which may be many, deep, and long-named. Cold.
 
-A path ends at 4,096 bytes, Python's stack at 1,000 calls and descriptors at RLIMIT_NOFILE. So each step is taken from the directory
-before it, without recursion, and one directory is open at a time.
+PATH_MAX is 4,096 bytes, Python's stack 1,000 calls, and RLIMIT_NOFILE limits descriptors. So each step starts from the
+directory before it, without recursion, and one directory is open at a time.
 """
 
 import errno
@@ -15,16 +15,17 @@ FLAGS = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
 def walk(path: str, dir_fd: int | None = None, leave: "Callable[[int, str], None] | None" = None) -> "Iterator[int]":
-    """A descriptor of the directory and of each one below it, parents first, open until the next is asked for.
+    """A descriptor of the directory and of each one below it, parents first, open until the next step.
 
-    ``leave`` is called with the parent's descriptor and a name when all that is below that name was seen. What is gone meanwhile is left out.
-    OSError as it is; ESTALE where somebody moves a directory that we are in, and its ".." may lead out of the tree.
+    ``leave`` is called with the parent's descriptor and a name once everything below that name was visited. Directories
+    that disappear meanwhile are skipped. Raises OSError; ESTALE if somebody moves the current directory, whose ".." may
+    then lead out of the tree.
     """
     try:
         current = posix.open(path, FLAGS, dir_fd=dir_fd)
     except (FileNotFoundError, NotADirectoryError):
         return
-    names: list[str] = []  # from the first directory down to this one
+    names: list[str] = []  # from the first directory down to the current one
     above: list[tuple[int, int]] = []  # the identity of each one's parent
     try:
         yield current
@@ -58,14 +59,14 @@ def walk(path: str, dir_fd: int | None = None, leave: "Callable[[int, str], None
 
 
 def _identity(directory: int) -> tuple[int, int]:
-    found = posix.fstat(directory)
-    return found.st_dev, found.st_ino
+    status = posix.fstat(directory)
+    return status.st_dev, status.st_ino
 
 
 def children(directory: int | str) -> list[str]:
-    """The names of the directories in one; of none that is gone."""
+    """The names of the subdirectories; [] if the directory is gone."""
     try:
-        # A directory's link count is 2 and its subdirectories: most have none, and a listing is slow.
+        # A directory has 2 links plus one per subdirectory: most have none, and listing is slow.
         if posix.stat(directory).st_nlink == 2:
             return []
         with posix.scandir(directory) as entries:

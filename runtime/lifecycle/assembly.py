@@ -1,7 +1,7 @@
-"""What a plan is made of, and the plan: for create and run, and for `ocirun plan`, which makes nothing. Hot.
+"""Building a plan and its inputs: for create and run, and for `ocirun plan`, which makes nothing. Hot.
 
-The host is read into facts; then it is known where the cgroups will be; then everything becomes operations. Who calls
-decides what it does about missing rights, and about systemd, which only a create talks to.
+First the host becomes facts, then the cgroups get their locations, then everything becomes operations. The caller
+decides what to do about missing privileges, and about systemd, which only create talks to.
 """
 
 from runtime.cgroups import layout
@@ -13,22 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from oci_spec.types import Config
-    from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation
-    from runtime.shapes import CreateOptions, Facts, Location, PlanOptions
+    from runtime.shapes import CreateOptions, Facts, Filter, Location, PlanOptions
 
     WarnAt = Callable[[str, str], None]  # takes a pointer and a message
 
 
 def read_host(spec: "Config", bundle: str) -> "Facts":
-    """The host, as a plan needs to know it. InvalidConfig for what the caller has no right to."""
+    """The facts about the host that a plan needs. InvalidConfig for what the caller may not do."""
     facts = host.read(spec, bundle)
     check_rights(spec, facts)
     return facts
 
 
 def check_rights(spec: "Config", facts: "Facts") -> None:
-    """InvalidConfig, with the place and the remedy, for what the caller has no right to."""
+    """InvalidConfig, with pointer and remedy, for what the caller may not do."""
     if not facts["privileged"]:
         from runtime.plan import rootless
 
@@ -36,14 +35,14 @@ def check_rights(spec: "Config", facts: "Facts") -> None:
 
 
 def cgroup_locations(spec: "Config", id: str, facts: "Facts", manager: str | None) -> "list[Location]":
-    """Where the cgroups will be, one location in each hierarchy; none for the manager "disabled". That of systemd names its own."""
+    """The future cgroups, one location in each hierarchy; [] for the manager "disabled". The systemd manager computes its own."""
     if manager == "disabled":
         return []
     return layout.locations(spec["linux"].get("cgroupsPath"), id, facts["cgroup"])
 
 
 def seccomp_filter(spec: "Config", root: str, warn_at: "WarnAt") -> "Filter | None":
-    """What linux.seccomp asks for, compiled or from the cache in ``root``; None where it asks for nothing."""
+    """The filter for linux.seccomp, compiled or from the cache in ``root``; None without a profile."""
     profile = spec["linux"].get("seccomp")
     if not profile:
         return None
@@ -59,7 +58,7 @@ def seccomp_filter(spec: "Config", root: str, warn_at: "WarnAt") -> "Filter | No
 def plan_options(
     id: str, options: "CreateOptions", kept: "Sequence[int]", seccomp: "Filter | None", wait_start: bool
 ) -> "PlanOptions":
-    """What a plan takes besides spec and facts, without the variables that the caller's environment adds."""
+    """The plan's options, without the variables from the caller's environment."""
     return {
         "id": id,
         "no_pivot": options.get("no_pivot", False),
@@ -79,7 +78,7 @@ def operations(
 ) -> "list[Operation]":
     """The plan. ``cgroups``: the files by which a process enters them, and the locations that the container sees.
 
-    InvalidConfig for what cannot be planned.
+    InvalidConfig where there can be no plan.
     """
     facts["placement"], facts["cgroup_locations"] = cgroups
     result, warnings = plan(spec, facts, options)

@@ -1,4 +1,4 @@
-"""config.json as `create` reads it: bounded, checked, and with words for what is wrong. Hot while nothing is."""
+"""config.json as `create` reads it: limited in size, checked, its problems worded. Hot for a valid config."""
 
 import posix
 
@@ -20,7 +20,7 @@ MAX_SIZE = 64 << 20  # bytes
 def read(path: str, ordinary: bool = False) -> bytes:
     """The file's content; "-" is standard input. Raises OcirunError.
 
-    ``ordinary``: it must be a regular file. A bundle's config.json that is a fifo or a device could hold us up for ever.
+    ``ordinary``: the file must be a regular one. A config.json that is a fifo or a device could block us forever.
     """
     try:
         flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY | (posix.O_NONBLOCK if ordinary else 0)
@@ -31,7 +31,7 @@ def read(path: str, ordinary: bool = False) -> bytes:
                 raise InvalidConfig(f"{path} is not a regular file")
             size = status.st_size
             data = b""
-            # The size may be wrong: --config can be /dev/zero.
+            # st_size says nothing of a device: --config can be /dev/zero.
             while max(size, len(data)) <= MAX_SIZE and (
                 piece := posix.read(descriptor, size + 1 - len(data) if len(data) <= size else 8 << 20)
             ):
@@ -46,17 +46,17 @@ def read(path: str, ordinary: bool = False) -> bytes:
 
 
 def of_bundle(bundle: str, file: str | None) -> bytes:
-    """The text of a bundle's config.json, or of ``file`` in its place."""
+    """The text of the bundle's config.json, or of ``file`` instead."""
     return read(file) if file else read(f"{bundle}/config.json", ordinary=True)
 
 
 def message(problem: "Problem") -> str:
-    """What is wrong, and what to do where that is known."""
+    """What is wrong and, where it is known, what to do."""
     return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
 
 
 def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "Config":
-    """The config when it is good for `create`; InvalidConfig with the first error's place when it is not."""
+    """The config, if `create` accepts it. InvalidConfig with the pointer and line of the first error."""
     spec: Config
     spec, problems = load_checked(data, "config", lambda value: checks.rows(value, bundle))
     for problem in problems:
@@ -73,7 +73,7 @@ def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "Con
 
 
 def locate(error: OcirunError, data: bytes) -> OcirunError:
-    """The error, which names a place, with its line, from the text of the config."""
+    """The same error, with the line of its pointer in the text of the config."""
     if error.pointer and error.line is None:
         from oci_spec.positions import read as read_positions
 
@@ -82,7 +82,7 @@ def locate(error: OcirunError, data: bytes) -> OcirunError:
 
 
 def resources(data: bytes) -> "Resources":
-    """/linux/resources of a configuration that was checked before; {} where it has none."""
+    """/linux/resources of a config that was checked before; {} without one."""
     from oci_spec import load_accepted
 
     linux: Linux = load_accepted(data).get("linux", {})

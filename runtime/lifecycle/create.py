@@ -1,14 +1,14 @@
 """From a bundle to a created container, in stages; each makes a value that the next one takes.
 
-    Request    what the caller asks for, checked                            runtime.lifecycle.request
+    Request    the caller's request, checked                                runtime.lifecycle.request
     Facts      the host, and the caller's rights                            runtime.lifecycle.assembly
-    Creation   the id is taken; the record says what is going to be made
+    Creation   the id is taken; the record names everything to be made
     plan       the operations, made while nothing runs yet                  runtime.lifecycle.assembly
     Handshake  init runs, up to `created`                                   runtime.process.spawn
 
-What `delete` would need is on disk before the first thing is made; pid and start time before init is let go. Whatever
-fails, `runtime.lifecycle.undo` unmakes everything that was made; a SIGKILL leaves what `delete --force` can finish, and
-an init that ends by itself because its parent is gone. Hot.
+Everything `delete` needs is on disk before the first thing is made, and the pid and start time before init goes on.
+After a failure `runtime.lifecycle.undo` removes whatever was made. After a SIGKILL `delete --force` can remove the rest,
+and init exits because its parent is gone. Hot.
 """
 
 import posix
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Creation:
     """A container whose id is taken: its directory, its record, and where its cgroups will be.
 
-    ``unit``: of the systemd cgroup manager, else None. ``tolerant``: a cgroup that may not be written is done without
+    ``unit``: with the systemd cgroup manager, else None. ``tolerant``: a cgroup that may not be written is skipped
     (--rootless).
     """
 
@@ -64,7 +64,7 @@ class Creation:
 def create(
     root: str, id: str, options: "CreateOptions", warn: "Warn", stdio: "tuple[int, int, int]" = (0, 1, 2)
 ) -> int:
-    """Make a container from ``options["bundle"]`` (absolute); the pid of its init, which waits for `start`.
+    """Make a container from ``options["bundle"]`` (absolute). Returns the pid of its init, which waits for `start`.
 
     Raises OcirunError; then nothing is left. Runtime-spec, runtime.md "Create".
     """
@@ -85,7 +85,7 @@ def create(
 def build(
     request: Request, facts: "Facts", wait_start: bool, stdio: "tuple[int, int, int]" = (0, 1, 2)
 ) -> "tuple[Creation, Handshake]":
-    """Make everything up to the state "created" on disk; init still waits to be let go.
+    """Make everything up to the state "created" on disk; init still waits.
 
     Raises OcirunError; then nothing is left.
     """
@@ -93,7 +93,7 @@ def build(
     handshake: Handshake | None = None
     try:
         write_intent(creation)
-        early = creation.tolerant and not creation.unit  # which cgroups there can be is known only when they are made
+        early = creation.tolerant and not creation.unit  # only the attempt shows which cgroups can be made
         if early:
             make_cgroups(creation)
         operations = plan_of(creation, wait_start)
@@ -112,7 +112,7 @@ def build(
 
 
 def publish(creation: Creation, handshake: "Handshake") -> None:
-    """Give the caller what it asked for, and let init go on to wait for `start`. Undoes all on failure."""
+    """Give the caller what it asked for, and let init go on to wait for `start`. Undoes everything on failure."""
     options = creation.request.options
     try:
         publishing.write_trace(options, handshake)
@@ -128,7 +128,7 @@ def publish(creation: Creation, handshake: "Handshake") -> None:
 
 
 def reserve(request: Request, facts: "Facts") -> Creation:
-    """Take the id, and look up where the cgroups will be. With the systemd manager that is a talk with systemd.
+    """Take the id, and find out where the cgroups will be. With the systemd manager, systemd is asked.
 
     Raises OcirunError when the id or a cgroup is in use; then nothing is left.
     """
@@ -149,7 +149,7 @@ def reserve(request: Request, facts: "Facts") -> Creation:
 
 
 def record_of(request: Request, facts: "Facts", locations: "list[Location]", unit: "Unit | None") -> "Record":
-    """The record as it is before anything is made. OcirunError when a cgroup is in use."""
+    """The record before anything is made. OcirunError when a cgroup is in use."""
     now = time.time_ns()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
     hooks = request.spec.get("hooks", {})
@@ -169,13 +169,13 @@ def record_of(request: Request, facts: "Facts", locations: "list[Location]", uni
     }
     if unit:
         record["systemd"] = unit.row
-    if "mount" not in kinds(request.spec):  # else setns(2) goes to what lies topmost on /, also with --no-pivot
+    if "mount" not in kinds(request.spec):  # otherwise setns(2) enters the topmost mount at /, also with --no-pivot
         record["chroot"] = True
     return record
 
 
 def write_intent(creation: Creation) -> None:
-    """Write the record, before anything that it names is made. Raises OcirunError."""
+    """Write the record before making anything that it names. Raises OcirunError."""
     request = creation.request
     target = descriptors.activation(request.options, b"NOTIFY_SOCKET")
     if target:
@@ -191,9 +191,9 @@ def write_intent(creation: Creation) -> None:
 
 
 def make_cgroups(creation: Creation, init: int = 0) -> None:
-    """Make the cgroups and write the limits, before anybody is in them. ``init``: its pid, which systemd puts into its unit.
+    """Make the cgroups and write the limits, while they are still empty. ``init``: its pid, which systemd moves into the unit.
 
-    OcirunError for one that must be; one that is done without is a warning.
+    OcirunError when a required cgroup fails; a cgroup that the container can do without is a warning.
     """
     linux, warn_at = creation.request.spec["linux"], creation.request.warn_at
     wanted = linux.get("resources")
@@ -210,7 +210,7 @@ def make_cgroups(creation: Creation, init: int = 0) -> None:
         failures = creation.unit.fill(rows, writes, device_filter, creation.tolerant)
     else:
         failures = apply.build(creation.locations, rows, writes, device_filter, creation.tolerant)
-    if not (wanted or {}).get("devices"):  # the default ones are all that there is without root
+    if not (wanted or {}).get("devices"):  # without root, only the default rules can be had
         failures = [failure for failure in failures if failure.pointer != "/linux/resources/devices"]
     if failures and (wanted or linux.get("cgroupsPath")):
         more = f" (and {len(failures) - 1} more hierarchies)" if len(failures) > 1 else ""
@@ -218,7 +218,7 @@ def make_cgroups(creation: Creation, init: int = 0) -> None:
 
 
 def plan_of(creation: Creation, wait_start: bool) -> "list[Operation]":
-    """The operations for init. InvalidConfig for what cannot be planned."""
+    """The operations for init. InvalidConfig where there can be no plan."""
     request, facts, record = creation.request, creation.facts, creation.record
     spec = request.spec
     cgroups = intent.placement_files(record["cgroups"]), intent.visible(creation.locations, record["cgroups"])
@@ -242,7 +242,7 @@ def plan_of(creation: Creation, wait_start: bool) -> "list[Operation]":
 def launch(
     creation: Creation, operations: "list[Operation]", wait_start: bool, stdio: "tuple[int, int, int]"
 ) -> "Handshake":
-    """Start init. OcirunError when it cannot be started; OSError of the start socket as it is."""
+    """Start init. OcirunError when it cannot be started; OSError from the start socket."""
     request = creation.request
     listener = spawn.listener(creation.handle, store.START_SOCKET) if wait_start else -1
     debug = request.options.get("debug")
@@ -257,20 +257,20 @@ def launch(
 
 
 def follow(creation: Creation, handshake: "Handshake") -> None:
-    """Do the host's side until everything is in place. Raises OcirunError for what failed on either side."""
+    """Do the host's side of the plan, up to `created`. OcirunError for a failure on either side."""
     debug = creation.request.options.get("debug")
     if debug:
         from runtime.lifecycle.trace import teller
 
         handshake.tell = teller(handshake.operations, debug)
     if not handshake.follow(host_side(creation)):
-        # Where to look when init was killed: the limit that it may not have fitted in.
+        # Init may have been killed for exceeding this limit.
         memory = (creation.request.spec["linux"].get("resources") or {}).get("memory") or {}
         raise handshake.died("/linux/resources/memory/limit" if memory.get("limit", 0) > 0 else None)
 
 
 def host_side(creation: Creation) -> "Perform":
-    """What does the host's side of the plan."""
+    """The function that performs the host's side of the plan."""
     hooks = creation.request.spec.get("hooks") or {}
     return performer({"record": creation.record, "status": state.CREATING, "handle": creation.handle, "hooks": hooks})
 
@@ -286,7 +286,7 @@ def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) 
 
 
 def delegate(creation: Creation) -> None:
-    """Give the cgroup to the container's user, where the config asks for that (config-linux.md#cgroup-ownership)."""
+    """Give the cgroup to the container's user, if the config asks for it (config-linux.md#cgroup-ownership)."""
     request = creation.request
     if not any(namespace["type"] == "cgroup" for namespace in request.spec["linux"].get("namespaces") or ()):
         return
@@ -300,7 +300,7 @@ def delegate(creation: Creation) -> None:
 
 
 def settle(creation: Creation) -> None:
-    """The container is made: what was moved into it is its own. Raises OcirunError."""
+    """The container is made, and keeps the devices moved into it. Raises OcirunError."""
     if creation.record.get("net_devices"):
         from runtime.lifecycle.net_devices import settle
 

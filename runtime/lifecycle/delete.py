@@ -1,7 +1,7 @@
-"""The state side of `delete`: the end of a container's processes, cgroups, poststop hooks and directory, in this order.
+"""The state side of `delete`: kill the processes, remove the cgroups, run the poststop hooks, remove the directory.
 
-Each step may be repeated, and the record is removed last: after a SIGKILL at any point, ``delete --force`` knows what is
-left to do. (After a SIGKILL between the hooks and the record's removal the hooks run again: better twice than never.)
+Each step can be repeated, and the record is removed last: after a SIGKILL at any point, ``delete --force`` knows what is
+left to do. (After a SIGKILL between the hooks and the removal of the record the hooks run again: better twice than never.)
 Hot: imports only builtins.
 """
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:
     """Remove a stopped container, so that its id is free again.
 
-    Raises WrongState, and changes nothing, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears
-    what a killed create or delete left behind, and makes a container that does not exist no error.
+    Raises WrongState, and changes nothing, unless it is stopped (runtime.md "Delete"). ``force`` kills it first,
+    removes what a killed create or delete left behind, and ignores a container that does not exist.
     """
     ends = True
     try:
@@ -45,7 +45,7 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
 
 
 def _kill_first(root: str, id: str) -> bool:
-    """Kill init without the lock: a start that hangs holds it, and releases it when init is dead. False when init does not end."""
+    """Kill init without the lock: a `start` that hangs holds it, and releases it once init is dead. False if init does not end."""
     from runtime.lifecycle.kill import end_init
 
     handle = store.open_unlocked(root, id)
@@ -60,7 +60,7 @@ def _kill_first(root: str, id: str) -> bool:
 
 
 def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
-    """The record. None where it is missing or damaged and ``force`` has removed the directory."""
+    """The record. None if it was missing or damaged, and ``force`` removed the directory."""
     try:
         return store.read_state(handle, id)
     except OcirunError as error:
@@ -87,13 +87,13 @@ def destroy(
 ) -> None:
     """Undo what create made, run the poststop hooks, and remove the container; the caller holds the lock.
 
-    ``kill``: whether it may have processes left. ``ends``: whether init is expected to end when it is killed. Raises
-    OcirunError when a process or a cgroup stays; then the record stays too.
+    ``kill``: it may have processes left. ``ends``: init is expected to die when killed. OcirunError when a process or a
+    cgroup remains; then the record remains too.
     """
     if kill:
         _end_processes(record, ends)
     if record["pid"] > 0 and all(row["made"] < 0 for row in record["cgroups"]):  # SHARED or NOT_OURS
-        _tell_of_others(handle, warn)
+        _warn_of_survivors(handle, warn)
     if "net_devices" in record:
         from runtime.lifecycle.net_devices import give_back
 
@@ -118,14 +118,14 @@ def destroy(
     store.remove(root, id, handle)
 
 
-def _tell_of_others(handle: int, warn: "Callable[[str], None]") -> None:
-    """That processes may go on, where there is neither a cgroup nor a pid namespace to end them by."""
+def _warn_of_survivors(handle: int, warn: "Callable[[str], None]") -> None:
+    """Warn that processes may still run, where neither a cgroup nor a pid namespace identifies them."""
     from runtime.lifecycle.processes import outlive
 
     if outlive(handle):
         warn(
-            "processes that the container has started beside its first one, if there are any, go on: "
-            "it has neither a cgroup nor a pid namespace of its own by which they could be known"
+            "other processes of the container may still be running: "
+            "it has no cgroup or pid namespace of its own that would identify them"
         )
 
 

@@ -1,7 +1,7 @@
 """Our own JSON documents: state, configuration copies, reports. Written and read without the ``json`` module.
 
-``json`` costs 7 ms to import, its C accelerator ``_json`` 0.2 ms, and both give the same bytes. What others wrote is
-read by ``oci_spec.load`` instead, which knows lines and limits. Hot: imports only builtins.
+Importing ``json`` takes 7 ms, its C accelerator ``_json`` 0.2 ms, and both write the same bytes. JSON from others is
+read by ``oci_spec.load``, which knows lines and limits. Hot: imports only builtins.
 """
 
 import _json
@@ -22,7 +22,7 @@ def dumps(value: object) -> str:
 
 
 def indented(value: object, margin: str = "") -> str:
-    """JSON text of ``value`` as people read it: two spaces a level, as runc prints it (without runc's HTML escapes)."""
+    """JSON text of ``value``, indented by two spaces a level, as runc prints it (without runc's HTML escapes)."""
     inner = margin + "  "
     if isinstance(value, dict) and value:
         members = [
@@ -49,7 +49,7 @@ class _Context:
 
 
 def loads(data: bytes) -> "Json":
-    """The value of JSON that we wrote ourselves (no white space before it). ValueError when it is not that."""
+    """The value of JSON that we wrote ourselves (no leading white space). ValueError for anything else."""
     text = data.decode()
     try:
         value, end = _json.make_scanner(_Context)(text, 0)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def loads(data: bytes) -> "Json":
         raise ValueError("not JSON that we wrote: it nests too deep") from None
     except StopIteration as stop:
         raise ValueError(f"not JSON: unexpected end or character at {stop.value}") from None
-    except SystemError:  # how the scanner fails where json.decoder, which has its exception, is not imported
+    except SystemError:  # the scanner wants to raise an exception of json.decoder, which is not imported
         raise ValueError("not JSON") from None
     if text[end:].strip():
         raise ValueError(f"not JSON: something follows at {end}")

@@ -1,4 +1,4 @@
-"""The state side of `events`: statistics of a container, once or as a stream, and its out-of-memory events. Not hot."""
+"""The state side of `events`: a container's statistics, once or as a stream, and its out-of-memory events. Not hot."""
 
 import posix
 import select
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from runtime.shapes import Location, Record
 
     class Event(TypedDict):
-        """What `events` prints on a line."""
+        """One line of `events`."""
 
         type: str  # stats or oom
         id: str
         data: NotRequired[stats.Data]
 
 
-# /proc/PID/net/dev: runc's names of the columns for received and for sent traffic
+# runc's names for columns of /proc/PID/net/dev
 RECEIVED = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped")
 SENT = ("tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 SENT_FROM = 8
@@ -55,7 +55,7 @@ def _data(record: "Record", locations: "list[Location]") -> "stats.Data":
 
 
 def _interfaces(pid: int) -> "list[stats.Interface]":
-    """The traffic of each interface but lo; [] where the container shares the caller's network namespace."""
+    """The traffic of each interface except lo; [] if the container shares the caller's network namespace."""
     try:
         if posix.stat(f"/proc/{pid}/ns/net").st_ino == posix.stat("/proc/self/ns/net").st_ino:
             return []
@@ -72,7 +72,7 @@ def _interfaces(pid: int) -> "list[stats.Interface]":
 
 
 def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
-    """A "stats" event every ``interval`` seconds, and an "oom" event when the kernel kills in the container's memory cgroup.
+    """A "stats" event every ``interval`` seconds, and an "oom" event when the OOM killer strikes in the container's cgroup.
 
     Ends when the container does.
     """
@@ -96,9 +96,8 @@ def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
                 except OSError as error:
                     if error.errno != ENODEV:
                         raise
-                    waiting.unregister(
-                        watch.descriptor
-                    )  # the cgroup is gone: systemd removes it after its last process
+                    # The cgroup is gone: systemd removes it after its last process.
+                    waiting.unregister(watch.descriptor)
             if process in ready:
                 return
             if time.monotonic() >= due:
@@ -111,7 +110,7 @@ def stream(root: str, id: str, interval: float) -> "Iterator[Event]":
 
 
 class _Eventfd:
-    """v1: an eventfd that is registered with memory.oom_control (cgroup-v1/memory, "OOM Control")."""
+    """v1: an eventfd registered with memory.oom_control (cgroup-v1/memory, "OOM Control")."""
 
     events = select.POLLIN
 
@@ -129,7 +128,7 @@ class _Eventfd:
             raise
 
     def happened(self) -> bool:
-        """Whether memory ran out: the removal of the cgroup is notified too."""
+        """Whether memory ran out. The removal of the cgroup also signals the eventfd."""
         posix.eventfd_read(self.descriptor)
         return posix.access(f"{self.directory}/memory.oom_control", posix.F_OK)
 
@@ -138,7 +137,7 @@ class _Eventfd:
 
 
 class _Events:
-    """v2: memory.events, whose changes poll(2) reports; oom_kill counts (cgroup-v2, "memory.events")."""
+    """v2: poll(2) reports changes of memory.events, and oom_kill is the counter (cgroup-v2, "memory.events")."""
 
     events = select.POLLPRI
 
@@ -149,7 +148,7 @@ class _Events:
         self.happened()
 
     def happened(self) -> bool:
-        """Whether the kernel has killed since the last look."""
+        """Whether the OOM killer struck since the last call."""
         posix.pread(self.descriptor, 4096, 0)  # poll reports the next change only after a read
         before, self.count = self.count, stats.pairs(self.path).get("oom_kill", 0)
         return self.count > before

@@ -1,9 +1,9 @@
-"""Another program in a running container, in the stages of `runtime.lifecycle.create`. Hot.
+"""Running another program in a container, in stages as in `runtime.lifecycle.create`. Hot.
 
 Each makes a value that the next one takes:
 
-    Execution  what the caller asks for, checked: the container, and the program (runtime.lifecycle.program)
-    Facts      the host, and where the container is
+    Execution  the caller's request, checked: the container, and the program (runtime.lifecycle.program)
+    Facts      the host, and the container's namespaces and cgroups
     plan       the operations
     Handshake  init runs, and becomes the program
 """
@@ -38,15 +38,15 @@ ENDED = "cannot exec in a stopped container: container not running"
 
 
 class Execution:
-    """One program that is asked for: the container, by its record, status and config, and the ``process``.
+    """One request: the container, by its record, status and config, and the ``process`` to run.
 
-    ``kept``: the caller's descriptors that the program gets.
+    ``kept``: the caller's descriptors that the program inherits.
     """
 
     __slots__ = ("id", "kept", "options", "process", "record", "root", "spec", "status", "warn")
 
     def __init__(self, root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> None:
-        """Read and check. WrongState for a container that runs no program, OcirunError for what is wrong with this one."""
+        """Read and check. WrongState if the container is in no state to run a program, OcirunError if the request is wrong."""
         self.root = root
         self.id = id
         self.options = options
@@ -67,14 +67,14 @@ class Execution:
             raise InvalidConfig("a terminal needs --console-socket to be sent to", "/process/terminal")
 
     def warn_at(self, pointer: str, message: str) -> None:
-        """Tell of something about a place of the container's config."""
+        """Warn about a part of the container's config."""
         self.warn(f"config.json: {pointer}: {message}")
 
 
 def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> int:
     """Run ``args`` (or the program of ``options["process"]``) in container ``id``.
 
-    The exit status of the program, 0 with ``detach``. Raises OcirunError when it could not be started.
+    Returns the exit status of the program, 0 with ``detach``. OcirunError when it could not be started.
     """
     execution = Execution(root, id, args, options, warn)
     facts = facts_of(execution)
@@ -93,9 +93,9 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
 
 
 def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
-    """Start the program of ``options["document"]`` (JSON bytes), and no more: its pid, a child of ours to wait for.
+    """Start the program of ``options["document"]`` (JSON bytes). Returns its pid; the caller waits for this child.
 
-    Raises OcirunError when it could not be started.
+    OcirunError when it could not be started.
     """
     execution = Execution(root, id, [], options, warn)
     facts = facts_of(execution)
@@ -111,10 +111,10 @@ def begin(
     stdio: "tuple[int, int, int]",
     foreground: "Foreground | None" = None,
 ) -> "Handshake":
-    """Start the program, and give the caller what it asked for; returns when the program is reached.
+    """Start the program, and give the caller what it asked for. Returns once the program runs.
 
-    Until then ``foreground`` can be interrupted: a container can stop init once that is among its processes. Raises
-    OcirunError, and then nothing of it is left.
+    Until then signals can interrupt ``foreground``: a container can stop init as soon as init has joined it. Raises
+    OcirunError; then nothing is left.
     """
     options = execution.options
     handshake = start(execution, facts, operations, stdio)
@@ -139,10 +139,10 @@ def begin(
 
 
 def end(execution: Execution, handshake: "Handshake") -> None:
-    """End what was begun. In a suspended cgroup of v1 it ends when that goes on, for which nobody waits."""
+    """Kill what was started. In a frozen v1 cgroup it dies only after the thaw; do not wait for that."""
     if frozen(execution.record["cgroups"]):
         try:
-            posix.kill(handshake.pid, SIGKILL)  # our child, that nobody has waited for
+            posix.kill(handshake.pid, SIGKILL)  # our child, not yet reaped: the pid is still its own
         except ProcessLookupError:
             pass
     else:
@@ -151,7 +151,7 @@ def end(execution: Execution, handshake: "Handshake") -> None:
 
 
 def namespaces(pid: int) -> int:
-    """CLONE_NEW* bits of the namespaces in which process ``pid`` is and the caller is not. OSError where they cannot be seen."""
+    """CLONE_NEW* bits of the namespaces of process ``pid`` that differ from the caller's. OSError if they are hidden."""
     flags = 0
     for kind, flag in CLONE_FLAGS.items():
         name = NAMESPACE_FILES[kind]
@@ -163,8 +163,8 @@ def namespaces(pid: int) -> int:
     return flags
 
 
-def closed(status: str, pid: int, error: OSError) -> OcirunError:
-    """The error for a first process that shows us nothing. Init does so until it has become the program."""
+def inaccessible(status: str, pid: int, error: OSError) -> OcirunError:
+    """The error for a first process whose /proc is closed to us, as init's is until it executes the program."""
     failure = system_failure(f"look at the namespaces of process {pid}", error)
     remedy = "without root, start the container first" if status == state.CREATED else "it is another user's"
     failure.message += f"; {remedy}"
@@ -172,10 +172,10 @@ def closed(status: str, pid: int, error: OSError) -> OcirunError:
 
 
 def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "list[str]":
-    """The files to enter the container's cgroups by; ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them.
+    """The files by which the program enters the container's cgroups. ``wanted``: --cgroup, PATH or CONTROLLERS:PATH below them.
 
-    Without that, v2's is the one that the first process has gone to, when it is below the recorded one. OcirunError for
-    a cgroup that cannot be one.
+    Without --cgroup, on v2 it is the first process's cgroup if that has moved below the recorded one. OcirunError for an
+    impossible --cgroup.
     """
     files = intent.placement_files(record["cgroups"])
     if wanted:
@@ -183,7 +183,7 @@ def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "lis
 
         return below(files, wanted, facts["cgroup"]["hierarchies"])
     if path := intent.unified_directory(record["cgroups"]):
-        lines = read_or_empty(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" where the path is too long for it
+        lines = read_or_empty(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" if the path is too long
         own = lines.rpartition(b"\n")[2][len("0::") :].decode(errors="surrogateescape")
         if not path.endswith(own):
             from runtime.cgroups.delegation import home
@@ -194,14 +194,14 @@ def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "lis
 
 
 def facts_of(execution: Execution) -> "Facts":
-    """The host as the program's plan needs to know it. OcirunError where the container's first process is closed to us."""
+    """The facts that the program's plan needs. OcirunError if the container's first process may not be examined."""
     record = execution.record
     facts = host.read(execution.spec, record["bundle"])
     pid = record["pid"]
     try:
         facts["join"] = namespaces(pid)
     except PermissionError as error:
-        raise closed(execution.status, pid, error) from None
+        raise inaccessible(execution.status, pid, error) from None
     facts["deny_setgroups"] = host.setgroups_denied(f"/proc/{pid}")
     facts["placement"] = placement(record, execution.options.get("cgroup") or (), facts)
     if record.get("systemd"):
@@ -214,7 +214,7 @@ def facts_of(execution: Execution) -> "Facts":
 
 
 def plan_of(execution: Execution, facts: "Facts") -> "list[Operation]":
-    """The operations for init. InvalidConfig for what cannot be planned."""
+    """The operations for init. InvalidConfig where there can be no plan."""
     options: PlanOptions = {
         "id": execution.id,
         "no_new_keyring": False,
@@ -237,7 +237,7 @@ def start(
     root = -1
     try:
         if facts["chroot"]:
-            try:  # before the process is seen to be init: so it was
+            try:  # opened before open_process confirms that the pid is init's
                 path = f"/proc/{execution.record['pid']}/root"
                 root = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
             except (FileNotFoundError, ProcessLookupError):

@@ -1,10 +1,10 @@
 """Hooks that run on the host: prestart, createRuntime, poststart, poststop (config.md "POSIX-platform Hooks").
 
 Each hook gets the state document on standard input and exactly its own environment, or the caller's where it has none,
-as with runc and crun. It starts with an empty signal mask, default dispositions and no descriptor of ours; Python
-ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across exec. Its working directory is the caller's, as with
-runc; the spec leaves it open. Its output goes to the files of `runtime.process.hook_output`, or an error quotes it.
-createContainer and startContainer hooks are init's own work.
+as with runc and crun. It starts with an empty signal mask, default dispositions (Python ignores SIGPIPE and SIGXFSZ, and
+exec would keep that) and none of our descriptors. Its working directory is the caller's, as with runc; the spec leaves it
+open. Its output goes to the files of `runtime.process.hook_output`, or is quoted in the error. Init itself runs
+createContainer and startContainer hooks.
 """
 
 import posix
@@ -30,11 +30,11 @@ else:
     import _signal
 
 LONGEST = 1 << 30  # milliseconds: poll(2) takes an int
-NO_FILES = (-1, -1)  # for its standard output and error
+NO_FILES = (-1, -1)  # for standard output and error
 
 
 def run_before_start(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
-    """Run prestart or createRuntime hooks while init waits. They find its pid in the state, on standard input and on disk.
+    """Run prestart or createRuntime hooks while init waits. Its pid is in the state that they read, on standard input and on disk.
 
     Raises OcirunError.
     """
@@ -42,12 +42,12 @@ def run_before_start(context: "HostContext", handshake: "Handshake", operation: 
     state.note_pid(record, handshake.pid)
     store.write_state(context["handle"], record)
     _, _, _, _, (name,) = operation
-    kind: HookKind = name  # type: ignore[assignment]  # the plan has only names of these
+    kind: HookKind = name  # type: ignore[assignment]  # a plan has no other names
     run(context["hooks"][kind], state.document(record, state.CREATING), f"/hooks/{kind}")
 
 
 def send_state(context: "HostContext", handshake: "Handshake", _: "Operation") -> None:
-    """Give init the state documents that its own hooks get, creating and created. Raises OcirunError."""
+    """Give init the state documents for the hooks that it runs, "creating" and "created". Raises OcirunError."""
     from runtime.process import host_side
 
     record = context["record"]
@@ -59,7 +59,7 @@ def send_state(context: "HostContext", handshake: "Handshake", _: "Operation") -
 def run(hooks: "list[Hook]", document: "StateDocument", pointer: str) -> None:
     """Run hooks in order.
 
-    The first that fails is an OcirunError with its pointer, below ``pointer`` ("/hooks/poststart").
+    OcirunError for the first that fails, with its pointer below ``pointer`` ("/hooks/poststart").
     """
     files = _open_files(document)
     try:
@@ -70,7 +70,7 @@ def run(hooks: "list[Hook]", document: "StateDocument", pointer: str) -> None:
 
 
 def run_all(hooks: "list[Hook]", document: "StateDocument", pointer: str, warn: "Callable[[str], None]") -> None:
-    """Run every hook; one that fails is a warning and does not keep the rest from running (poststop)."""
+    """Run every hook (poststop). A failure is a warning, and the rest still run."""
     files: Sequence[int] = NO_FILES
     try:
         files = _open_files(document)
@@ -108,7 +108,7 @@ def _run_one(hook: "Hook", document: "StateDocument", pointer: str, files: "Sequ
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)
     ours = [ours_in, ours_out]
-    # A signal must not end us between the hook's start and the place where its end is seen to.
+    # No signal may end us between the start of the hook and the code that makes sure it ends.
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         try:
@@ -146,11 +146,11 @@ def _spawn(hook: "Hook", *stdio: int) -> int:
 def _attend(
     pid: int, ours: list[int], document: bytes, limit: float | None, mask: "Iterable[int]"
 ) -> tuple[bytes, bool]:
-    """Feed the hook, keep its last output, wait until it ends. Returns the output, and whether it ended in time;
-    else it was killed.
+    """Feed the hook, keep its last output, wait until it ends. Returns the output, and False if the hook was killed for
+    exceeding ``limit`` seconds.
 
-    ``ours``: our ends of its input and its output; the first is closed and taken out when the hook has the whole
-    document. ``mask``: of the signals that were blocked before it started.
+    ``ours``: our ends of its input and output; the first is closed and removed once the hook has the whole document.
+    ``mask``: the signals blocked before it started.
     """
     feeding, collecting = ours
     process = posix.pidfd_open(pid)
@@ -180,7 +180,7 @@ def _attend(
             if collecting in ready:
                 output = _collect(waiting, collecting, output)
         return output, True
-    except BaseException:  # interrupted: a hook does not outlive us
+    except BaseException:  # interrupted: the hook must not outlive us
         _signal.pidfd_send_signal(process, _signal.SIGKILL)
         posix.waitpid(pid, 0)
         raise
@@ -189,7 +189,7 @@ def _attend(
 
 
 def _feed(descriptor: int, rest: memoryview) -> memoryview:
-    """Write what fits. A hook that does not read is free to do so."""
+    """Write what fits, and return the rest. A hook need not read its input."""
     try:
         return rest[posix.write(descriptor, rest) :]
     except BlockingIOError:
@@ -199,7 +199,7 @@ def _feed(descriptor: int, rest: memoryview) -> memoryview:
 
 
 def _collect(waiting: "select.poll", descriptor: int, output: bytes) -> bytes:
-    """Read what a pipe holds, which a child that the hook leaves behind may fill for ever; the last KEPT bytes stay."""
+    """Read once, and keep the last KEPT bytes. A child that outlives the hook may write forever."""
     try:
         data = posix.read(descriptor, PIPE)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The state side of `kill`: a signal to a container's init, or to all of its processes. Hot: imports only builtins."""
+"""The state side of `kill`: signal a container's init, or all of its processes. Hot: imports only builtins."""
 
 import posix
 import select
@@ -11,21 +11,21 @@ from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal  # has the same names; at run time it would import enum
+    import signal as _signal  # has the same names, but imports enum at run time
 
     from runtime.shapes import Record
 else:
     import _signal
 
-WAIT = 10.0  # seconds that a process may take to end after SIGKILL
+WAIT = 10.0  # seconds for a process to die after SIGKILL
 _LAST = 64  # signal(7): the last real-time signal
 _FIRST_REALTIME = 34  # SIGRTMIN of programs: the C library keeps 32 and 33 for itself
 
 
 def parse_signal(text: str) -> int:
-    """The number of a signal: a number, a name with or without SIG in any case, or RTMIN+N and RTMAX-N.
+    """The number of a signal, given as a number, a name with or without SIG in any case, RTMIN+N or RTMAX-N.
 
-    OcirunError for others.
+    OcirunError for anything else.
     """
     if text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _LAST:
         return int(text)
@@ -48,18 +48,18 @@ def _realtime(name: str) -> int | None:
 def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
     """Send ``signal`` to the container's init; with ``all`` to every process in its cgroups instead.
 
-    WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error: where
-    it shares a pid namespace, its cgroups may hold processes that outlived init (without
-    cgroups it is one: nobody knows them). SIGKILL goes to all processes of such a
-    container in any case, as with runc: nothing else would end them. Takes no lock, so that it works beside a start that
-    hangs. A paused container gets the signal when it is resumed, but SIGKILL ends it at once.
+    WrongState unless created, running or paused (runtime.md "Kill"). With ``all`` a stopped container is no error: if it
+    shares a pid namespace, its cgroups may hold processes that outlived init. (Without cgroups it is an error: nothing
+    identifies them.) SIGKILL always goes to all processes of such a container, as with runc: nothing else would end
+    them. Takes no lock, so it works while a `start` hangs. A paused container gets the signal when it is resumed, but
+    SIGKILL ends it at once.
     """
     number = parse_signal(signal)
     handle = store.open_unlocked(root, id)
     try:
         record, status = state.read(handle, id)
         if all and status == state.STOPPED and not entered(record["cgroups"]):
-            _require_known(handle)
+            _refuse_unidentified(handle)
     finally:
         posix.close(handle)
     if all and status != state.CREATING:
@@ -76,20 +76,21 @@ def kill(root: str, id: str, signal: str = "TERM", all: bool = False) -> None:
         freezer.let_end(record["cgroups"])
 
 
-def _require_known(handle: int) -> None:
+def _refuse_unidentified(handle: int) -> None:
+    """OcirunError if processes may have outlived init that neither a cgroup nor a pid namespace identifies."""
     from runtime.lifecycle.processes import outlive
 
     if outlive(handle):
-        message = "what it has left, if anything, is in no cgroup and no pid namespace of its own, and gets no signal"
-        raise OcirunError(f"the container has stopped; {message}")
+        reason = "it has no cgroup or pid namespace of its own that would identify them"
+        raise OcirunError(f"the container has stopped; processes that it left behind cannot be signalled: {reason}")
 
 
 def _first_of_its_namespace(record: "Record") -> bool:
-    """Whether the whole container ends with init: the last number in NSpid is the pid in the process's own namespace."""
+    """Whether init is pid 1 in its namespace, so that the container ends with it. NSpid ends with that number."""
     for line in files.read_page(f"/proc/{record['pid']}/status").split(b"\n"):
         if line.startswith(b"NSpid:"):
             return line.split()[-1] == b"1"
-    return True  # it has ended
+    return True  # init has ended
 
 
 def _signal_init(record: "Record", number: int) -> bool:
@@ -116,7 +117,7 @@ def _signal_all(record: "Record", number: int) -> None:
         return
     if number == _signal.SIGKILL:
         members.kill_all(record["cgroups"])
-        _signal_init(record, number)  # it may be in none of them (--cgroup-manager disabled)
+        _signal_init(record, number)  # init may be in none of them (--cgroup-manager disabled)
         return
     done: set[int] = set()
     failure = members.signal(record["cgroups"], number, done)
@@ -127,9 +128,9 @@ def _signal_all(record: "Record", number: int) -> None:
 
 
 def _signal_without_cgroups(record: "Record", number: int) -> None:
-    """Signal all processes of the pid namespace; on SIGKILL they end with its first.
+    """Signal all processes of the pid namespace. On SIGKILL they end with its first process.
 
-    OcirunError where the namespace is shared: then only the first process has got the signal.
+    OcirunError if the namespace is shared: then only the first process was signalled.
     """
     from runtime.lifecycle.processes import in_namespace, open_in_namespace
 
@@ -137,7 +138,7 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
         others = [pid for pid in in_namespace(record) if pid != record["pid"]]
     except OcirunError as error:
         if _signal_init(record, number):
-            raise OcirunError(f"only the first process has got the signal: {error.message}") from None
+            raise OcirunError(f"only the first process was signalled: {error.message}") from None
         return
     for pid in others if number != _signal.SIGKILL else ():
         process = open_in_namespace(record, pid)
@@ -153,7 +154,7 @@ def _signal_without_cgroups(record: "Record", number: int) -> None:
 
 
 def end_init(record: "Record", wait: float = WAIT) -> None:
-    """SIGKILL init and wait up to ``wait`` seconds for its end. If it has its own pid namespace, all processes in that end too."""
+    """SIGKILL init and wait up to ``wait`` seconds for it to die; with it die all processes of its own pid namespace."""
     process = state.open_process(record)
     if process is None:
         return
@@ -164,8 +165,8 @@ def end_init(record: "Record", wait: float = WAIT) -> None:
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):
-            reason = "it may wait for a disk, or be suspended by a cgroup above its own"
-            raise OcirunError(f"process {record['pid']} does not end, {WAIT:g} seconds after SIGKILL; {reason}")
+            reason = "it may be waiting for a disk, or frozen by a parent cgroup"
+            raise OcirunError(f"process {record['pid']} has not ended {WAIT:g} seconds after SIGKILL; {reason}")
     except ProcessLookupError:
         pass
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a privileged container has made of the directory at /run/notify, removed: files, mounts over it, flags that forbid it. Cold."""
+"""Removing the directory at /run/notify, whatever a privileged container put there: files, mounts, inode flags. Cold."""
 
 import errno
 import fcntl
@@ -13,22 +13,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOUNTS = 1000  # over each other, at most
+MAX_MOUNTS = 1000  # stacked on one directory
 FORBIDDING = FS_IMMUTABLE_FL | FS_APPEND_FL
 
 
 def remove(handle: int, name: str) -> None:
-    """Remove the directory ``name`` of the open directory ``handle`` with all that is in it, and nothing beyond. OSError as it is."""
+    """Remove the directory ``name`` in the open directory ``handle``, with its content and nothing beyond. Raises OSError."""
     _uncover(handle, name)
     mount = _mount_of(handle)
     for directory in walk(name, handle, leave=_rmdir):
-        if _mount_of(directory) != mount:  # somebody's files, not the container's
+        if _mount_of(directory) != mount:  # another mount: not the container's files
             raise OSError(errno.EBUSY, posix.strerror(errno.EBUSY))
         for entry in posix.listdir(directory):
             try:
                 _allowing(posix.unlink, directory, entry)
             except IsADirectoryError:
-                pass  # its turn comes
+                pass  # `walk` goes there next
     try:
         _rmdir(handle, name)
     except FileNotFoundError:
@@ -36,19 +36,19 @@ def remove(handle: int, name: str) -> None:
 
 
 def _uncover(handle: int, name: str) -> None:
-    """Take away what is mounted on it in our own mount namespace. A mount point is never empty for rmdir, but busy."""
-    for _ in range(MOUNTS):
+    """Unmount whatever covers it in our own mount namespace. rmdir of a mount point fails with EBUSY."""
+    for _ in range(MAX_MOUNTS):
         try:
             posix.rmdir(name, dir_fd=handle)
             return
         except OSError as error:
             if error.errno != errno.EBUSY:
-                return  # what else there is to say is said later
+                return  # the removal itself reports it
         shim.unpin(f"/proc/self/fd/{handle}/{name}")
 
 
 def _mount_of(descriptor: int) -> bytes:
-    """The number of the mount that it is in. A device number does not tell a bind mount from where it lies."""
+    """The id of the mount that holds it: a bind mount has the same device number as the file system around it."""
     info = posix.open(f"/proc/self/fdinfo/{descriptor}", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         return next(line for line in posix.read(info, 4096).split(b"\n") if line.startswith(b"mnt_id:"))
@@ -61,14 +61,14 @@ def _rmdir(parent: int, name: str) -> None:
 
 
 def _allowing(remove: "Callable[..., None]", directory: int, name: str) -> None:
-    """Remove an entry of the directory; a second time without the flags of both, where they forbid it."""
+    """Remove an entry of the directory. If inode flags forbid it, clear those of both and try again."""
     try:
         remove(name, dir_fd=directory)
     except PermissionError as error:
         if error.errno != errno.EPERM:
             raise
         _clear_flags(directory)
-        # Of others an open may do something, and they can have no flags.
+        # Only these can have flags, and opening anything else may have side effects.
         if posix.stat(name, dir_fd=directory, follow_symlinks=False).st_mode & S_IFMT in (S_IFREG, S_IFDIR):
             flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC
             entry = posix.open(name, flags, dir_fd=directory)
@@ -85,4 +85,4 @@ def _clear_flags(descriptor: int) -> None:
         if flags & FORBIDDING:
             fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, (flags & ~FORBIDDING).to_bytes(8, byteorder))
     except OSError:
-        pass  # a file system without flags, or no right to change them: the second try tells
+        pass  # no flags on this file system, or no right to change them: the second try reports it

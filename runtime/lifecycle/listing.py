@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def listing(root: str, warn: "Callable[[str], None] | None" = None) -> "list[StateDocument]":
     """The state documents of all containers, by id.
 
-    One that comes or goes meanwhile may be left out. One that cannot be read is told to ``warn`` and left out, so that
-    it does not hide the others; without ``warn`` it is an OcirunError.
+    Containers made or deleted meanwhile may be missing. One that cannot be read is skipped with a warning, so that it does
+    not hide the others; without ``warn`` it is an OcirunError.
     """
     result = []
     for id in ids(root):

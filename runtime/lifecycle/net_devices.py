@@ -1,9 +1,9 @@
-"""linux.netDevices of a container that is not made yet: noted on disk before each is moved, so that they can be brought back.
+"""linux.netDevices while a container is being made: each move is recorded on disk first, so that it can be undone.
 
-A network namespace ends with its last process, and takes devices that are no hardware with it. A runtime that is killed
-must not lose them: the namespace is bound on ``ROOT/ID/netns`` before the first device goes there, and stays until the
-container is made, or its devices are back. Where it cannot be bound (that takes CAP_SYS_ADMIN) a SIGKILL leaves what the
-kernel leaves, and `delete --force` says where to look. Imported only for a config with netDevices.
+A network namespace ends with its last process, and virtual devices end with it. A runtime that is killed must not lose
+them, so the namespace is bound on ``ROOT/ID/netns`` before the first device goes there, until the container is made or
+its devices are back. Where it cannot be bound (that takes CAP_SYS_ADMIN) virtual devices are lost with a SIGKILL, and
+`delete --force` says where to look for the others. Imported only for a config with netDevices.
 """
 
 import posix
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def binding(handle: int) -> str:
-    """The path on which the namespace is bound."""
+    """The path that the namespace is bound on."""
     return f"/proc/self/fd/{handle}/{store.NETWORK}"
 
 
@@ -41,7 +41,7 @@ def take(context: "HostContext", handshake: "Handshake", operation: "Operation")
 
 
 def pin(handle: int, network: int) -> None:
-    """Bind the namespace, where that is permitted."""
+    """Bind the namespace, if that is permitted."""
     store.write_file(handle, store.NETWORK, b"")
     try:
         shim.pin(f"/proc/self/fd/{network}", binding(handle))
@@ -50,8 +50,8 @@ def pin(handle: int, network: int) -> None:
 
 
 def settle(record: "Record", handle: int, options: "PublishOptions") -> None:
-    """The container is made, and the devices its own. The list stays, empty: it tells a delete that there may be a binding,
-    if we are killed between these two. Raises OcirunError.
+    """The container is made, and keeps its devices. The record keeps an empty list: if we are killed before `unpin`, it
+    tells `delete` of the binding. Raises OcirunError.
     """
     try:
         record["net_devices"] = []
@@ -63,7 +63,7 @@ def settle(record: "Record", handle: int, options: "PublishOptions") -> None:
 
 
 def unpin(handle: int) -> None:
-    """Take the binding away; what is not there is no error."""
+    """Remove the binding, if there is one."""
     try:
         shim.unpin(binding(handle))
     except OSError:
@@ -87,7 +87,7 @@ def pinned(handle: int) -> int:
 
 
 def give_back(record: "Record", handle: int, warn: "Callable[[str], None]") -> None:
-    """Bring the devices of a container that was not made home, and end the binding. What fails is told by ``warn``."""
+    """Move the devices of a container that was not made back to the host, and remove the binding. Failures are warnings."""
     network = pinned(handle)
     try:
         if record["net_devices"]:

@@ -1,9 +1,9 @@
-"""NOTIFY_SOCKET: the container tells a service manager that it is ready (sd_notify(3)), as runc passes it on. Cold.
+"""NOTIFY_SOCKET: the container tells a service manager that it is ready (sd_notify(3)), passed on as runc does. Cold.
 
 The container gets a socket of its own, so that nothing of the host is mounted in it: ROOT/ID/notify/notify.sock, seen
-as /run/notify/notify.sock. `start` binds it, waits there for READY=1, and tells the caller's socket that and who is
-the main process. The mount is read-only (a socket can be written to all the same): what the container made in the
-directory would be left to `delete`.
+as /run/notify/notify.sock. `start` binds it, waits for READY=1, and passes that on to the caller's socket with the main
+pid. The mount is read-only, which does not keep anybody from writing to a socket: `delete` would have to remove files
+that the container made there.
 """
 
 import errno
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 SOCKET = f"{store.NOTIFY}/notify.sock"
 INSIDE = "/run/notify"
 ENVIRONMENT = f"NOTIFY_SOCKET={INSIDE}/notify.sock"
-# Private: with a shared root the mount would be a peer of the host's, which would get what the container mounts on it.
+# Private: under a shared root the host would see what the container mounts on it.
 MOUNT_OPTIONS = ("bind", "nosuid", "noexec", "nodev", "ro", "private")
 MAX_DATAGRAM = 4096  # bytes; as much as systemd reads
 READY = b"READY=1"
 
 
 def note(record: "Record", target: bytes, spec: "Config", warn: "Callable[[str], None]") -> None:
-    """Put the caller's socket into the record, unless the container cannot have one of its own: that is a warning."""
+    """Put the caller's socket into the record; a warning if the container cannot have a socket of its own."""
     if target[:1] not in (b"/", b"@"):
         warn(f"NOTIFY_SOCKET={target.decode(errors='replace')} is ignored: neither a path nor an abstract socket")
         return
@@ -42,14 +42,14 @@ def note(record: "Record", target: bytes, spec: "Config", warn: "Callable[[str],
 
 
 def with_mount(spec: "Config", root: str, id: str) -> "Config":
-    """The config with the mount of the container's own socket as its last one."""
+    """The config with the mount of the container's own socket added at the end."""
     source = f"{root}/{id}/{store.NOTIFY}"
     mount: Mount = {"destination": INSIDE, "type": "bind", "source": source, "options": list(MOUNT_OPTIONS)}
     return {**spec, "mounts": [*spec.get("mounts", []), mount]}
 
 
 def make_directory(handle: int) -> None:
-    """ROOT/ID/notify, which users of the container pass through; the caller's umask says nothing about it."""
+    """Make ROOT/ID/notify, which every user of the container must be able to search, whatever the caller's umask."""
     try:
         posix.mkdir(store.NOTIFY, 0o755, dir_fd=handle)
         posix.chmod(store.NOTIFY, 0o755, dir_fd=handle)
@@ -65,10 +65,10 @@ class Notification:
         self.socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
         try:
             try:
-                posix.unlink(SOCKET, dir_fd=handle)  # of a start that was killed
+                posix.unlink(SOCKET, dir_fd=handle)  # left by a `start` that was killed
             except FileNotFoundError:
                 pass
-            # Over /proc, since the path may be longer than a socket address.
+            # Through /proc, since the path may be too long for a socket address.
             self.socket.bind(f"/proc/self/fd/{handle}/{SOCKET}")
             posix.chmod(SOCKET, 0o777, dir_fd=handle)
         except OSError as error:
@@ -79,7 +79,7 @@ class Notification:
         self.socket.close()
 
     def wait(self, warn: "Callable[[str], None]") -> None:
-        """Until READY=1 has come and was passed on, or init has ended. Closes the socket."""
+        """Wait until READY=1 was passed on, or init has ended. Closes the socket."""
         init = state.open_process(self.record)
         try:
             waiting = select.poll()
@@ -99,13 +99,13 @@ class Notification:
             self.close()
 
     def wait_aside(self, warn: "Callable[[str], None]") -> None:
-        """The same in a thread, for `run` in the foreground, where signals are passed on meanwhile."""
+        """The same in a thread, for `run` in the foreground, which forwards signals meanwhile."""
         from _thread import start_new_thread
 
         start_new_thread(self.wait, (warn,))
 
     def _tell(self, warn: "Callable[[str], None]") -> None:
-        """One datagram to the caller's socket. The container runs, so that a failure is a warning."""
+        """Send one datagram to the caller's socket. The container runs already, so a failure is a warning."""
         target = self.record["notify"].encode(errors="surrogateescape")
         address = b"\0" + target[1:] if target[:1] == b"@" else target
         host = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
@@ -118,5 +118,5 @@ class Notification:
 
 
 def bound(handle: int, record: "Record") -> "Notification | None":
-    """For `start`: the socket, unless the container is in a state in which `start` will fail anyway."""
+    """The socket for `start`; None in a state in which `start` will fail anyway."""
     return Notification(handle, record) if state.can_start(state.status_of(handle, record, locked=True)) else None

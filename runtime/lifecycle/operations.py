@@ -1,7 +1,7 @@
-"""The host's side of a plan: who does each of its operations, in one table for create, run and exec. Hot.
+"""The host's side of a plan: the function for each operation, in one table for create, run and exec. Hot.
 
-What needs the container's record is done in this room, what needs no more than init in `runtime.process`; all of it is
-imported when a plan has the operation.
+An operation that needs the container's record is in `runtime.lifecycle`, one that needs only init in `runtime.process`.
+Each is imported when a plan has it.
 """
 
 from runtime.errors import OcirunError
@@ -35,7 +35,7 @@ TABLE = {
 
 
 def performer(context: "HostContext") -> "Perform":
-    """What does the host's side of a plan for this container, an operation at a time, while init waits."""
+    """The function that performs one operation of the host's side for this container, while init waits."""
 
     def perform(handshake: "Handshake", operation: "Operation") -> None:
         code, _, origin, _, _ = operation
@@ -53,7 +53,7 @@ def performer(context: "HostContext") -> "Perform":
 
 
 def enter_unit(context: "HostContext", handshake: "Handshake", _: "Operation") -> None:
-    """Let systemd bring the program of an exec into the unit. Create has made the cgroups without waiting to be asked."""
+    """Let systemd move the program of an exec into the unit. For create there is nothing to do: the cgroups are made already."""
     if context["handle"] < 0:
         from runtime.cgroups.systemd import scope
 

@@ -1,4 +1,4 @@
-"""The state side of `pause` and `resume`: a container's processes suspended and let go on."""
+"""The state side of `pause` and `resume`: freeze and thaw a container's processes."""
 
 import posix
 
@@ -8,9 +8,9 @@ from runtime.lifecycle import state, store
 
 
 def pause(root: str, id: str) -> None:
-    """Suspend every process of a created or running container; its status is "paused" then.
+    """Suspend every process of a created or running container, whose status becomes "paused".
 
-    WrongState in any other state. OcirunError where no cgroup of the container has a freezer, or a process does not stop.
+    WrongState in any other state. OcirunError if no cgroup of the container has a freezer, or a process does not stop.
     """
     handle = store.open_locked(root, id)
     try:
@@ -24,7 +24,7 @@ def pause(root: str, id: str) -> None:
 
 
 def resume(root: str, id: str) -> None:
-    """Let the processes of a paused container go on. WrongState when it is not paused."""
+    """Resume the processes of a paused container. WrongState when it is not paused."""
     handle = store.open_locked(root, id)
     try:
         record = store.read_state(handle, id)

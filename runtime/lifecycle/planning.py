@@ -1,4 +1,4 @@
-"""What `create` would do with a bundle, as text or JSON. Cold; makes nothing and needs no privilege."""
+"""What `create` would do with a bundle, as text or JSON. Makes nothing and needs no privilege. Cold."""
 
 import posix
 
@@ -17,18 +17,17 @@ from runtime.plan import explain, ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import Config, Json, JsonObject
-    from runtime.plan.identity import Filter
     from runtime.plan.ops import Operation, String
-    from runtime.shapes import Facts, Location
+    from runtime.shapes import Facts, Filter, Location
 
-NEWEST = 1 << 16  # a version of systemd that has every property
+NEWEST = 1 << 16  # stands for a systemd that has every property
 ID = "CONTAINER-ID"  # the id is not known before create
 
 
 def program_of(spec: "Config") -> "Filter | None":
-    """The filter, when libseccomp is here to compile it; else an empty one stands in its place.
+    """The seccomp filter, or an empty one where libseccomp is not installed.
 
-    `assembly.seccomp_filter` without a trace: it keeps nothing in the cache. InvalidConfig for a filter that is wrong.
+    As `assembly.seccomp_filter`, but without writing to the cache. InvalidConfig for a bad profile.
     """
     profile = spec["linux"].get("seccomp")
     if not profile:
@@ -48,20 +47,20 @@ def program_of(spec: "Config") -> "Filter | None":
 
 
 def plain(value: "String") -> "Json":
-    """A string argument for JSON; a filter as the number of its instructions."""
+    """A string argument as JSON; a filter as the number of its instructions."""
     if isinstance(value, bytes):
         return f"{len(value) // 8} instructions"
     return value if value is None or isinstance(value, str) else list(value)
 
 
 def placement(locations: "list[Location]") -> "list[str]":
-    """The files by which a process enters each of the cgroups, were they made."""
+    """The files by which a process would enter each of the cgroups."""
     names = {1: "tasks", 2: "cgroup.procs"}
     return [f"{location['path']}/{names[location['hierarchy']['version']]}" for location in locations]
 
 
 def cgroup_writes(spec: "Config", locations: "list[Location]") -> "JsonObject":
-    """What the runtime's part of `cgroups` makes and writes; the wire does not have it, since init does not need it.
+    """What the host's side of `cgroups` makes and writes. Init does not need it, so the wire does not carry it.
 
     Raises OcirunError for a limit that this host cannot set.
     """
@@ -75,28 +74,28 @@ def cgroup_writes(spec: "Config", locations: "list[Location]") -> "JsonObject":
 
 
 def resctrl_tasks(spec: "Config") -> "list[str]":
-    """The files by which a process enters the resctrl groups that linux.intelRdt asks for, were they made."""
+    """The files by which a process would enter the resctrl groups of linux.intelRdt."""
     from runtime import resctrl
     from runtime.host.confinement import resctrl_mount
 
-    mount = resctrl_mount() or "/sys/fs/resctrl"  # where there is none, `refusal` says so
+    mount = resctrl_mount() or "/sys/fs/resctrl"  # without a mount, `refusal` says so
     tasks: list[str] = resctrl.survey(spec["linux"]["intelRdt"], ID, mount)["tasks"]
     return tasks
 
 
 def is_file(path: str) -> bool:
-    """Whether it is a regular file, or a link to one."""
+    """Whether the path is a regular file, or a link to one."""
     try:
         return posix.stat(path).st_mode & S_IFMT == S_IFREG
     except OSError:
-        return False  # said when the config is opened
+        return False  # reported when the config is opened
 
 
 class Plan:
-    """The operations for one bundle, or for a config file in the place of a bundle's, with what is needed to tell of them.
+    """The operations for one bundle, or for a single config file, and what is needed to describe them.
 
-    ``refusal`` is why `create` would refuse the bundle for what this host lacks: a plan there is all the same. Raises
-    InvalidConfig for a config that is wrong anywhere, or asks for what is not built; ``problems`` has then what was found before.
+    ``refusal``: why `create` would refuse the bundle on this host, which does not prevent a plan. Raises InvalidConfig for
+    a config that is wrong on any host, or not supported; ``problems`` then holds the problems found before.
     """
 
     def __init__(self, bundle: str, manager: str = "cgroupfs", problems: "list[Problem] | None" = None) -> None:
@@ -107,13 +106,13 @@ class Plan:
         self.data = config.read(file, ordinary=True)
         self.problems: list[Problem] = [] if problems is None else problems
         self.refusal: OcirunError | None = None
-        self.unit: list[str] = []  # of the systemd cgroup manager: its name and its properties
+        self.unit: list[str] = []  # with the systemd cgroup manager: its name and its properties
         spec = self.read()
         self.positions = read_positions(self.data)[1]
         facts = host.read(spec, self.bundle)
         try:
             assembly.check_rights(spec, facts)
-        except InvalidConfig as error:  # who asks for the plan may not be who makes the container
+        except InvalidConfig as error:  # another user may make the container
             self.warn_at(error.pointer or "", error.message)
         by_systemd = manager == "systemd"
         locations = (
@@ -137,10 +136,10 @@ class Plan:
             self.add(error.pointer or "", "error", error.message)
 
     def systemd_locations(self, spec: "Config", facts: "Facts") -> "list[Location]":
-        """Where systemd would make the cgroups; notes the unit.
+        """Where systemd would make the cgroups. Also sets ``unit``.
 
-        systemd is not asked: it is taken to be the newest, and at the hierarchies' roots. InvalidConfig for a name that
-        no unit can have.
+        systemd is not asked: it is assumed to be the newest, at the roots of the hierarchies. InvalidConfig for an
+        impossible unit name.
         """
         from runtime.cgroups.systemd import annotations, units
         from runtime.cgroups.systemd import properties as table
@@ -158,7 +157,7 @@ class Plan:
         return [units.location(path, hierarchy) for hierarchy in facts["cgroup"]["hierarchies"]]
 
     def read(self) -> "Config":
-        """The checked config. What only the host can find fault with becomes problems, and the refusal."""
+        """The checked config. An error of this host's checks alone becomes problems and the refusal."""
         try:
             return config.checked(self.data, self.bundle, self.problems.append)
         except InvalidConfig as error:
@@ -173,21 +172,21 @@ class Plan:
             return spec
 
     def refuse(self, error: OcirunError) -> None:
-        """Note why `create` would refuse the bundle; the first reason counts."""
+        """Note why `create` would refuse the bundle. The first reason counts."""
         config.locate(error, self.data)
         self.refusal = self.refusal or error
 
     def warn_at(self, pointer: str, message: str) -> None:
-        """Note what would be a warning of `create`."""
+        """Note a warning of `create`."""
         self.add(pointer, "warning", message)
 
     def add(self, pointer: str, severity: str, message: str) -> None:
-        """Note a problem, with its place in the text."""
+        """Note a problem, with its line and column."""
         line, column = self.positions.find(pointer)
         self.problems.append(Problem(pointer, line, column, severity, message, None, "plan"))
 
     def line(self, pointer: "str | None") -> "int | None":
-        """The line of the config that a pointer means."""
+        """The line of the config that the pointer names."""
         return self.positions.find(pointer)[0] if pointer else None
 
     def row(self, index: int, operation: "Operation") -> "JsonObject":
@@ -216,12 +215,12 @@ class Plan:
 
 
 def text(plan: Plan) -> str:
-    """A line an operation: its number, who does it, what it does, the place in config.json that asks for it."""
+    """One line per operation: number, side, what it does, and the line and pointer in config.json that asked for it."""
     document = plan.document()
     lines = [f"# what create would do with {plan.bundle}: number, side, operation [line and pointer in config.json]"]
     for row in document["operations"]:
-        place = f"  [{row['line']} {row['pointer']}]" if row["line"] else ""
-        lines.append(f"{row['index']:3}  {row['side']:9}  {row['text']}{place}")
+        origin = f"  [{row['line']} {row['pointer']}]" if row["line"] else ""
+        lines.append(f"{row['index']:3}  {row['side']:9}  {row['text']}{origin}")
         if row["op"] == "cgroups":
             lines += [f"{'':16}{line}" for line in limits(plan)]
     for problem in document["warnings"]:
@@ -232,7 +231,7 @@ def text(plan: Plan) -> str:
 
 
 def limits(plan: Plan) -> "list[str]":
-    """The limits of a plan: a line a file, with all that is written to it in a row."""
+    """The limits of a plan: one line per file, with the values written to it in a row."""
     rows: list[tuple[str, str, list[str]]] = []
     for write in plan.cgroups.get("writes", ()):
         name = write["file"].rpartition("/")[2]
@@ -249,9 +248,9 @@ def limits(plan: Plan) -> "list[str]":
 
 
 def findings(file: str, data: bytes, manager: str = "cgroupfs") -> "list[Problem]":
-    """What only the plan says of a config whose schema and rules are in order: the rule is "plan".
+    """The problems that only planning finds, in a config that passes schema and rules. Their rule is "plan".
 
-    Nothing of one that `create` would refuse for a whole section that it lacks, which is no fault of the config.
+    [] if a section is missing without which `create` refuses: the spec allows that.
     """
     if not all(load_accepted(data).get(section) for section in ("linux", "root")):
         return []
@@ -265,7 +264,7 @@ def findings(file: str, data: bytes, manager: str = "cgroupfs") -> "list[Problem
 
 
 def report(bundle: str, form: str, manager: str = "cgroupfs") -> "tuple[str, OcirunError | None]":
-    """What `ocirun plan` prints, and why `create` would refuse; ``form`` is text or json."""
+    """The output of `ocirun plan`, and why `create` would refuse. ``form``: text or json."""
     plan = Plan(bundle, manager)
     if form == "text":
         return text(plan), plan.refusal

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def processes(root: str, id: str) -> list[int]:
     """The pids of all processes in the container's cgroups, sorted; [] when it is stopped and no process outlived it.
 
-    Those of a container without cgroups (--cgroup-manager disabled, or rootless) are the ones in its pid namespace.
+    A container without cgroups (--cgroup-manager disabled, or rootless) is identified by its pid namespace.
     """
     handle = store.open_unlocked(root, id)
     try:
@@ -30,21 +30,19 @@ def processes(root: str, id: str) -> list[int]:
 
 
 def in_namespace(record: "Record") -> list[int]:
-    """The pids of the processes in the container's own pid namespace. OcirunError where it shares another's."""
+    """The pids of the processes in the container's own pid namespace. OcirunError if it has none of its own."""
     pid = record["pid"]
     namespace = _namespace(str(pid))
     status = files.read_or_empty(f"/proc/{pid}/status")
     numbers = [line.split() for line in status.split(b"\n") if line.startswith(b"NSpid:")]
     if namespace == _namespace("self") or (numbers and numbers[0][-1] != b"1"):
-        raise OcirunError(
-            "the container has neither a cgroup nor a pid namespace of its own by which its processes could be known"
-        )
+        raise OcirunError("the container has no cgroup or pid namespace of its own that would identify its processes")
     return sorted(int(name) for name in posix.listdir("/proc") if name.isdigit() and _namespace(name) == namespace)
 
 
 def outlive(handle: int) -> bool:
-    """Whether processes of a container that has no cgroup to itself may go on when the first one has ended, and nothing tells them
-    from others: its pid namespace is another's. False where its config is gone.
+    """Whether processes of a container without cgroups may outlive init unidentified: it has no pid namespace of its own.
+    False if its config is gone.
     """
     from oci_spec import load_accepted
 
@@ -57,7 +55,7 @@ def outlive(handle: int) -> bool:
 
 
 def open_in_namespace(record: "Record", pid: int) -> int:
-    """A pidfd of a process in the container's pid namespace; -1 when it has ended, also if another process has its pid now."""
+    """A pidfd of a process in the container's pid namespace; -1 if it has ended, even if its pid was reused."""
     try:
         process = posix.pidfd_open(pid)
     except OSError:
@@ -72,5 +70,5 @@ def open_in_namespace(record: "Record", pid: int) -> int:
 def _namespace(process: str) -> str:
     try:
         return posix.readlink(f"/proc/{process}/ns/pid")
-    except OSError:  # it has ended, or is another user's
+    except OSError:  # it has ended, or belongs to another user
         return ""

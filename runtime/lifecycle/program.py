@@ -1,4 +1,4 @@
-"""The program of an exec, as "process" of a config: of the command line, of a file, or of a document. Hot."""
+"""The program of an exec, in the form of a config's "process": from the command line, a file or a document. Hot."""
 
 from oci_spec import load_checked
 from runtime.errors import InvalidConfig, OcirunError
@@ -18,7 +18,7 @@ CAP_SETS: "tuple[CapabilitySet, ...]" = ("bounding", "effective", "permitted")
 
 
 def program(spec: "Config", args: "list[str]", options: "ExecOptions", warn: "Warn") -> "Process":
-    """The program that the options describe, in the container that ``spec`` made. OcirunError where they are wrong."""
+    """The program that the options describe, for the container made from ``spec``. OcirunError for bad options."""
     if options.get("document"):
         process = from_document(options["document"], warn)
     elif options.get("process"):
@@ -37,14 +37,14 @@ def program(spec: "Config", args: "list[str]", options: "ExecOptions", warn: "Wa
 
 
 def number(text: str, option: str) -> int:
-    """An id, strictly decimal: what is not one must not become 0 (CVE-2026-30892)."""
+    """An id, strictly decimal: anything else must not become 0 (CVE-2026-30892)."""
     if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or int(text) > MAX_ID:
-        raise OcirunError(f"{option}: {text[:64]!r} is no numeric id (0 to {MAX_ID})")
+        raise OcirunError(f"{option}: {text[:64]!r} is not a numeric id (0 to {MAX_ID})")
     return int(text)
 
 
 def user_of(base: "ProcessUser", options: "ExecOptions") -> "ProcessUser":
-    """The config's user with what --user and --additional-gids change. OcirunError for what is no number."""
+    """The config's user, changed by --user and --additional-gids. OcirunError for anything but numbers."""
     user = base.copy()
     if options.get("user"):
         uid, colon, gid = options["user"].partition(":")
@@ -58,18 +58,18 @@ def user_of(base: "ProcessUser", options: "ExecOptions") -> "ProcessUser":
 
 
 def capabilities_of(base: "ProcessCapabilities", added: "Sequence[str]") -> "ProcessCapabilities":
-    """The config's capabilities with those of --cap in the sets that a program starts with."""
+    """The config's capabilities, with those of --cap added to the sets that a program starts with."""
     sets = base.copy()
     for kind in CAP_SETS if added else ():
         sets[kind] = [*sets.get(kind, []), *added]
     held = sets.get("inheritable", [])
-    if added and held:  # as runc: a user other than root keeps a capability by the ambient set alone
+    if added and held:  # as runc: a user other than root keeps a capability only through the ambient set
         sets["ambient"] = [*sets.get("ambient", []), *(name for name in added if name in held)]
     return sets
 
 
 def from_config(spec: "Config", args: "list[str]", options: "ExecOptions") -> "Process":
-    """The config's process with what the command line changes. Its terminal and rlimits stay the config's, but for --tty.
+    """The config's process, changed by the command line. The rlimits stay; --tty alone decides about a terminal.
 
     Raises OcirunError.
     """
@@ -93,31 +93,28 @@ def from_config(spec: "Config", args: "list[str]", options: "ExecOptions") -> "P
 
 
 def worth_telling(problems: "list[Problem]") -> "list[Problem]":
-    """Without those of a document that has no user at all, which is then root, as with the other runtimes."""
+    """The problems worth reporting: a document without any user means root, as with the other runtimes."""
     ids = [problem for problem in problems if problem.rule == "user_ids_required"]
     return problems if len(ids) < len(("uid", "gid")) else [problem for problem in problems if problem not in ids]
 
 
 def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "Process":
-    """--process: checked as a config's process is. Raises OcirunError."""
+    """The process of --process, checked like a config's. Raises OcirunError."""
     data = config.read(path)
     process: Process
     process, problems = load_checked(data, "process", unknown=True)
     for problem in worth_telling(problems):
-        place = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
+        position = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
-            raise InvalidConfig(f"{place}: {problem.message}")
-        warn(f"{place}: {config.message(problem)}")
+            raise InvalidConfig(f"{position}: {problem.message}")
+        warn(f"{position}: {config.message(problem)}")
     if options.get("tty"):
         process["terminal"] = True
     return process
 
 
 def from_document(data: bytes, warn: "Warn") -> "Process":
-    """The same for a document that is in no file: its places are told as those of a config's process.
-
-    InvalidConfig when it is wrong.
-    """
+    """The same for a document in memory. InvalidConfig with a pointer below /process."""
     process: Process
     process, problems = load_checked(data, "process", unknown=True)
     for problem in worth_telling(problems):

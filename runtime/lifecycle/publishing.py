@@ -1,4 +1,4 @@
-"""What the caller of create, run or exec asked to be given: the trace, the terminal, a pidfd, the pid file. Hot."""
+"""Giving the caller of create, run or exec what it asked for: trace, terminal, pidfd, pid file. Hot."""
 
 import posix
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write_trace(options: "CreateOptions", handshake: "Handshake") -> None:
-    """Write --trace: what has been done until now. OcirunError when the file cannot be written."""
+    """Write --trace, with the operations done so far. OcirunError when the file cannot be written."""
     path = options.get("trace")
     if path:
         from runtime.lifecycle.trace import write
@@ -20,11 +20,11 @@ def write_trace(options: "CreateOptions", handshake: "Handshake") -> None:
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Decimal, without a newline, and never half written: managers poll for it. OcirunError when it cannot be written."""
+    """Write the pid in decimal, without a newline. Managers poll for the file, so it appears complete. OcirunError on failure."""
     above, slash, _ = path.rpartition("/")
-    aside = f"{above}{slash}.ocirun-{pid}.tmp"  # short, whatever the name: that may be as long as the system takes
+    aside = f"{above}{slash}.ocirun-{pid}.tmp"  # a short name: the file's own may be as long as NAME_MAX
     try:
-        # New and no link: the directory may be one that others write to, such as /tmp.
+        # O_EXCL refuses a symbolic link: others may write to the directory, such as /tmp.
         descriptor = posix.open(aside, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
         try:
             posix.write(descriptor, b"%d" % pid)
@@ -39,9 +39,9 @@ def write_pid_file(path: str, pid: int) -> None:
 
 
 def publish(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Give the caller of create, run or exec what it asked for: terminal, pidfd. The pid file comes last (`publish_pid`).
+    """Send the terminal and the pidfd, where the caller asked for them. The pid file comes last (`publish_pid`).
 
-    OcirunError when its sockets do not take them.
+    OcirunError when a socket does not take them.
     """
     if not options.get("console_socket") and handshake.console >= 0:
         from runtime.process.terminal import prepare
@@ -58,15 +58,15 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
 
 
 def publish_pid(options: "PublishOptions", handshake: "Handshake") -> None:
-    """Write the pid file, late: one of a process that was killed again would name a stranger. Raises OcirunError."""
+    """Write the pid file, late: if the process were killed first, its pid might be reused. Raises OcirunError."""
     if options.get("pid_file"):
         write_pid_file(options["pid_file"], handshake.pid)
 
 
 def withdraw_pid(options: "PublishOptions") -> None:
-    """Remove the pid file of a process that is killed again."""
+    """Remove the pid file of a process that is about to be killed."""
     if options.get("pid_file"):
         try:
             posix.unlink(options["pid_file"])
         except OSError:
-            pass  # what failed before is what the caller is told
+            pass  # the caller hears of the earlier failure

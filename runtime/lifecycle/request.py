@@ -1,4 +1,4 @@
-"""What the caller of create or run asks for, checked: the first stage, which makes nothing. Hot."""
+"""The checked request of create or run: the first stage, which makes nothing. Hot."""
 
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.lifecycle import config, descriptors, store
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """One container that is asked for: where its state goes, its options, its config as text and as the checked spec.
+    """A request for one container: where its state goes, its options, its config as text and as the checked spec.
 
-    ``process``: None where the config has none; such a container can be made, but not be started. ``kept``: the caller's
-    descriptors that the program gets. ``warn`` hears of what does not stop us.
+    ``process``: None if the config has none; such a container can be created, but not started. ``kept``: the caller's
+    descriptors that the program inherits. ``warn`` takes each warning.
     """
 
     __slots__ = ("data", "id", "kept", "options", "process", "root", "spec", "warn")
@@ -33,15 +33,15 @@ class Request:
         self.process: Process | None = self.spec.get("process")
 
     def warn_of(self, problem: "Problem") -> None:
-        """Tell of a problem that the check has found; it has its line."""
+        """Warn about a problem found by the check."""
         self.warn(f"config.json:{problem.line}: {problem.pointer}: {config.message(problem)}")
 
     def warn_at(self, pointer: str, message: str) -> None:
-        """Tell of something about a place of the config, with its line."""
+        """Warn about a part of the config, with its line."""
         self.warn(str(locate(OcirunError(message, pointer), self.data)))
 
     def check_terminal(self, detached: bool) -> None:
-        """InvalidConfig unless a terminal and a way to give it away go together, but for `run` in the foreground."""
+        """InvalidConfig for a terminal without --console-socket, or the reverse. `run` in the foreground needs no socket."""
         terminal = bool(self.process and self.process.get("terminal"))
         console_socket = self.options.get("console_socket")
         if terminal == bool(console_socket) or (terminal and not detached):

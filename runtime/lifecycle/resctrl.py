@@ -1,4 +1,4 @@
-"""The state side of linux.intelRdt: `create` makes the group, which the record has before. Loaded only for a config with it."""
+"""The state side of linux.intelRdt: `create` records the group, then makes it. Loaded only for a config with it."""
 
 from runtime import resctrl
 from runtime.errors import OcirunError
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def make_group(handle: int, record: "Record", wanted: "LinuxIntelRdt") -> None:
-    """Write what may have to be removed to the record, then make the group."""
+    """Record what `delete` may have to remove, then make the group."""
     mount = resctrl_mount()
-    if mount is None:  # unmounted since it was checked
+    if mount is None:  # unmounted since the check
         raise OcirunError("no resctrl file system is mounted", resctrl.POINTER)
     record["resctrl"] = resctrl.survey(wanted, record["id"], mount)
     store.write_state(handle, record)

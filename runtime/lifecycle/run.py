@@ -1,6 +1,6 @@
-"""create and start in one, and in the foreground the wait for the end. Hot.
+"""create and start in one and, in the foreground, waiting for the end. Hot.
 
-Init does not wait for a `start` here: it goes on when it is let go, and the handshake stays open until execve closes it.
+Here init does not wait for `start`: it goes on once released, and the handshake stays open until execve closes it.
 """
 
 import posix
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
-    """Run a container. The exit status of its program (128 + N for a signal); 0 with ``detach``.
+    """Run a container. Returns the exit status of its program (128 + N for a signal); 0 with ``detach``.
 
-    Without ``detach`` the container is deleted when it has ended, unless ``keep``. Raises OcirunError when the program
-    is not reached; then nothing is left.
+    Without ``detach`` the container is deleted when it has ended, unless ``keep``. OcirunError when the program does not
+    run; then nothing is left.
     """
     request = Request(root, id, options, warn)
     if not request.process:
-        raise locate(InvalidConfig("there is nothing to run without process", "/process"), request.data)
+        raise locate(InvalidConfig("there is nothing to run: the config has no process", "/process"), request.data)
     detach = bool(options.get("detach"))
     request.check_terminal(detach)
     foreground = None
@@ -63,9 +63,9 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
 
 
 def begin(creation: "Creation", handshake: "Handshake", foreground: "Foreground | None") -> "Notification | None":
-    """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
+    """Release init, wait until the program runs, and run the poststart hooks. Undoes everything on failure.
 
-    Returns the socket on which the container says that it is ready, where the caller wants to know.
+    Returns the container's notify socket, if the caller has a NOTIFY_SOCKET.
     """
     record, options = creation.record, creation.request.options
     notification = None
@@ -103,9 +103,9 @@ def begin(creation: "Creation", handshake: "Handshake", foreground: "Foreground 
 
 
 def remove(creation: "Creation") -> None:
-    """Delete after the end. A failure is told, but the program's own exit status is what the caller gets.
+    """Delete the container after its end. A failure is a warning: the caller gets the program's own exit status.
 
-    Its processes have ended with it, or are ended with its cgroups. Somebody else may have deleted it meanwhile.
+    The other processes ended with the program, or end with the cgroups. Somebody else may have deleted it meanwhile.
     """
     root, id, warn = creation.request.root, creation.request.id, creation.request.warn
     try:

@@ -1,7 +1,6 @@
-"""Giving the listener of a filter with SCMP_ACT_NOTIFY to the one who answers: config-linux.md "The Container Process State".
+"""Sending the listener of a filter with SCMP_ACT_NOTIFY to its agent: config-linux.md "The Container Process State".
 
-Init has loaded the filter and stands still until this is done; when it fails, the program never runs. Cold: only a
-config with that action comes here.
+Init has loaded the filter and waits; if this fails, the program never runs. Imported only for a config with that action.
 """
 
 import posix
@@ -25,7 +24,7 @@ ADDRESS_SIZE = 107  # of a sockaddr_un's path, without its NUL
 
 
 def process_state(operation: "Operation", record: "Record", status: str, pid: int) -> "JsonObject":
-    """The container process state of process ``pid``, in the container of ``record``, which has ``status``."""
+    """The container process state of process ``pid``. ``status``: the container's."""
     document = {"ociVersion": state.VERSION, "fds": [FD_NAME], "pid": pid, "state": state.document(record, status)}
     _, _, _, _, (_, _, metadata) = operation
     if metadata:
@@ -34,7 +33,7 @@ def process_state(operation: "Operation", record: "Record", status: str, pid: in
 
 
 def give(context: "HostContext", handshake: "Handshake", operation: "Operation") -> None:
-    """As `send`, while the handshake with init goes on."""
+    """As `send`, during the handshake with init."""
     send(operation, context["record"], context["status"], handshake.pid, handshake.take_listener())
 
 
@@ -58,7 +57,7 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
         try:
             channel.sendall(data[sent:])
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the listener went with the first part: an agent need not read the rest of the state
+            pass  # the first part carried the listener: an agent need not read the rest of the state
     except OSError as error:
         raise refused(tried, error) from None
     finally:
@@ -69,7 +68,7 @@ def send(operation: "Operation", record: "Record", status: str, pid: int, listen
 
 
 def connect(channel: socket, path: str) -> None:
-    """A path too long for a socket address goes over its open directory."""
+    """Connect. A path too long for a socket address goes through its open directory."""
     if len(path.encode("utf-8", "surrogateescape")) <= ADDRESS_SIZE:
         channel.connect(path)
         return

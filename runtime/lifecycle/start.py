@@ -1,8 +1,8 @@
-"""From created to running: tell init to go, and hear whether the user's program was reached.
+"""From created to running: release init, and learn whether the user's program runs.
 
-Init keeps its end of the start channel open, close-on-exec: the end of file means that execve succeeded, a report
-that it, or a startContainer hook before it, failed. Nobody else is there to tell. Where a seccomp filter may forbid a
-report, the end of file says only that it is time to look at what init has left. Hot: imports only builtins.
+Init keeps its end of the start channel open, close-on-exec: end of file means that execve succeeded, a report that it
+or a startContainer hook failed. If a seccomp filter may forbid the report, the end of file only means that it is time
+to look at what init left behind (`runtime.process.last_word`). Hot: imports only builtins.
 """
 
 import posix
@@ -45,7 +45,7 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
 
     WrongState unless created (runtime.md "Start"). When a startContainer or poststart hook fails the container is
     destroyed and its poststop hooks run (runtime.md "Lifecycle", since 1.3 for poststart); when the program cannot be
-    executed it is stopped. A container that was created with NOTIFY_SOCKET is waited for until it says that it is ready.
+    executed it is stopped. If the container was created with NOTIFY_SOCKET, `start` waits until it says that it is ready.
     """
     notification = None
     handle = store.open_locked(root, id)
@@ -71,7 +71,7 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
     status = state.status_of(handle, record, locked=True)
     if not state.can_start(status):
         raise _wrong_state(status)
-    if len(record["tail"][1]) < 2:  # the wait alone
+    if len(record["tail"][1]) < 2:  # only the wait for `start`
         failure = InvalidConfig("the container has nothing to start, since its config has no process", "/process")
         _locate(failure, handle)
         raise failure
@@ -105,12 +105,12 @@ def _wrong_state(status: str) -> WrongState:
 
 
 def _connect(handle: int, record: "Record") -> socket:
-    """The start channel. A path over /proc, since that of the state directory may be longer than a socket address."""
+    """The start channel. The path goes through /proc, since the state directory's may be too long for a socket address."""
     channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
     try:
         channel.connect(f"/proc/self/fd/{handle}/{store.START_SOCKET}")
     except ConnectionRefusedError:
-        # Nobody listens: init died just now, or a start was killed after it had connected.
+        # Nobody listens: init has just died, or an earlier `start` was killed after connecting.
         channel.close()
         if not state.is_alive(record):
             raise _wrong_state(state.STOPPED) from None
@@ -125,11 +125,11 @@ def _connect(handle: int, record: "Record") -> socket:
 def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
     """The fields of the next report and the descriptor that came with it, or -1; None at the end.
 
-    OcirunError for a message that is no report; no descriptor of that one stays open.
+    OcirunError for anything but a report; its descriptors are closed.
     """
     try:
         data, ancillary, flags, _ = channel.recvmsg(REPORT.size, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
-    except ConnectionResetError:  # init was killed before it had accepted
+    except ConnectionResetError:  # init was killed before it accepted
         raise OcirunError("the container was killed before its program ran") from None
     except OSError as error:
         raise system_failure("read from the container's start.sock", error) from None
@@ -146,12 +146,12 @@ def _receive(channel: socket) -> "tuple[tuple[int, ...], int] | None":
         return REPORT.unpack(data), given[0] if given else -1
     for descriptor in given:
         posix.close(descriptor)
-    words = f"{len(data)} bytes with {len(given)} descriptors are no report"
-    raise OcirunError(f"read from the container's start.sock: {words}")
+    message = f"not a report: {len(data)} bytes with {len(given)} descriptors"
+    raise OcirunError(f"read from the container's start.sock: {message}")
 
 
 def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
-    """Read reports until the end of file. Raises what a REPORT_FAILED says, or what init has left where it could not report."""
+    """Read reports until end of file. Raises what a REPORT_FAILED says, or what init left where it could not report."""
     output: Output | None = None
     word = -1
     try:
@@ -175,7 +175,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
             elif kind != REPORT_TRACE:
                 if given >= 0:
                     posix.close(given)
-                raise OcirunError(f"read from the container's start.sock: report {kind}, which cannot be")
+                raise OcirunError(f"read from the container's start.sock: unexpected report {kind}")
         if word >= 0 and (unspoken := last_word.failure(word, record["tail"][1])):
             _locate(unspoken, handle)
             _end(root, id, handle, record, warn, None)
@@ -188,7 +188,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
 def _next(
     channel: socket, handle: int, record: "Record", output: "Output | None"
 ) -> "tuple[tuple[int, ...], int] | None":
-    """The next report. Until it comes, what a hook writes is taken."""
+    """The next report. Relays the output of hooks until it comes."""
     if output is None:
         return _receive(channel)
     try:
@@ -205,7 +205,7 @@ def _next(
 def _hear(
     output: "Output | None", handle: int, record: "Record", operation: "Operation | None", given: "tuple[int, int, int]"
 ) -> "Output":
-    """Listen to the hook that starts now. ``given``: its index, the stream that it writes to, and the pipe of that."""
+    """Listen to a hook that is about to start. ``given``: its index, the stream, and the pipe for that stream."""
     from runtime.plan.ops import OP_RUN_HOOK
     from runtime.process.hook_output import Output
 
@@ -214,7 +214,7 @@ def _hear(
     try:
         if operation is None or operation[0] != OP_RUN_HOOK or stream not in (1, 2) or output.has(index, stream):
             posix.close(pipe)
-            raise OcirunError("read from the container's start.sock: an output that no hook has")
+            raise OcirunError("read from the container's start.sock: output of an unknown hook")
         output.add(index, stream, pipe)
     except BaseException as error:
         _give_up(output, handle, record, error)
@@ -223,7 +223,7 @@ def _hear(
 
 
 def _give_up(output: "Output", handle: int, record: "Record", error: BaseException) -> None:
-    """What a hook says would be lost: end init."""
+    """End init, since the output of its hooks would be lost."""
     from runtime.lifecycle.kill import end_init
 
     output.close()
@@ -235,7 +235,7 @@ def _give_up(output: "Output", handle: int, record: "Record", error: BaseExcepti
 def _give_listener(
     channel: socket, handle: int, record: "Record", operation: "Operation | None", listener: int
 ) -> None:
-    """Send the filter's listener where the config says, and let init go on. Ends init when that fails."""
+    """Send the filter's listener to its agent, and let init go on. Ends init when that fails."""
     from runtime.lifecycle.kill import end_init
     from runtime.lifecycle.seccomp_listener import send
     from runtime.plan.ops import OP_SECCOMP_NOTIFY
@@ -243,7 +243,7 @@ def _give_listener(
     try:
         if operation is None or operation[0] != OP_SECCOMP_NOTIFY:
             posix.close(listener)
-            raise OcirunError("read from the container's start.sock: a listener that no operation made")
+            raise OcirunError("read from the container's start.sock: an unexpected seccomp listener")
         send(operation, record, state.CREATING, record["pid"], listener)
         channel.send(REPLY.pack(REPLY_CONTINUE, 0))
     except OSError as error:
@@ -265,7 +265,7 @@ def _worded(operation: "Operation | None", error: int, step: int, detail: int, o
 
 
 def _locate(error: OcirunError, handle: int) -> None:
-    """Its line, from the config that the container was made of; before the container is destroyed, and that with it."""
+    """Add the line, from the container's copy of the config. To be called before the copy is removed with the container."""
     from runtime.lifecycle.config import locate
 
     try:
@@ -277,7 +277,7 @@ def _locate(error: OcirunError, handle: int) -> None:
 def _end(
     root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", operation: "Operation | None"
 ) -> None:
-    """Init has failed: wait for its end. When a startContainer hook was the reason, undo the container too."""
+    """Init has failed: wait for its end. After a failed startContainer hook, destroy the container too."""
     from runtime.lifecycle.kill import end_init
     from runtime.plan.ops import OP_RUN_HOOK
 
@@ -287,9 +287,7 @@ def _end(
 
 
 def _destroy(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
-    """Destroy after a failed hook; what goes wrong with that is a warning, so that the hook's own failure is
-    reported.
-    """
+    """Destroy the container after a failed hook. Failures here are warnings: the hook's own is the one to report."""
     from runtime.lifecycle.delete import destroy
 
     try:

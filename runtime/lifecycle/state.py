@@ -1,7 +1,7 @@
-"""What a container is doing: the status from its record and from /proc, the operations that a status allows, and the
-state document.
+"""The state of a container: its status, from the record and /proc, the operations that a status allows, and the state
+document.
 
-The disk says how far we came, the process table whether it still lives. A process is known by its pid **and** its
+The record says how far the runtime got, /proc whether init is alive. A process is identified by its pid **and** its
 start time. Hot: imports only builtins.
 """
 
@@ -21,17 +21,17 @@ CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", 
 
 
 def can_start(status: str) -> bool:
-    """runtime.md "Start": anything but created is an error."""
+    """runtime.md "Start": an error unless created."""
     return status == CREATED
 
 
 def can_kill(status: str) -> bool:
-    """runtime.md "Kill": neither created nor running is an error; paused is a way of running."""
+    """runtime.md "Kill": an error unless created or running. A paused container is a running one."""
     return status in (CREATED, RUNNING, PAUSED)
 
 
 def can_delete(status: str) -> bool:
-    """runtime.md "Delete": anything but stopped is an error."""
+    """runtime.md "Delete": an error unless stopped."""
     return status == STOPPED
 
 
@@ -46,7 +46,7 @@ def start_time(pid: int, zombie: bool = False) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     try:
-        # The name, in parentheses, may hold blanks and parentheses; what follows the last one is regular.
+        # The name, in parentheses, may itself contain blanks and parentheses: split after the last one.
         fields = posix.read(descriptor, 4096).rpartition(b")")[2].split()
     except ProcessLookupError:
         return None
@@ -56,13 +56,13 @@ def start_time(pid: int, zombie: bool = False) -> int | None:
 
 
 def is_alive(record: "Record") -> bool:
-    """Whether init, the very process of the record, has not ended."""
+    """Whether init is alive: the process of the record, not another with its pid."""
     pid: int = record["pid"]
     return pid > 0 and start_time(pid) == record["start_time"]
 
 
 def note_pid(record: "Record", pid: int) -> None:
-    """Put the pid and the start time of init, as it stands now, into the record."""
+    """Put init's current pid and start time into the record."""
     record["pid"] = pid
     record["start_time"] = start_time(pid) or 0
 
@@ -70,8 +70,7 @@ def note_pid(record: "Record", pid: int) -> None:
 def open_process(record: "Record") -> int | None:
     """A pidfd of init, which the caller closes. None when it has ended.
 
-    The start time is compared after the opening: from then on the descriptor cannot mean another process of the same
-    pid.
+    The start time is compared after the open: from then on the descriptor cannot refer to another process.
     """
     if record["pid"] <= 0:
         return None
@@ -80,7 +79,7 @@ def open_process(record: "Record") -> int | None:
     except ProcessLookupError:
         return None
     except OSError as error:
-        if error.errno == errno.EINVAL:  # waited for, but the number is still that of a session or a process group
+        if error.errno == errno.EINVAL:  # reaped, but the number still names a session or a process group
             return None
         raise system_failure(f"pidfd_open process {record['pid']}", error) from None
     if is_alive(record):
@@ -92,8 +91,7 @@ def open_process(record: "Record") -> int | None:
 def status_of(handle: int, record: "Record", locked: bool) -> str:
     """The status. ``locked``: the caller holds the container's lock through ``handle``.
 
-    A record that says "creating" while nobody holds the lock was left by a create that was killed: its init ended
-    with it.
+    A record that says "creating" while nobody holds the lock was left by a create that was killed: init died with it.
     """
     if record["status"] == CREATING:
         return CREATING if not locked and store.is_locked(handle) else STOPPED
@@ -105,10 +103,10 @@ def status_of(handle: int, record: "Record", locked: bool) -> str:
 
 
 def read(handle: int, id: str) -> "tuple[Record, str]":
-    """The record and the status, of a container that another may be working on at this moment."""
+    """The record and the status, without the lock: another process may be changing the container."""
     record = store.read_state(handle, id)
     status = status_of(handle, record, locked=False)
-    if record["status"] == CREATING and status == STOPPED:  # or create finished between the two looks
+    if record["status"] == CREATING and status == STOPPED:  # or create finished between the two reads
         record = store.read_state(handle, id)
         status = status_of(handle, record, locked=False)
     return record, status
@@ -131,10 +129,7 @@ def document(record: "Record", status: str) -> "StateDocument":
 
 
 def query(root: str, id: str) -> "StateDocument":
-    """The state document of a container, with its owner, as the state and list commands print it.
-
-    NotFound when there is none.
-    """
+    """The state document with ``owner``, as the state and list commands print it. NotFound when there is no container."""
     handle = store.open_unlocked(root, id)
     try:
         record, status = read(handle, id)
@@ -144,9 +139,9 @@ def query(root: str, id: str) -> "StateDocument":
 
 
 def _owner(handle: int) -> str:
-    """The name of the user who made the container; the number where it has no name."""
+    """The name of the user who made the container, or the uid if it has no name."""
     uid = posix.fstat(handle).st_uid
-    if uid == 0:  # spares the user database
+    if uid == 0:  # saves a look into the user database
         return "root"
     import pwd
 

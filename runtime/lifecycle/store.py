@@ -1,24 +1,24 @@
 """Where containers are kept: ``ROOT/ID/`` with its lock, its state and its copy of the configuration.
 
-A container is a directory (0700). An open descriptor of it is the handle that everything here takes, and flock(2) on
-that descriptor is the lock. ``state.json`` is replaced by rename, so a reader needs no lock and never sees half of
-it. In the directory:
+A container is a directory (0700). An open descriptor of it is the handle that the functions here take, and flock(2) on
+that descriptor is the lock. ``state.json`` is replaced by rename, so a reader needs no lock and never sees half of it.
+The directory has:
 
     state.json    the record, see RECORD below; written first with status "creating" and pid 0, before anything is made
     config.json   the configuration as it was at create, byte for byte
     start.sock    init's start channel; it exists from "created" until ``start`` has connected
     netns         the container's network namespace, bound here while devices are moved into it (linux.netDevices)
-    notify/       with the container's own NOTIFY_SOCKET, where the caller had one (runtime.lifecycle.notify)
+    notify/       the container's own NOTIFY_SOCKET, if the caller had one (runtime.lifecycle.notify)
 
-A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is no
+A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is not a
 container, and the next reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only
 builtins.
 
 RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
 "creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (rows of runtime.cgroups.intent);
-hooks {"poststart": [...], "poststop": [...]}, each absent where there are none; notify (the caller's NOTIFY_SOCKET),
-where there is one; net_devices, the devices that are to be brought back (runtime.lifecycle.net_devices); tail [index, [operation, ...]], the
-plan's operations from the wait for start on, which `start` words failures with.
+hooks {"poststart": [...], "poststop": [...]}, each absent if empty; notify, the caller's NOTIFY_SOCKET, if there is one;
+net_devices, the devices to move back (runtime.lifecycle.net_devices); tail [index, [operation, ...]], the plan's
+operations from the wait for start on, by which `start` words failures.
 """
 
 import fcntl
@@ -41,21 +41,20 @@ START_SOCKET = "start.sock"
 NETWORK = "netns"
 NOTIFY = "notify"
 SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
-# All that may be in the directory. The record comes last: while it is there, `delete --force` knows what to undo.
+# Every file of the directory. The record is removed last: as long as it exists, `delete --force` knows what to undo.
 FILES = (START_SOCKET, CONFIG, NEXT_STATE, STATE)
 
-LOCK_WAIT = 10.0  # seconds; longer than a create without hooks takes on a loaded machine
-MAX_FILE = 64 << 20  # bytes; the configuration copy is bounded before it comes here
+LOCK_WAIT = 10.0  # seconds: longer than a create without hooks on a loaded machine
+MAX_FILE = 64 << 20  # bytes; `lifecycle.config` limits the copy of the config before
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _OTHERS_WRITE, _STICKY = 0o022, 0o1000
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 
 
 def default_root() -> str:
-    """``/run/ocirun``, or a directory of the user's own where the caller is not the host's root.
+    """``/run/ocirun`` for the host's root, otherwise a directory of the user's own.
 
-    Rootless Podman calls as uid 0 of a user namespace, so the effective uid alone says nothing: a map other than the
-    whole range does.
+    Rootless Podman calls as uid 0 of a user namespace. So root counts as the host's only with the full uid map.
     """
     user = posix.geteuid()
     if user == 0 and _uid_map().split() == [b"0", b"0", b"4294967295"]:
@@ -80,7 +79,7 @@ def _uid_map() -> bytes:
 def check_id(id: str) -> None:
     """OcirunError unless ``id`` is 1 to 255 of ``[A-Za-z0-9_+.-]``, not ``.`` or ``..``: it becomes a file name."""
     if id == SECCOMP_CACHE:
-        raise OcirunError(f"invalid container id {id!r}: the name is taken by the cache of seccomp programs")
+        raise OcirunError(f"invalid container id {id!r}: the name is reserved for the cache of seccomp programs")
     if not 0 < len(id) < 256 or id in (".", "..") or not _ID_CHARACTERS.issuperset(id):
         raise OcirunError(f"invalid container id {id!r}: 1 to 255 of A-Z a-z 0-9 _ + . - are allowed, but not . or ..")
 
@@ -88,11 +87,11 @@ def check_id(id: str) -> None:
 def reserve(root: str, id: str) -> int:
     """Make the container's directory and lock it. Returns its descriptor, which the caller closes; that drops the lock.
 
-    OcirunError when the id is in use, malformed, or the directory cannot be made. Nothing is left behind by a failure.
+    OcirunError when the id is in use or malformed, or the directory cannot be made. A failure leaves nothing behind.
     """
     check_id(id)
     path = f"{root}/{id}"
-    for _ in range(100):  # each turn lost is another caller's delete that finished between two system calls
+    for _ in range(100):  # another turn only if a delete finished between two system calls
         made = _make_directory(root, path)
         try:
             handle = _open(path)
@@ -102,7 +101,7 @@ def reserve(root: str, id: str) -> int:
             if made:
                 posix.rmdir(path)
             raise
-        # One that we made may be adopted by another create before we lock it; then it is theirs.
+        # Another create may have adopted our directory before we locked it.
         if not _lock(handle, 1.0 if made else 0.0) or exists(handle, STATE):
             posix.close(handle)
             raise WrongState(f'container with id "{id}" already exists')
@@ -111,11 +110,11 @@ def reserve(root: str, id: str) -> int:
                 _clear(handle)
             return handle
         posix.close(handle)
-    raise OcirunError(f"make {path}: it disappears as soon as it is made")
+    raise OcirunError(f"make {path}: others keep removing it")
 
 
 def _make_directory(root: str, path: str) -> bool:
-    """True when ``path`` was made, False when it is there already."""
+    """True if ``path`` was made, False if it existed."""
     for attempt in (0, 1):
         try:
             posix.mkdir(path, 0o700)
@@ -132,7 +131,7 @@ def _make_directory(root: str, path: str) -> bool:
 
 
 def _make_root(root: str) -> None:
-    """Make ``root`` and its parents. The sticky bit keeps systemd from clearing a user's runtime directory of it."""
+    """Make ``root`` and its parents. In a user's runtime directory the sticky bit protects it from systemd's clean-up."""
     try:
         _make_with_parents(root)
         if posix.environ.get(b"XDG_RUNTIME_DIR") == _parent(root).encode(errors="surrogateescape"):
@@ -159,9 +158,9 @@ def _parent(path: str) -> str:
 
 
 def _open(path: str) -> int:
-    """A descriptor of a container's directory, which must be the caller's own: the record names processes to kill,
-    cgroups to remove and hooks to run. In the directory that it is in nobody else may exchange it for another one that is
-    the caller's. FileNotFoundError as it is, other errors worded.
+    """A descriptor of a container's directory, which must belong to the caller: the record names processes to kill, cgroups
+    to remove and hooks to run. Its parent must not let another user swap it for a directory owned by the caller.
+    FileNotFoundError passes through, other errors are OcirunError.
     """
     try:
         above = posix.stat(path.rpartition("/")[0])
@@ -172,9 +171,9 @@ def _open(path: str) -> int:
         raise system_failure(f"open {path}", error) from None
     own, status = posix.geteuid(), posix.fstat(handle)
     if status.st_uid != own or status.st_mode & _OTHERS_WRITE:
-        reason = f"{path} is not trusted: user {status.st_uid} made it, or others may write to it"
+        reason = f"{path} is not trusted: it belongs to user {status.st_uid}, or others may write to it"
     elif above.st_uid not in (own, 0) or (above.st_mode & _OTHERS_WRITE and not above.st_mode & _STICKY):
-        reason = f"{path} is not trusted: the directory above it is user {above.st_uid}'s, or others may write to it"
+        reason = f"{path} is not trusted: its parent belongs to user {above.st_uid}, or others may write to the parent"
     else:
         return handle
     posix.close(handle)
@@ -191,9 +190,9 @@ def open_unlocked(root: str, id: str) -> int:
 
 
 def open_locked(root: str, id: str, wait: float = LOCK_WAIT) -> int:
-    """As open_unlocked(), and holding the lock, for which it waits up to ``wait`` seconds.
+    """As open_unlocked(), with the lock, for which it waits up to ``wait`` seconds.
 
-    WrongState when another keeps it.
+    WrongState if another process keeps the lock.
     """
     handle = open_unlocked(root, id)
     try:
@@ -201,7 +200,7 @@ def open_locked(root: str, id: str, wait: float = LOCK_WAIT) -> int:
             raise WrongState(
                 f'container "{id}" is busy: another ocirun has worked on it for {wait:g} seconds; try again later'
             )
-        if not _is_at(handle, f"{root}/{id}"):  # deleted, and perhaps made anew, while we waited
+        if not _is_at(handle, f"{root}/{id}"):  # deleted, and perhaps made again, while we waited
             raise missing(id)
     except BaseException:
         posix.close(handle)
@@ -210,7 +209,7 @@ def open_locked(root: str, id: str, wait: float = LOCK_WAIT) -> int:
 
 
 def missing(id: str) -> NotFound:
-    """The error of every operation on a container that is not there; managers match "does not exist"."""
+    """The error for a container that does not exist; managers match "does not exist"."""
     return NotFound(f'container "{id}" does not exist')
 
 
@@ -233,7 +232,7 @@ def _try_lock(handle: int) -> bool:
 
 
 def _lock(handle: int, wait: float) -> bool:
-    """Lock without flock's own waiting, which has no limit. The pauses grow to 50 ms."""
+    """Poll for the lock: flock(2) cannot wait with a limit. The pauses grow to 50 ms."""
     pause, end = 0.001, time.monotonic() + wait
     while not _try_lock(handle):
         if time.monotonic() >= end:
@@ -244,7 +243,7 @@ def _lock(handle: int, wait: float) -> bool:
 
 
 def _is_at(handle: int, path: str) -> bool:
-    """Whether ``path`` still leads to this very directory."""
+    """Whether ``path`` still is this directory."""
     try:
         there = posix.stat(path, follow_symlinks=False)
     except FileNotFoundError:
@@ -263,18 +262,18 @@ def exists(handle: int, name: str) -> bool:
 
 
 def write_state(handle: int, record: "Record") -> None:
-    """Replace the record at once; the caller holds the lock."""
+    """Replace the record atomically; the caller holds the lock."""
     write_file(handle, NEXT_STATE, dumps(record).encode())
     take_next_state(handle)
 
 
 def take_next_state(handle: int) -> None:
-    """The record that was written to NEXT_STATE counts from now on. That takes no room on the disk."""
+    """Make NEXT_STATE the record. The rename works on a full disk."""
     posix.rename(NEXT_STATE, STATE, src_dir_fd=handle, dst_dir_fd=handle)
 
 
 def read_state(handle: int, id: str) -> "Record":
-    """The record. NotFound where there is none (yet): the container is not made, or was just deleted."""
+    """The record. NotFound without one: the container is not made yet, or was just deleted."""
     try:
         data = read_file(handle, STATE)
     except FileNotFoundError:
@@ -288,17 +287,17 @@ def read_state(handle: int, id: str) -> "Record":
     for member in MEMBERS:
         if member not in record:
             raise _damaged(id, f'it has no "{member}"')
-    return record  # type: ignore[return-value]  # its members were looked at
+    return record  # type: ignore[return-value]  # its members were checked
 
 
 def _damaged(id: str, how: str) -> OcirunError:
     return OcirunError(
-        f'state of container "{id}" is damaged: {how}; "ocirun delete --force" clears it, but cannot know its process and cgroups'
+        f'state of container "{id}" is damaged: {how}; "ocirun delete --force" removes it, but cannot find its process and cgroups'
     )
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:
-    """Write a file of the container's directory (0600), replacing its content. OSError is worded."""
+    """Write a file of the container's directory (0600), replacing its content. Raises OcirunError."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
     try:
         descriptor = posix.open(name, flags, 0o600, dir_fd=handle)
@@ -313,13 +312,13 @@ def write_file(handle: int, name: str, data: bytes) -> None:
 
 
 def read_file(handle: int, name: str) -> bytes:
-    """The content of a file of the container's directory. FileNotFoundError as it is, other errors worded."""
+    """The content of a file of the container's directory. FileNotFoundError passes through, other errors are OcirunError."""
     try:
         descriptor = posix.open(name, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=handle)
         try:
             size = posix.fstat(descriptor).st_size
             if size > MAX_FILE:
-                raise OcirunError(f"read {name} of the container: {size} bytes are too many")
+                raise OcirunError(f"read {name} of the container: {size} bytes is too large")
             return posix.read(descriptor, size + 1)
         finally:
             posix.close(descriptor)
@@ -332,7 +331,7 @@ def read_file(handle: int, name: str) -> bytes:
 def remove(root: str, id: str, handle: int) -> None:
     """Remove the container's directory, the record last; the caller holds the lock.
 
-    What is already gone is no error.
+    Files that are already gone are no error.
     """
     try:
         _clear(handle)
@@ -344,12 +343,12 @@ def remove(root: str, id: str, handle: int) -> None:
 
 
 def _clear(handle: int) -> None:
-    """Remove what is in the container's directory. OSError as it is."""
+    """Empty the container's directory. Raises OSError."""
     try:
         posix.rmdir(NOTIFY, dir_fd=handle)
     except FileNotFoundError:
         pass
-    except OSError:  # not empty, or worse: a privileged container can make its mount of it writable
+    except OSError:  # not empty or worse: a privileged container can make its mount of the directory writable
         from runtime.lifecycle.leftovers import remove as remove_leftovers
 
         remove_leftovers(handle, NOTIFY)
@@ -358,7 +357,7 @@ def _clear(handle: int) -> None:
 
 
 def unlink_start_socket(handle: int) -> None:
-    """Say that the container was started: "created" ends where start.sock does."""
+    """Mark the container as started: "created" lasts as long as start.sock exists."""
     _unlink(handle, START_SOCKET)
 
 
@@ -370,7 +369,7 @@ def _unlink(handle: int, name: str) -> None:
 
 
 def ids(root: str) -> list[str]:
-    """The names of all that may be containers under ``root``, sorted."""
+    """The ids of the directories under ``root`` that may be containers, sorted."""
     try:
         with posix.scandir(root) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

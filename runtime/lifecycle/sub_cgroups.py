@@ -1,4 +1,4 @@
-"""`exec --cgroup`: cgroups below the container's own, by hierarchy. Pure; loaded only for that option."""
+"""`exec --cgroup`: cgroups below the container's, in each hierarchy. Pure; loaded only for that option."""
 
 from runtime.errors import OcirunError
 from runtime.files import components
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hierarchy]") -> "list[str]":
-    """The files by which a process enters the ``wanted`` cgroups; ``files`` are those of the container's own.
+    """The files by which a process enters the ``wanted`` cgroups. ``files``: the same for the container's cgroups.
 
-    ``wanted``: PATH, or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, a hierarchy that is
-    named twice, and a path that leads out of the container's cgroup.
+    ``wanted``: PATH or CONTROLLERS:PATH. OcirunError for a controller that none of the cgroups has, for a hierarchy named
+    twice, and for "..".
     """
     result = list(files)
     for entry in wanted:
@@ -22,18 +22,18 @@ def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hi
         parts = components(path)
         if ".." in parts:
             raise OcirunError(
-                f'--cgroup {entry!r}: the path may not contain "..", it counts from the container\'s cgroup'
+                f'--cgroup {entry!r}: the path is relative to the container\'s cgroup and may not contain ".."'
             )
         for index in _indices(files, controllers.split(","), hierarchies, entry) if colon else range(len(files)):
             if result[index] != files[index]:
-                raise OcirunError(f"--cgroup {entry!r}: another --cgroup has said where in this hierarchy")
+                raise OcirunError(f"--cgroup {entry!r}: another --cgroup already names a cgroup in this hierarchy")
             directory, _, name = files[index].rpartition("/")
             result[index] = "/".join([directory, *parts, name])
     return result
 
 
 def _indices(files: "list[str]", names: "list[str]", hierarchies: "Sequence[Hierarchy]", entry: str) -> "list[int]":
-    """Which of the files are in the hierarchies of the controllers."""
+    """The indices of the files that are in the hierarchies of the controllers."""
     result: list[int] = []
     for name in names:
         mounts = [

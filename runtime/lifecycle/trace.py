@@ -1,4 +1,4 @@
-"""--trace FILE: when each operation started and ended, as JSON lines; and the words of --debug. Cold."""
+"""--trace FILE: when each operation started and ended, as JSON lines; and the lines of --debug. Cold."""
 
 from runtime.errors import system_failure
 from runtime.lifecycle.document import dumps
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[Report]") -> None:
-    """A line an operation: index, op, start_ns and end_ns (CLOCK_MONOTONIC), errno (0: done)."""
+    """Write one line per operation: index, op, start_ns and end_ns (CLOCK_MONOTONIC), errno (0: done)."""
     rows = [
         {
             "index": r.index,
@@ -31,13 +31,13 @@ def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[R
 
 
 def teller(operations: "Sequence[ops.Operation]", debug: "Callable[[str], None]") -> "Callable[[int, int], None]":
-    """What `Handshake.tell` can be: each operation in words, with its place in the config and its time."""
+    """A value for `Handshake.tell`: describes each operation, with its pointer and its time, to ``debug``."""
     from runtime.plan.explain import sentence
 
     def tell(index: int, nanoseconds: int) -> None:
         operation = operations[index]
-        place = f"{operation[2]}: " if operation[2] else ""
+        pointer = f"{operation[2]}: " if operation[2] else ""
         took = f" ({nanoseconds / 1e6:.3f} ms)" if nanoseconds else ""
-        debug(f"{place}{sentence(operation)}{took}")
+        debug(f"{pointer}{sentence(operation)}{took}")
 
     return tell

@@ -1,6 +1,6 @@
-"""Undoing a create or run that failed, at whatever point after the record was there. Imported when one has failed.
+"""Undoing a create or run that failed at any point after its record was written. Cold.
 
-`create` imports this in a function; here `Creation` is known for its type only.
+`create` imports this in a function, and this imports `create` for types only: no circle at run time.
 """
 
 import posix
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def undo(creation: "Creation", handshake: "Handshake | None") -> None:
-    """Leave nothing of a container that could not be made; its poststop hooks run (runtime.md "Lifecycle").
+    """Remove everything of a container that could not be made, and run its poststop hooks (runtime.md "Lifecycle").
 
-    The devices go home while init holds their network namespace. Then init ends, and the rest goes as with `delete`.
-    ``handshake``: None where init was not started. What goes wrong here is a warning: the caller hears of what failed first.
+    Network devices move back while init still holds their namespace. Then init ends, and the rest is as with `delete`.
+    ``handshake``: None if init was not started. A failure here is a warning: the caller gets the first error.
     """
     request, record, handle = creation.request, creation.record, creation.handle
     if handshake:
@@ -33,7 +33,7 @@ def undo(creation: "Creation", handshake: "Handshake | None") -> None:
     try:
         destroy(request.root, request.id, handle, record, request.warn, kill=False)
         if handshake and record["status"] == state.CREATING:
-            publishing.write_trace(request.options, handshake)  # the operation that failed is its last line
+            publishing.write_trace(request.options, handshake)  # its last line is the operation that failed
     except OcirunError as error:
         request.warn(str(error))
     posix.close(handle)

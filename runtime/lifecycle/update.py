@@ -1,4 +1,4 @@
-"""The state side of `update`: the limits of an existing container changed, in its cgroups and in its record. Not hot."""
+"""The state side of `update`: change a container's limits, in its cgroups and in its record. Not hot."""
 
 import errno
 import posix
@@ -25,7 +25,7 @@ _USAGE = ("memory.current", "memory.usage_in_bytes")
 
 
 def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
-    """The resources of a JSON text of the form of /linux/resources. InvalidConfig for the first thing that is wrong."""
+    """The resources in a JSON text in the form of /linux/resources. InvalidConfig for the first error."""
     try:
         load(data)
     except BadDocument:
@@ -34,7 +34,7 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
     spec, problems = load_checked(_BEFORE + data.strip() + _AFTER, unknown=True)
     for problem in problems:
         if not problem.pointer.startswith(_POINTER):
-            continue  # of the rest of a config, which is not there
+            continue  # about the rest of the config, which is missing on purpose
         message = f"resources: {problem.pointer.removeprefix(_POINTER)}: {config.message(problem)}"
         if problem.severity == "error":
             raise InvalidConfig(message)
@@ -46,7 +46,7 @@ def checked(data: bytes, warn: "Callable[[str], None]") -> "Resources":
 def update(
     root: str, id: str, data: bytes, warn: "Callable[[str], None]", schemas: "LinuxIntelRdt | None" = None
 ) -> None:
-    """Change the limits that ``data`` names (JSON of the form of /linux/resources), and leave the others.
+    """Change the limits that ``data`` names (JSON in the form of /linux/resources), and leave the others.
 
     ``schemas``: l3CacheSchema and memBwSchema, new shares of the container's resctrl group. WrongState unless created,
     running or paused. OcirunError when one is refused; then all limits are as before. Device rules replace all earlier
@@ -81,14 +81,14 @@ def _change_limits(handle: int, record: "Record", given: "Resources") -> None:
     if current is None:
         current = config.resources(store.read_file(handle, store.CONFIG))
     changed: Record = {**record, "resources": merged(current, given)}
-    # First: where there is no room for it, the limits stay.
+    # Written first: on a full disk the limits stay as they are.
     store.write_file(handle, store.NEXT_STATE, dumps(changed).encode())
     _change(record, given, current)
     store.take_next_state(handle)
 
 
 def _change_shares(record: "Record", schemas: "LinuxIntelRdt") -> "Callable[[], None]":
-    """Change the container's shares of cache and memory bandwidth. Returns what undoes it."""
+    """Change the container's shares of cache and memory bandwidth. Returns a function that undoes it."""
     from runtime import resctrl
     from runtime.host.confinement import resctrl_mount
 
@@ -101,8 +101,7 @@ def _change_shares(record: "Record", schemas: "LinuxIntelRdt") -> "Callable[[], 
 
 def merged(current: "Resources", given: "Resources") -> "Resources":
     """The resources after an update: sections are merged by property, lists are replaced. Pure."""
-    # JSON of any shape here: which sections there are, and what is in them, does not matter.
-    result: dict[str, object] = {**current}
+    result: dict[str, object] = {**current}  # the sections need not be known here
     for name, section in given.items():
         present = result.get(name)
         result[name] = {**present, **section} if isinstance(present, dict) and isinstance(section, dict) else section
@@ -110,7 +109,7 @@ def merged(current: "Resources", given: "Resources") -> "Resources":
 
 
 def completed(given: "Resources", current: "Resources") -> "Resources":
-    """``given``, with the present values that the kernel, or the conversion to v2, needs together with the new ones. Pure."""
+    """``given``, plus the current values that the kernel or the conversion to v2 needs along with the new ones. Pure."""
     result: Resources = {**given}
     memory, present_memory = given.get("memory") or {}, current.get("memory") or {}
     if memory.get("swap") and not memory.get("limit") and present_memory.get("limit"):
@@ -128,13 +127,13 @@ def _change(record: "Record", given: "Resources", current: "Resources") -> None:
     locations = limits.locations(intent, host.read())
     changed = given.get("memory")
     memory: ResourcesMemory = {**(current.get("memory") or {}), **(changed or {})}
-    if changed and memory.get("checkBeforeUpdate"):  # the config's, if the update does not give it
+    if changed and memory.get("checkBeforeUpdate"):  # the config's, unless the update has one
         _check_usage(locations, changed)
-    if given.get("intelRdt"):  # of linux, but written here by mistake
+    if given.get("intelRdt"):  # a section of linux, put here by mistake
         raise InvalidConfig("intelRdt is not among a container's resources", f"{_POINTER}/intelRdt")
     wanted = completed(given, current)
     rules = wanted.pop("devices", None)
-    # Without device rules `resources.writes` returns the default ones.
+    # `wanted` has no device rules now, so `resources.writes` adds the default ones: leave them out.
     writes = [
         (location, setting)
         for location, setting in resources.writes(wanted, locations)[0]
@@ -177,7 +176,7 @@ def _change_devices(locations: "list[Location]", rules: "list[ResourcesDevice]")
 
 
 def _check_usage(locations: "list[Location]", memory: "ResourcesMemory") -> None:
-    """memory.checkBeforeUpdate: a limit below the usage would kill, so it is refused (config-linux.md#memory)."""
+    """memory.checkBeforeUpdate: refuse a limit below the current usage, which would kill (config-linux.md#memory)."""
     limit = int(memory.get("limit") or 0)
     for location in locations if limit > 0 else ():
         if "memory" not in location["hierarchy"]["controllers"]:

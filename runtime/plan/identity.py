@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from oci_spec.types import Linux, Process
     from runtime.shapes import Facts, PlanOptions
 
-    Filter = tuple[bytes, int, str, str]  # program, flags of seccomp(2), listenerPath, listenerMetadata
-
 RLIMITS = (
     "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK "
     "RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME"

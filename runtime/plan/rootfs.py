@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oci_spec.types import Config, HookKind, Hooks
-    from runtime.plan.identity import Filter
-    from runtime.shapes import Facts, PlanOptions
+    from runtime.shapes import Facts, Filter, PlanOptions
 
 
 PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}

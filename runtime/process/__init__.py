@@ -1,1 +1,1 @@
-"""Starting init, talking to it, and what its program is given: terminals, filters."""
+"""Starting init, the parent's half of the handshake, terminals, and what init cannot do itself."""

@@ -1,4 +1,4 @@
-"""Scheduling, resctrl and clocks on the host's side: what init may not do itself. Imported only for a plan that has it."""
+"""Scheduling, resctrl and clocks, on the host's side because init may not set them. Imported only for a plan that has them."""
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def failed(operation: "Operation", error: OSError) -> OcirunError:
-    """The error in the words that it has when init fails with the operation."""
+    """The error, worded as if init had failed with the operation."""
     from runtime.plan.failures import failure
 
     return failure(operation, error.errno or 0, 0)
@@ -38,7 +38,7 @@ def io_priority(handshake: "Handshake", operation: "Operation") -> None:
 
 
 def resctrl(handshake: "Handshake", operation: "Operation") -> None:
-    """Write init's pid to the files, the group's first: a task can be in a monitoring group of its own group only.
+    """Write init's pid to the files. The group's comes first: a monitoring group takes only tasks of its own group.
 
     Raises OcirunError.
     """

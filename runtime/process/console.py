@@ -1,5 +1,5 @@
-"""Handing descriptors to the caller: the terminal's other end, a pidfd. Each is one message on an AF_UNIX stream socket,
-with a name and one descriptor. Cold.
+"""Sending descriptors to the caller: a terminal's master end, a pidfd. Each is one message on an AF_UNIX stream socket, with
+a name and one descriptor. Cold.
 """
 
 import fcntl
@@ -16,15 +16,16 @@ def name(terminal: int) -> str:
     return f"/dev/pts/{number}"
 
 
-def hand_over(path: str, what: str, text: str, descriptor: int) -> None:
+def hand_over(path: str, kind: str, text: str, descriptor: int) -> None:
+    """Send ``text`` with the descriptor to the socket ``path``; ``kind`` names it in the error."""
     try:
         shim.send_descriptor(path, text, descriptor)
     except OSError as error:
-        raise system_failure(f"send the {what} to {path}", error) from None
+        raise system_failure(f"send the {kind} to {path}", error) from None
 
 
 def send(path: str, terminal: int) -> None:
-    """Send the terminal's other end to ``--console-socket``."""
+    """Send the terminal's master end to ``--console-socket``."""
     hand_over(path, "terminal", name(terminal), terminal)
 
 

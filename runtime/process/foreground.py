@@ -1,11 +1,11 @@
-"""Waiting for a program in the foreground: signals are passed on, and a terminal's bytes and size. Hot, but for a terminal."""
+"""Waiting for a program in the foreground: forwards signals, and a terminal's bytes and size. Hot without a terminal."""
 
 import _signal as signal
 import posix
 
 from runtime.errors import OcirunError
 
-# What is not passed on: what cannot be caught, what is about us, and what a terminal's reader would be stopped by.
+# Not forwarded: signals that cannot be caught, that concern us, or that would stop us at a terminal.
 KEPT = {
     signal.SIGKILL,
     signal.SIGSTOP,
@@ -18,21 +18,21 @@ KEPT = {
     signal.SIGBUS,
 }
 KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
-ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # what asks a program to end
+ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # signals that ask a program to end
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
 
 def exit_status(wait_status: int) -> int:
-    """As a shell has it: 128 + N for a signal."""
+    """The exit status as a shell has it: 128 + N for a signal."""
     code = posix.waitstatus_to_exitcode(wait_status)
     return code if code >= 0 else 128 - code
 
 
 class Foreground:
-    """Made before the program is started, so that no signal is lost: from then on they wait until `wait` takes them.
+    """Made before the program starts, so that no signal is lost: they stay blocked until `wait` takes them.
 
-    ``hangs``: what comes before the program may, as hooks do. What asks to end interrupts us, as OcirunError, until `hold`.
-    ``undone`` ends its words.
+    ``hangs``: something before the program may hang, such as a hook. Then signals of ENDING interrupt us with OcirunError,
+    until `hold`; ``undone`` ends its message.
     """
 
     def __init__(self, hangs: bool = False, undone: str = "; the container is removed") -> None:
@@ -45,23 +45,23 @@ class Foreground:
         signal.pthread_sigmask(signal.SIG_BLOCK, self.waited - self.ending)
 
     def hold(self) -> None:
-        """From now on every signal is the program's."""
+        """From now on every signal is for the program."""
         if self.ending:
             signal.pthread_sigmask(signal.SIG_BLOCK, self.ending)
 
     def yield_to_signals(self) -> None:
-        """Until `hold`, what asks to end interrupts us."""
+        """Until `hold`, signals of ENDING interrupt us again."""
         if self.ending:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.ending)
 
     def _interrupt(self, number: int, _: object) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: what was made is unmade now
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: the clean-up begins
         raise OcirunError(f"interrupted by signal {number} before the program ran{self.undone}")
 
     def wait(self, pid: int, terminal: int) -> int:
-        """The program's exit status when it has ended. ``terminal``: the other end of its terminal, or -1."""
+        """Wait for the program to end. Returns its exit status. ``terminal``: the master end of its terminal, or -1."""
         if terminal >= 0:
-            from runtime.process.terminal import Session  # a circle: it waits by the rules of this module
+            from runtime.process.terminal import Session  # in the function: terminal imports this module, for `forward`
 
             return Session(pid, terminal, self.waited).run()
         while True:
@@ -78,4 +78,4 @@ def forward(pid: int, number: int) -> None:
     try:
         posix.kill(pid, number)
     except ProcessLookupError:
-        pass  # it ends: SIGCHLD is on its way
+        pass  # it has ended: SIGCHLD is pending

@@ -1,15 +1,15 @@
-"""The parent's half of a plan: doing the host's side when init has reached it, and wording what failed.
+"""The parent's half of a plan: doing the host's side when init reaches it, and wording failures.
 
     init                          parent
      │ operations …                 │
      ├── REACHED n ────────────────▶│ every operation of the host's side up to n
-     │◀─────────── TREE, STATE ─────┤ (descriptors that it asked for)
+     │◀─────────── TREE, STATE ─────┤ (descriptors that it waits for)
      │◀─────────────── CONTINUE ────┤
-     ├── FORKED ───────────────────▶│ the process that goes on; its pid comes as credentials
-     ├── CONSOLE ──────────────────▶│ (the terminal's other end)
-     ├── LISTENER n ───────────────▶│ the filter's listener, to be given away; CONTINUE
+     ├── FORKED ───────────────────▶│ the process that continues; its credentials have the pid
+     ├── CONSOLE ──────────────────▶│ (the terminal's master end)
+     ├── LISTENER n ───────────────▶│ the filter's listener, for its agent; CONTINUE
      ├── OUTPUT n ─────────────────▶│ (a pipe that hook n writes to, twice)
-     ├── WORD ─────────────────────▶│ (where to look after the end of file, if a filter forbids init to speak)
+     ├── WORD ─────────────────────▶│ (a memfd to read after end of file, if a filter forbids reports)
      ├── FAILED n errno step ──────▶│ raises, worded by `runtime.plan.failures`
      x end of file                  │ execve happened, or init died
 
@@ -26,8 +26,9 @@ from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+
+    from runtime.shapes import Record
 
     from .hook_output import Output
 
@@ -38,12 +39,12 @@ CONTINUE, TREE, STATE = range(1, 4)
 
 
 class Handshake:
-    """One run of a plan. ``pid`` is the process that goes on; ``console`` the terminal's other end, ``listener`` the seccomp filter's,
-    ``word`` the memfd for init's last word, or -1.
+    """One run of a plan. ``pid``: the current process of init. ``console``: the terminal's master end. ``listener``: the seccomp
+    filter's. ``word``: the memfd of `runtime.process.last_word`. Descriptors are -1 until they come.
 
-    ``network``: the container's network namespace, open once a device was moved there, or -1. ``tell``, where it is set,
-    hears of each operation, by its index, and how many nanoseconds init took for it (0 for one of ours).
-    ``state``: the container's record, which says where the output of hooks goes.
+    ``network``: the container's network namespace, opened when the first device moves there. ``tell`` is called with the
+    index of each operation and the nanoseconds that init took (0 on the host's side). ``state``: the container's record,
+    which says where the output of hooks goes.
     """
 
     __slots__ = (
@@ -59,11 +60,11 @@ class Handshake:
         self.console = self.listener = self.network = self.word = -1
         self.trace: list[shim.Report] = []
         self.tell: Callable[[int, int], None] | None = None
-        self.state: Mapping[str, Any] = {}
+        self.state: Record = {}
         self.output: Output | None = None  # of hooks that init runs
 
     def follow(self, perform: "Perform") -> bool:
-        """Do the host's side, by ``perform``, until `created` is reached (True) or the channel ends (False).
+        """Do the host's side with ``perform`` until `created` is reached (True) or the channel ends (False).
 
         Raises OcirunError when an operation failed on either side.
         """
@@ -73,7 +74,7 @@ class Handshake:
                     return True
                 self.reply(CONTINUE)
             elif report.kind == FORKED:
-                before, self.pid = self.pid, report.pid  # first: `end` may be called from any point
+                before, self.pid = self.pid, report.pid  # set first: `end` may be called at any point
                 posix.waitpid(before, 0)
                 self.done = report.index + 1
                 self.reply(CONTINUE)
@@ -98,7 +99,7 @@ class Handshake:
         return False
 
     def _receive(self) -> "shim.Report | None":
-        """The next report; None at the end. OcirunError for what init cannot have sent here: nothing of it stays open."""
+        """The next report; None at the end. OcirunError for an unexpected one, whose descriptor is closed."""
         if self.output:
             self.output.relay(self.socket)
         try:
@@ -107,16 +108,16 @@ class Handshake:
             raise system_failure("read from the init program", error) from None
         if self.output and (report is None or report.kind != OUTPUT):
             self.output.finish()
-        if report is None or self._can_be(report):
+        if report is None or self._is_expected(report):
             return report
         if report.fd >= 0:
             posix.close(report.fd)
-        raise OcirunError(f"the init program sent report {report.kind} about operation {report.index}, which cannot be")
+        raise OcirunError(f"the init program sent an unexpected report {report.kind} about operation {report.index}")
 
-    def _can_be(self, report: shim.Report) -> bool:
-        """Believing the rest would be to wait for, and to kill, a process that is not ours: FORKED without credentials is pid 0."""
+    def _is_expected(self, report: shim.Report) -> bool:
+        """Whether init can send this now. Trusting a false FORKED, say, we would wait for and kill a process that is not ours."""
         kind, index, given = report.kind, report.index, report.fd >= 0
-        if kind == FAILED:  # also before the plan is read
+        if kind == FAILED:  # init may fail before it has read the plan
             return not given
         if index >= len(self.operations):
             return False
@@ -165,23 +166,23 @@ class Handshake:
         return created
 
     def release(self) -> None:
-        """Let init go on past `created`."""
+        """Let init continue past `created`."""
         self.reply(CONTINUE)
 
     def reply(self, kind: int, length: int = 0, fd: int = -1) -> None:
-        """Answer init, which waits. OcirunError when it was killed meanwhile."""
+        """Answer init, which waits. OcirunError if it was killed meanwhile."""
         try:
             shim.reply(self.socket, kind, length, fd)
         except (BrokenPipeError, ConnectionResetError):
             raise self.died() from None
 
     def take_listener(self) -> int:
-        """The listener, which the caller closes."""
+        """Hand the listener to the caller, who closes it."""
         listener, self.listener = self.listener, -1
         return listener
 
     def close(self) -> None:
-        """Close our descriptors. An init that has not been released ends by that."""
+        """Close our descriptors. Init exits then, unless it was released."""
         if self.output:
             self.output.close()
         for descriptor in (self.socket, self.console, self.listener, self.network, self.word):
@@ -190,18 +191,18 @@ class Handshake:
         self.socket = self.console = self.listener = self.network = self.word = -1
 
     def end(self) -> int:
-        """Kill init and wait for it; its wait status, 0 when it was reaped before: the pid may be another's by then."""
+        """Kill init and reap it. Returns the wait status; 0 if it was reaped before."""
         try:
             ended, status = posix.waitpid(self.pid, posix.WNOHANG)
             if ended:
                 return status
-            posix.kill(self.pid, SIGKILL)  # a child that nobody has waited for keeps its pid
+            posix.kill(self.pid, SIGKILL)  # not reaped yet: the pid is still its own
             return posix.waitpid(self.pid, 0)[1]
         except (ProcessLookupError, ChildProcessError):
             return 0
 
     def died(self, memory: str | None = None) -> OcirunError:
-        """The error for an init that went without a word. ``memory``: the pointer of the container's memory limit."""
+        """The error for an init that ended without a report. ``memory``: the pointer of the container's memory limit."""
         status = self.end()
         code = posix.waitstatus_to_exitcode(status)
         how = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"

@@ -1,7 +1,7 @@
-"""What hooks write: to a file of the host's where an annotation names one, else kept for the words of a failure.
+"""The output of hooks: appended to a file of the host if an annotation names one, else kept to be quoted in errors.
 
-A hook in the container writes into pipes of which init has given us the other ends. So a program of the image has no
-file of the host, and the file is looked up by us, not from the container's root.
+A hook in the container writes to pipes, whose other ends init sends us. So a program of the image never gets a file of
+the host, and the file's path is resolved on the host, not from the container's root.
 """
 
 import posix
@@ -11,18 +11,17 @@ from runtime.errors import system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from runtime.shapes import Record, StateDocument
 
 KEPT = 4096  # bytes, the last ones of each stream, that an error may quote
 PIPE = 65536  # bytes that a pipe holds
 ANNOTATIONS = {1: "run.oci.hooks.stdout", 2: "run.oci.hooks.stderr"}  # crun's
 
 
-def open_file(state: "Mapping[str, Any]", stream: int) -> int:
-    """The file that what hooks write to ``stream`` (1, 2) is appended to, or -1. ``state``: a container's record or state document.
+def open_file(state: "Record | StateDocument", stream: int) -> int:
+    """Open the file for the hooks' standard output (``stream`` 1) or error (2); -1 without one.
 
-    Made with mode 0600 where it is missing; a relative path counts from the bundle. Raises OcirunError.
+    A missing file is made with mode 0600; a relative path counts from the bundle. Raises OcirunError.
     """
     name = ANNOTATIONS[stream]
     path = (state.get("annotations") or {}).get(name)
@@ -31,7 +30,7 @@ def open_file(state: "Mapping[str, Any]", stream: int) -> int:
     path = path if path.startswith("/") else f"{state['bundle']}/{path}"
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOCTTY
     try:
-        descriptor = posix.open(path, flags | posix.O_NONBLOCK, 0o600)  # a fifo without a reader is an error
+        descriptor = posix.open(path, flags | posix.O_NONBLOCK, 0o600)  # fails on a fifo without a reader
     except OSError as error:
         raise system_failure(f"open {path} for what hooks write", error, f"/annotations/{name}") from None
     posix.set_blocking(descriptor, True)
@@ -49,13 +48,13 @@ def write_all(descriptor: int, data: bytes, stream: int) -> None:
 
 
 class Output:
-    """Of the hooks that one init runs, one after another. ``state`` as for `open_file`."""
+    """The output of the hooks that one init runs, one after another. ``state`` as for `open_file`."""
 
     __slots__ = ("files", "index", "kept", "pipes", "state")
 
-    def __init__(self, state: "Mapping[str, Any]") -> None:
+    def __init__(self, state: "Record | StateDocument") -> None:
         self.state = state
-        self.index = -1  # of the hook's operation
+        self.index = -1  # the hook's operation
         self.pipes: dict[int, int] = {}  # by stream
         self.files: dict[int, int] = {}
         self.kept: dict[int, bytes] = {}
@@ -64,7 +63,7 @@ class Output:
         return index == self.index and stream in self.pipes
 
     def add(self, index: int, stream: int, pipe: int) -> None:
-        """Listen to ``pipe``, which it takes, from now on: the standard output (1) or error (2) of operation ``index``."""
+        """Take over ``pipe``, the standard output (1) or error (2) of operation ``index``."""
         if index != self.index:
             self.finish()
             self.index, self.kept = index, {}
@@ -75,7 +74,7 @@ class Output:
             self.files[stream] = file
 
     def relay(self, channel: int) -> None:
-        """Take what comes, until init has said something on ``channel`` or is gone."""
+        """Read the pipes until init sends something on ``channel``, or is gone."""
         waiting = select.poll()
         waiting.register(channel, select.POLLIN)
         for pipe in self.pipes.values():
@@ -88,7 +87,7 @@ class Output:
                     waiting.unregister(pipe)
 
     def _take(self, stream: int, pipe: int) -> bool:
-        """What there is. False at the end."""
+        """Read once. False at the end of the pipe."""
         try:
             data = posix.read(pipe, PIPE)
         except BlockingIOError:
@@ -100,7 +99,7 @@ class Output:
         return bool(data)
 
     def finish(self) -> None:
-        """The hook has ended: take the rest, and close everything."""
+        """The hook has ended: read the rest, and close everything."""
         try:
             for stream, pipe in self.pipes.items():
                 self._take(stream, pipe)
@@ -113,5 +112,5 @@ class Output:
         self.pipes, self.files = {}, {}
 
     def said(self, index: int) -> bytes:
-        """What the hook of operation ``index`` wrote last."""
+        """The last output of the hook of operation ``index``; b"" for another."""
         return b" ".join(self.kept[stream] for stream in sorted(self.kept)) if index == self.index else b""

@@ -1,4 +1,4 @@
-"""What the parent does to init while that waits: id maps, limits, state. `runtime.lifecycle.operations` says when. Hot."""
+"""What the parent does for init, which waits: id maps, limits, state. `runtime.lifecycle.operations` says when. Hot."""
 
 import posix
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write a file of the kernel's, in one write. OSError as it is."""
+    """Write a file of the kernel, in one write. Raises OSError."""
     descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         posix.write(descriptor, text.encode())
@@ -24,7 +24,7 @@ def write_file(path: str, text: str) -> None:
 
 
 def id_maps(handshake: "Handshake", operation: "Operation") -> None:
-    """Write the maps, in one write each (user_namespaces(7)); by newuidmap where the caller may not. Raises OcirunError."""
+    """Write the maps, one write each (user_namespaces(7)), or by newuidmap if the caller may not. Raises OcirunError."""
     _, _, origin, (deny_setgroups,), (uid_map, gid_map) = operation
     directory = f"/proc/{handshake.pid}"
     try:
@@ -42,7 +42,7 @@ def id_maps(handshake: "Handshake", operation: "Operation") -> None:
 
 
 def rlimit(handshake: "Handshake", operation: "Operation") -> None:
-    """Set one of init's limits. OcirunError, worded as one of init's own would be."""
+    """Set one of init's limits. OcirunError, worded as if init had failed."""
     _, _, _, (resource, soft, hard), _ = operation
     try:
         shim.prlimit(handshake.pid, resource, soft, hard)
@@ -53,7 +53,7 @@ def rlimit(handshake: "Handshake", operation: "Operation") -> None:
 
 
 def send_state(handshake: "Handshake", creating: bytes, created: bytes) -> None:
-    """Give init the two documents that its hooks get, each ended by a NUL. Raises OcirunError."""
+    """Give init the two state documents for its hooks, each ended by a NUL. Raises OcirunError."""
     data = creating + b"\0" + created + b"\0"
     descriptor = posix.memfd_create("ocirun-state", posix.MFD_CLOEXEC)
     try:

@@ -1,4 +1,4 @@
-"""Id maps by newuidmap(1) and newgidmap(1), for a caller without privilege over the ids. Cold."""
+"""Id maps by newuidmap(1) and newgidmap(1), for a caller without privileges over the ids. Cold."""
 
 import posix
 
@@ -7,7 +7,7 @@ from runtime.errors import OcirunError
 TOOLS = {"uid_map": "newuidmap", "gid_map": "newgidmap"}
 FILES = {"uid_map": "/etc/subuid", "gid_map": "/etc/subgid"}
 SEARCH = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
-SAID = 4096  # bytes of a tool's words
+MAX_OUTPUT = 4096  # bytes of a tool's standard error
 
 
 def find(tool: str) -> str | None:
@@ -19,47 +19,49 @@ def find(tool: str) -> str | None:
 
 
 def write_map(pid: int, name: str, text: str) -> None:
-    """Write ``/proc/PID/{uid,gid}_map`` by the set-user-id tool. Raises OcirunError when it is missing or refuses."""
+    """Write ``/proc/PID/{uid,gid}_map`` by the set-user-id tool. OcirunError when it is missing or refuses."""
     tool = TOOLS[name]
     pointer = "/linux/uidMappings" if name == "uid_map" else "/linux/gidMappings"
     path = find(tool)
     if path is None:
         own = posix.geteuid() if name == "uid_map" else posix.getegid()
-        words = f"{tool} is not installed, and without it only the caller's own id, {own}, can be mapped"
-        raise OcirunError(f"{words}: install uidmap (shadow-utils elsewhere), or map {own} alone, with size 1", pointer)
+        message = f"{tool} is not installed, and without it only the caller's own id, {own}, can be mapped"
+        raise OcirunError(
+            f"{message}: install uidmap (shadow-utils elsewhere), or map {own} alone, with size 1", pointer
+        )
     status, said = run(path, [tool, str(pid), *text.split()])
     if status:
-        words = f"{tool} {' '.join(text.split())}: {said or f'exit status {status}'}"
-        raise OcirunError(f"{words}; {allowance(name)}", pointer)
+        message = f"{tool} {' '.join(text.split())}: {said or f'exit status {status}'}"
+        raise OcirunError(f"{message}; {allowance(name)}", pointer)
 
 
-def run(path: str, words: "list[str]") -> "tuple[int, str]":
-    """The exit status of a program, and what it said on standard error, on one line."""
+def run(path: str, arguments: "list[str]") -> "tuple[int, str]":
+    """Run a program. Returns its exit status, and its standard error on one line."""
     ours, theirs = posix.pipe2(posix.O_CLOEXEC)
     try:
         actions = [(posix.POSIX_SPAWN_DUP2, theirs, 2)]
-        child = posix.posix_spawn(path, words, posix.environ, file_actions=actions)
+        child = posix.posix_spawn(path, arguments, posix.environ, file_actions=actions)
         posix.close(theirs)
         theirs = -1
         said = b""
-        while piece := posix.read(ours, SAID):
-            said = (said + piece)[:SAID]
+        while piece := posix.read(ours, MAX_OUTPUT):
+            said = (said + piece)[:MAX_OUTPUT]
         status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
     finally:
         posix.close(ours)
         if theirs >= 0:
             posix.close(theirs)
     text = " ".join(said.decode(errors="replace").split())
-    return status, text.removeprefix(f"{words[0]}: ")
+    return status, text.removeprefix(f"{arguments[0]}: ")
 
 
 def allowance(name: str) -> str:
-    """What the caller may map besides the own id, and what to do when that is nothing."""
+    """What the caller may map besides their own id, and what to do if that is nothing."""
     file = FILES[name]
     user = user_name()
     ranges = allowed(file, user)
     if ranges:
-        return f"besides the own id {user} may map {', '.join(ranges)} ({file})"
+        return f"besides their own id, {user} may map {', '.join(ranges)} ({file})"
     option = "--add-subuids" if name == "uid_map" else "--add-subgids"
     return f"{file} has no range for {user}: as root, usermod {option} 100000-165535 {user}"
 
@@ -73,8 +75,8 @@ def user_name() -> str:
 def allowed(file: str, user: str) -> "list[str]":
     """The ranges that ``file`` (subuid(5)) gives to the caller, by name or by uid."""
     names = (user, str(posix.geteuid()))
-    found = [row for row in rows(file) if len(row) == 3 and row[0] in names and row[1].isdigit() and row[2].isdigit()]
-    return [f"{row[1]} to {int(row[1]) + int(row[2]) - 1}" for row in found]
+    own = [row for row in rows(file) if len(row) == 3 and row[0] in names and row[1].isdigit() and row[2].isdigit()]
+    return [f"{row[1]} to {int(row[1]) + int(row[2]) - 1}" for row in own]
 
 
 def rows(file: str) -> "list[list[str]]":

@@ -1,4 +1,4 @@
-"""The parent's half of an id-mapped mount: mount_setattr(2) with MOUNT_ATTR_IDMAP, which takes rights over the file system.
+"""The parent's half of an id-mapped mount: mount_setattr(2) with MOUNT_ATTR_IDMAP, which needs rights over the file system.
 
 Imported only when a plan has the operation.
 """
@@ -14,8 +14,6 @@ from .handshake import TREE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from runtime.plan.ops import Operation
 
     from .handshake import Handshake
@@ -33,11 +31,15 @@ def failure(tried: str, error: OSError, origin: "str | None", remedy: str = "") 
     return OcirunError(f"{tried}: {system_words(number)}{hint}", origin, None, number)
 
 
+def arguments_of(operation: "Operation") -> "tuple[str, str | None, list[str], list[str]]":
+    """Source, type, options and id maps of the operation."""
+    return operation[4]  # type: ignore[return-value]  # as `ops.idmap_tree` makes them
+
+
 def new_tree(pid: int, operation: "Operation") -> int:
-    """The mount as it is before its ids are mapped."""
-    _, _, origin, (recursive, _, *attributes), strings = operation
-    arguments: Any = strings
-    source, kind, options, _ = arguments
+    """The mount, before its ids are mapped."""
+    _, _, origin, (recursive, _, *attributes), _ = operation
+    source, kind, options, _ = arguments_of(operation)
     if kind is None:
         from .trees import clone
 
@@ -50,17 +52,17 @@ def new_tree(pid: int, operation: "Operation") -> int:
 
 
 def lock(handshake: "Handshake", tree: int, operation: "Operation") -> int:
-    """The new file system of ``tree`` as the container's root may not change it; where there is none but ours, itself."""
+    """A copy of the new file system ``tree``, locked against the container's root. Without a user namespace, just a duplicate."""
     if posix.stat(f"/proc/{handshake.pid}/ns/user").st_ino == posix.stat("/proc/self/ns/user").st_ino:
         return posix.dup(tree)
     from . import trees
 
-    kind: Any = operation[4][1]
-    return trees.lock(handshake.pid, tree, kind, operation[3][2:6], operation[2])
+    kind = arguments_of(operation)[1]
+    return trees.lock(handshake.pid, tree, str(kind), operation[3][2:6], operation[2])
 
 
 def map_descriptor(handshake: "Handshake", maps: "list[str]", origin: "str | None") -> int:
-    """A user namespace with the maps; without maps the container's own."""
+    """A user namespace with the maps; without maps, the container's."""
     try:
         if not maps:
             return posix.open(f"/proc/{handshake.pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -70,24 +72,23 @@ def map_descriptor(handshake: "Handshake", maps: "list[str]", origin: "str | Non
 
 
 def file_system(path: str) -> str:
-    """The type of the file system that a path lies on, as mountinfo has it; "" when that is not found."""
+    """The type of the file system that holds ``path``, from mountinfo; "" if it is not there."""
     import os
 
-    real, found, longest = os.path.realpath(path), "", -1
+    real, kind, longest = os.path.realpath(path), "", -1
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             fields = line.split(" ")
-            place = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
-            if (f"{real}/".startswith(f"{place}/") or place == "/") and len(place) >= longest:
-                found, longest = fields[fields.index("-") + 1], len(place)
-    return found
+            mountpoint = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+            if (f"{real}/".startswith(f"{mountpoint}/") or mountpoint == "/") and len(mountpoint) >= longest:
+                kind, longest = fields[fields.index("-") + 1], len(mountpoint)
+    return kind
 
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:
-    """Make the mount, map its ids, and hand it to init. In a user namespace what it has of the config's flags is locked."""
-    _, _, origin, (recursive, map_all, *_), strings = operation
-    arguments: Any = strings
-    source, kind, _, maps = arguments
+    """Make the mount, map its ids, and send it to init. In a user namespace the config's flags on it are locked."""
+    _, _, origin, (recursive, map_all, *_), _ = operation
+    source, kind, _, maps = arguments_of(operation)
     new = kind is not None
     tree = new_tree(handshake.pid, operation)
     try:

@@ -1,4 +1,4 @@
-"""What init leaves when a seccomp filter may forbid it to speak (csrc/last_word.c), read after the end of file. Hot."""
+"""The failure that init leaves in a memfd when a seccomp filter may forbid a report (csrc/last_word.c). Hot."""
 
 import posix
 from sys import byteorder
@@ -15,7 +15,7 @@ MAX_ERRNO = 4095
 
 
 def failure(word: int, operations: "Sequence[Operation]") -> "OcirunError | None":
-    """Why the program did not run; None when it did. ``word``: the descriptor; the last of ``operations`` is the execve."""
+    """Why the program did not run; None if it did. ``word``: the memfd. The last of ``operations`` is the execve."""
     passed, error = False, 0
     try:
         error = int.from_bytes(posix.pread(word, 4, ERROR), byteorder) & MAX_ERRNO

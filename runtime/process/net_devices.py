@@ -1,9 +1,9 @@
 """linux.netDevices: moving network devices into the container's network namespace (config-linux.md#network-devices).
 
-The kernel keeps what belongs to the device (hardware address, MTU, queues) and drops what belongs to the namespace: the
-IP addresses, which are read before and set again, and whether it is up. Routes are not kept. Once the container is made
-nobody moves a device back; a container that cannot be made gives its devices back (runtime.lifecycle.net_devices says
-when). Imported only for a config with some.
+A move keeps the properties of the device (hardware address, MTU, queues) and loses those of the namespace: the IP
+addresses and whether it is up, which are restored here, and the routes, which are not. Once the container is made,
+nobody moves a device back. If it cannot be made, its devices move back (runtime.lifecycle.net_devices says when).
+Imported only for a config with netDevices.
 """
 
 import posix
@@ -42,7 +42,7 @@ REMEDIES = {EPERM: "it takes CAP_NET_ADMIN over the host's network namespace", E
 
 
 def find(network: Netlink, name: str) -> "tuple[int, int]":
-    """Index and flags of the device. Raises OSError, ENODEV where there is none."""
+    """Index and flags of the device. Raises OSError, ENODEV without such a device."""
     asked = netlink.packed({netlink.IFLA_IFNAME: name.encode() + b"\0"})
     _, index, flags, _ = LINK.unpack_from(network.ask(netlink.RTM_GETLINK, LINK.pack(0, 0, 0, 0) + asked))
     return index, flags
@@ -50,28 +50,28 @@ def find(network: Netlink, name: str) -> "tuple[int, int]":
 
 def links(network: Netlink) -> "dict[int, str]":
     """Index → name of every device."""
-    found = {}
+    names = {}
     for body in network.dump(netlink.RTM_GETLINK, LINK.pack(0, 0, 0, 0)):
         name = netlink.attributes(body[LINK.size :])[netlink.IFLA_IFNAME]
-        found[LINK.unpack_from(body)[1]] = name.rstrip(b"\0").decode()
-    return found
+        names[LINK.unpack_from(body)[1]] = name.rstrip(b"\0").decode()
+    return names
 
 
 def addresses(network: Netlink, index: int) -> "list[Address]":
-    """All addresses of the device, in the kernel's order: of two in one subnet the first is the primary one."""
-    found = []
+    """All addresses of the device, in the kernel's order: the first one of a subnet is its primary address."""
+    result = []
     for body in network.dump(netlink.RTM_GETADDR, ADDRESS.pack(0, 0, 0, 0, 0)):
         family, length, flags, scope, owner = ADDRESS.unpack_from(body)
         if owner == index:
             values = netlink.attributes(body[ADDRESS.size :])
-            if IFA_FLAGS in values:  # the other field has the low byte only
+            if IFA_FLAGS in values:  # the header's field has only the low byte
                 flags = U32.unpack(values[IFA_FLAGS])[0]
-            found.append((family, length, flags, scope, values))
-    return found
+            result.append((family, length, flags, scope, values))
+    return result
 
 
 def add_address(network: Netlink, index: int, address: "Address", names: "tuple[str, str]") -> None:
-    """``names``: of the device before and now, which the labels of IPv4 addresses begin with. Raises OSError."""
+    """Add an address to the device. ``names``: the device's old and new name, the prefix of IPv4 labels. Raises OSError."""
     family, length, flags, scope, values = address
     kept = {kind: values[kind] for kind in KEPT_ATTRIBUTES if kind in values}
     flags &= KEPT_FLAGS
@@ -85,13 +85,13 @@ def add_address(network: Netlink, index: int, address: "Address", names: "tuple[
 
 
 def move(source: Netlink, target: Netlink, network: int, index: int, name: str) -> "tuple[int, str]":
-    """Move a device into the namespace ``network``, which ``target`` talks to; its index and name there."""
+    """Move a device into the namespace ``network``, that of ``target``. Returns its index and name there."""
     before = links(target)
     wanted = {netlink.IFLA_NET_NS_FD: U32.pack(network), netlink.IFLA_IFNAME: name.encode() + b"\0"}
     source.request(netlink.RTM_SETLINK, 0, LINK.pack(0, index, 0, 0) + netlink.packed(wanted))
     if not name.endswith(PATTERN):
         return find(target, name)[0], name
-    return next((number, found) for number, found in links(target).items() if number not in before)
+    return next((number, chosen) for number, chosen in links(target).items() if number not in before)
 
 
 def set_up(network: Netlink, index: int) -> None:
@@ -99,7 +99,7 @@ def set_up(network: Netlink, index: int) -> None:
 
 
 def take(handshake: "Handshake", operation: "Operation", note: "Callable[[Entry], None]") -> None:
-    """Move one device, give it its addresses and set it up; ``note`` hears of it before. Raises OcirunError."""
+    """Move one device, restore its addresses and set it up. ``note`` records it before the move. Raises OcirunError."""
     _, _, origin, _, strings = operation
     device, name = map(str, strings)
     if handshake.network < 0:
@@ -110,13 +110,13 @@ def take(handshake: "Handshake", operation: "Operation", note: "Callable[[Entry]
         host, container = Netlink(), Netlink(handshake.network)
         tried = "find"
         index, flags = find(host, device)
-        found = addresses(host, index)
+        kept = addresses(host, index)
         refuse_taken(container, name, origin)
         tried = "move"
-        note(entry(device, index, flags, name, list(links(container)), found))
+        note(entry_of(device, index, flags, name, list(links(container)), kept))
         index, name = move(host, container, handshake.network, index, name)
         tried = "set an address of"
-        for address in found:
+        for address in kept:
             if address[2] & IFA_F_PERMANENT and address[3] == RT_SCOPE_UNIVERSE:
                 add_address(container, index, address, (device, name))
         tried = "set up"
@@ -140,7 +140,7 @@ def open_network(pid: int, origin: "str | None") -> int:
 
 
 def refuse_taken(container: Netlink, name: str, origin: "str | None") -> None:
-    """Before the move: the kernel would move the device first and fail then."""
+    """Refuse a name that is taken. The kernel would fail only after it has moved the device."""
     try:
         find(container, name)
     except OSError as error:
@@ -154,37 +154,37 @@ def refuse_taken(container: Netlink, name: str, origin: "str | None") -> None:
 
 def failure(tried: str, device: str, error: OSError, origin: "str | None") -> OcirunError:
     number = error.errno or 0
-    words = (error.strerror or "").rstrip(".")
+    reason = (error.strerror or "").rstrip(".")
     remedy = REMEDIES.get(number) if tried == "move" else None
     if number == ENODEV and tried == "find":
-        words, remedy = "there is no such device", "see `ip link` in the runtime's network namespace"
+        reason, remedy = "there is no such device", "see `ip link` in the runtime's network namespace"
     hint = f"; {remedy}" if remedy else ""
     return OcirunError(
-        f"{tried} the network device {device}: {words[:1].lower()}{words[1:]}{hint}", origin, None, number
+        f"{tried} the network device {device}: {reason[:1].lower()}{reason[1:]}{hint}", origin, None, number
     )
 
 
-def entry(device: str, index: int, flags: int, name: str, before: "list[int]", found: "list[Address]") -> "Entry":
-    """What a record keeps of a device before it is moved. ``before``: the indices of the devices that are there already."""
-    kept = [(*address[:4], [(kind, value.hex()) for kind, value in address[4].items()]) for address in found]
-    return {"device": device, "index": index, "flags": flags, "name": name, "before": before, "addresses": kept}
+def entry_of(device: str, index: int, flags: int, name: str, before: "list[int]", kept: "list[Address]") -> "Entry":
+    """The entry of a device for the record. ``before``: the indices of the devices in the container's namespace."""
+    rows = [(*address[:4], [(kind, value.hex()) for kind, value in address[4].items()]) for address in kept]
+    return {"device": device, "index": index, "flags": flags, "name": name, "before": before, "addresses": rows}
 
 
 def give_back(entries: "list[Entry]", network: int, warn: "Callable[[str], None]") -> None:
-    """Bring devices home from the namespace ``network``, as they were; the last one first, so that of what has come since
-    each was noted nothing but that one is there. Without the namespace (-1) see what the kernel did with them. What fails
-    is told by ``warn``.
+    """Move devices back from the namespace ``network``, and restore them. The last one moves first: then the only device that
+    an entry's ``before`` does not list is its own. Without the namespace (-1), restore what the kernel moved back.
+    Failures are warnings.
     """
     own = posix.open("/proc/self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
     host = Netlink()
     container = Netlink(network) if network >= 0 else None
     try:
-        for one in reversed(entries):
+        for entry in reversed(entries):
             try:
-                if links(host).get(one["index"]) != one["device"]:  # else it has not been moved
-                    bring(one, own, host, container)
+                if links(host).get(entry["index"]) != entry["device"]:  # else it was never moved
+                    bring(entry, own, host, container)
             except OSError as error:
-                warn(f"bring the network device {one['device']} back: {(error.strerror or '').lower()}")
+                warn(f"bring the network device {entry['device']} back: {(error.strerror or '').lower()}")
     finally:
         posix.close(own)
         host.close()
@@ -192,33 +192,31 @@ def give_back(entries: "list[Entry]", network: int, warn: "Callable[[str], None]
             container.close()
 
 
-def bring(one: "Entry", own: int, host: Netlink, container: "Netlink | None") -> None:
-    """One device. Raises OSError."""
-    device = one["device"]
+def bring(entry: "Entry", own: int, host: Netlink, container: "Netlink | None") -> None:
+    """Move one device back. Raises OSError."""
+    device = entry["device"]
     if container:
-        there = {number: name for number, name in links(container).items() if number not in one["before"]}
-        number = next((n for n, name in there.items() if name == one["name"] or one["name"].endswith(PATTERN)), 0)
+        there = {number: name for number, name in links(container).items() if number not in entry["before"]}
+        number = next((n for n, name in there.items() if name == entry["name"] or entry["name"].endswith(PATTERN)), 0)
         if not number:
-            raise OSError(ENODEV, "it is not in the container's network namespace any more")
+            raise OSError(ENODEV, "it is no longer in the container's network namespace")
         index = move(container, host, own, number, device)[0]
     else:
-        # With its last process a namespace ends: what is hardware the kernel brings to the first namespace, as it is called.
-        index = one["index"]
+        # The namespace has ended: the kernel moves hardware to the initial one, without renaming it.
+        index = entry["index"]
         if index not in links(host):
-            raise OSError(
-                ENODEV, "it was in a network namespace that is no more: see `ip link` in the host's first one"
-            )
+            raise OSError(ENODEV, "its network namespace is gone: see `ip link` in the initial one")
         wanted = netlink.packed({netlink.IFLA_IFNAME: device.encode() + b"\0"})
         host.request(netlink.RTM_SETLINK, 0, LINK.pack(0, index, 0, 0) + wanted)
-    restore(host, one, index)
+    restore(host, entry, index)
 
 
-def restore(host: Netlink, one: "Entry", index: int) -> None:
-    """Addresses and whether it was up. A link-local address the kernel makes by itself again."""
-    device = one["device"]
-    for family, length, flags, scope, values in one["addresses"]:
+def restore(host: Netlink, entry: "Entry", index: int) -> None:
+    """Restore the addresses, and set the device up if it was. The kernel adds link-local addresses itself."""
+    device = entry["device"]
+    for family, length, flags, scope, values in entry["addresses"]:
         if scope == RT_SCOPE_UNIVERSE:
             kept = {kind: bytes.fromhex(value) for kind, value in values}
             add_address(host, index, (family, length, flags, scope, kept), (device, device))
-    if one["flags"] & netlink.IFF_UP:
+    if entry["flags"] & netlink.IFF_UP:
         set_up(host, index)

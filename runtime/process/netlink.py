@@ -1,4 +1,4 @@
-"""rtnetlink(7), as much of it as moves a network device: links and addresses. Decides nothing.
+"""rtnetlink(7), as far as moving a network device needs it: links and addresses. Decides nothing.
 
 Imported only for a config with netDevices. Numbers are the kernel's, in the machine's byte order.
 """
@@ -35,14 +35,14 @@ Attributes = dict[int, bytes]
 
 
 def attributes(data: bytes) -> Attributes:
-    found = {}
+    result = {}
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)
         if length < _ATTRIBUTE.size:
             break
-        found[kind & _TYPE_MASK] = data[_ATTRIBUTE.size : length]
+        result[kind & _TYPE_MASK] = data[_ATTRIBUTE.size : length]
         data = data[(length + 3) & ~3 :]
-    return found
+    return result
 
 
 def packed(values: Attributes) -> bytes:
@@ -54,9 +54,9 @@ def packed(values: Attributes) -> bytes:
 
 
 class Netlink:
-    """A conversation with the network namespace of the descriptor ``network`` (-1: the caller's).
+    """A netlink socket in the network namespace of the descriptor ``network`` (-1: the caller's).
 
-    Every request raises OSError with the kernel's errno, and in ``strerror`` the kernel's own words where it has some.
+    Every request raises OSError with the kernel's errno; ``strerror`` is the kernel's extended message, if it sent one.
     """
 
     def __init__(self, network: int = -1) -> None:
@@ -74,7 +74,7 @@ class Netlink:
             pass
 
     def dump(self, kind: int, body: bytes) -> "list[bytes]":
-        """All answers to a question for a list, anew where the list changed meanwhile."""
+        """All answers to a request for a list; asks again if the list changed meanwhile."""
         while True:
             self._send(kind, NLM_F_DUMP, body)
             try:
@@ -83,7 +83,7 @@ class Netlink:
                 continue
 
     def ask(self, kind: int, body: bytes) -> bytes:
-        """The one answer to a question."""
+        """The only answer to a request."""
         self._send(kind, 0, body)
         return next(self._answers(single=True))
 
@@ -115,11 +115,11 @@ class Netlink:
 
 
 def _check(body: bytes, flags: int) -> None:
-    """Raises OSError unless the message says that all went well."""
+    """OSError unless the message reports success."""
     number = -_ERROR.unpack_from(body)[0]
     if number == 0:
         return
-    words = b""
+    message = b""
     if flags & NLM_F_ACK_TLVS and flags & NLM_F_CAPPED:
-        words = attributes(body[_ERROR.size + _HEADER.size :]).get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0")
-    raise OSError(number, words.decode(errors="replace") or posix.strerror(number))
+        message = attributes(body[_ERROR.size + _HEADER.size :]).get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0")
+    raise OSError(number, message.decode(errors="replace") or posix.strerror(number))

@@ -18,7 +18,7 @@ INIT = __file__.rpartition("/process/")[0] + "/init"
 
 
 def plan_descriptor(data: bytes) -> int:
-    """A memfd with the plan. Charged to the caller's cgroup, not to the container's."""
+    """A memfd with the plan. Its memory is charged to the caller's cgroup, not the container's."""
     descriptor = posix.memfd_create("ocirun-plan", posix.MFD_CLOEXEC)
     try:
         posix.write(descriptor, data)
@@ -38,7 +38,7 @@ def init(
     stdio: "Sequence[int]" = (0, 1, 2),
     kept: "Sequence[int]" = (),
 ) -> Handshake:
-    """Start init with a plan; ``flags``: of `encode`. The others as for `start`. OcirunError when it cannot be started."""
+    """Start init with a plan. ``flags``: of `encode`; the other parameters as for `start`. Raises OcirunError."""
     try:
         data = encode.encode(operations, flags)
         pid, socket = start(data, directory, extra=extra, root=root, stdio=stdio, kept=kept)
@@ -50,7 +50,7 @@ def init(
 
 
 def forbidden(directory: str, error: OSError) -> OSError | OcirunError:
-    """What to raise where no mount can stand in for a memfd or a file that may be executed."""
+    """What to raise when init can be executed neither from a memfd nor from a file in ``directory``."""
     try:
         with open("/proc/sys/vm/memfd_noexec", "rb") as file:
             refused = file.read().strip() == b"2"
@@ -60,8 +60,8 @@ def forbidden(directory: str, error: OSError) -> OSError | OcirunError:
         return error
     failure = system_failure("start the init program", error)
     failure.message += (
-        "; vm.memfd_noexec=2 forbids executable memfds: give a --root that the caller can write to and that is not mounted"
-        f" noexec, other than {directory}"
+        f"; vm.memfd_noexec=2 forbids executable memfds: give a --root other than {directory},"
+        " writable and not mounted noexec"
     )
     return failure
 
@@ -75,10 +75,10 @@ def start(
     stdio: "Sequence[int]" = (0, 1, 2),
     kept: "Sequence[int]" = (),
 ) -> "tuple[int, int]":
-    """Start init with the plan ``data``: its pid, and our end of the handshake, which the caller closes.
+    """Start init with the plan ``data``. Returns its pid, and our end of the handshake, which the caller closes.
 
-    ``extra``, ``root``: what becomes FD_EXTRA and FD_ROOT. ``directory`` holds the program for a moment where executable
-    memfds are forbidden. Raises OSError, and OcirunError where the remedy is known.
+    ``extra`` and ``root`` become FD_EXTRA and FD_ROOT. ``directory`` briefly holds the program if executable memfds are
+    forbidden. Raises OSError, or OcirunError if the remedy is known.
     """
     opened: list[int] = []
     try:
@@ -102,5 +102,5 @@ def start(
 
 
 def listener(directory: int, name: str) -> int:
-    """A listening socket bound as ``name`` in the open ``directory``: a path of any length fits a socket address this way."""
+    """A listening socket bound as ``name`` in the open ``directory``; through /proc, so that the path fits a socket address."""
     return shim.listen(f"/proc/self/fd/{directory}/{name}")

@@ -1,4 +1,4 @@
-"""A person's terminal joined to the container's: bytes both ways, the window's size, signals. Cold."""
+"""Joining the user's terminal to the container's: bytes both ways, window size, signals. Cold."""
 
 import _signal as signal
 import errno
@@ -12,27 +12,26 @@ from runtime.process.foreground import exit_status, forward
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
 CHUNK = 1 << 16
 
 
 class Session:
-    """``terminal`` is the other end of the terminal of process ``pid``."""
+    """``terminal``: the master end of the terminal of process ``pid``."""
 
     def __init__(self, pid: int, terminal: int, waited: "Iterable[int]") -> None:
         self.pid = pid
         self.terminal = terminal
         self.waited = waited
         self.status: int | None = None
-        self.attributes: list[Any] | None = None
-        self.typed = memoryview(b"")  # read, and not yet taken by the terminal
-        self.within_line = False  # whether what was typed last has no end of a line
+        self.attributes: list[int | list[bytes | int]] | None = None  # as termios.tcgetattr
+        self.typed = memoryview(b"")  # read, but not yet taken by the terminal
+        self.within_line = False  # whether the last input ended inside a line
         posix.set_blocking(terminal, False)
         self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
 
     def run(self) -> int:
-        """Serve until the program has ended and its output is read; the exit status."""
+        """Copy until the program has ended and its output is read. Returns the exit status."""
         try:
             self._raw()
             copy_size(self.terminal)
@@ -48,7 +47,7 @@ class Session:
         return self.status if self.status is not None else exit_status(posix.waitpid(self.pid, 0)[1])
 
     def _raw(self) -> None:
-        """What cfmakeraw(3) sets: the container's terminal does the editing."""
+        """Set our terminal raw, as cfmakeraw(3): the container's terminal does the editing."""
         try:
             self.attributes = termios.tcgetattr(0)
             raw = termios.tcgetattr(0)
@@ -64,14 +63,14 @@ class Session:
             | termios.ICRNL
             | termios.IXON
         )
-        if posix.isatty(1):  # else others print on it, what reads our output among them
+        if posix.isatty(1):  # otherwise other programs print on it, such as the reader of our output
             raw[1] &= ~termios.OPOST
         raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         raw[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         termios.tcsetattr(0, termios.TCSANOW, raw)
 
     def _serve(self) -> None:
-        """Never blocks on the terminal: a program that does not read what is typed may wait for us to read its output."""
+        """Copy both ways. Never blocks on the terminal: a program that does not read its input may wait for us to read its output."""
         open_ends = {0, self.terminal}
         while self.terminal in open_ends:
             poll = select.poll()
@@ -90,11 +89,11 @@ class Session:
                     if events != select.POLLOUT and not self._read_terminal():
                         open_ends.discard(descriptor)
             if self.status is not None and not _readable(self.terminal):
-                return  # something that outlived the program may hold the terminal open
+                return  # a process that outlived the program may hold the terminal open
 
     def _read_input(self) -> bool:
-        """Take what is typed; False at the end, which a terminal says by control-D: the first one after a part of a line
-        only hands that over.
+        """Copy input to the terminal; False at the end. The end becomes control-D, twice inside a line: there the first one
+        only flushes the line.
         """
         try:
             data = posix.read(0, CHUNK)
@@ -108,11 +107,11 @@ class Session:
         return bool(data)
 
     def _read_terminal(self) -> bool:
-        """Print what the program has written; False at the end."""
+        """Copy the program's output to ours; False at the end."""
         try:
             data = posix.read(self.terminal, CHUNK)
         except OSError as error:
-            return error.errno == errno.EAGAIN  # EIO: nobody has the terminal open any more
+            return error.errno == errno.EAGAIN  # EIO: nobody has the terminal open
         rest = memoryview(data)
         while rest:
             try:
@@ -120,11 +119,11 @@ class Session:
             except BlockingIOError:
                 select.select([], [1], [])
             except OSError:
-                break  # nobody reads it: the program goes on all the same
+                break  # nobody reads it; the program goes on
         return bool(data)
 
     def _type(self, data: bytes) -> None:
-        """Give the terminal what it takes now; the rest waits."""
+        """Write what the terminal takes now, and keep the rest."""
         self.typed = memoryview(bytes(self.typed) + data)
         try:
             while self.typed:
@@ -132,7 +131,7 @@ class Session:
         except BlockingIOError:
             pass
         except OSError:
-            self.typed = memoryview(b"")  # nobody has the terminal open any more
+            self.typed = memoryview(b"")  # nobody has the terminal open
 
     def _signals(self) -> None:
         for number in posix.read(self.wake, 256):
@@ -140,7 +139,7 @@ class Session:
                 self._reap()
             elif number == signal.SIGWINCH:
                 copy_size(self.terminal)
-            elif self.status is None:  # once it was waited for, its pid may be another's
+            elif self.status is None:  # once reaped, its pid may be reused
                 forward(self.pid, number)
 
     def _reap(self) -> None:
@@ -151,11 +150,11 @@ class Session:
 
 
 def prepare(terminal: int) -> None:
-    """Before the program runs: the container's terminal has the size of the caller's, and where what prints the output
-    ends lines itself, or wants no ends but a program's (a pipe, a file), the container's terminal adds nothing to them.
+    """Before the program runs, give the container's terminal the size of ours, and decide which one turns \\n into \\r\\n.
 
-    On a terminal that `Session` makes raw, the container's own turns \\n into \\r\\n, as it says to programs, and ours
-    changes nothing more: a program that draws, and switches that off, must see its line feeds go down and not to the left.
+    If our input and output are a terminal, `Session` makes it raw, and the container's converts: a program that draws can
+    switch that off. Otherwise the container's adds nothing: a terminal that only prints our output converts by itself, and a
+    pipe or a file wants the program's own line ends.
     """
     copy_size(terminal)
     if not (posix.isatty(0) and posix.isatty(1)):
@@ -165,9 +164,7 @@ def prepare(terminal: int) -> None:
 
 
 def copy_size(terminal: int) -> None:
-    """Give the container's terminal the size of the caller's, of which not every stream need be; without one it keeps
-    that of the config.
-    """
+    """Give the container's terminal the size of ours, which may be any of the three streams; without one it keeps the config's."""
     for descriptor in (0, 1, 2):
         try:
             size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)
@@ -178,7 +175,7 @@ def copy_size(terminal: int) -> None:
 
 
 def _nothing(*_: object) -> None:
-    """The wake-up descriptor tells of the signal."""
+    """A handler: the wake-up descriptor reports the signal."""
 
 
 def _readable(descriptor: int) -> bool:

@@ -1,6 +1,6 @@
 """Clones of the host's mounts for a container with a user namespace. Imported only when a plan has the operation.
 
-They are made in the container's mount namespace, where everything of the host is locked (`csrc/trees.c`).
+They are made in the container's mount namespace, where the kernel has locked the host's mounts (`csrc/trees.c`).
 """
 
 import posix
@@ -14,7 +14,6 @@ from .handshake import TREE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from runtime.plan.ops import Operation
 
@@ -35,13 +34,13 @@ TRIED = {
 def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin: "str | None", attach: int = 0) -> int:
     """A descriptor of the clone. ``flags``: BIND_*.
 
-    ``attributes``: MOUNT_ATTR_* to set, to clear, and the two for all mounts of it.
+    ``attributes``: MOUNT_ATTR_* to set and to clear on the top mount, then to set and to clear on all mounts.
 
-    What the locks refuse (the top mount without those over it, a flag of the host's cleared) is a matter of the host's
-    side, and the config is its word: the clone is then made outside, and locked as it is.
+    The locks refuse to clone a mount without its submounts, or to clear a flag of the host. If the config asks for that,
+    the clone is made outside, and locked afterwards.
     """
     path = shim.ffi.new("char[]", shim.posix_path(source))
-    tree: Any = shim.ffi.new("struct shim_tree *")
+    tree = shim.ffi.new("struct shim_tree *")
     tree.pid, tree.path, tree.flags, tree.attach = pid, path, flags, attach
     tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
     result = shim.container_tree(tree)
@@ -50,15 +49,15 @@ def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin
         if second >= 0 or second != -ESTALE:
             result = second
         else:
-            tree.step = step  # the container has something else there
+            tree.step = step  # the path leads elsewhere in the container
     if result < 0:
         raise failure(tree.step, source, -result, attributes, origin)
     return result
 
 
 def lock(pid: int, mount: int, name: str, attributes: "Sequence[int]", origin: "str | None") -> int:
-    """A copy of a mount that is attached nowhere, as `clone` makes it of one that is; ``name`` is for the error."""
-    tree: Any = shim.ffi.new("struct shim_tree *")
+    """As `clone`, for a detached mount. ``name`` is for the error."""
+    tree = shim.ffi.new("struct shim_tree *")
     tree.pid, tree.mount = pid, mount
     tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
     result = shim.locked_mount(tree)
@@ -79,7 +78,7 @@ def failure(step: int, source: str, error: int, attributes: "Sequence[int]", ori
 
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:
-    """Clone the mount and hand it to init."""
+    """Clone the mount and send it to init."""
     _, _, origin, (flags, attach, *attributes), (source,) = operation
     tree = clone(handshake.pid, str(source), flags, attributes, origin, attach)
     try:
@@ -89,7 +88,7 @@ def send_tree(handshake: "Handshake", operation: "Operation") -> None:
 
 
 def host_id(pid: int, kind: str, number: int, origin: "str | None") -> int:
-    """What an id ("uid" or "gid") of init's user namespace is in ours."""
+    """The id in our user namespace for one of init's. ``kind``: uid or gid."""
     with open(f"/proc/{pid}/{kind}_map", encoding="ascii") as lines:
         for line in lines:
             first, host, size = map(int, line.split())
@@ -99,7 +98,7 @@ def host_id(pid: int, kind: str, number: int, origin: "str | None") -> int:
 
 
 def new_node(pid: int, operation: "Operation") -> int:
-    """A device node in a tmpfs that is nowhere else."""
+    """A device node in a detached tmpfs."""
     _, _, origin, (kind, major, minor, mode, *ids), (_, label, _) = operation
     uid, gid = (host_id(pid, *pair, origin) for pair in zip(("uid", "gid"), ids, strict=True))
     try:
@@ -111,7 +110,7 @@ def new_node(pid: int, operation: "Operation") -> int:
 
 
 def send_node(handshake: "Handshake", operation: "Operation") -> None:
-    """Make a device node and hand it to init; the host's where none can be made and its owner is as good (init looks at it)."""
+    """Make a device node and send it to init; if that fails, a clone of the host's node, whose owner init checks."""
     _, _, origin, _, (_, _, source) = operation
     try:
         tree = new_node(handshake.pid, operation)

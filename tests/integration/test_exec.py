@@ -65,7 +65,7 @@ def test_death_by_signal(runtime: Caller, running: str) -> None:
 def test_user_that_is_no_number(runtime: Caller, running: str, user: str) -> None:
     """What is not an id in digits is refused, and never taken for root."""
     err = runtime.exec(running, "id -u", f"--user={user}").failed(255).err
-    assert "is no numeric id" in err
+    assert "is not a numeric id" in err
 
 
 def test_process_file(runtime: Caller, running: str) -> None:

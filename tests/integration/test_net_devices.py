@@ -280,7 +280,7 @@ def test_killed_where_nothing_can_be_bound(runtime: Caller, pair: tuple[str, str
     subprocess.run(["strace", "-qq", "-o", "/dev/null", *inject, *words], stdin=subprocess.DEVNULL, check=False)
     wait_for(lambda: not exists(pair[1]), "end of the namespace")
     told = runtime.call("delete", "--force", id).ok().err
-    assert f"bring the network device {pair[0]} back: it was in a network namespace that is no more" in told
+    assert f"bring the network device {pair[0]} back: its network namespace is gone" in told
     assert runtime.known_ids() == []
 
 

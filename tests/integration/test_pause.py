@@ -153,7 +153,7 @@ def test_delete_force_of_what_is_frozen_from_outside(runtime: Caller) -> None:
         error = runtime.call("delete", "--force", id).failed(1).err
         assert 10 <= time.monotonic() - begun < 15
         assert "10 seconds after SIGKILL" in error
-        assert "suspended by a cgroup above" in error
+        assert "frozen by a parent cgroup" in error
     finally:
         above.write_text("THAWED")
     runtime.remove(id)

@@ -113,7 +113,7 @@ def test_no_process(runtime: Caller) -> None:
     runtime.wait_status(id)
     runtime.call("delete", id).ok()
     assert "warning: /process: there is nothing to start" in runtime.call("validate", bundle.directory).ok().out
-    assert ": /process: there is nothing to run" in runtime.run(bundle).failed(1).err
+    assert ": /process: there is nothing to run: the config has no process" in runtime.run(bundle).failed(1).err
     assert runtime.known_ids() == []
 
 
@@ -273,7 +273,7 @@ def test_burst_of_nothing(runtime: Caller) -> None:
 def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
     """0 and the empty list stand for "not set": a warning names the option."""
     id = runtime.create(runtime.sleeper())
-    assert f"{option} {given or repr('')} is taken as not given" in runtime.call("update", option, given, id).ok().err
+    assert f"{option} {given or repr('')} has no effect" in runtime.call("update", option, given, id).ok().err
 
 
 @pytest.mark.not_on("crun", reason="takes a path alone, and `..` in it")

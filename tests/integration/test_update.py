@@ -121,7 +121,7 @@ def test_check_before_update_of_the_config(runtime: Caller) -> None:
         (["-r", "-"], '{}}, "process": {}', "line 1: "),
         (["-r", "-"], "7", "resources: "),
         (["-r", "-"], '{"memory": {"limit": "much"}}', "/memory/limit"),
-        (["-r", "-", "--memory", "1g"], "{}", "beside it"),
+        (["-r", "-", "--memory", "1g"], "{}", "cannot both be given"),
         (["-r", "/absent"], "", "no such file"),
     ],
 )

@@ -275,7 +275,7 @@ def test_cgroup_manager(place: Place) -> None:
     end(container)
     with pytest.raises(InvalidConfig, match="slice:prefix:name"):
         place.create(cgroup_manager="systemd")
-    with pytest.raises(OcirunError, match="'docker': one of cgroupfs, systemd, disabled is needed"):
+    with pytest.raises(OcirunError, match="'docker': must be one of cgroupfs, systemd, disabled"):
         place.create(cgroup_manager="docker")
 
 

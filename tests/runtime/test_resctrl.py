@@ -68,7 +68,7 @@ def test_a_group_that_is_there_is_not_ours(mount: Path) -> None:
 @pytest.mark.parametrize("name", resctrl.RESERVED)
 def test_names_of_the_kernels_own(mount: Path, name: str) -> None:
     """A container may not be called like a directory that resctrl has for itself."""
-    with pytest.raises(OcirunError, match="keeps for itself"):
+    with pytest.raises(OcirunError, match="reserved by resctrl"):
         resctrl.survey({}, name, str(mount))
 
 

@@ -71,7 +71,7 @@ def test_all_without_cgroups_is_init(made: Callable[..., StandIn]) -> None:
     """With --cgroup-manager disabled, in the caller's pid namespace, init is all that is known: the error says that it got the signal."""
     for word in ("TERM", "KILL"):
         one = made(word)
-        with pytest.raises(OcirunError, match="only the first process has got the signal"):
+        with pytest.raises(OcirunError, match="only the first process was signalled"):
             kill(one.root, word, word, all=True)
         assert one.process.wait(10) == -getattr(signal, f"SIG{word}")
 

@@ -162,6 +162,8 @@ def test_listing_beside_what_is_no_container(made: Callable[..., StandIn], warni
     os.close(handle)
     assert [item["id"] for item in listing(one.root, warnings.append)] == ["b"]
     assert len(warnings) == 1
-    assert warnings[0].startswith('state of container "a" is damaged: not an object; "ocirun delete --force" clears it')
+    assert warnings[0].startswith(
+        'state of container "a" is damaged: not an object; "ocirun delete --force" removes it'
+    )
     with pytest.raises(OcirunError, match="damaged"):
         listing(one.root)
