@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.caller import Caller, wait_for
-from tests.integration.resources.readings import TAKE, Counters, on_v1
-from tests.integration.test_limits import value
-
-FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
+from tests.integration.resources.readings import FORKS, REFUSED, TAKE, Counters, on_v1, value
 
 
 @pytest.mark.kernel
@@ -21,11 +18,11 @@ FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
 def test_pids(runtime: Caller) -> None:
     """update --pids-limit: forks that went before are refused, and go again when the limit is taken away."""
     id = runtime.launch(runtime.sleeper())
-    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED not in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit", "4", id).ok()
-    assert "can't fork" in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit=-1", id).ok()
-    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED not in runtime.exec(id, ["sh", "-c", FORKS]).out
 
 
 @pytest.mark.kernel
@@ -151,14 +148,6 @@ def test_a_document_of_nothing(runtime: Caller, document: str) -> None:
     assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
 
 
-@pytest.mark.kernel
-@pytest.mark.parametrize("pids", [{}, {"limit": None}])
-def test_pids_without_a_limit(runtime: Caller, pids: dict[str, None]) -> None:
-    """`pids` without a limit is no limit."""
-    id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": pids}}}))
-    assert value(runtime, id, "pids", "pids.max", "pids.max") == "max"
-
-
 # option, value -> controller, v1 file and its text after, v2 file and its text after
 OPTIONS = [
     ("--cpu-share", "512", "cpu", "cpu.shares", "512", "cpu.weight", "20"),
@@ -269,3 +258,22 @@ def test_no_room_for_the_record(runtime: Caller) -> None:
     runtime.call("update", "--pids-limit", "30", id).ok()
     assert value(runtime, id, *limit) == "30"
     assert sorted(path.name for path in (runtime.root / id).iterdir()) == ["config.json", "state.json"]
+
+
+@pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")
+def test_burst_of_nothing(runtime: Caller) -> None:
+    """update --cpu-burst 0 takes a burst away, and no warning says otherwise."""
+    id = runtime.create(
+        runtime.sleeper({"linux": {"resources": {"cpu": {"quota": 50000, "period": 100000, "burst": 9000}}}})
+    )
+    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "9000"
+    assert runtime.call("update", "--cpu-burst", "0", id).ok().err == ""
+    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "0"
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+@pytest.mark.parametrize(("option", "given"), [("--memory", "0"), ("--cpu-share", "0"), ("--cpuset-cpus", "")])
+def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
+    """0 and the empty list stand for "not set": a warning names the option."""
+    id = runtime.create(runtime.sleeper())
+    assert f"{option} {given or repr('')} is taken as not given" in runtime.call("update", option, given, id).ok().err

@@ -10,8 +10,7 @@ import pytest
 
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller
-from tests.integration.resources.readings import Counters
-from tests.integration.test_limits import value
+from tests.integration.resources.readings import value
 
 words_of_ocirun = pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 PROCESS: dict[str, Any] = {"cwd": "/", "args": ["true"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
@@ -257,25 +256,6 @@ def test_unknown_properties_further_down(runtime: Caller) -> None:
         "/rlimits/0/sotf: sotf is not a property that the spec knows, it has no effect; did you mean soft?" in done.err
     )
     assert "/user/umsk: umsk is not a property that the spec knows, it has no effect; did you mean umask?" in done.err
-
-
-@pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")
-def test_burst_of_nothing(runtime: Caller) -> None:
-    """update --cpu-burst 0 takes a burst away, and no warning says otherwise."""
-    id = runtime.create(
-        runtime.sleeper({"linux": {"resources": {"cpu": {"quota": 50000, "period": 100000, "burst": 9000}}}})
-    )
-    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "9000"
-    assert runtime.call("update", "--cpu-burst", "0", id).ok().err == ""
-    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "0"
-
-
-@words_of_ocirun
-@pytest.mark.parametrize(("option", "given"), [("--memory", "0"), ("--cpu-share", "0"), ("--cpuset-cpus", "")])
-def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
-    """0 and the empty list stand for "not set": a warning names the option."""
-    id = runtime.create(runtime.sleeper())
-    assert f"{option} {given or repr('')} is taken as not given" in runtime.call("update", option, given, id).ok().err
 
 
 @pytest.mark.not_on("crun", reason="takes a path alone, and `..` in it")
