@@ -75,13 +75,17 @@ def test_wrong_states(runtime: Caller) -> None:
 @pytest.mark.cgroups
 def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
     """kill of a paused container: SIGKILL ends it at once, another signal waits for resume."""
-    id = runtime.launch(runtime.shell("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
-    runtime.call("pause", id).ok()
-    runtime.kill(id, "TERM")
+    ended, resumed = (runtime.launch(runtime.sleeper()) for _ in range(2))
+    for id in (ended, resumed):
+        runtime.wait_handler(id)
+        runtime.call("pause", id).ok()
+        runtime.kill(id, "TERM")
     time.sleep(0.2)
-    assert runtime.status(id) == "paused"
-    runtime.kill(id, "KILL")
-    runtime.wait_status(id, "stopped", 3)
+    assert [runtime.status(id) for id in (ended, resumed)] == ["paused", "paused"]
+    runtime.kill(ended, "KILL")
+    runtime.wait_status(ended, "stopped", 3)
+    runtime.call("resume", resumed).ok()
+    runtime.wait_status(resumed)
 
 
 @pytest.mark.kernel
