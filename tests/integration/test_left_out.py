@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller
 from tests.integration.resources.readings import value
 
@@ -25,15 +24,6 @@ MOUNTED: dict[str, Any] = {
 }
 
 
-def without_mounts(runtime: Caller, script: str) -> Bundle:
-    """A bundle in the host's mount namespace, which asks for nothing that takes an own one."""
-    bundle = runtime.shell(script)
-    namespaces = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "mount"]
-    bundle.config["linux"].update(namespaces=namespaces, maskedPaths=[], readonlyPaths=[])
-    bundle.config.update(mounts=[])
-    return bundle.save()
-
-
 def put(config: dict[str, Any], pointer: str, given: Any) -> None:
     *names, last = pointer.split("/")[1:]
     for name in names:
@@ -45,7 +35,7 @@ def put(config: dict[str, Any], pointer: str, given: Any) -> None:
 @pytest.mark.parametrize("pointer", MOUNTED)
 def test_no_mount_namespace(runtime: Caller, pointer: str) -> None:
     """What takes a mount namespace is refused without one, by create, plan and validate alike."""
-    bundle = without_mounts(runtime, "true")
+    bundle = runtime.shell("true").share_mounts()
     assert runtime.run(bundle).code == 0
     put(bundle.config, pointer, MOUNTED[pointer])
     bundle.save()
@@ -118,7 +108,7 @@ def test_no_process(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
 def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
-    """Also where the lowest id of the user namespace is not 0."""
+    """A container without a process can be made where the lowest id of its user namespace is not 0."""
     maps = [{"containerID": 7, "hostID": 100007, "size": 10}]
     bundle = runtime.bundle({"linux": {"uidMappings": maps, "gidMappings": maps}})
     bundle.linux["namespaces"] += [{"type": "user"}]
@@ -237,7 +227,7 @@ def test_unknown_properties(runtime: Caller) -> None:
 
 @words_of_ocirun
 def test_unknown_properties_further_down(runtime: Caller) -> None:
-    """Also those of an object or of an item of a list; what is known beside them has its effect."""
+    """A misspelt property of an object or of a list's item is a warning too; what is known beside it has its effect."""
     id = runtime.launch(runtime.sleeper())
     limits = {"pids": {"limit": 30, "limt": 1}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1 << 21, "limits": 1}]}
     done = runtime.call("update", "-r", "-", id, stdin=json.dumps(limits)).ok()
@@ -279,6 +269,6 @@ def test_domainname_twice(runtime: Caller, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
 def test_domainname_of_both(runtime: Caller, name: str) -> None:
-    """The two may say the same."""
+    """domainname and the sysctl may say the same."""
     change = {"domainname": "example.org", "linux": {"sysctl": {name: "example.org"}}}
     assert runtime.run(runtime.shell("cat /proc/sys/kernel/domainname", change)).ok().out == "example.org\n"

@@ -19,7 +19,7 @@ HERE_ONLY = pytest.mark.not_on("runc", "crun", reason="say nothing")
     [("readonly", '"ro"'), ("rprivte", '"rprivate"'), ("nsdelegate", ""), ("nosiud", '"nosuid"')],
 )
 def test_unknown_option_of_a_bind(runtime: Caller, option: str, hint: str) -> None:
-    """It would be mounted without it, and writable: an error that names the option, and what may be meant."""
+    """An unknown option of a bind is an error that names it, and what may be meant: without it the bind could be writable."""
     err = runtime.run(with_mounts(runtime, "true", bind("/x", runtime.directory, option))).failed(1).err
     assert "/mounts/" in err
     assert f'"{option}"' in err

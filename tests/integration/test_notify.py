@@ -136,11 +136,7 @@ def test_the_mount_is_read_only(runtime: Caller, manager: socket.socket) -> None
 
 def test_no_mount_namespace(runtime: Caller, manager: socket.socket) -> None:
     """Where there is nothing to mount into, NOTIFY_SOCKET is left out with a warning."""
-    bundle = runtime.sleeper()
-    namespaces = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "mount"]
-    bundle.config["linux"].update(namespaces=namespaces, maskedPaths=[], readonlyPaths=[])
-    bundle.config.update(mounts=[])
-    result = runtime.try_create(bundle.save(), env=environment(runtime))
+    result = runtime.try_create(runtime.sleeper().share_mounts(), env=environment(runtime))
     assert "NOTIFY_SOCKET is ignored" in result.err
 
 

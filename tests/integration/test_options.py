@@ -207,5 +207,5 @@ def test_each_option(runtime: Caller, verb: str, scene: str) -> None:
 
 @pytest.mark.parametrize("verb", LATER)
 def test_verbs_that_are_not_built(runtime: Caller, verb: str) -> None:
-    """They are refused by name, with any option."""
+    """A verb that is not built is refused by name, with any option."""
     assert f"{verb} is not supported yet" in runtime.call(verb, "--tcp-established", "x").failed(1).err

@@ -46,7 +46,7 @@ def test_list_and_state_of_a_paused_container(runtime: Caller) -> None:
 
 
 def test_a_created_container(runtime: Caller) -> None:
-    """It can be paused too, is not started then, and is "created" again after resume."""
+    """A created container can be paused; it is not started then, and is "created" again after resume."""
     id = runtime.create(runtime.sleeper())
     runtime.call("pause", id).ok()
     assert runtime.status(id) == "paused"
@@ -57,7 +57,7 @@ def test_a_created_container(runtime: Caller) -> None:
 
 
 def test_wrong_states(runtime: Caller) -> None:
-    """Neither verb does anything in another state."""
+    """pause and resume are refused in another state."""
     id = runtime.launch(runtime.sleeper())
     assert "not paused" in runtime.call("resume", id).failed(1).err
     runtime.call("pause", id).ok()

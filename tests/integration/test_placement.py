@@ -68,7 +68,7 @@ def test_shared_parents_go_with_the_last_container(runtime: Caller) -> None:
 
 
 def test_a_parent_that_was_there_stays(runtime: Caller) -> None:
-    """What the manager made is the manager's to remove."""
+    """A parent that the manager made stays when the container goes."""
     mine = [mount / f"{runtime.token}-m" for mount in cgroup_mounts()]
     for path in mine:
         path.mkdir()
@@ -119,7 +119,7 @@ def test_into_a_containers_cgroup_namespace(runtime: Caller, user: bool) -> None
 
 
 def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
-    """Containers that begin and end at the same time below one new parent."""
+    """Ten containers that begin and end at the same time below one new parent leave nothing."""
     calls = []
     for number in range(10):
         bundle = runtime.bundle({"linux": {"cgroupsPath": f"/{runtime.token}-many/deep/{number}"}})
