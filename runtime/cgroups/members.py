@@ -83,6 +83,10 @@ def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, Oci
     opened: list[tuple[int, int]] = []
     taken, failure = 0, None
     try:
+        spare = posix.dup(directory)  # to read the list again with, when pidfds have taken all others
+    except OSError as error:
+        return len(pids), system_failure("look at the container's processes again", error)
+    try:
         for pid in pids:
             try:
                 opened.append((pid, posix.pidfd_open(pid)))
@@ -92,6 +96,8 @@ def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, Oci
                 if error.errno not in (errno.ESRCH, errno.EINVAL):  # ended, or the number is a thread's by now
                     failure = failure or system_failure(f"send signal {number} to process {pid}", error)
             taken += 1
+        posix.close(spare)
+        spare = -1
         still = set(_listed(directory))
         for pid, process in opened:
             try:
@@ -102,8 +108,9 @@ def _signal_some(directory: int, pids: list[int], number: int) -> tuple[int, Oci
             except OSError as error:
                 failure = failure or system_failure(f"send signal {number} to process {pid}", error)
     finally:
-        for _, process in opened:
-            posix.close(process)
+        for descriptor in (spare, *(process for _, process in opened)):
+            if descriptor >= 0:
+                posix.close(descriptor)
     return taken, failure
 
 

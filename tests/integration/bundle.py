@@ -195,6 +195,13 @@ class Bundle:
         linux: dict[str, Any] = self.config["linux"]
         return linux
 
+    def share_mounts(self) -> Bundle:
+        """The container has the host's mount namespace, and asks for nothing that takes an own one. Saved."""
+        self.linux["namespaces"] = [entry for entry in self.linux["namespaces"] if entry["type"] != "mount"]
+        self.linux.update(maskedPaths=[], readonlyPaths=[])
+        self.config["mounts"] = []
+        return self.save()
+
     def save(self) -> Bundle:
         (self.directory / "config.json").write_text(json.dumps(self.config, indent=1))
         return self

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -179,10 +180,20 @@ class Caller:
     def pid_file(self, id: str) -> Path:
         return self.directory / f"{id}.pid"
 
-    def kill(self, id: str, signal: str = "KILL") -> None:
-        self.call("kill", id, signal).ok()
+    def kill(self, id: str, name: str = "KILL") -> None:
+        self.call("kill", id, name).ok()
 
-    def wait_status(self, id: str, status: str = "stopped", patience: float = 10) -> None:
+    def wait_handler(self, id: str, number: int = signal.SIGTERM) -> None:
+        """Until the first process has a handler: as pid 1 of its namespace it gets no other signal but SIGKILL."""
+        status = Path(f"/proc/{self.pid(id)}/status")
+
+        def caught() -> bool:
+            line = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+
+        wait_for(caught, f"handler of signal {number}")
+
+    def wait_status(self, id: str, status: str = "stopped", patience: float = 20) -> None:
         deadline = time.monotonic() + patience
         while (now := self.status(id)) != status:
             assert time.monotonic() < deadline, f"{id} is {now}, not {status}, after {patience} s"
@@ -198,10 +209,10 @@ class Caller:
         self.call("delete", "--force", id).ok()
 
     def output(self, id: str) -> str:
-        return self._outputs[id].with_suffix(".out").read_text(errors="replace")
+        return _written(self._outputs[id].with_suffix(".out"))
 
     def errors(self, id: str) -> str:
-        return self._outputs[id].with_suffix(".err").read_text(errors="replace")
+        return _written(self._outputs[id].with_suffix(".err"))
 
     def known_ids(self) -> list[str]:
         """Ids that have a directory in the state root."""
@@ -235,7 +246,7 @@ def reap_until_end(child: subprocess.Popen[bytes], timeout: float) -> None:
         time.sleep(0.005)
 
 
-def wait_for(condition: Callable[[], Any], what: str, patience: float = 5) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, patience: float = 20) -> Any:
     """The condition's first true value; fails the test when there is none in time."""
     deadline = time.monotonic() + patience
     while not (value := condition()):

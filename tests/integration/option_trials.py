@@ -90,7 +90,7 @@ PROVED: dict[tuple[str, str], str] = {
     ("exec", "--ignore-paused"): "tests/integration/test_pause.py::test_exec_in_a_paused_container",
     ("", "--rootless"): "tests/integration/test_rootless.py::test_the_option_rootless",
     ("update", "--resources"): f"{_UPDATE}::test_a_document",
-    ("update", "--cpu-burst"): "tests/integration/test_said.py::test_burst_of_nothing",
+    ("update", "--cpu-burst"): f"{_UPDATE}::test_burst_of_nothing",
     **{
         ("update", f"--{name}"): f"{_UPDATE}::test_shares_of_the_cache" for name in ("l3-cache-schema", "mem-bw-schema")
     },

@@ -156,16 +156,17 @@ def difference(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
     for kind in fields(Snapshot):
         extra = getattr(after, kind.name) - getattr(before, kind.name)
         if extra:
-            left[kind.name] = sorted(map(describe_process, extra) if kind.name == "processes" else extra)
+            processes = kind.name == "processes"
+            left[kind.name] = sorted(f"{pid} {command_of(pid)}" for pid in extra) if processes else sorted(extra)
     return left
 
 
-def describe_process(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """Its program and arguments, with spaces between."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
-        command = "gone"
-    return f"{pid} {command.strip()}"
+        return "gone"
 
 
 def leftovers(before: Snapshot, token: str, *directories: Path, patience: float = 2.0) -> dict[str, list[str]]:

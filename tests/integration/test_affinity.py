@@ -35,7 +35,7 @@ def test_program(runtime: Caller) -> None:
 
 
 def test_exec(runtime: Caller) -> None:
-    """So may a program of `exec`."""
+    """A program of `exec` may run on every CPU, whatever its caller is pinned to."""
     id = runtime.launch(runtime.sleeper())
     assert cpus(runtime.exec(id, LOOK, preexec_fn=pin).ok().out) >= os.sched_getaffinity(0)
 

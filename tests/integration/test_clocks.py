@@ -54,7 +54,7 @@ def test_exec(runtime: Caller, user: bool, flags: tuple[str, ...]) -> None:
 
 
 def test_joined_user_namespace(runtime: Caller) -> None:
-    """And of one that joins another's user namespace."""
+    """timeOffsets move the clocks of a container that joins another's user namespace."""
     bundle = runtime.sleeper()
     bundle.linux["namespaces"].append({"type": "user"})
     bundle.linux.update(uidMappings=IDS, gidMappings=IDS)

@@ -36,13 +36,13 @@ def test_first_process_in_a_chroot(runtime: Caller) -> None:
 
 @pytest.mark.kernel
 def test_first_process_in_a_chroot_without_pivot(runtime: Caller) -> None:
-    """So it is with --no-pivot, where the container's root lies on the namespace's."""
+    """With --no-pivot, where the container's root lies on the namespace's, exec enters the container's root all the same."""
     id = launch(runtime, jailed(runtime), "--no-pivot")
     assert runtime.exec(id, "pwd; ls -d /jail /etc/passwd").ok().out == "/\n/etc/passwd\n/jail\n"
 
 
 def test_first_process_in_a_chroot_of_a_user_namespace(runtime: Caller) -> None:
-    """So it is in a user namespace."""
+    """In a user namespace exec enters the container's root, not the one that the first process has chosen."""
     ids = [{"containerID": 0, "hostID": 100000, "size": 1000}]
     bundle = jailed(runtime)
     bundle.linux["namespaces"].append({"type": "user"})
@@ -56,10 +56,7 @@ def test_first_process_in_a_chroot_of_a_user_namespace(runtime: Caller) -> None:
 @pytest.mark.not_on("runc", "crun", reason="stays in the caller's root")
 def test_root_without_a_mount_namespace(runtime: Caller) -> None:
     """Where the container has no mount namespace of its own, its root is entered all the same."""
-    bundle = runtime.sleeper()
-    bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "mount"]
-    bundle.config.update(mounts=[])
-    bundle.linux.update(maskedPaths=[], readonlyPaths=[])
+    bundle = runtime.sleeper().share_mounts()
     bundle.write("/mark", "here\n")
-    id = runtime.launch(bundle.save())
+    id = runtime.launch(bundle)
     assert runtime.exec(id, ["/bin/cat", "/mark"]).ok().out == "here\n"

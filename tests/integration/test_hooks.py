@@ -339,10 +339,13 @@ def test_run_is_interrupted_while_a_hook_hangs(runtime: Caller, kind: str) -> No
     hooks.bundle.save()
     id = runtime.new_id()
     command = runtime.command("run", "--bundle", hooks.bundle.directory, id)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
-        wait_for(hooks.log.read_text, "word of the hook")
-        child.terminate()
-        _, said = child.communicate(timeout=20)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            wait_for(hooks.log.read_text, "word of the hook", 40)
+            child.terminate()
+            _, said = child.communicate(timeout=40)
+        finally:
+            child.kill()
     assert (child.returncode, said) == (
         1,
         "ocirun: error: interrupted by signal 15 before the program ran; the container is removed\n",

@@ -253,7 +253,7 @@ def test_session_keyring(runtime: Caller) -> None:
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter has the number of keyctl on x86-64")
 @pytest.mark.not_on("crun", reason="leaves the program the caller's keyring without a word")
 def test_a_session_keyring_that_is_refused(runtime: Caller) -> None:
-    """It is an error, for the program would have the caller's; --no-new-keyring asks for that."""
+    """A session keyring that cannot be made is an error, for the program would have the caller's; --no-new-keyring asks for that."""
     id, bundle = runtime.new_id(), runtime.shell("echo ran").save()
     result = runtime.call("run", "--bundle", bundle.directory, id, preexec_fn=refuse_keyctl).failed(1)
     assert "operation not permitted" in result.err

@@ -81,7 +81,7 @@ def test_sigkill_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
 
 @pytest.mark.vm
 def test_another_signal_in_a_shared_pid_namespace(runtime: Caller) -> None:
-    """It is the first process's alone; what it left behind goes with delete --force, also when the manager has waited for the first."""
+    """kill reaches the first process alone; what it left behind goes with delete --force, also when the manager has waited for the first."""
     id = runtime.launch(runtime.shell("sleep 100 & echo up; exec sleep 100", {"linux": {"namespaces": SHARED}}))
     wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) == 2, "processes", 20)
     init, pids = runtime.first_pid(id), pids_of(runtime, id)

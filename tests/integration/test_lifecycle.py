@@ -23,6 +23,7 @@ def test_the_whole_cycle(runtime: Caller) -> None:
     assert runtime.status(id) == "created"
     runtime.start(id)
     assert runtime.status(id) == "running"
+    runtime.wait_handler(id)
     runtime.kill(id, "TERM")
     runtime.wait_status(id, "stopped")
     runtime.call("delete", id).ok()
@@ -137,18 +138,16 @@ def test_kill_all_of_a_stopped_container(runtime: Caller) -> None:
 @pytest.mark.parametrize("word", ["TERM", "SIGTERM", "term", "15"])
 def test_kill_spellings(runtime: Caller, word: str) -> None:
     """A signal is a name with or without SIG, in either case, or a number."""
-    id = runtime.launch(runtime.shell("trap 'exit 0' TERM; touch /ready; while :; do sleep 0.02; done"))
-    bundle = Path(runtime.state(id)["rootfs"])
-    wait_for((bundle / "ready").exists, "handler")
+    id = runtime.launch(runtime.sleeper())
+    runtime.wait_handler(id)
     runtime.kill(id, word)
     runtime.wait_status(id)
 
 
 def test_kill_default_is_term(runtime: Caller) -> None:
     """kill without a signal sends SIGTERM."""
-    id = runtime.launch(runtime.shell("trap 'echo got; exit 0' TERM; touch /ready; while :; do sleep 0.02; done"))
-    rootfs = Path(runtime.state(id)["rootfs"])
-    wait_for((rootfs / "ready").exists, "handler")
+    id = runtime.launch(runtime.shell("trap 'echo got; exit 0' TERM; while :; do sleep 0.02; done"))
+    runtime.wait_handler(id)
     runtime.call("kill", id).ok()
     assert runtime.finish(id) == "got\n"
 
@@ -163,10 +162,10 @@ def test_kill_with_a_bad_signal(runtime: Caller, word: str) -> None:
 
 def test_kill_all(runtime: Caller) -> None:
     """kill --all reaches every process of the container, not only init."""
-    script = "(trap 'touch /child' USR1; while :; do sleep 0.02; done) & trap : USR1; touch /ready; wait; sleep 9"
-    id = runtime.launch(runtime.shell(script))
+    child = "(trap 'touch /child' USR1; touch /ready; while :; do sleep 0.02; done)"
+    id = runtime.launch(runtime.shell(f"trap : USR1; {child} & wait; sleep 9"))
     rootfs = Path(runtime.state(id)["rootfs"])
-    wait_for((rootfs / "ready").exists, "handler")
+    wait_for((rootfs / "ready").exists, "handler of the child")
     runtime.call("kill", "--all", id, "USR1").ok()
     wait_for((rootfs / "child").exists, "signal at the child")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import signal
 import socket
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +25,7 @@ def manager(runtime: Caller) -> Iterator[socket.socket]:
         pytest.skip("the peers' own tests say what they do")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
         ours.bind(str(runtime.directory / "manager"))
-        ours.settimeout(10)
+        ours.settimeout(30)
         yield ours
 
 
@@ -35,8 +38,18 @@ def container_socket(pid: int) -> str:
 
 
 def send(path: str, data: bytes) -> None:
+    """Send a datagram, and wait until it has been received."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container:
-        container.sendto(data, path)
+        container.connect(path)
+        container.send(data)
+        wait_for(lambda: not unread(container), "receiver")
+
+
+def unread(sender: socket.socket) -> int:
+    """How much of what the socket has sent nobody has received (unix(7), SIOCOUTQ)."""
+    answer = array.array("i", [0])
+    fcntl.ioctl(sender, termios.TIOCOUTQ, answer)
+    return answer[0]
 
 
 def starting(runtime: Caller, id: str, verb: str = "start", *flags: str) -> subprocess.Popen[bytes]:
@@ -61,14 +74,14 @@ def test_start_waits_for_ready_alone(runtime: Caller, manager: socket.socket) ->
     with pytest.raises(subprocess.TimeoutExpired):
         start.wait(0.3)
     send(path, b"STATUS=up\nREADY=1")
-    assert start.wait(10) == 0
+    assert start.wait(30) == 0
     assert manager.recv(4096) == b"MAINPID=%d\nREADY=1\n" % pid
 
 
 def test_the_end_of_init_ends_the_wait(runtime: Caller, manager: socket.socket) -> None:
     """A container that ends without READY=1 does not keep start waiting; nothing is told."""
     id = runtime.create(runtime.shell("true"), env=environment(runtime))
-    assert starting(runtime, id).wait(10) == 0
+    assert starting(runtime, id).wait(30) == 0
     manager.settimeout(0.1)
     with pytest.raises(TimeoutError):
         manager.recv(4096)
@@ -80,7 +93,7 @@ def test_delete_by_force_ends_the_wait(runtime: Caller, manager: socket.socket) 
     start = starting(runtime, id)
     wait_for(lambda: runtime.status(id) == "running", "running")
     runtime.call("delete", "--force", id, reaping=True).ok()
-    assert start.wait(10) is not None
+    assert start.wait(30) is not None
     assert not (runtime.root / id).exists()
 
 
@@ -98,11 +111,12 @@ def test_run(runtime: Caller, manager: socket.socket, detach: bool) -> None:
     send(container_socket(pid), b"READY=1")
     assert manager.recv(4096) == b"MAINPID=%d\nREADY=1\n" % pid
     if detach:
-        assert run.wait(10) == 0
+        assert run.wait(30) == 0
         runtime.remove(id)
     else:
+        runtime.wait_handler(id)
         run.send_signal(signal.SIGTERM)
-        assert run.wait(10) == 9
+        assert run.wait(30) == 9
         assert not (runtime.root / id).exists()
 
 
@@ -115,18 +129,14 @@ def test_the_mount_is_read_only(runtime: Caller, manager: socket.socket) -> None
     """The container can write to the socket, but leaves nothing in the state directory."""
     bundle = runtime.shell("touch /run/notify/x || grep -o '/run/notify [^ ]* [^ ]*' /proc/mounts | head -1")
     id = runtime.create(bundle, env=environment(runtime))
-    assert starting(runtime, id).wait(10) == 0
+    assert starting(runtime, id).wait(30) == 0
     options = runtime.finish(id).split()[-1].split(",")
     assert {"ro", "nosuid", "nodev", "noexec"} <= set(options)
 
 
 def test_no_mount_namespace(runtime: Caller, manager: socket.socket) -> None:
     """Where there is nothing to mount into, NOTIFY_SOCKET is left out with a warning."""
-    bundle = runtime.sleeper()
-    namespaces = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "mount"]
-    bundle.config["linux"].update(namespaces=namespaces, maskedPaths=[], readonlyPaths=[])
-    bundle.config.update(mounts=[])
-    result = runtime.try_create(bundle.save(), env=environment(runtime))
+    result = runtime.try_create(runtime.sleeper().share_mounts(), env=environment(runtime))
     assert "NOTIFY_SOCKET is ignored" in result.err
 
 

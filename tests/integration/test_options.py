@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration import snapshot
 from tests.integration.bundle import Bundle
 from tests.integration.caller import TREE, Caller, Result, wait_for
 from tests.integration.option_trials import LATER, NO_OPS, PROVED, TRIALS, Trial, options
@@ -57,6 +58,8 @@ class Stage:
         done = self.call("run", "--detach", "--bundle", self.sleeping.directory, self.id, output=up)
         assert done.code == 0, done.err
         wait_for(lambda: "up" in up.with_suffix(".out").read_text(), "the program")
+        first = self.runtime.pid(self.id)
+        wait_for(lambda: "sleep 99" in map(snapshot.command_of, snapshot.descendants(first)), "the second program")
 
     def told(self, result: Result) -> tuple[Any, ...]:
         """What can be compared: status, words without times, pids and sizes of files, and what is there now."""
@@ -89,8 +92,11 @@ def within(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
 def kill(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
     stage.sleeper()
     done = stage.call(verb, *words, stage.id, "TERM")  # init has no handler: only the sleep ends, by --all
-    time.sleep(0.2)
-    pids = json.loads(stage.call("ps", "--format", "json", stage.id).out)
+    deadline = time.monotonic() + 1
+    while (
+        len(pids := json.loads(stage.call("ps", "--format", "json", stage.id).out)) > 1 and time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
     return (done.code, len(pids))
 
 
@@ -201,5 +207,5 @@ def test_each_option(runtime: Caller, verb: str, scene: str) -> None:
 
 @pytest.mark.parametrize("verb", LATER)
 def test_verbs_that_are_not_built(runtime: Caller, verb: str) -> None:
-    """They are refused by name, with any option."""
+    """A verb that is not built is refused by name, with any option."""
     assert f"{verb} is not supported yet" in runtime.call(verb, "--tcp-established", "x").failed(1).err

@@ -46,7 +46,7 @@ def test_list_and_state_of_a_paused_container(runtime: Caller) -> None:
 
 
 def test_a_created_container(runtime: Caller) -> None:
-    """It can be paused too, is not started then, and is "created" again after resume."""
+    """A created container can be paused; it is not started then, and is "created" again after resume."""
     id = runtime.create(runtime.sleeper())
     runtime.call("pause", id).ok()
     assert runtime.status(id) == "paused"
@@ -57,7 +57,7 @@ def test_a_created_container(runtime: Caller) -> None:
 
 
 def test_wrong_states(runtime: Caller) -> None:
-    """Neither verb does anything in another state."""
+    """pause and resume are refused in another state."""
     id = runtime.launch(runtime.sleeper())
     assert "not paused" in runtime.call("resume", id).failed(1).err
     runtime.call("pause", id).ok()
@@ -74,14 +74,18 @@ def test_wrong_states(runtime: Caller) -> None:
 @pytest.mark.vm
 @pytest.mark.cgroups
 def test_sigkill_ends_a_paused_container(runtime: Caller) -> None:
-    """kill of a paused container: SIGKILL ends it at once, other signals wait for resume."""
-    id = runtime.launch(runtime.shell("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
-    runtime.call("pause", id).ok()
-    runtime.kill(id, "TERM")
+    """kill of a paused container: SIGKILL ends it at once, another signal waits for resume."""
+    ended, resumed = (runtime.launch(runtime.sleeper()) for _ in range(2))
+    for id in (ended, resumed):
+        runtime.wait_handler(id)
+        runtime.call("pause", id).ok()
+        runtime.kill(id, "TERM")
     time.sleep(0.2)
-    assert runtime.status(id) == "paused"
-    runtime.kill(id, "KILL")
-    runtime.wait_status(id, "stopped", 3)
+    assert [runtime.status(id) for id in (ended, resumed)] == ["paused", "paused"]
+    runtime.kill(ended, "KILL")
+    runtime.wait_status(ended, "stopped", 3)
+    runtime.call("resume", resumed).ok()
+    runtime.wait_status(resumed)
 
 
 @pytest.mark.kernel

@@ -37,14 +37,14 @@ def test_refusal_has_its_line(runtime: Caller, change: dict[str, Any], words: st
 
 @pytest.mark.parametrize("text", ['{\n"a" 1}', '{"a":\n"b', "[\n1 2]"])
 def test_broken_json_has_its_line(runtime: Caller, text: str) -> None:
-    """Broken JSON is no internal error."""
+    """Broken JSON is an error with its line, no internal one."""
     bundle = runtime.bundle()
     (bundle.directory / "config.json").write_text(text)
     assert runtime.try_create(bundle).failed(1).err.startswith("ocirun: error: config.json:2: ")
 
 
 def test_pid_file_that_cannot_be_written(runtime: Caller) -> None:
-    """Neither a temporary file nor the container stays."""
+    """Where the pid file cannot be written, neither a temporary file nor the container stays."""
     directory = runtime.directory / "pid"
     (directory / "file").mkdir(parents=True)
     err = runtime.try_create(runtime.bundle(), "--pid-file", directory / "file").failed(1).err
@@ -54,7 +54,7 @@ def test_pid_file_that_cannot_be_written(runtime: Caller) -> None:
 
 
 def test_trace_of_a_failure(runtime: Caller) -> None:
-    """The last line is the operation that failed, with its errno."""
+    """The last line of the trace is the operation that failed, with its errno."""
     trace = runtime.directory / "trace"
     mount = {"destination": "/x", "type": "nosuchfs", "source": "x"}
     bundle = runtime.bundle()
@@ -67,21 +67,21 @@ def test_trace_of_a_failure(runtime: Caller) -> None:
 
 
 def test_trace_that_cannot_be_written(runtime: Caller) -> None:
-    """It is told once, and nothing stays."""
+    """A trace that cannot be written is one error, and nothing stays."""
     err = runtime.try_create(runtime.bundle(), "--trace", "/no/trace").failed(1).err
     assert err == "ocirun: error: write the trace /no/trace: no such file or directory\n"
     assert runtime.known_ids() == []
 
 
 def test_init_killed_while_a_hook_runs(runtime: Caller) -> None:
-    """It is said that init was killed, not that a pipe is broken."""
+    """Where init is killed, the error says that, not that a pipe is broken."""
     hook = {"path": "/bin/sh", "args": ["sh", "-c", KILL_INIT], "env": ["PATH=/bin:/usr/bin"], "timeout": 10}
     err = runtime.try_create(runtime.bundle({"hooks": {"createRuntime": [hook]}})).failed(1).err
     assert "the init program ended before the container was ready (killed by signal 9)" in err
 
 
 def test_caller_that_ignores_sigchld(runtime: Caller) -> None:
-    """The exit status is known all the same."""
+    """A caller that ignores SIGCHLD learns the exit status all the same."""
     result = runtime.run(
         runtime.shell("exit 7"), preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None
     )

@@ -204,7 +204,7 @@ def test_systemd_cgroup_is_told(runtime: Caller) -> None:
     if runtime.name != "ocirun":
         pytest.skip("a peer would talk to systemd")
     result = runtime.call("--systemd-cgroup", "state", "nobody").failed(1)
-    assert "does not exist" in result.err or "systemd" in result.err
+    assert "does not exist" in result.err
 
 
 def test_rootless_and_cgroup_manager_parse(runtime: Caller) -> None:
@@ -265,7 +265,7 @@ def test_warnings_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
 @pytest.mark.not_on("runc", "crun", reason="warns of other things")
 @pytest.mark.parametrize("verb", ["start", "exec", "delete"])
 def test_warnings_of_later_verbs_are_in_the_log_alone(runtime: Caller, verb: str) -> None:
-    """So it is with the verbs that a container goes on with; of an error standard error has the line, too."""
+    """Warnings of start, exec and delete are in the log alone; an error is on standard error, too."""
     log = runtime.directory / "log"
     failing = [{"path": "/bin/false"}]
     bundle = runtime.sleeper({"hooks": {"poststop": failing, **({"poststart": failing} if verb == "start" else {})}})
@@ -308,7 +308,7 @@ def test_the_log_is_made_at_once(runtime: Caller) -> None:
 
 
 def test_a_log_that_cannot_be_made(runtime: Caller) -> None:
-    """It is the error, before anything is made: no container, no pid file."""
+    """A log that cannot be made is an error before anything is made: no container, no pid file."""
     bundle, id, pid_file = runtime.bundle(), runtime.new_id(), runtime.directory / "pid"
     words = ("create", "--bundle", bundle.directory, "--pid-file", pid_file, id)
     result = runtime.call("--log", "/no/such/log", *words).failed(1)
@@ -321,7 +321,7 @@ def test_a_log_that_cannot_be_made(runtime: Caller) -> None:
     "words", ["start I", "exec I touch /ran", "kill I KILL", "delete --force I", "pause I", "list"]
 )
 def test_a_log_that_cannot_be_made_for_a_container_that_is_there(runtime: Caller, words: str) -> None:
-    """Nor does another verb do anything then."""
+    """Where the log cannot be made, no verb does anything to a container that is there."""
     bundle = runtime.sleeper()
     id = runtime.create(bundle)
     if not words.startswith("start"):
@@ -407,7 +407,7 @@ def test_no_pid_file_of_what_failed(runtime: Caller, verb: str) -> None:
 @pytest.mark.not_on("runc", "crun", reason="writes it before the program is reached, and leaves it")
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_no_pid_file_of_a_program_that_is_not_reached(runtime: Caller, verb: str) -> None:
-    """Nor does what fails at the very last, in execve."""
+    """A program that execve refuses leaves no pid file."""
     pid_file = runtime.directory / "pid"
     bundle = runtime.sleeper()
     bundle.write("/run.sh", "#!/no/such/interpreter\n", 0o755)

@@ -122,6 +122,7 @@ def test_every_command(user: User) -> None:
     assert user.exec(id, ["cat", "/proc/1/cmdline"]).ok().out.startswith("sh\0-c\0trap")
     listed = user.call("list", "-q").ok().out.split()
     assert listed == [id]
+    user.wait_handler(id)
     user.kill(id, "TERM")
     assert user.finish(id) == ""
     assert not (user.root / id).exists()

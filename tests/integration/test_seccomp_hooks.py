@@ -43,7 +43,7 @@ def test_filtered(runtime: Caller) -> None:
 
 
 def test_filtered_with_no_new_privileges(runtime: Caller) -> None:
-    """So it is where nobody has CAP_SYS_ADMIN, but noNewPrivileges."""
+    """Without CAP_SYS_ADMIN, with noNewPrivileges, the hook has the filter as well."""
     bundle = hooked(runtime, "mkdir /a; true", rule("SCMP_ACT_ERRNO", "mkdir", errnoRet=errno.ENOSPC))
     bundle.process.update({"noNewPrivileges": True, "user": {"uid": 1000, "gid": 1000}, "capabilities": {}})
     bundle.rootfs.joinpath("log").chmod(0o666)

@@ -160,7 +160,7 @@ def test_exec(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
 @pytest.mark.kernel
 @pytest.mark.not_on("runc", "crun", reason="refuses it, since its own calls would be notified")
 def test_every_call_may_be_notified(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
-    """Also sendmsg, write and execve, which the handing over of a listener might need: nothing waits for itself."""
+    """Every call may be notified, sendmsg, write and execve too, which hand a listener over: nothing waits for itself."""
     one = agent(no_space)
     bundle = notified(
         runtime,

@@ -234,7 +234,7 @@ def test_output_into_a_pipe(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="they take no terminal from a caller without one")
 def test_exec_with_output_into_a_pipe(runtime: Caller) -> None:
-    """So it is with exec."""
+    """Where the output of `exec` is no terminal, lines end as the program wrote them."""
     id = runtime.launch(runtime.sleeper())
     assert runtime.exec(id, "tty; echo two", "--tty").ok().out == "/dev/pts/0\ntwo\n"
 

@@ -84,7 +84,7 @@ def test_limits_below_a_threaded_cgroup(runtime: Caller, parent: Path) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="words of our own")
 def test_below_a_cgroup_with_processes(runtime: Caller, parent: Path) -> None:
-    """It can be there, but not with a limit, whose controller the parent cannot give on: the error says so."""
+    """Below a cgroup with processes a container can be, but not with a limit, whose controller the parent cannot give on: the error says so."""
     with subprocess.Popen(["sleep", "100"]) as sleeper:
         try:
             (parent / "cgroup.procs").write_text(str(sleeper.pid))

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.caller import Caller, wait_for
-from tests.integration.resources.readings import TAKE, Counters, on_v1
-from tests.integration.test_limits import value
-
-FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
+from tests.integration.resources.readings import FORKS, REFUSED, TAKE, Counters, on_v1, value
 
 
 @pytest.mark.kernel
@@ -21,11 +18,11 @@ FORKS = "for i in 1 2 3 4 5 6 7 8; do sleep 2 & done 2>&1; wait"
 def test_pids(runtime: Caller) -> None:
     """update --pids-limit: forks that worked before are refused, and work again once the limit is removed."""
     id = runtime.launch(runtime.sleeper())
-    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED not in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit", "4", id).ok()
-    assert "can't fork" in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit=-1", id).ok()
-    assert "can't fork" not in runtime.exec(id, ["sh", "-c", FORKS]).out
+    assert REFUSED not in runtime.exec(id, ["sh", "-c", FORKS]).out
 
 
 @pytest.mark.kernel
@@ -93,7 +90,7 @@ def test_devices(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 def test_check_before_update(runtime: Caller) -> None:
-    """A limit below what is used is refused when the document says so."""
+    """With checkBeforeUpdate in the document, a limit below what is used is refused."""
     id = runtime.launch(runtime.shell("dd if=/dev/zero of=/dev/shm/f bs=1M count=8 2>/dev/null; echo up; sleep 100"))
     wait_for(lambda: "up" in runtime.output(id), "the file in memory")
     document = {"memory": {"limit": 4 << 20, "checkBeforeUpdate": True}}
@@ -103,7 +100,7 @@ def test_check_before_update(runtime: Caller) -> None:
 @pytest.mark.proves("/linux/resources/memory/checkBeforeUpdate")
 @pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 def test_check_before_update_of_the_config(runtime: Caller) -> None:
-    """When the config says so, it is said for each update."""
+    """With checkBeforeUpdate in the config, each update to less than is used is refused."""
     change = {"linux": {"resources": {"memory": {"limit": 200 << 20, "checkBeforeUpdate": True}}}}
     script = "dd if=/dev/zero of=/dev/shm/f bs=1M count=8 2>/dev/null; echo up; sleep 100"
     id = runtime.launch(runtime.shell(script, change))
@@ -127,7 +124,7 @@ def test_check_before_update_of_the_config(runtime: Caller) -> None:
 )
 @pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 def test_wrong_words(runtime: Caller, words: list[str], document: str, said: str) -> None:
-    """Each is told, before anything is changed."""
+    """A wrong option or document is an error before anything is changed."""
     id = runtime.launch(runtime.sleeper())
     assert said in runtime.call("update", *words, id, stdin=document).failed(1).err
 
@@ -135,7 +132,7 @@ def test_wrong_words(runtime: Caller, words: list[str], document: str, said: str
 @pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 @pytest.mark.parametrize("option", ["--l3-cache-schema", "--mem-bw-schema"])
 def test_shares_of_the_cache(runtime: Caller, option: str) -> None:
-    """Refused where the container has no resctrl group, and the limits given beside it are as they were."""
+    """An option of the cache's shares is refused without a resctrl group, and the limits given beside it are as they were."""
     id = runtime.launch(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
     assert "no resctrl group" in runtime.call("update", option, "L3:0=f", "--pids-limit", "9", id).failed(1).err
     assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
@@ -145,18 +142,10 @@ def test_shares_of_the_cache(runtime: Caller, option: str) -> None:
 @pytest.mark.parametrize("document", ['{"pids": {}}', '{"pids": {"limit": null}}', "null", "{}"])
 @pytest.mark.not_on("runc", "crun", reason="takes some of them for a limit of 0")
 def test_a_document_of_nothing(runtime: Caller, document: str) -> None:
-    """What is null or not given is not changed."""
+    """A limit that is null or not given is not changed."""
     id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
     assert runtime.call("update", "-r", "-", id, stdin=document).ok().err == ""
     assert value(runtime, id, "pids", "pids.max", "pids.max") == "50"
-
-
-@pytest.mark.kernel
-@pytest.mark.parametrize("pids", [{}, {"limit": None}])
-def test_pids_without_a_limit(runtime: Caller, pids: dict[str, None]) -> None:
-    """`pids` without a limit is no limit."""
-    id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": pids}}}))
-    assert value(runtime, id, "pids", "pids.max", "pids.max") == "max"
 
 
 # option, value -> controller, v1 file and its text after, v2 file and its text after
@@ -203,7 +192,7 @@ def test_each_option(runtime: Caller) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize(("option", "given", "file", "after", "name"), OPTIONS_OF_V1)
 def test_option_of_v1(runtime: Caller, option: str, given: str, file: str, after: str, name: str) -> None:
-    """Written on v1; where the host has no such file, refused by the property's name and nothing else is changed."""
+    """An option of v1 is written there; where the host has no such file, it is refused by the property's name and nothing else is changed."""
     id = runtime.create(runtime.sleeper({"linux": {"resources": {"pids": {"limit": 50}}}}))
     controller = file.partition(".")[0]
     counters = Counters(runtime, id)
@@ -269,3 +258,22 @@ def test_no_room_for_the_record(runtime: Caller) -> None:
     runtime.call("update", "--pids-limit", "30", id).ok()
     assert value(runtime, id, *limit) == "30"
     assert sorted(path.name for path in (runtime.root / id).iterdir()) == ["config.json", "state.json"]
+
+
+@pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")
+def test_burst_of_nothing(runtime: Caller) -> None:
+    """update --cpu-burst 0 takes a burst away, and no warning says otherwise."""
+    id = runtime.create(
+        runtime.sleeper({"linux": {"resources": {"cpu": {"quota": 50000, "period": 100000, "burst": 9000}}}})
+    )
+    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "9000"
+    assert runtime.call("update", "--cpu-burst", "0", id).ok().err == ""
+    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "0"
+
+
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+@pytest.mark.parametrize(("option", "given"), [("--memory", "0"), ("--cpu-share", "0"), ("--cpuset-cpus", "")])
+def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
+    """0 and the empty list stand for "not set": a warning names the option."""
+    id = runtime.create(runtime.sleeper())
+    assert f"{option} {given or repr('')} has no effect: it counts as not given" in runtime.call("update", option, given, id).ok().err

@@ -49,7 +49,7 @@ def test_a_flag_of_the_host_is_taken_away_when_the_config_says_so(runtime: Calle
 
 @pytest.mark.not_on("runc", "crun", reason="runc 1.1.5 leaves the flags as they are, crun shows none of the host's")
 def test_a_flag_of_a_file_that_is_bound(runtime: Caller) -> None:
-    """The same with a file."""
+    """rw of a bound file is the config's, whatever the host's mount has."""
     with host_mount(runtime.directory / "source") as source:
         (source / "file").write_text("text")
         lock(source, "ro")
@@ -170,7 +170,7 @@ def test_a_caller_in_a_user_namespace(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="the words are ours")
 def test_a_user_namespace_without_mappings(runtime: Caller) -> None:
-    """It has no root that could make the container: an error that names what is missing."""
+    """A user namespace without mappings is an error that names what is missing: nobody in it could make the container."""
     bundle = mapped(runtime, "true")
     del bundle.linux["uidMappings"], bundle.linux["gidMappings"]
     err = runtime.run(bundle.save()).failed().err

@@ -32,7 +32,7 @@ def test_missing_directory_with_dots(runtime: Caller, cwd: str, made: str) -> No
 
 
 def test_missing_directory_of_a_read_only_root(runtime: Caller) -> None:
-    """It is made before the root is read-only."""
+    """A missing cwd is made before the root becomes read-only."""
     bundle = runtime.shell(
         f"{LOOK}; touch x || echo read-only", {"process": {"cwd": "/a/b"}, "root": {"readonly": True}}
     )
@@ -40,7 +40,7 @@ def test_missing_directory_of_a_read_only_root(runtime: Caller) -> None:
 
 
 def test_missing_directory_below_a_mount(runtime: Caller) -> None:
-    """It is made in what is mounted there."""
+    """A missing cwd below a mount is made in what is mounted there."""
     bundle = runtime.shell(LOOK, {"process": {"cwd": "/dev/shm/a"}})
     assert runtime.run(bundle).ok().out == f"/dev/shm/a\n{MADE}0 0 1777\n"
     assert not (bundle.rootfs / "dev/shm").exists()
@@ -58,7 +58,7 @@ def test_missing_directory_behind_a_link(runtime: Caller) -> None:
 
 
 def test_file_in_the_way(runtime: Caller) -> None:
-    """A file is no working directory."""
+    """A file as cwd is refused."""
     bundle = runtime.shell("pwd", {"process": {"cwd": "/etc/passwd/a"}})
     assert "not a directory" in runtime.run(bundle).failed(1).err.lower()
 
@@ -75,7 +75,7 @@ def test_link_to_what_is_open(runtime: Caller) -> None:
 
 
 def test_mount_on_a_missing_directory_with_a_dot(runtime: Caller) -> None:
-    """So is the destination of a mount."""
+    """A missing destination with `.` in its path is made as any other."""
     bundle = runtime.shell("grep -c ' /a/b tmpfs' /proc/mounts")
     bundle.config["mounts"].append({"destination": "/a/b/.", "type": "tmpfs", "source": "tmpfs"})
     assert runtime.run(bundle.save()).ok().out == "1\n"
@@ -115,7 +115,7 @@ def test_directory_of_the_user_alone(runtime: Caller) -> None:
 
 
 def test_directory_of_somebody_else(runtime: Caller) -> None:
-    """Where the container's user may not enter it either, that is said."""
+    """A cwd that the container's user may not enter either is an error that says so."""
     err = runtime.run(closed(runtime, "pwd", {"uid": 0, "gid": 0})).failed(1).err
     assert "permission denied" in err.lower()
     assert runtime.name != "ocirun" or "/process/cwd: change directory to /volume" in err

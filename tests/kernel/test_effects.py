@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
-from tests.integration.test_limits import value
+from tests.integration.resources.readings import value
 
 pytestmark = pytest.mark.kernel
 

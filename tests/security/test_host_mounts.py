@@ -196,9 +196,7 @@ def test_mount_over_a_bound_device(target: Target) -> None:
 )
 def test_mounts_without_a_namespace(target: Target) -> None:
     """The host has the mounts that it had, and the error names the property."""
-    bundle = target.caller.shell("true")
-    bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "mount"]
-    bundle.linux.update(maskedPaths=[], readonlyPaths=[])
+    bundle = target.caller.shell("true").share_mounts()
     bundle.config["mounts"] = [{"destination": "/tmp", "type": "tmpfs", "source": "of-the-container"}]
     outcome = Outcome(target, bundle.save(), "grep -c of-the-container /proc/self/mountinfo")
     target.judge(outcome.after != outcome.before, outcome.err)

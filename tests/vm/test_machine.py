@@ -20,7 +20,7 @@ def test_cgroups_are_v2_alone(in_machine: str) -> None:
 
 
 def test_systemd_runs(in_machine: str) -> None:
-    """It is process 1, its bus answers, and no unit failed."""
+    """systemd is process 1, its bus answers, and no unit failed."""
     assert Path("/proc/1/comm").read_text() == "systemd\n"
     said = subprocess.run(
         ["systemctl", "--failed", "--plain", "--no-legend"], capture_output=True, text=True, timeout=60
@@ -29,7 +29,7 @@ def test_systemd_runs(in_machine: str) -> None:
 
 
 def test_the_security_module_is_on(in_machine: str) -> None:
-    """As `make test-vm LSM=` asked."""
+    """The security module is the one that `make test-vm LSM=` asked for."""
     assert in_machine in Path("/sys/kernel/security/lsm").read_text().split(",")
     if in_machine == "apparmor":
         assert Path("/sys/module/apparmor/parameters/enabled").read_text() == "Y\n"
@@ -47,5 +47,5 @@ def test_the_wheel_is_what_runs(in_machine: str, runtime_program: str) -> None:
 
 
 def test_there_is_a_disk_to_limit(in_machine: str) -> None:
-    """Nothing else uses it."""
+    """The machine has a disk that nothing else uses."""
     assert stat.S_ISBLK(os.stat(os.environ["OCIRUN_DISK"]).st_mode)

@@ -28,14 +28,14 @@ def name(row: dict[str, Any]) -> str:
 @pytest.mark.vm
 @pytest.mark.parametrize("row", SYSTEMD, ids=name)
 def test_row(manager: Starter, row: dict[str, Any]) -> None:
-    """As with cgroupfs."""
+    """The manager's command prints and exits with systemd's cgroups as the row says."""
     manager(row["manager"]).check_row(row)
 
 
 @pytest.mark.user_session
 @pytest.mark.parametrize("row", [row for row in SYSTEMD if row["manager"] == "podman"], ids=name)
 def test_rootless_row(manager: Starter, row: dict[str, Any]) -> None:
-    """The same, in units of an ordinary user's systemd."""
+    """The manager's command prints and exits in units of an ordinary user's systemd as the row says."""
     manager("podman").check_row(row)
 
 
@@ -48,7 +48,7 @@ def test_the_unit(manager: Starter, name: str) -> None:
 
 @pytest.mark.user_session
 def test_the_unit_of_a_user(manager: Starter) -> None:
-    """Likewise below the user's systemd."""
+    """An ordinary user's container is in a delegated scope of its own, below the user's systemd."""
     check_unit(manager("podman"))
 
 

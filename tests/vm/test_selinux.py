@@ -109,7 +109,7 @@ def label_of(path: Path) -> str:
 
 @pytest.mark.proves("/process/selinuxLabel")
 def test_the_program_has_the_label(runtime: Caller) -> None:
-    """It gets it by the execve; so does a program of exec, and --process-label gives one another."""
+    """The program gets the label by the execve; so does a program of exec, and --process-label gives one another."""
     id = runtime.create(runtime.sleeper({"process": PROCESS}))
     waiting = Path(f"/proc/{runtime.pid(id)}/attr/current").read_text().rstrip("\0\n")
     assert waiting != LABEL

@@ -203,7 +203,7 @@ def test_a_refused_update_changes_nothing(scopes: Caller) -> None:
 
 
 def test_delete_leaves_no_unit(scopes: Caller) -> None:
-    """Neither unit nor cgroup are there when delete returns; the name is free at once."""
+    """Neither unit nor cgroup is there when delete returns; the name is free at once."""
     bundle = limited(scopes)
     for _ in range(2):
         id, unit = scopes.launch(bundle), unit_of(bundle)
@@ -374,7 +374,7 @@ def test_without_a_bus(scopes: Caller) -> None:
 
 @pytest.mark.proves("/linux/resources/cpu/idle")
 def test_an_idle_scope(scopes: Caller) -> None:
-    """It stays idle when systemd reads its units again. The weight, which an idle cgroup does not have, is left out."""
+    """An idle scope stays idle when systemd reads its units again. The weight, which an idle cgroup does not have, is left out."""
     bundle = limited(scopes, cpu={"idle": 1, "shares": 2048})
     id, unit = scopes.launch(bundle), unit_of(bundle)
     for _ in around_a_reload():

@@ -8,8 +8,8 @@ import pytest
 
 from tests.integration import systemd
 from tests.integration.caller import Caller, wait_for
+from tests.integration.resources.readings import value
 from tests.integration.systemd import show, unit_of
-from tests.integration.test_limits import value
 from tests.vm.test_systemd import SLEEPER, limited, reload
 
 pytestmark = pytest.mark.vm

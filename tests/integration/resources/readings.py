@@ -146,3 +146,8 @@ def said(command: list[str]) -> str:
     if done.returncode != 0:
         pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+def value(runtime: Caller, id: str, controller: str, v1: str, v2: str) -> str:
+    """The contents of the container's cgroup file, whichever version its controller is on."""
+    return Counters(runtime, id).text(controller, v1, v2)

@@ -14,7 +14,7 @@ from tests.integration.resources.readings import Counters
 pytestmark = [pytest.mark.vm, pytest.mark.cgroups]
 
 SHARED = [{"type": kind} for kind in ("network", "ipc", "uts", "mount")]
-DEAF = "trap '' TERM; (trap 'echo child; exit' USR1; while :; do sleep 0.1; done) & trap 'echo first' USR1; echo up; while :; do wait; done"
+DEAF = "trap '' TERM; trap 'echo first' USR1; (trap 'echo child; exit' USR1; echo up; while :; do sleep 0.1; done) & while :; do wait; done"
 
 VIEW = """cut -d: -f3 /proc/self/cgroup | sort -u
 cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null

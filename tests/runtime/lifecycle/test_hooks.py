@@ -176,7 +176,9 @@ def test_a_signal_while_the_hook_starts(monkeypatch: pytest.MonkeyPatch) -> None
 
     def spawn(hook: dict[str, Any], *stdio: int) -> int:
         pid = start(hook, *stdio)
-        signal.raise_signal(signal.SIGUSR1)  # to this thread, which blocks it, and not to one that another test has left
+        signal.raise_signal(
+            signal.SIGUSR1
+        )  # to this thread, which blocks it, and not to one that another test has left
         return pid
 
     start, children, mask = hooks._spawn, own_children(), signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller
-from tests.integration.resources.readings import Counters
-from tests.integration.test_limits import value
+from tests.integration.resources.readings import value
 
 words_of_ocirun = pytest.mark.not_on("runc", "crun", reason="words of ocirun")
 PROCESS: dict[str, Any] = {"cwd": "/", "args": ["true"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
@@ -26,15 +24,6 @@ MOUNTED: dict[str, Any] = {
 }
 
 
-def without_mounts(runtime: Caller, script: str) -> Bundle:
-    """A bundle in the host's mount namespace, which asks for nothing that takes an own one."""
-    bundle = runtime.shell(script)
-    namespaces = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "mount"]
-    bundle.config["linux"].update(namespaces=namespaces, maskedPaths=[], readonlyPaths=[])
-    bundle.config.update(mounts=[])
-    return bundle.save()
-
-
 def put(config: dict[str, Any], pointer: str, given: Any) -> None:
     *names, last = pointer.split("/")[1:]
     for name in names:
@@ -46,7 +35,7 @@ def put(config: dict[str, Any], pointer: str, given: Any) -> None:
 @pytest.mark.parametrize("pointer", MOUNTED)
 def test_no_mount_namespace(runtime: Caller, pointer: str) -> None:
     """What takes a mount namespace is refused without one, by create, plan and validate alike."""
-    bundle = without_mounts(runtime, "true")
+    bundle = runtime.shell("true").share_mounts()
     assert runtime.run(bundle).code == 0
     put(bundle.config, pointer, MOUNTED[pointer])
     bundle.save()
@@ -119,7 +108,7 @@ def test_no_process(runtime: Caller) -> None:
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
 def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
-    """Also where the lowest id of the user namespace is not 0."""
+    """A container without a process can be made where the lowest id of its user namespace is not 0."""
     maps = [{"containerID": 7, "hostID": 100007, "size": 10}]
     bundle = runtime.bundle({"linux": {"uidMappings": maps, "gidMappings": maps}})
     bundle.linux["namespaces"] += [{"type": "user"}]
@@ -238,7 +227,7 @@ def test_unknown_properties(runtime: Caller) -> None:
 
 @words_of_ocirun
 def test_unknown_properties_further_down(runtime: Caller) -> None:
-    """Also those of an object or of an item of a list; what is known beside them has its effect."""
+    """A misspelt property of an object or of a list's item is a warning too; what is known beside it has its effect."""
     id = runtime.launch(runtime.sleeper())
     limits = {"pids": {"limit": 30, "limt": 1}, "hugepageLimits": [{"pageSize": "2MB", "limit": 1 << 21, "limits": 1}]}
     done = runtime.call("update", "-r", "-", id, stdin=json.dumps(limits)).ok()
@@ -255,25 +244,6 @@ def test_unknown_properties_further_down(runtime: Caller) -> None:
     assert done.out == "7\n"
     assert "/rlimits/0/sotf: sotf is not a property of the spec, it has no effect; did you mean soft?" in done.err
     assert "/user/umsk: umsk is not a property of the spec, it has no effect; did you mean umask?" in done.err
-
-
-@pytest.mark.not_on("runc", "crun", reason="the installed versions know no burst")
-def test_burst_of_nothing(runtime: Caller) -> None:
-    """update --cpu-burst 0 takes a burst away, and no warning says otherwise."""
-    id = runtime.create(
-        runtime.sleeper({"linux": {"resources": {"cpu": {"quota": 50000, "period": 100000, "burst": 9000}}}})
-    )
-    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "9000"
-    assert runtime.call("update", "--cpu-burst", "0", id).ok().err == ""
-    assert Counters(runtime, id).text("cpu", "cpu.cfs_burst_us", "cpu.max.burst") == "0"
-
-
-@words_of_ocirun
-@pytest.mark.parametrize(("option", "given"), [("--memory", "0"), ("--cpu-share", "0"), ("--cpuset-cpus", "")])
-def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
-    """0 and the empty list stand for "not set": a warning names the option."""
-    id = runtime.create(runtime.sleeper())
-    assert f"{option} {given or repr('')} has no effect" in runtime.call("update", option, given, id).ok().err
 
 
 @pytest.mark.not_on("crun", reason="takes a path alone, and `..` in it")
@@ -297,6 +267,6 @@ def test_domainname_twice(runtime: Caller, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["kernel.domainname", "kernel/domainname"])
 def test_domainname_of_both(runtime: Caller, name: str) -> None:
-    """The two may say the same."""
+    """domainname and the sysctl may say the same."""
     change = {"domainname": "example.org", "linux": {"sysctl": {name: "example.org"}}}
     assert runtime.run(runtime.shell("cat /proc/sys/kernel/domainname", change)).ok().out == "example.org\n"

@@ -60,7 +60,7 @@ def test_a_bus_that_is_gone(runtime: Caller, listener: tuple[socket.socket, dict
 
 
 def test_a_host_without_systemd(runtime: Caller) -> None:
-    """Both ways to systemd were tried, and are named."""
+    """Without systemd the error names both ways to it that were tried."""
     ours(runtime)
     if systemd.running() or os.environ.get(ADDRESS):
         pytest.skip("systemd runs here")

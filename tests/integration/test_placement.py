@@ -1,4 +1,4 @@
-"""Containers in their cgroups: where they are, what the limits do to them, and that nothing stays."""
+"""Which cgroups a container stands in: by its path, by default, beside others; and that nothing of them stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import snapshot
 from tests.integration.caller import Caller
+from tests.integration.resources.readings import limited
 from tests.integration.snapshot import cgroup_mounts
 
 pytestmark = pytest.mark.kernel
@@ -22,10 +24,6 @@ def own_cgroups(text: str) -> dict[str, str]:
 def mounted(name: str) -> list[Path]:
     """Every directory of this path below a mounted hierarchy."""
     return [path for mount in cgroup_mounts() if (path := mount / name.lstrip("/")).is_dir()]
-
-
-def limited(**resources: object) -> dict[str, object]:
-    return {"linux": {"resources": resources}}
 
 
 def has(controller: str) -> bool:
@@ -70,7 +68,7 @@ def test_shared_parents_go_with_the_last_container(runtime: Caller) -> None:
 
 
 def test_a_parent_that_was_there_stays(runtime: Caller) -> None:
-    """What the manager made is the manager's to remove."""
+    """A parent that the manager made stays when the container goes."""
     mine = [mount / f"{runtime.token}-m" for mount in cgroup_mounts()]
     for path in mine:
         path.mkdir()
@@ -83,14 +81,6 @@ def test_a_parent_that_was_there_stays(runtime: Caller) -> None:
             path.rmdir()
 
 
-@pytest.mark.not_on("runc", "crun", reason="words of our own")
-def test_a_limit_that_the_kernel_refuses_names_its_place(runtime: Caller) -> None:
-    """The pointer in the config, the file and what the system said; nothing is left."""
-    result = runtime.try_create(runtime.bundle(limited(cpu={"cpus": "4000"}))).failed(1)
-    assert "/linux/resources/cpu/cpus" in result.err
-    assert "cpuset.cpus" in result.err
-
-
 @pytest.mark.vm
 @pytest.mark.proves("/mounts/*/type")
 def test_the_cgroup_mount_shows_the_containers_own(runtime: Caller) -> None:
@@ -98,7 +88,7 @@ def test_the_cgroup_mount_shows_the_containers_own(runtime: Caller) -> None:
     if not has("pids"):
         pytest.skip("no pids controller")
     script = "cd /sys/fs/cgroup; cat pids/pids.max pids.max 2>/dev/null; mkdir x pids/x 2>/dev/null || echo no"
-    bundle = runtime.shell(script, limited(pids={"limit": 77}))
+    bundle = limited(runtime, script, pids={"limit": 77})
     bundle.linux["namespaces"].append({"type": "cgroup"})
     assert runtime.run(bundle.save()).ok().out.split() == ["77", "no"]
 
@@ -129,7 +119,7 @@ def test_into_a_containers_cgroup_namespace(runtime: Caller, user: bool) -> None
 
 
 def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
-    """Containers that begin and end at the same time below one new parent."""
+    """Ten containers that begin and end at the same time below one new parent leave nothing."""
     calls = []
     for number in range(10):
         bundle = runtime.bundle({"linux": {"cgroupsPath": f"/{runtime.token}-many/deep/{number}"}})
@@ -143,3 +133,55 @@ def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
         for path in mounted(f"{runtime.token}-many"):
             (path / "deep").rmdir()
             path.rmdir()
+
+
+def test_default_cgroup(runtime: Caller) -> None:
+    """Without cgroupsPath the container stands below the caller's own cgroup, on v2 alone beside it, named by its id."""
+    bundle = runtime.sleeper()
+    del bundle.linux["cgroupsPath"]
+    id = runtime.create(bundle.save())
+    own = own_cgroups(Path("/proc/self/cgroup").read_text())
+    seen = own_cgroups(Path(f"/proc/{runtime.pid(id)}/cgroup").read_text())
+    kept = {controller for controller in own if seen[controller] == own[controller]}
+    assert not kept or (runtime.name != "ocirun" and kept < set(own)), "the caller's own cgroup"
+    on_v2_alone = set(own) == {""}  # below the caller's cgroup, which has a process, no limit could be set
+    for controller in set(own) - kept:
+        base = os.path.dirname(own[controller]) if on_v2_alone else own[controller]
+        assert seen[controller] == f"{base.rstrip('/')}/{id}", controller
+
+
+def test_relative_cgroups_path(runtime: Caller) -> None:
+    """A relative cgroupsPath counts from the caller's own cgroup."""
+    bundle = runtime.sleeper({"linux": {"cgroupsPath": f"rel-{runtime.token}/inner"}})
+    id = runtime.create(bundle)
+    paths = own_cgroups(Path(f"/proc/{runtime.pid(id)}/cgroup").read_text()).values()
+    assert any(path.endswith(f"/rel-{runtime.token}/inner") for path in paths)
+    runtime.remove(id)
+    _remove_parents(f"rel-{runtime.token}")
+
+
+def _remove_parents(name: str) -> None:
+    """Remove the empty parents that a path asked for; a runtime leaves them, since others may use them."""
+    for path in sorted(snapshot.cgroups(name), key=len, reverse=True):
+        Path(path).rmdir()
+
+
+def test_nested_cgroups_go_with_the_container(runtime: Caller) -> None:
+    """Cgroups that were made below the container's are removed with it."""
+    id = runtime.launch(runtime.sleeper())
+    made = snapshot.cgroups(runtime.token)
+    assert made
+    for name in made:
+        (Path(name) / "below/deeper").mkdir(parents=True)
+    runtime.remove(id)
+
+
+def test_existing_cgroup_with_processes(runtime: Caller) -> None:
+    """A second container on a path that is in use is refused or kept apart; the first lives on."""
+    bundle = runtime.sleeper()
+    first = runtime.launch(bundle)
+    second = runtime.sleeper({"linux": {"cgroupsPath": bundle.linux["cgroupsPath"]}})
+    result = runtime.try_create(second)
+    if result.code == 0 and runtime.name == "ocirun":
+        pytest.fail("two containers share one cgroup")
+    assert runtime.status(first) == "running"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.caller import Caller
-from tests.integration.resources.readings import limited
-from tests.integration.test_limits import value
+from tests.integration.resources.readings import limited, value
 
 pytestmark = pytest.mark.vm
 
