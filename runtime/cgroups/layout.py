@@ -36,6 +36,13 @@ def places(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") ->
     return result
 
 
+def unplaced(cgroups_path: str | None, places: "list[Place]") -> "list[tuple[str, str]]":
+    """The warning, (pointer, message), for a path that there is no hierarchy for."""
+    if places or not cgroups_path:
+        return []
+    return [(POINTER, "done without: no cgroup hierarchy is mounted where the caller sees it")]
+
+
 def _below(path: str, cgroups_path: str | None) -> str:
     """The path as "/a/b": no empty parts, no "." and no "..", not empty."""
     parts = [part for part in path.split("/") if part not in ("", ".")]

@@ -105,6 +105,8 @@ def place(making: Making, places: "list[layout.Place]") -> None:
         for pointer, message in disabled.warnings(making.spec["linux"]):
             making.warn_at(pointer, message)
         return
+    for pointer, message in layout.unplaced(making.spec["linux"].get("cgroupsPath"), places):
+        making.warn_at(pointer, message)
     writes, device_filter = resources.writes(wanted, places)
     intent = making.record["cgroups"]
     if making.unit:

@@ -118,6 +118,8 @@ class Plan:
             for pointer, message in disabled.warnings(spec["linux"]):
                 self.add(pointer, "warning", message)
             return
+        for pointer, message in layout.unplaced(spec["linux"].get("cgroupsPath"), places):
+            self.add(pointer, "warning", message)
         try:
             self.cgroups = cgroup_writes(spec, places)
         except OcirunError as error:

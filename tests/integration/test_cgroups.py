@@ -143,3 +143,23 @@ def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
         for path in mounted(f"{runtime.token}-many"):
             (path / "deep").rmdir()
             path.rmdir()
+
+
+@pytest.mark.not_on("runc", "crun", reason="refuses to make any container there")
+def test_no_hierarchy_in_sight(runtime: Caller) -> None:
+    """Where a new sysfs covers all hierarchies, cgroupsPath is done without and a warning names it; plan and validate say it, too."""
+    bundle = runtime.shell("cat /proc/self/cgroup", {"linux": {"resources": {"devices": None}}})
+    bundle.config["mounts"] = [mount for mount in bundle.config["mounts"] if mount["type"] != "cgroup"]
+    bundle.save()
+    said = []
+    for words in (
+        ["run", "--bundle", bundle.directory, runtime.new_id()],
+        ["plan", bundle.directory],
+        ["validate", bundle.directory],
+    ):
+        script = 'mount -t sysfs none /sys && exec "$@"'
+        command = ["unshare", "--mount", "--net", "sh", "-c", script, "sh", *runtime.command(*words)]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
+        said.append(done.stdout + done.stderr)
+        assert "/linux/cgroupsPath: done without: no cgroup hierarchy is mounted where the caller sees it" in said[-1]
+    assert own_cgroups(Path("/proc/self/cgroup").read_text()).items() <= own_cgroups(said[0]).items()
