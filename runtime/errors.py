@@ -43,6 +43,10 @@ class InvalidConfig(OcirunError):
     """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""
 
 
+class Interrupted(OcirunError):
+    """A signal has asked a command to end, while a hook was running."""
+
+
 def system_words(number: int) -> str:
     """What the system says for errno ``number``; lower case, as the managers match it ("no such file or directory")."""
     return posix.strerror(number).lower()

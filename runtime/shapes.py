@@ -69,6 +69,7 @@ class CreateOptions(PublishOptions, total=False):
     no_new_keyring: bool
     trace: str
     keep: bool  # run: do not delete at the end
+    interruptible: bool  # what asks the process to end is an error while hooks run
 
 
 class ExecOptions(PublishOptions, total=False):

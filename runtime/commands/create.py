@@ -52,7 +52,7 @@ def placed(call: "Call") -> "CreateOptions":
     Hooks start in the bundle then, as they do with runc.
     """
     options: Any = {"cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs")}
-    options |= {"rootless": call.settings.get("rootless", "auto"), "bundle": ""} | call.options
+    options |= {"rootless": call.settings.get("rootless", "auto"), "bundle": "", "interruptible": True} | call.options
     for key in PATHS:
         if options.get(key):
             options[key] = absolute(options[key])

@@ -194,6 +194,24 @@ def launch(making: Making, wait_start: bool, stdio: "tuple[int, int, int]") -> N
         making.handshake.tell = teller(making.operations, debug)
 
 
+def attend(making: Making, call: "Callable[..., object]", *arguments: "Any") -> None:
+    """``call(*arguments)``, which may hang: what asks us to end is an error there, where there are hooks."""
+    if making.spec.get("hooks"):
+        from runtime.process import interruption
+
+        interruption.attend(call, *arguments)
+    else:
+        call(*arguments)
+
+
+def catch_signals(making: Making) -> None:
+    """From now on what asks us to end waits for `attend`: before anything is made, so that it is always unmade."""
+    if making.options.get("interruptible") and making.spec.get("hooks"):
+        from runtime.process.interruption import catch
+
+        catch()
+
+
 def follow(making: Making) -> None:
     """Do the host's side until everything is in place."""
     assert making.handshake is not None
@@ -283,7 +301,7 @@ def build(making: Making, wait_start: bool, stdio: "tuple[int, int, int]" = (0, 
         if not early:
             place(making, places)  # while init makes its namespaces
         store.write_file(making.handle, store.CONFIG, making.data)
-        follow(making)
+        attend(making, follow, making)
         note_pid(making)
         delegate(making, places)
         making.record["status"] = state.CREATED
@@ -351,11 +369,12 @@ def create(
     """
     making = Making(root, id, options, warn)
     config.check_terminal(making.process, options, True, making.data)
+    catch_signals(making)
     build(making, wait_start=True, stdio=stdio)
     assert making.handshake is not None
     try:
         write_trace(making)
-        publishing.publish(options, making.handshake)
+        attend(making, publishing.publish, options, making.handshake)
         making.handshake.release()
         publishing.publish_pid(options, making.handshake)
         settle(making)

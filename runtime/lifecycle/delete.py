@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from runtime.shapes import Record
 
 
-def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:
+def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]", interruptible: bool = False) -> None:
     """Remove a stopped container, so that its id is free again.
 
     WrongState, and nothing happens, unless it is stopped (runtime.md "Delete"). ``force`` kills it first, clears what
-    a killed create or delete left behind, and finds nothing wrong with a container that does not exist.
+    a killed create or delete left behind, and finds nothing wrong with a container that does not exist. ``interruptible``:
+    what asks the process to end ends a poststop hook.
     """
     ends = True
     try:
@@ -39,9 +40,17 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
         status = state.status_of(handle, record, locked=True)
         if not force and not state.can_delete(status):
             raise WrongState(f'cannot delete container "{id}" that is not stopped: {status}')
+        if interruptible and record["hooks"].get("poststop"):
+            from runtime.process.interruption import catch
+
+            catch()
         destroy(root, id, handle, record, warn, kill=force, ends=ends)
     finally:
         posix.close(handle)
+    if interruptible and record["hooks"].get("poststop"):
+        from runtime.process.interruption import release
+
+        release()  # for the next container
 
 
 def _kill_first(root: str, id: str) -> bool:

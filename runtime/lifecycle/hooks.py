@@ -10,8 +10,9 @@ import posix
 import select
 import time
 
-from runtime.errors import OcirunError, system_failure
+from runtime.errors import Interrupted, OcirunError, system_failure
 from runtime.lifecycle.document import dumps
+from runtime.process import interruption
 from runtime.shim import spawn_hook
 
 TYPE_CHECKING = False
@@ -38,7 +39,9 @@ def run(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str) -> None:
 
 
 def run_all(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str, warn: "Callable[[str], None]") -> None:
-    """Run every hook; one that fails is a warning and does not keep the rest from running (poststop)."""
+    """Run every hook; one that fails is a warning and does not keep the rest from running (poststop). So is one that hangs
+    until a signal asks us to end.
+    """
     for index, hook in enumerate(hooks):
         try:
             _run_one(hook, document, f"{pointer}/{index}")
@@ -48,6 +51,7 @@ def run_all(hooks: "list[Hook]", document: "dict[str, Any]", pointer: str, warn:
 
 def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
     limit = hook.get("timeout")
+    held = interruption.hold()  # but where it can be ended
     theirs_in, ours_in = posix.pipe2(posix.O_CLOEXEC)
     ours_out, theirs_out = posix.pipe2(posix.O_CLOEXEC)
     ours = [ours_in, ours_out]
@@ -60,10 +64,14 @@ def _run_one(hook: "Hook", document: "dict[str, Any]", pointer: str) -> None:
             posix.close(theirs_in)
             posix.close(theirs_out)
         output, in_time = _attend(pid, ours, dumps(document).encode(), limit)
+    except Interrupted as error:
+        error.pointer = pointer
+        raise
     finally:
         for descriptor in ours:
             posix.close(descriptor)
     status = posix.waitpid(pid, 0)[1]
+    interruption.restore(held)
     if not in_time:
         raise OcirunError(
             f"{_name(pointer, hook)}: not finished after its timeout of {limit} s, killed{_quoted(output)}", pointer
@@ -101,6 +109,7 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
     end = None if limit is None else time.monotonic() + limit
     rest, output, ready = memoryview(document), b"", {-1}
     try:
+        interruption.allow()
         while process not in ready:  # not the end of the output: descendants may keep the pipe open
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
@@ -122,6 +131,7 @@ def _attend(pid: int, ours: list[int], document: bytes, limit: float | None) -> 
         posix.waitpid(pid, 0)
         raise
     finally:
+        interruption.hold()
         posix.close(process)
 
 

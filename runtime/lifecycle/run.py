@@ -14,11 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.lifecycle.create import Making, Warn
     from runtime.lifecycle.notify import Notification
-    from runtime.process.foreground import Foreground
+    from runtime.process.handshake import Handshake
     from runtime.shapes import CreateOptions
 
 
-def begin(making: "Making", foreground: "Foreground | None") -> "Notification | None":
+def begin(making: "Making") -> "Notification | None":
     """Let init go, and hear that the program was reached; then the poststart hooks. Undoes all on failure.
 
     Returns the socket on which the container says that it is ready, where the caller wants to know.
@@ -28,25 +28,22 @@ def begin(making: "Making", foreground: "Foreground | None") -> "Notification | 
     notification = None
     try:
         creating.write_trace(making)
-        publishing.publish(making.options, handshake)
+        creating.attend(making, publishing.publish, making.options, handshake)
         if making.record.get("notify"):
             from runtime.lifecycle.notify import Notification
 
             notification = Notification(making.handle, making.record)
-        if foreground and not (making.spec.get("hooks") or {}).get("startContainer"):
-            foreground.hold()
         handshake.release()
-        handshake.follow(lambda one, operation: creating.host_step(making, operation))
+        if making.options.get("detach") or (making.spec.get("hooks") or {}).get("startContainer"):
+            creating.attend(making, follow, making, handshake)
+        else:
+            follow(making, handshake)
         creating.write_trace(making)  # with what came after `created`
         poststart = making.record["hooks"].get("poststart")
         if poststart:
             from runtime.lifecycle.hooks import run as run_hooks
 
-            if foreground:
-                foreground.yield_to_signals()
             run_hooks(poststart, state.document(making.record, state.RUNNING), "/hooks/poststart")
-        if foreground:
-            foreground.hold()
         publishing.publish_pid(making.options, handshake)
         creating.settle(making)
     except BaseException as error:
@@ -57,6 +54,11 @@ def begin(making: "Making", foreground: "Foreground | None") -> "Notification | 
             notification.close()
         raise
     return notification
+
+
+def follow(making: "Making", handshake: "Handshake") -> None:
+    """Until the program is reached. In the foreground and without hooks on the way, signals are the program's already."""
+    handshake.follow(lambda one, operation: creating.host_step(making, operation))
 
 
 def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
@@ -73,15 +75,17 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     if not detach:
         from runtime.process.foreground import Foreground
 
-        foreground = Foreground(bool(making.spec.get("hooks")))
+        foreground = Foreground()
+    creating.catch_signals(making)
     creating.build(making, wait_start=False)
-    notification = begin(making, foreground)
+    notification = begin(making)
     handshake = making.handshake
     assert handshake is not None
     posix.close(making.handle)
     if foreground is None:
         handshake.close()
         if notification:
+            release_signals(making)
             notification.wait(warn)
         return 0
     if notification:
@@ -92,8 +96,17 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     finally:
         handshake.close()
     if not options.get("keep"):
+        creating.catch_signals(making)  # a terminal's session has had them
         remove(making)
     return status
+
+
+def release_signals(making: "Making") -> None:
+    """What asks us to end does so again: nothing is to be undone any more."""
+    if making.spec.get("hooks"):
+        from runtime.process.interruption import release
+
+        release()
 
 
 def remove(making: "Making") -> None:

@@ -20,12 +20,13 @@ from _socket import (
 from _struct import Struct
 from sys import byteorder
 
-from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure, system_words
+from runtime.errors import Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from runtime.plan.ops import Operation
     from runtime.shapes import Record
@@ -35,12 +36,13 @@ REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
 REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPLY_CONTINUE = 2, 5, 6, 7, 1
 
 
-def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
+def start(root: str, id: str, warn: "Callable[[str], None]", interruptible: bool = False) -> None:
     """Let the program of a created container run, then run the poststart hooks.
 
     WrongState unless created (runtime.md "Start"). When a startContainer or poststart hook fails the container is
     destroyed and its poststop hooks run (runtime.md "Lifecycle", since 1.3 for poststart); when the program cannot be
     executed it is stopped. A container that was created with NOTIFY_SOCKET is waited for until it says that it is ready.
+    ``interruptible``: what asks the process to end is an error while hooks run.
     """
     notification = None
     handle = store.open_locked(root, id)
@@ -50,6 +52,10 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
             from runtime.lifecycle.notify import bound
 
             notification = bound(handle, record)
+        if interruptible and _has_hooks(record):
+            from runtime.process.interruption import catch
+
+            catch()
         start_locked(root, id, handle, record, warn)
     except BaseException:
         if notification:
@@ -58,7 +64,26 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
     finally:
         posix.close(handle)
     if notification:  # without the lock, since it may take long
+        if _has_hooks(record):
+            from runtime.process.interruption import release
+
+            release()
         notification.wait(warn)
+
+
+def _has_hooks(record: "Record") -> bool:
+    """Whether any runs at start, startContainer's among them, or when that fails."""
+    return bool(record["hooks"]) or any((one[2] or "").startswith("/hooks/") for one in record["tail"][1])
+
+
+def _attend(record: "Record", call: "Callable[..., object]", *arguments: "Any") -> None:
+    """``call(*arguments)``, which may hang: what asks us to end is an error there, where there are hooks."""
+    if _has_hooks(record):
+        from runtime.process.interruption import attend
+
+        attend(call, *arguments)
+    else:
+        call(*arguments)
 
 
 def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
@@ -73,7 +98,10 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
     channel = _connect(handle, record)
     try:
         store.unlink_start_socket(handle)
-        _listen(channel, root, id, handle, record, warn)
+        _attend(record, _listen, channel, root, id, handle, record, warn)
+    except Interrupted:
+        _destroy(root, id, handle, record, warn)
+        raise
     finally:
         channel.close()
     poststart = record["hooks"].get("poststart")
