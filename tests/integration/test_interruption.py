@@ -14,9 +14,7 @@ import pytest
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
 
-pytestmark = pytest.mark.not_on(
-    "runc", "crun", reason="the one waits for the hook, the other ends and leaves hook and container"
-)
+pytestmark = pytest.mark.not_on("runc", "crun", reason="they wait for the hook, or end and leave hook and container")
 
 traced = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
