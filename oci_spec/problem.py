@@ -2,10 +2,15 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from oci_spec.types import Json
 
     # pointer, severity, message, hint, rule: a problem not yet located in the text.
     Row = tuple[str, str, str, str | None, str]
+
+    # Further checks of a document, such as those that need the host.
+    More = Callable[[Json], Iterable[Row]]
 
 ERROR = "error"
 WARNING = "warning"

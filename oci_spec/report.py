@@ -14,9 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oci_spec.problem import Row
+    from oci_spec.problem import More, Row
     from oci_spec.types import Json
-    from oci_spec.verdict import More
 
 # How much of a refused value is quoted, in characters.
 QUOTED = 60

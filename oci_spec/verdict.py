@@ -5,13 +5,8 @@ from oci_spec.shape import verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from oci_spec.problem import Problem, Row
+    from oci_spec.problem import More, Problem, Row
     from oci_spec.types import Json
-
-    # Further checks, such as those that need the host.
-    More = Callable[[Json], Iterable[Row]]
 
 
 def load_checked(

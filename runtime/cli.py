@@ -181,7 +181,8 @@ def main(arguments: list[str]) -> int:
     except OSError as error:  # expected ones are OcirunError by now
         path = f"{error.filename}: " if error.filename is not None else ""
         _fail(call, error, path + system_words(error.errno or 0))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _fail(call, error, "interrupted")
         return INTERRUPTED
     except Exception as error:
         _fail(call, error, f"internal error: {type(error).__name__}: {error}; run with --debug to see where")

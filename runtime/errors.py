@@ -43,6 +43,10 @@ class InvalidConfig(OcirunError):
     """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""
 
 
+class Interrupted(OcirunError):
+    """A signal asked the command to end while it waited for a hook, or for the container."""
+
+
 def system_words(number: int) -> str:
     """The system's text for errno ``number``, in lower case, as managers match it ("no such file or directory")."""
     return posix.strerror(number).lower()

@@ -78,6 +78,7 @@ class CreateOptions(PublishOptions, total=False):
     no_new_keyring: bool
     trace: str
     keep: bool  # run: do not delete at the end
+    interruptible: bool  # a signal that ends a process is an error while hooks run: runtime.process.interruption
 
 
 class ExecOptions(PublishOptions, total=False):

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from runtime.host.cgroups import CgroupFacts
     from runtime.shapes import Location
 
+INVISIBLE = "done without: no cgroup hierarchy is mounted where the caller sees it"
+
 
 def locations(cgroups_path: str | None, container_id: str, facts: "CgroupFacts") -> "list[Location]":
     """The cgroup in each mounted hierarchy, v2 first (config-linux.md#cgroups-path).
@@ -32,6 +34,11 @@ def locations(cgroups_path: str | None, container_id: str, facts: "CgroupFacts")
             base += own.rpartition("/")[0] if hierarchy.get("beside") else own
         result.append({"path": base + below, "base": base, "hierarchy": hierarchy})
     return result
+
+
+def is_ignored(cgroups_path: str | None, locations: "list[Location]") -> bool:
+    """Whether linux.cgroupsPath has no effect, since no hierarchy is visible. INVISIBLE is the warning's text."""
+    return bool(cgroups_path) and not locations
 
 
 def _below(path: str, cgroups_path: str | None) -> str:

@@ -56,6 +56,7 @@ def enter_bundle(call: "Call") -> "CreateOptions":
         "cgroup_manager": call.settings.get("cgroup_manager", "cgroupfs"),
         "rootless": call.settings.get("rootless", "auto"),
         "bundle": "",
+        "interruptible": True,
         **call.options,  # type: ignore[typeddict-item]  # the keys of OPTIONS
     }
     for key in PATHS:

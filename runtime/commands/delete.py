@@ -21,8 +21,8 @@ OPERANDS = (1, 1, "CONTAINER")
 def main(call: "Call") -> int:
     force = call.options.get("force", False)
     if not call.options.get("regex"):
-        delete(call.root, call.operands[0], force, call.warn)
+        delete(call.root, call.operands[0], force, call.warn, interruptible=True)
         return 0
     from runtime.commands.matching import for_each
 
-    return for_each(call, call.operands[0], lambda each: delete(call.root, each, force, call.warn))
+    return for_each(call, call.operands[0], lambda each: delete(call.root, each, force, call.warn, interruptible=True))

@@ -11,5 +11,5 @@ OPERANDS = (1, 1, "CONTAINER")
 
 
 def main(call: "Call") -> int:
-    start(call.root, call.operands[0], call.warn)
+    start(call.root, call.operands[0], call.warn, interruptible=True)
     return 0

@@ -14,7 +14,7 @@ and init exits because its parent is gone. Hot.
 import posix
 import time
 
-from runtime.cgroups import apply, intent, resources, tree
+from runtime.cgroups import apply, intent, layout, resources, tree
 from runtime.errors import OcirunError
 from runtime.lifecycle import assembly, descriptors, publishing, state, store
 from runtime.lifecycle.config import locate
@@ -26,6 +26,8 @@ from runtime.process import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oci_spec.types import HookKind
     from runtime.cgroups.systemd.scope import Unit
     from runtime.plan.ops import Operation
@@ -70,6 +72,7 @@ def create(
     """
     request = Request(root, id, options, warn)
     request.check_terminal(detached=True)
+    catch_signals(request)
     try:
         facts = assembly.read_host(request.spec, options["bundle"])
         creation, handshake = build(request, facts, wait_start=True, stdio=stdio)
@@ -101,7 +104,7 @@ def build(
         if not early:
             make_cgroups(creation, handshake.pid)  # while init makes its namespaces
         store.write_file(creation.handle, store.CONFIG, request.data)
-        follow(creation, handshake)
+        attend(request, lambda: follow(creation, handshake))
         write_created(creation, handshake, wait_start)
     except BaseException:
         from runtime.lifecycle.undo import undo
@@ -116,7 +119,7 @@ def publish(creation: Creation, handshake: "Handshake") -> None:
     options = creation.request.options
     try:
         publishing.write_trace(options, handshake)
-        publishing.publish(options, handshake)
+        attend(creation.request, lambda: publishing.publish(options, handshake))
         handshake.release()
         publishing.publish_pid(options, handshake)
         settle(creation)
@@ -125,6 +128,27 @@ def publish(creation: Creation, handshake: "Handshake") -> None:
 
         undo(creation, handshake)
         raise
+
+
+def catch_signals(request: Request) -> None:
+    """From now on the signals that end a process wait until `attend`, so that whatever is made can be removed.
+
+    Only if the request allows it, and there are hooks, which may hang.
+    """
+    if request.options.get("interruptible") and request.spec.get("hooks"):
+        from runtime.process.interruption import catch
+
+        catch("; the container is removed")
+
+
+def attend(request: Request, wait: "Callable[[], object]") -> None:
+    """Call ``wait``, which waits for the container or its hooks. Raises Interrupted when a caught signal comes."""
+    if request.spec.get("hooks"):
+        from runtime.process import interruption
+
+        interruption.attend(wait)
+    else:
+        wait()
 
 
 def reserve(request: Request, facts: "Facts") -> Creation:
@@ -203,6 +227,8 @@ def make_cgroups(creation: Creation, init: int = 0) -> None:
         for pointer, message in disabled.warnings(linux):
             warn_at(pointer, message)
         return
+    if layout.is_ignored(linux.get("cgroupsPath"), creation.locations):
+        warn_at(layout.POINTER, layout.INVISIBLE)
     writes, device_filter = resources.writes(wanted, creation.locations)
     rows = creation.record["cgroups"]
     if creation.unit:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from runtime.shapes import Record
 
 
-def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> None:
+def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]", interruptible: bool = False) -> None:
     """Remove a stopped container, so that its id is free again.
 
     Raises WrongState, and changes nothing, unless it is stopped (runtime.md "Delete"). ``force`` kills it first,
-    removes what a killed create or delete left behind, and ignores a container that does not exist.
+    removes what a killed create or delete left behind, and ignores a container that does not exist. ``interruptible``:
+    a signal that ends a process ends a poststop hook.
     """
     ends = True
     try:
@@ -39,9 +40,18 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]") -> No
         status = state.status_of(handle, record, locked=True)
         if not force and not state.can_delete(status):
             raise WrongState(f'cannot delete container "{id}" that is not stopped: {status}')
+        caught = interruptible and record["hooks"].get("poststop")
+        if caught:
+            from runtime.process.interruption import catch
+
+            catch("; the container is removed")
         destroy(root, id, handle, record, warn, kill=force, ends=ends)
     finally:
         posix.close(handle)
+    if caught:
+        from runtime.process.interruption import release
+
+        release()  # for the next container
 
 
 def _kill_first(root: str, id: str) -> bool:

@@ -26,11 +26,10 @@ from runtime.process import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from oci_spec.types import Config
     from runtime.plan.ops import Operation
-    from runtime.process.foreground import Foreground
     from runtime.process.handshake import Handshake
     from runtime.shapes import ExecOptions, Facts, PlanOptions, Record, Warn
 
@@ -82,10 +81,13 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
     if options.get("detach"):
         begin(execution, facts, operations, (0, 1, 2)).close()
         return 0
+    from runtime.process import interruption
     from runtime.process.foreground import Foreground
 
-    foreground = Foreground(True, "")
-    handshake = begin(execution, facts, operations, (0, 1, 2), foreground)
+    foreground = Foreground()
+    interruption.catch(" before the program ran")
+    interruption.allow()
+    handshake = begin(execution, facts, operations, (0, 1, 2), ran=interruption.hold)
     try:
         return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
     finally:
@@ -109,12 +111,12 @@ def begin(
     facts: "Facts",
     operations: "Sequence[Operation]",
     stdio: "tuple[int, int, int]",
-    foreground: "Foreground | None" = None,
+    ran: "Callable[[], None]" = lambda: None,
 ) -> "Handshake":
     """Start the program, and give the caller what it asked for. Returns once the program runs.
 
-    Until then signals can interrupt ``foreground``: a container can stop init as soon as init has joined it. Raises
-    OcirunError; then nothing is left.
+    ``ran`` is called once the program runs. Before that, `exec_process` can be interrupted: a container can stop init as
+    soon as init has joined it. Raises OcirunError; then nothing is left.
     """
     options = execution.options
     handshake = start(execution, facts, operations, stdio)
@@ -129,8 +131,7 @@ def begin(
         publishing.publish(options, handshake)
         handshake.release()
         handshake.follow(perform)
-        if foreground:
-            foreground.hold()
+        ran()
         publishing.publish_pid(options, handshake)
     except BaseException:
         end(execution, handshake)

@@ -11,9 +11,10 @@ import posix
 import select
 import time
 
-from runtime.errors import OcirunError, system_failure
+from runtime.errors import Interrupted, OcirunError, system_failure
 from runtime.lifecycle import state, store
 from runtime.lifecycle.document import dumps
+from runtime.process import interruption
 from runtime.process.hook_output import ANNOTATIONS, KEPT, PIPE, open_file
 from runtime.shim import spawn_hook
 
@@ -70,7 +71,7 @@ def run(hooks: "list[Hook]", document: "StateDocument", pointer: str) -> None:
 
 
 def run_all(hooks: "list[Hook]", document: "StateDocument", pointer: str, warn: "Callable[[str], None]") -> None:
-    """Run every hook (poststop). A failure is a warning, and the rest still run."""
+    """Run every hook (poststop). A failure is a warning, an interruption too, and the rest still run."""
     files: Sequence[int] = NO_FILES
     try:
         files = _open_files(document)
@@ -119,11 +120,14 @@ def _run_one(hook: "Hook", document: "StateDocument", pointer: str, files: "Sequ
             posix.close(theirs_in)
             posix.close(theirs_out)
         output, in_time = _attend(pid, ours, dumps(document).encode(), limit, mask)
+        status = posix.waitpid(pid, 0)[1]
+    except Interrupted as error:
+        error.pointer = pointer
+        raise
     finally:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         for descriptor in ours:
             posix.close(descriptor)
-    status = posix.waitpid(pid, 0)[1]
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     if not in_time:
         raise OcirunError(
             f"{_name(pointer, hook)}: not finished after its timeout of {limit} s, killed{quoted(output)}", pointer
@@ -164,6 +168,7 @@ def _attend(
     rest, output, ready = memoryview(document), b"", {-1}
     try:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        interruption.allow()
         while process not in ready:  # not the end of the output: descendants may keep the pipe open
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
@@ -185,6 +190,7 @@ def _attend(
         posix.waitpid(pid, 0)
         raise
     finally:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
         posix.close(process)
 
 

@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.lifecycle.create import Creation
     from runtime.lifecycle.notify import Notification
-    from runtime.process.foreground import Foreground
     from runtime.process.handshake import Handshake
     from runtime.shapes import CreateOptions, Warn
 
@@ -38,9 +37,10 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
         if not detach:
             from runtime.process.foreground import Foreground
 
-            foreground = Foreground(bool(request.spec.get("hooks")))
+            foreground = Foreground()
+        creating.catch_signals(request)
         creation, handshake = creating.build(request, facts, wait_start=False)
-        notification = begin(creation, handshake, foreground)
+        notification = begin(creation, handshake)
     except OcirunError as error:
         locate(error, request.data)
         raise
@@ -48,6 +48,10 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     if foreground is None:
         handshake.close()
         if notification:
+            if request.spec.get("hooks"):
+                from runtime.process.interruption import release
+
+                release()  # there is nothing to undo any more
             notification.wait(warn)
         return 0
     if notification:
@@ -58,38 +62,38 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     finally:
         handshake.close()
     if not options.get("keep"):
+        creating.catch_signals(request)  # again: a terminal's session changes what is done about them
         remove(creation)
     return status
 
 
-def begin(creation: "Creation", handshake: "Handshake", foreground: "Foreground | None") -> "Notification | None":
+def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None":
     """Release init, wait until the program runs, and run the poststart hooks. Undoes everything on failure.
 
+    In the foreground, signals are for the program from the release on, unless startContainer hooks come before it.
     Returns the container's notify socket, if the caller has a NOTIFY_SOCKET.
     """
-    record, options = creation.record, creation.request.options
+    request, record, options = creation.request, creation.record, creation.request.options
     notification = None
     try:
         publishing.write_trace(options, handshake)
-        publishing.publish(options, handshake)
+        creating.attend(request, lambda: publishing.publish(options, handshake))
         if record.get("notify"):
             from runtime.lifecycle.notify import Notification
 
             notification = Notification(creation.handle, record)
-        if foreground and not (creation.request.spec.get("hooks") or {}).get("startContainer"):
-            foreground.hold()
         handshake.release()
-        handshake.follow(creating.host_side(creation))
+        perform = creating.host_side(creation)
+        if options.get("detach") or (request.spec.get("hooks") or {}).get("startContainer"):
+            creating.attend(request, lambda: handshake.follow(perform))
+        else:
+            handshake.follow(perform)
         publishing.write_trace(options, handshake)  # with what came after `created`
         poststart = record["hooks"].get("poststart")
         if poststart:
             from runtime.lifecycle.hooks import run as run_hooks
 
-            if foreground:
-                foreground.yield_to_signals()
             run_hooks(poststart, state.document(record, state.RUNNING), "/hooks/poststart")
-        if foreground:
-            foreground.hold()
         publishing.publish_pid(options, handshake)
         creating.settle(creation)
     except BaseException:

@@ -21,9 +21,8 @@ from _socket import (
 from _struct import Struct
 from sys import byteorder
 
-from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure, system_words
+from runtime.errors import Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
-from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,12 +39,13 @@ REPLY_CONTINUE = 1
 WITH_DESCRIPTOR = (REPORT_LISTENER, REPORT_OUTPUT, REPORT_WORD)
 
 
-def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
+def start(root: str, id: str, warn: "Callable[[str], None]", interruptible: bool = False) -> None:
     """Let the program of a created container run, then run the poststart hooks.
 
     WrongState unless created (runtime.md "Start"). When a startContainer or poststart hook fails the container is
     destroyed and its poststop hooks run (runtime.md "Lifecycle", since 1.3 for poststart); when the program cannot be
     executed it is stopped. If the container was created with NOTIFY_SOCKET, `start` waits until it says that it is ready.
+    ``interruptible``: while hooks run, a signal that ends a process is an error, as a failed hook is.
     """
     notification = None
     handle = store.open_locked(root, id)
@@ -55,6 +55,10 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
             from runtime.lifecycle.notify import bound
 
             notification = bound(handle, record)
+        if interruptible and _has_hooks(record):
+            from runtime.process.interruption import catch
+
+            catch("; the container is removed")
         start_locked(root, id, handle, record, warn)
     except BaseException:
         if notification:
@@ -63,7 +67,16 @@ def start(root: str, id: str, warn: "Callable[[str], None]") -> None:
     finally:
         posix.close(handle)
     if notification:  # without the lock, since it may take long
+        if _has_hooks(record):
+            from runtime.process.interruption import release
+
+            release()
         notification.wait(warn)
+
+
+def _has_hooks(record: "Record") -> bool:
+    """Whether any hook may run: after the program has started, if that fails, or before it (startContainer)."""
+    return bool(record["hooks"]) or any((operation[2] or "").startswith("/hooks/") for operation in record["tail"][1])
 
 
 def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
@@ -78,7 +91,15 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
     channel = _connect(handle, record)
     try:
         store.unlink_start_socket(handle)
-        _listen(channel, root, id, handle, record, warn)
+        if _has_hooks(record):
+            from runtime.process import interruption
+
+            interruption.attend(lambda: _listen(channel, root, id, handle, record, warn))
+        else:
+            _listen(channel, root, id, handle, record, warn)
+    except Interrupted:
+        _destroy(root, id, handle, record, warn)
+        raise
     finally:
         channel.close()
     poststart = record["hooks"].get("poststart")
@@ -176,10 +197,14 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
                 if given >= 0:
                     posix.close(given)
                 raise OcirunError(f"read from the container's start.sock: unexpected report {kind}")
-        if word >= 0 and (unspoken := last_word.failure(word, record["tail"][1])):
-            _locate(unspoken, handle)
-            _end(root, id, handle, record, warn, None)
-            raise unspoken
+        if word >= 0:
+            from runtime.process import last_word
+
+            unspoken = last_word.failure(word, record["tail"][1])
+            if unspoken:
+                _locate(unspoken, handle)
+                _end(root, id, handle, record, warn, None)
+                raise unspoken
     finally:
         if word >= 0:
             posix.close(word)

@@ -3,8 +3,6 @@
 import _signal as signal
 import posix
 
-from runtime.errors import OcirunError
-
 # Not forwarded: signals that cannot be caught, that concern us, or that would stop us at a terminal.
 KEPT = {
     signal.SIGKILL,
@@ -18,7 +16,6 @@ KEPT = {
     signal.SIGBUS,
 }
 KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
-ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # signals that ask a program to end
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
 
@@ -31,32 +28,12 @@ def exit_status(wait_status: int) -> int:
 class Foreground:
     """Made before the program starts, so that no signal is lost: they stay blocked until `wait` takes them.
 
-    ``hangs``: something before the program may hang, such as a hook. Then signals of ENDING interrupt us with OcirunError,
-    until `hold`; ``undone`` ends its message.
+    What may hang before that, such as a hook, is interrupted by `runtime.process.interruption`.
     """
 
-    def __init__(self, hangs: bool = False, undone: str = "; the container is removed") -> None:
+    def __init__(self) -> None:
         self.waited = {*FORWARDED, signal.SIGCHLD}
-        self.undone = undone
-        self.ending = ENDING if hangs else set()
-        for number in self.ending:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._interrupt)
-        signal.pthread_sigmask(signal.SIG_BLOCK, self.waited - self.ending)
-
-    def hold(self) -> None:
-        """From now on every signal is for the program."""
-        if self.ending:
-            signal.pthread_sigmask(signal.SIG_BLOCK, self.ending)
-
-    def yield_to_signals(self) -> None:
-        """Until `hold`, signals of ENDING interrupt us again."""
-        if self.ending:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.ending)
-
-    def _interrupt(self, number: int, _: object) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # once is enough: the clean-up begins
-        raise OcirunError(f"interrupted by signal {number} before the program ran{self.undone}")
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.waited)
 
     def wait(self, pid: int, terminal: int) -> int:
         """Wait for the program to end. Returns its exit status. ``terminal``: the master end of its terminal, or -1."""

@@ -22,7 +22,6 @@ from _signal import SIGKILL
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.plan import ops
-from runtime.process import last_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,9 +93,18 @@ class Handshake:
                     self.tell(report.index, report.end - report.start)
             else:
                 raise self._failure(report)
-        if self.word >= 0 and (failure := last_word.failure(self.word, self.operations)):
-            raise failure
+        self._raise_last_word()
         return False
+
+    def _raise_last_word(self) -> None:
+        """Raise what init left for us to read, where a seccomp filter kept it from reporting."""
+        if self.word < 0:
+            return
+        from runtime.process import last_word
+
+        failure = last_word.failure(self.word, self.operations)
+        if failure:
+            raise failure
 
     def _receive(self) -> "shim.Report | None":
         """The next report; None at the end. OcirunError for an unexpected one, whose descriptor is closed."""

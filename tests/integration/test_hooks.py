@@ -328,31 +328,6 @@ def test_each_timeout(runtime: Caller, kind: str) -> None:
     assert 0.9 < time.monotonic() - began < 8
 
 
-@pytest.mark.not_on("runc", "crun", reason="the one waits for the hook, the other ends and leaves the container")
-@pytest.mark.parametrize("kind", ["createRuntime", "createContainer", "startContainer", "poststart"])
-def test_run_is_interrupted_while_a_hook_hangs(runtime: Caller, kind: str) -> None:
-    """SIGTERM ends a `run` whose hook does not end: it says so, and nothing of the container is left."""
-    hooks = Hooks(runtime, "sleep 100").shell(
-        kind, f"echo begun > {'/log' if kind == 'startContainer' else '$LOG'}; exec sleep 100"
-    )
-    hooks.bundle.config["hooks"][kind][0]["env"] = [f"LOG={hooks.log}", "PATH=/bin:/usr/bin"]
-    hooks.bundle.save()
-    id = runtime.new_id()
-    command = runtime.command("run", "--bundle", hooks.bundle.directory, id)
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        try:
-            wait_for(hooks.log.read_text, "word of the hook", 40)
-            child.terminate()
-            _, said = child.communicate(timeout=40)
-        finally:
-            child.kill()
-    assert (child.returncode, said) == (
-        1,
-        "ocirun: error: interrupted by signal 15 before the program ran; the container is removed\n",
-    )
-    runtime.call("state", id).failed()
-
-
 @pytest.mark.not_on("crun", reason="says no more than the exit status")
 @pytest.mark.parametrize("kind", ["createRuntime", "createContainer"])
 def test_the_words_of_a_failed_hook(runtime: Caller, kind: str) -> None:

@@ -185,3 +185,23 @@ def test_existing_cgroup_with_processes(runtime: Caller) -> None:
     if result.code == 0 and runtime.name == "ocirun":
         pytest.fail("two containers share one cgroup")
     assert runtime.status(first) == "running"
+
+
+@pytest.mark.not_on("runc", "crun", reason="refuses to make any container there")
+def test_no_visible_hierarchy(runtime: Caller) -> None:
+    """Where a new sysfs covers all hierarchies, cgroupsPath is ignored with a warning, in plan and validate too."""
+    bundle = runtime.shell("cat /proc/self/cgroup", {"linux": {"resources": {"devices": None}}})
+    bundle.config["mounts"] = [mount for mount in bundle.config["mounts"] if mount["type"] != "cgroup"]
+    bundle.save()
+    said = []
+    for words in (
+        ["run", "--bundle", bundle.directory, runtime.new_id()],
+        ["plan", bundle.directory],
+        ["validate", bundle.directory],
+    ):
+        script = 'mount -t sysfs none /sys && exec "$@"'
+        command = ["unshare", "--mount", "--net", "sh", "-c", script, "sh", *runtime.command(*words)]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True)
+        said.append(done.stdout + done.stderr)
+        assert "/linux/cgroupsPath: done without: no cgroup hierarchy is mounted where the caller sees it" in said[-1]
+    assert own_cgroups(Path("/proc/self/cgroup").read_text()).items() <= own_cgroups(said[0]).items()

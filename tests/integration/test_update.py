@@ -276,4 +276,7 @@ def test_burst_of_nothing(runtime: Caller) -> None:
 def test_options_of_update_that_ask_for_nothing(runtime: Caller, option: str, given: str) -> None:
     """0 and the empty list stand for "not set": a warning names the option."""
     id = runtime.create(runtime.sleeper())
-    assert f"{option} {given or repr('')} has no effect: it counts as not given" in runtime.call("update", option, given, id).ok().err
+    assert (
+        f"{option} {given or repr('')} has no effect: it counts as not given"
+        in runtime.call("update", option, given, id).ok().err
+    )
