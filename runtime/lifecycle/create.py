@@ -228,7 +228,7 @@ def make_cgroups(creation: Creation, init: int = 0) -> None:
             warn_at(pointer, message)
         return
     if layout.is_ignored(linux.get("cgroupsPath"), creation.locations):
-        warn_at(layout.POINTER, layout.INVISIBLE)
+        warn_at(intent.POINTER, layout.INVISIBLE)
     writes, device_filter = resources.writes(wanted, creation.locations)
     rows = creation.record["cgroups"]
     if creation.unit:

@@ -5,7 +5,7 @@ import posix
 from oci_spec import load_accepted, load_checked, located
 from oci_spec.positions import read as read_positions
 from oci_spec.problem import Problem
-from runtime.cgroups import layout, resources
+from runtime.cgroups import intent, layout, resources
 from runtime.cgroups.device_program import INSTRUCTION_SIZE
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
@@ -130,7 +130,7 @@ class Plan:
                 self.warn_at(pointer, message)
             return
         if layout.is_ignored(spec["linux"].get("cgroupsPath"), locations):
-            self.warn_at(layout.POINTER, layout.INVISIBLE)
+            self.warn_at(intent.POINTER, layout.INVISIBLE)
         try:
             self.cgroups = cgroup_writes(spec, locations)
         except OcirunError as error:
