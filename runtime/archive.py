@@ -63,12 +63,16 @@ class Archive:
     def execute(self, names: "tuple[str, ...]", codes: "tuple[CodeType, ...]") -> None:
         """Do for each module what an import does. ``names`` is in dependency order."""
         loaded = sys.modules
+        spec = ModuleSpec("runtime", self)  # type: ignore[arg-type]
+        # Each import statement asks for this; without an answer it makes an exception, and drops it.
+        setattr(spec, "_initializing", False)  # noqa: B010  # the type stubs do not have it
         for name in names:
             if name in loaded:
                 continue
             relative, package, *_ = self.modules[name]
             module = Module(name)
             module.__file__ = f"{self.site}/{relative}"
+            module.__spec__ = spec
             module.__package__ = name.rpartition(".")[0]
             if package:
                 module.__package__ = name
