@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
     Row = tuple[str, bool, int, int, int, int]
+    Source = tuple[str, str, bool, int, int]
 
-FIRST_READ = 1 << 16  # bytes: usually more than the header
+FIRST_READ = 4096  # bytes: usually more than the header
+PACKAGES = ("oci_spec", "runtime")
+DAMAGED = (OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError)  # or missing
 Module = type(sys)
 
 
@@ -25,8 +28,8 @@ class Archive:
 
     def __init__(self, site: str) -> None:
         self.site = site
-        self.modules: dict[str, Row] = {}
-        self.groups: dict[str, tuple[tuple[str, ...], int, int]] = {}
+        self.rows: dict[str, Row] | None = None  # of all modules, read when one outside the command's group is imported
+        self.index = (0, 0)
         self.base = 0
 
     def open(self) -> int:
@@ -40,56 +43,71 @@ class Archive:
             self.base = 8 + int.from_bytes(data[:8], "little")
             if self.base > len(data):
                 data += posix.read(descriptor, self.base - len(data))
-            magic, self.modules, self.groups = marshal.loads(memoryview(data)[8:])
+            magic, self.index, groups = marshal.loads(memoryview(data)[8:])
             if magic != MAGIC_NUMBER:
                 return False
-            names, start, length = self.groups.get(command, ((), 0, 0))
-            if names and all(self.is_current(self.modules[name]) for name in names):
-                self.execute(names, marshal.loads(posix.pread(descriptor, length, self.base + start)))
+            start, length = groups.get(command, (0, 0))
+            if length:
+                sources, codes = marshal.loads(posix.pread(descriptor, length, self.base + start))
+                if all(self.is_current(path, size, mtime) for _, path, _, size, mtime in sources):
+                    self.execute(sources, codes)
             return True
         finally:
             posix.close(descriptor)
 
-    def is_current(self, row: "Row") -> bool:
-        """Whether the source on disk is the compiled one."""
-        if not row[3]:
+    def row(self, name: str) -> "Row | None":
+        """What the file has about a module. None if it has not the module, or is damaged."""
+        if self.rows is None:
+            self.rows = {}
+            try:
+                descriptor = self.open()
+                try:
+                    self.rows = marshal.loads(posix.pread(descriptor, self.index[1], self.base + self.index[0]))
+                finally:
+                    posix.close(descriptor)
+            except DAMAGED:
+                pass
+        return self.rows.get(name)
+
+    def is_current(self, path: str, size: int, mtime: int) -> bool:
+        """Whether the source on disk is the compiled one. ``mtime``: in nanoseconds; 0 for an installed source."""
+        if not mtime:
             return True
         try:
-            status = posix.stat(f"{self.site}/{row[0]}")
+            status = posix.stat(f"{self.site}/{path}")
         except OSError:
             return False
-        return status.st_mtime_ns == row[3] and status.st_size == row[2]
+        return status.st_mtime_ns == mtime and status.st_size == size
 
-    def execute(self, names: "tuple[str, ...]", codes: "tuple[CodeType, ...]") -> None:
-        """Do for each module what an import does. ``names`` is in dependency order."""
+    def execute(self, sources: "tuple[Source, ...]", codes: "tuple[CodeType, ...]") -> None:
+        """Do for each module what an import does. ``sources`` is in dependency order."""
         loaded = sys.modules
         spec = ModuleSpec("runtime", self)  # type: ignore[arg-type]
         # Each import statement asks for this; without an answer it makes an exception, and drops it.
         setattr(spec, "_initializing", False)  # noqa: B010  # the type stubs do not have it
-        for name in names:
+        for name, path, package, _, _ in sources:
             if name in loaded:
                 continue
-            relative, package, *_ = self.modules[name]
             module = Module(name)
-            module.__file__ = f"{self.site}/{relative}"
+            module.__file__ = f"{self.site}/{path}"
             module.__spec__ = spec
             module.__package__ = name.rpartition(".")[0]
             if package:
                 module.__package__ = name
                 module.__path__ = [module.__file__.rpartition("/")[0]]
             loaded[name] = module
-        for name in names:
+        for name, *_ in sources:
             parent, _, last = name.rpartition(".")
             if parent:
                 setattr(loaded[parent], last, loaded[name])
-        for name, code in zip(names, codes, strict=True):
+        for (name, *_), code in zip(sources, codes, strict=True):
             if name != "runtime":
                 exec(code, loaded[name].__dict__)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG002
         """The spec of a module, if the file has its current source."""
-        row = self.modules.get(name)
-        if row is None or not self.is_current(row):
+        row = self.row(name) if name.startswith(PACKAGES) else None  # the index need not be read for others
+        if row is None or not self.is_current(row[0], row[2], row[3]):
             return None
         origin = f"{self.site}/{row[0]}"
         spec = ModuleSpec(name, self, origin=origin, is_package=row[1])  # type: ignore[arg-type]
@@ -103,7 +121,9 @@ class Archive:
 
     def exec_module(self, module: "ModuleType") -> None:
         """Run the module's code."""
-        *_, start, length = self.modules[module.__name__]
+        row = self.row(module.__name__)
+        assert row is not None
+        *_, start, length = row
         descriptor = self.open()
         try:
             code = posix.pread(descriptor, length, self.base + start)
@@ -119,7 +139,7 @@ def install(site: str, arguments: "list[str]") -> None:
     command = next((argument for argument in arguments if argument in commands), "")
     try:
         usable = archive.load(command)
-    except (OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError):  # missing, or damaged
+    except DAMAGED:
         return
     if usable:
         sys.meta_path.insert(0, archive)

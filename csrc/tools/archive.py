@@ -2,14 +2,15 @@
 
 Finding a module on disk takes five system calls and a third of a millisecond, fifty times for `create`. The file is the
 length of a header (8 bytes, little endian), the header, marshalled, and code, marshalled. The header is (magic number
-of the interpreter, modules, groups):
+of the interpreter, start and length of the index, {command: start and length of its group}), where
 
-    modules   name: (path below the site, is a package, size and mtime in ns of the source, start and length of its code)
-    groups    command: (names in the order in which they can be executed, start and length of a tuple of their codes)
+    index     {name: (path below the site, is a package, size and mtime in ns of the source, start and length of its code)}
+    group     (((name, path, is a package, size, mtime), ...) in the order in which they can be executed, their codes)
 
 A start counts from the end of the header. A group is what the usual call of a command imports: read, unmarshalled and
-executed at once, it takes half the time. What only people and tools read is left out of the code: docstrings,
-annotations of functions, line numbers (--debug imports the sources), assertions.
+executed at once, it takes half the time. The index is read only if a module outside the group is imported. What only
+people and tools read is left out of the code: docstrings, annotations of functions, line numbers (--debug imports the
+sources), assertions.
 
 Usage: archive.py SITE OUTPUT [unchecked]   (unchecked: the sources are to be installed, and nobody edits them)
 """
@@ -166,9 +167,9 @@ def archive(site: pathlib.Path, checked: bool) -> bytes:
     codes = {name: compiled(path, relative[path]) for name, path in sources.items()}
     body = b""
 
-    def put(value: types.CodeType | tuple[types.CodeType, ...]) -> tuple[int, int]:
+    def put(value: object) -> tuple[int, int]:
         nonlocal body
-        data = marshal.dumps(value)
+        data = marshal.dumps(value)  # type: ignore[arg-type]  # what marshal can write
         body += data
         return len(body) - len(data), len(data)
 
@@ -179,8 +180,10 @@ def archive(site: pathlib.Path, checked: bool) -> bytes:
         modules[name] = (relative[path], path.name == "__init__.py", status.st_size, time, *put(codes[name]))
     for command, roots in GROUPS.items():
         names = tuple(in_order(roots, sources))
-        groups[command] = (names, *put(tuple(codes[name] for name in names)))
-    header = marshal.dumps((importlib.util.MAGIC_NUMBER, modules, groups))
+        groups[command] = put(
+            (tuple((name, *modules[name][:4]) for name in names), tuple(codes[name] for name in names))
+        )
+    header = marshal.dumps((importlib.util.MAGIC_NUMBER, put(modules), groups))
     return len(header).to_bytes(8, "little") + header + body
 
 

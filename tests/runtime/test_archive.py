@@ -53,7 +53,7 @@ def test_a_broken_archive_is_left_alone(site: Path, data: bytes) -> None:
 def test_another_interpreters_archive_is_left_alone(site: Path) -> None:
     """A file with another magic number counts as absent."""
     path = site / "runtime/modules.bin"
-    header = marshal.dumps((b"????", {}, {}))
+    header = marshal.dumps((b"????", (0, 0), {}))
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     assert "create" in call(site, "--help").stdout
 
@@ -69,6 +69,18 @@ def test_debug_has_line_numbers(site: Path) -> None:
 def test_a_group_is_what_its_command_imports(site: Path, tree: Path, command: str) -> None:
     """Neither more, which would be read in vain, nor less than tests/guards/imports lists."""
     data = (site / "runtime/modules.bin").read_bytes()
-    _, modules, groups = marshal.loads(data[8:])
+    body = data[8 + int.from_bytes(data[:8], "little") :]
+    _, (start, length), groups = marshal.loads(data[8:])
+    index = marshal.loads(body[start : start + length])
+    sources, _ = marshal.loads(body[groups[command][0] :])
     listed = (tree / f"tests/guards/imports/{command}.txt").read_text().split()
-    assert sorted(groups[command][0]) == [name for name in listed if name in modules]
+    assert sorted(name for name, *_ in sources) == [name for name in listed if name in index]
+
+
+def test_a_truncated_archive_is_left_alone(site: Path) -> None:
+    """Where the header is whole and what it points to is missing, the sources are imported."""
+    path = site / "runtime/modules.bin"
+    data = path.read_bytes()
+    path.write_bytes(data[: 8 + int.from_bytes(data[:8], "little")])
+    assert "create" in call(site, "--help").stdout
+    assert "does not exist" in call(site, "--root", str(site), "state", "missing").stderr
