@@ -230,7 +230,8 @@ def calls_of(runtime: Caller, bundle: Bundle, *names: str) -> dict[str, int]:
 
 
 def add_pair(pair: tuple[str, str]) -> list[list[Any]]:
-    if not exists(pair[0]):
+    if not exists(pair[0]):  # the kernel removes it with the namespace, and its peer with it, when it gets to it
+        wait_for(lambda: not exists(pair[1]), "end of the namespace")
         subprocess.run(["ip", "link", "add", pair[0], "type", "veth", "peer", "name", pair[1]], check=True)
     for number, name in enumerate(pair):
         ip("link", "set", name, "mtu", "1400", "address", f"02:00:00:00:00:0{number}")
