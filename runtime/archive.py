@@ -16,11 +16,22 @@ if TYPE_CHECKING:
 
     Row = tuple[str, bool, int, int, int, int]
     Source = tuple[str, str, bool, int, int]
+else:
+    ModuleType = type(sys)
 
 FIRST_READ = 4096  # bytes: usually more than the header
 PACKAGES = ("oci_spec", "runtime")
 DAMAGED = (OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError)  # or missing
-Module = type(sys)
+
+
+class Module(ModuleType):
+    """A module whose attributes are looked up as those of any object, without the __getattr__ that a public package has.
+
+    `from M import x` asks each M for a __path__: an ordinary module makes two exceptions to say that it has none.
+    """
+
+    __slots__ = ()
+    __getattribute__ = object.__getattribute__
 
 
 class Archive:
@@ -88,7 +99,7 @@ class Archive:
         for name, path, package, _, _ in sources:
             if name in loaded:
                 continue
-            module = Module(name)
+            module = Module(name) if "." in name else ModuleType(name)
             module.__file__ = f"{self.site}/{path}"
             module.__spec__ = spec
             module.__package__ = name.rpartition(".")[0]
