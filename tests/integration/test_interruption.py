@@ -63,14 +63,25 @@ def end_hooks() -> Iterator[None]:
         os.kill(pid, signal.SIGKILL)
 
 
+def ignore_none() -> None:
+    """The tests themselves may run under nohup."""
+    for name in SIGNALS:
+        signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_DFL)
+
+
 def interrupt(runtime: Caller, log: Path, *words: str | Path, name: str = "TERM", times: int = 1) -> tuple[int, str]:
     """The exit status and the words of a command that gets the signal each time that a hook has begun."""
     command = runtime.command(*words)
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        for count in range(1, times + 1):
-            wait_for(lambda count=count: len(log.read_text().split()) >= count, "word of the hook")  # type: ignore[misc]
-            child.send_signal(getattr(signal, f"SIG{name}"))
-        _, said = child.communicate(timeout=20)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=ignore_none
+    ) as child:
+        try:
+            for count in range(1, times + 1):
+                wait_for(lambda count=count: len(log.read_text().split()) >= count, "word of the hook")  # type: ignore[misc]
+                child.send_signal(getattr(signal, f"SIG{name}"))
+            _, said = child.communicate(timeout=20)
+        finally:
+            child.kill()
     return child.returncode, said
 
 
