@@ -42,9 +42,25 @@ class Archive:
         self.rows: dict[str, Row] | None = None  # of all modules, read when one outside the command's group is imported
         self.index = (0, 0)
         self.base = 0
+        self.inode = 0
 
     def open(self) -> int:
-        return posix.open(f"{self.site}/runtime/modules.bin", posix.O_RDONLY | posix.O_CLOEXEC)
+        """Open the file. OSError if there is none, or not the one that was opened first: a `run` may outlive an upgrade."""
+        descriptor = posix.open(f"{self.site}/runtime/modules.bin", posix.O_RDONLY | posix.O_CLOEXEC)
+        inode = posix.fstat(descriptor).st_ino
+        if self.inode not in (0, inode):
+            posix.close(descriptor)
+            raise OSError
+        self.inode = inode
+        return descriptor
+
+    def read(self, start: int, length: int) -> bytes:
+        """``start`` counts from the end of the header. Raises OSError."""
+        descriptor = self.open()
+        try:
+            return posix.pread(descriptor, length, self.base + start)
+        finally:
+            posix.close(descriptor)
 
     def load(self, command: str) -> bool:
         """Read the header, and execute the modules of ``command``'s group. False if the file is another interpreter's."""
@@ -67,15 +83,11 @@ class Archive:
             posix.close(descriptor)
 
     def row(self, name: str) -> "Row | None":
-        """What the file has about a module. None if it has not the module, or is damaged."""
+        """The index's row for a module. None if there is none, or the file is damaged."""
         if self.rows is None:
             self.rows = {}
             try:
-                descriptor = self.open()
-                try:
-                    self.rows = marshal.loads(posix.pread(descriptor, self.index[1], self.base + self.index[0]))
-                finally:
-                    posix.close(descriptor)
+                self.rows = marshal.loads(self.read(*self.index))
             except DAMAGED:
                 pass
         return self.rows.get(name)
@@ -120,9 +132,14 @@ class Archive:
         row = self.row(name) if name.startswith(PACKAGES) else None  # the index need not be read for others
         if row is None or not self.is_current(row[0], row[2], row[3]):
             return None
+        try:
+            code = self.read(row[4], row[5])
+        except OSError:
+            return None
         origin = f"{self.site}/{row[0]}"
         spec = ModuleSpec(name, self, origin=origin, is_package=row[1])  # type: ignore[arg-type]
         spec.has_location = True
+        spec.loader_state = code
         if row[1]:
             spec.submodule_search_locations = [origin.rpartition("/")[0]]
         return spec
@@ -132,15 +149,8 @@ class Archive:
 
     def exec_module(self, module: "ModuleType") -> None:
         """Run the module's code."""
-        row = self.row(module.__name__)
-        assert row is not None
-        *_, start, length = row
-        descriptor = self.open()
-        try:
-            code = posix.pread(descriptor, length, self.base + start)
-        finally:
-            posix.close(descriptor)
-        exec(marshal.loads(code), module.__dict__)
+        assert module.__spec__ is not None
+        exec(marshal.loads(module.__spec__.loader_state), module.__dict__)
 
 
 def install(site: str, arguments: "list[str]") -> None:

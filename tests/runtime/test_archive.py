@@ -58,6 +58,27 @@ def test_another_interpreters_archive_is_left_alone(site: Path) -> None:
     assert "create" in call(site, "--help").stdout
 
 
+def test_an_archive_that_an_upgrade_replaced_is_left_alone(site: Path) -> None:
+    """What was read from the first file says nothing about the second: the sources are imported from then on."""
+    script = """if True:
+        import os, sys
+        site = sys.argv[1]
+        sys.path.append(site)
+        from runtime.archive import install
+        install(site, [])
+        import runtime.errors
+        file = site + "/runtime/modules.bin"
+        with open(file + ".new", "wb") as new:
+            new.write(b"x" * os.stat(file).st_size)
+        os.rename(file + ".new", file)
+        import runtime.lifecycle.undo
+        print(type(runtime.errors.__loader__).__name__, type(runtime.lifecycle.undo.__loader__).__name__)
+    """
+    command = [os.path.realpath(sys.executable), "-I", "-S", "-c", script, str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("Archive SourceFileLoader\n", "")
+
+
 def test_debug_has_line_numbers(site: Path) -> None:
     """--debug imports the sources, so that a traceback names lines."""
     text = call(site, "--debug", "--root", str(site), "state", "missing").stderr
