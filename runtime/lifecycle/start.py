@@ -314,7 +314,9 @@ def _end(
 def _destroy(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
     """Destroy the container after a failed hook. Failures here are warnings: the hook's own is the one to report."""
     from runtime.lifecycle.delete import destroy
+    from runtime.process import interruption
 
+    interruption.hold()  # an interruption is not one of the failures that are warnings
     try:
         destroy(root, id, handle, record, warn)
     except OcirunError as error:

@@ -64,7 +64,7 @@ def end_hooks() -> Iterator[None]:
 
 
 def ignore_none() -> None:
-    """The tests themselves may run under nohup."""
+    """Restore the defaults: the tests themselves may run under nohup, which ignores SIGHUP."""
     for name in SIGNALS:
         signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_DFL)
 
@@ -123,7 +123,7 @@ def test_each_signal(runtime: Caller, verb: str, name: str) -> None:
 @pytest.mark.parametrize("kind", AT_START)
 @pytest.mark.parametrize("name", ["TERM", "INT"])
 def test_a_hook_of_start(runtime: Caller, kind: str, name: str) -> None:
-    """start fails, and as after any hook of its that fails, the container is removed."""
+    """start fails, and the container is removed, as after any of its hooks that fails."""
     bundle, log = hanging(runtime, kind)
     id = runtime.create(bundle)
     code, said = interrupt(runtime, log, "start", id, name=name)
@@ -182,6 +182,21 @@ def test_before_the_container_has_a_directory(runtime: Caller) -> None:
     command = [*tracer, *runtime.command("create", "--bundle", bundle.directory, id)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (1, "ocirun: error: " + SAID.format(15))
+    check_gone(runtime, id)
+
+
+@traced
+def test_a_signal_while_a_failed_start_removes_the_container(runtime: Caller) -> None:
+    """It does not stop the removal: the hook's failure is the error."""
+    bundle = runtime.shell("sleep 100")
+    bundle.config["hooks"] = {"startContainer": [{"path": "/none"}]}
+    id = runtime.create(bundle.save())
+    tracer = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=rmdir", "-e", "inject=rmdir:signal=SIGTERM:when=1"]
+    command = [*tracer, *runtime.command("start", id)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "/hooks/startContainer/0: " in done.stderr
+    assert "interrupted" not in done.stderr
     check_gone(runtime, id)
 
 
