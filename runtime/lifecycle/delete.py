@@ -24,7 +24,7 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]", inter
     removes what a killed create or delete left behind, and ignores a container that does not exist. ``interruptible``:
     a signal that ends a process ends a poststop hook.
     """
-    ends = True
+    ends, caught = True, False
     try:
         if force:
             ends = _kill_first(root, id)
@@ -40,7 +40,7 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]", inter
         status = state.status_of(handle, record, locked=True)
         if not force and not state.can_delete(status):
             raise WrongState(f'cannot delete container "{id}" that is not stopped: {status}')
-        caught = interruptible and record["hooks"].get("poststop")
+        caught = interruptible and bool(record["hooks"].get("poststop"))
         if caught:
             from runtime.process.interruption import catch
 
@@ -48,10 +48,10 @@ def delete(root: str, id: str, force: bool, warn: "Callable[[str], None]", inter
         destroy(root, id, handle, record, warn, kill=force, ends=ends)
     finally:
         posix.close(handle)
-    if caught:
-        from runtime.process.interruption import release
+        if caught:
+            from runtime.process.interruption import release
 
-        release()  # for the next container
+            release()  # for the next container
 
 
 def _kill_first(root: str, id: str) -> bool:
