@@ -82,6 +82,8 @@ def run_all(hooks: "list[Hook]", document: "StateDocument", pointer: str, warn: 
             _run_one(hook, document, f"{pointer}/{index}", files)
         except OcirunError as error:
             warn(str(error))
+        except OSError as error:  # no descriptor is left, say
+            warn(str(system_failure(_name(f"{pointer}/{index}", hook), error)))
     _close(files)
 
 
