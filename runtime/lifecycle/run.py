@@ -84,11 +84,13 @@ def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None"
             notification = Notification(creation.handle, record)
         handshake.release()
         perform = creating.host_side(creation)
-        if options.get("detach") or (request.spec.get("hooks") or {}).get("startContainer"):
-            creating.attend(request, lambda: handshake.follow(perform))
-        else:
-            handshake.follow(perform)
-        publishing.write_trace(options, handshake)  # with what came after `created`
+        try:
+            if options.get("detach") or (request.spec.get("hooks") or {}).get("startContainer"):
+                creating.attend(request, lambda: handshake.follow(perform))
+            else:
+                handshake.follow(perform)
+        finally:
+            publishing.write_trace(options, handshake)  # with what came after `created`; its last line may have failed
         poststart = record["hooks"].get("poststart")
         if poststart:
             from runtime.lifecycle.hooks import run as run_hooks

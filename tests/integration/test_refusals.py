@@ -66,6 +66,18 @@ def test_trace_of_a_failure(runtime: Caller) -> None:
     assert all(row["errno"] == 0 for row in rows[:-1])
 
 
+def test_trace_of_a_failed_start_container_hook(runtime: Caller) -> None:
+    """Also what fails after `created` is in the trace of `run`."""
+    trace = runtime.directory / "trace"
+    bundle = runtime.bundle()
+    bundle.config["hooks"] = {"startContainer": [{"path": "/none"}]}
+    bundle.save()
+    runtime.call("run", "--trace", trace, "--bundle", bundle.directory, runtime.new_id()).failed(1)
+    last = json.loads(trace.read_text().splitlines()[-1])
+    assert last["op"] == "run_hook"
+    assert last["errno"] != 0
+
+
 def test_trace_that_cannot_be_written(runtime: Caller) -> None:
     """A trace that cannot be written is one error, and nothing stays."""
     err = runtime.try_create(runtime.bundle(), "--trace", "/no/trace").failed(1).err
