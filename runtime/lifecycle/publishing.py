@@ -43,14 +43,15 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
 
     OcirunError when a socket does not take them.
     """
-    if not options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.terminal import prepare
+    if handshake.console >= 0:
+        if options.get("console_socket"):
+            from runtime.process.console import send
 
-        prepare(handshake.console)
-    if options.get("console_socket") and handshake.console >= 0:
-        from runtime.process.console import send
+            send(options["console_socket"], handshake.console)
+        else:
+            from runtime.process.terminal import prepare
 
-        send(options["console_socket"], handshake.console)
+            prepare(handshake.console)
     if options.get("pidfd_socket"):
         from runtime.process.console import send_pidfd
 

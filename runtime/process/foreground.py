@@ -14,8 +14,10 @@ KEPT = {
     signal.SIGFPE,
     signal.SIGILL,
     signal.SIGBUS,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGXFSZ,
 }
-KEPT |= {signal.SIGTTIN, signal.SIGTTOU, signal.SIGXFSZ}
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
 
