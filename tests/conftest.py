@@ -5,15 +5,18 @@ Fixtures of real containers are in tests/integration/conftest.py.
 
 import os
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 
 import pytest
-from hypothesis import settings
 
-# The same examples in each run, so that a rare find does not fail an unrelated change. To explore: --hypothesis-profile=default.
-settings.register_profile("repeatable", derandomize=True)
-settings.load_profile("repeatable")
+if "_hypothesis_pytestplugin" in sys.modules:  # not where `-p no:hypothesispytest` saves the time of loading it
+    from hypothesis import settings
+
+    # The same examples in each run, so that a rare find does not fail an unrelated change. To explore: --hypothesis-profile=default.
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("repeatable")
 
 TREE = Path(__file__).resolve().parent.parent
 
@@ -36,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The share of one machine among several, of the tests that the other options leave.
 
-    Dealt out to and fro: of each two variants of a test the second is often the longer one.
+    Dealt out forwards, then backwards, since the second of two variants of a test is often the longer one.
     """
     number, shares = map(int, config.getoption("--share").split("/"))
     order = [*range(1, shares + 1), *range(shares, 0, -1)]
@@ -51,7 +54,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def pytest_configure() -> None:
-    """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' ends, which remove containers."""
+    """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' teardown, which removes containers."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -63,7 +66,7 @@ def tree() -> Path:
 
 @pytest.fixture(scope="session")
 def ocirun(tree: Path) -> Path:
-    """build/ocirun; `make test` builds it, and without it nothing can be said."""
+    """build/ocirun; `make test` builds it; without it the test fails."""
     path = tree / "build" / "ocirun"
     if not os.access(path, os.X_OK):
         pytest.fail(f"{path} is not there: type make")
