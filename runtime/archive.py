@@ -25,9 +25,9 @@ DAMAGED = (OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError)
 
 
 class Module(ModuleType):
-    """A module whose attributes are looked up as those of any object, without the __getattr__ that a public package has.
+    """A module without support for a module-level __getattr__, which only the two top-level packages have.
 
-    `from M import x` asks each M for a __path__: an ordinary module makes two exceptions to say that it has none.
+    `from M import x` asks each M for a __path__; an ordinary module raises and drops two exceptions to say that it has none.
     """
 
     __slots__ = ()
@@ -83,7 +83,7 @@ class Archive:
             posix.close(descriptor)
 
     def row(self, name: str) -> "Row | None":
-        """The index's row for a module. None if there is none, or the file is damaged."""
+        """The index's row for a module. None if it has none, or the file is damaged."""
         if self.rows is None:
             self.rows = {}
             try:
@@ -106,7 +106,7 @@ class Archive:
         """Do for each module what an import does. ``sources`` is in dependency order."""
         loaded = sys.modules
         spec = ModuleSpec("runtime", self)  # type: ignore[arg-type]
-        # Each import statement asks for this; without an answer it makes an exception, and drops it.
+        # Each import statement asks for this; without an answer it raises and drops an exception.
         setattr(spec, "_initializing", False)  # noqa: B010  # the type stubs do not have it
         for name, path, package, _, _ in sources:
             if name in loaded:

@@ -37,7 +37,7 @@ def pair(token: str) -> Iterator[tuple[str, str]]:
         pytest.skip(f"no veth here: {done.stderr.decode()}")
     yield names
     for name in names:
-        # With a network namespace the kernel takes its devices down, and their peers, when it gets to it.
+        # The kernel removes a dead network namespace's veth devices, and their peers, only some time later.
         subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
 
 
@@ -230,7 +230,7 @@ def calls_of(runtime: Caller, bundle: Bundle, *names: str) -> dict[str, int]:
 
 
 def add_pair(pair: tuple[str, str]) -> list[list[Any]]:
-    if not exists(pair[0]):  # the kernel removes it with the namespace, and its peer with it, when it gets to it
+    if not exists(pair[0]):  # the kernel removes it, and its peer with it, some time after its namespace
         wait_for(lambda: not exists(pair[1]), "end of the namespace")
         subprocess.run(["ip", "link", "add", pair[0], "type", "veth", "peer", "name", pair[1]], check=True)
     for number, name in enumerate(pair):
