@@ -58,15 +58,15 @@ def _listed(directory: int) -> list[int]:
     return [int(pid) for pid in listed if pid != b"0"]
 
 
-def signal(intent: "Intent", number: int, done: set[int]) -> OcirunError | None:
-    """Send a signal to each process in the cgroups that is not in ``done``, and add it there.
+def signal(intent: "Intent", number: int, done: set[int], among: "set[int] | None" = None) -> OcirunError | None:
+    """Send a signal to each process in the cgroups, or to those ``among`` them, that is not in ``done``, and add it there.
 
     Tries all of them; returns the first failure.
     """
     failure = None
     for row in entered(intent):
         for directory in _directories(row):
-            pids = [pid for pid in _listed(directory) if pid not in done]
+            pids = [pid for pid in _listed(directory) if pid not in done and (among is None or pid in among)]
             while pids:
                 taken, problem = _signal_some(directory, pids[:BATCH], number)
                 done.update(pids[:taken])

@@ -120,7 +120,8 @@ def _signal_all(record: "Record", number: int) -> None:
         _signal_init(record, number)  # init may be in none of them (--cgroup-manager disabled)
         return
     done: set[int] = set()
-    failure = members.signal(record["cgroups"], number, done)
+    present = set(members.processes(record["cgroups"]))  # not what a handler starts meanwhile: new workers, say
+    failure = members.signal(record["cgroups"], number, done, present)
     if record["pid"] not in done:
         _signal_init(record, number)
     if failure:
