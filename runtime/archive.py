@@ -104,6 +104,7 @@ class Archive:
 
     def execute(self, sources: "tuple[Source, ...]", codes: "tuple[CodeType, ...]") -> None:
         """Do for each module what an import does. ``sources`` is in dependency order."""
+        children: list[tuple[str, str, ModuleType]] = []
         loaded = sys.modules
         spec = ModuleSpec("runtime", self)  # type: ignore[arg-type]
         # Each import statement asks for this; without an answer it raises and drops an exception.
@@ -111,18 +112,19 @@ class Archive:
         for name, path, package, _, _ in sources:
             if name in loaded:
                 continue
-            module = Module(name) if "." in name else ModuleType(name)
-            module.__file__ = f"{self.site}/{path}"
-            module.__spec__ = spec
-            module.__package__ = name.rpartition(".")[0]
-            if package:
-                module.__package__ = name
-                module.__path__ = [module.__file__.rpartition("/")[0]]
-            loaded[name] = module
-        for name, *_ in sources:
             parent, _, last = name.rpartition(".")
+            file = f"{self.site}/{path}"
+            module = Module(name) if parent else ModuleType(name)
+            attributes = module.__dict__
+            attributes["__file__"], attributes["__spec__"] = file, spec
+            attributes["__package__"] = name if package else parent
+            if package:
+                attributes["__path__"] = [file.rpartition("/")[0]]
+            loaded[name] = module
             if parent:
-                setattr(loaded[parent], last, loaded[name])
+                children.append((parent, last, module))
+        for parent, last, module in children:  # a package may come after modules that it imports
+            setattr(loaded[parent], last, module)
         for (name, *_), code in zip(sources, codes, strict=True):
             if name != "runtime":
                 exec(code, loaded[name].__dict__)
