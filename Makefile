@@ -35,10 +35,10 @@ SHIM_SOURCES := $(wildcard csrc/shim.c csrc/seccomp.c csrc/device_filter.c csrc/
 LAUNCHER_SOURCES := csrc/launcher.c
 INIT_SOURCES := $(filter-out $(SHIM_SOURCES) $(LAUNCHER_SOURCES),$(wildcard csrc/*.c))
 
-C_FILES := $(wildcard csrc/*.[ch] conformance/fuzz/*.[ch])
+C_FILES := $(wildcard csrc/*.[ch] csrc/image/*.[ch] conformance/fuzz/*.[ch])
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\#!/(usr/bin/env |bin/)(ba)?sh' -- 2>/dev/null | grep -v '\.py$$')
 
-BUILD_PACKAGES := gcc libc6-dev make python3 python3-dev python3-venv musl-tools
+BUILD_PACKAGES := gcc libc6-dev libffi-dev libseccomp-dev make musl-tools python3 python3-dev python3-venv zlib1g-dev
 DEMO_PACKAGES := busybox-static libseccomp2
 TEST_PACKAGES := dbus-daemon debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
@@ -49,7 +49,7 @@ FUZZ_PACKAGES := clang libclang-rt-dev
 .PHONY: all build install check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
 	generate cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
 
-all: build site build/ocirun
+all: build site build/launcher/ocirun build/ocirun
 
 help:
 	@echo 'make [all]         build/ocirun, runnable in the tree'
@@ -121,7 +121,7 @@ LAUNCHER_BUILD = @mkdir -p $(@D); $(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS
 # The interpreter behind the environment: the environment's own would read pyvenv.cfg at each start.
 BASE_PYTHON = $$($(VENV)/bin/python -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
 
-build/ocirun: $(LAUNCHER_SOURCES) Makefile $(VENV)/.stamp
+build/launcher/ocirun: $(LAUNCHER_SOURCES) Makefile $(VENV)/.stamp
 	$(LAUNCHER_BUILD) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" -DOCIRUN_SITE='"$(CURDIR)/build/site"' \
 		$(LAUNCHER_SOURCES) -o $@.$$$$ && mv $@.$$$$ $@
 
@@ -133,6 +133,57 @@ site: build $(VENV)/.stamp
 	@$(VENV)/bin/python csrc/tools/stage.py tree build/site
 	@$(VENV)/bin/python -m compileall -q oci_spec runtime
 	@$(VENV)/bin/python csrc/tools/archive.py build/site runtime/modules.bin
+
+# --- the command: the image if it can be built here, otherwise the launcher (IMAGE=no: always)
+
+IMAGE ?= yes
+HASH_SEED ?= 0
+IMAGE_DIR := build/image
+IMAGE_CFLAGS := -O2 -std=gnu11 -fno-pie -fno-plt -DSECCOMP_LINKED
+IMAGE_OBJECTS = $(addprefix $(IMAGE_DIR)/,$(notdir $(patsubst %.c,%.o,$(wildcard csrc/image/[dhr]*.c) $(SHIM_SOURCES)))) \
+	$(addprefix $(IMAGE_DIR)/,modules.o _shim.o _cffi_backend.o $(addsuffix .o,$(IMAGE_EXTENSIONS)))
+IMAGE_MODULES := $(shell find runtime oci_spec csrc/image -name '*.py' -o -name '*.json')
+
+build/ocirun: build/launcher/ocirun csrc/tools/image.py $(C_HEADERS) $(wildcard csrc/image/*) $(SHIM_SOURCES) $(IMAGE_MODULES) runtime/init | site
+	@if [ $(IMAGE) = yes ] && $(VENV)/bin/python csrc/tools/image.py $(IMAGE_DIR); then \
+		$(MAKE) --no-print-directory IMAGE_CONFIG=$(IMAGE_DIR)/config.mk $(IMAGE_DIR)/ocirun && ln -f $(IMAGE_DIR)/ocirun $@; \
+	else echo "build/ocirun is the launcher"; ln -f build/launcher/ocirun $@; fi
+
+ifdef IMAGE_CONFIG
+include $(IMAGE_CONFIG)
+
+$(IMAGE_DIR)/%.o: csrc/image/%.c csrc/image/image.h Makefile
+	$(CC) $(IMAGE_CFLAGS) $(WARNINGS) -fno-builtin-malloc $(IMAGE_INCLUDES) -c $< -o $@
+
+$(IMAGE_DIR)/%.o: csrc/%.c $(C_HEADERS) Makefile
+	$(CC) $(IMAGE_CFLAGS) $(HARDENING) $(WARNINGS) -c $< -o $@
+
+$(IMAGE_DIR)/_shim.o: build/_shim.c Makefile
+	$(CC) $(IMAGE_CFLAGS) -DPy_LIMITED_API=0x030b0000 $(IMAGE_INCLUDES) -Icsrc -c $< -o $@
+
+# Others' sources: not ours to warn about.
+$(IMAGE_DIR)/%.o: $(IMAGE_DIR)/%.c $(IMAGE_CONFIG)
+	$(CC) $(IMAGE_CFLAGS) -w $(IMAGE_INCLUDES) -c $< -o $@
+
+$(IMAGE_DIR)/_cffi_backend.o: $(IMAGE_CONFIG)
+	$(CC) $(IMAGE_CFLAGS) -w -DFFI_BUILDING=1 $(IMAGE_INCLUDES) -c $(IMAGE_DIR)/sources/cffi/c/_cffi_backend.c -o $@
+
+$(IMAGE_DIR)/%.o: $(IMAGE_DIR)/sources/cpython/%.c $(IMAGE_CONFIG)
+	$(CC) $(IMAGE_CFLAGS) -w -DPy_BUILD_CORE_BUILTIN $(IMAGE_INCLUDES) -c $< -o $@
+
+# The linker warns of functions that look for shared objects, such as dlopen; nothing here calls them.
+$(IMAGE_DIR)/seed: $(IMAGE_OBJECTS) csrc/image/image.ld
+	$(CC) -static -no-pie -Wl,-z,norelro -Wl,--gc-sections -Wl,-T,csrc/image/image.ld $(IMAGE_OBJECTS) $(IMAGE_LIBPYTHON) \
+		-lz -lffi -lm -lseccomp -o $@ 2>$(IMAGE_DIR)/link.log || { grep -v 'in statically linked' $(IMAGE_DIR)/link.log >&2; exit 1; }
+
+$(IMAGE_DIR)/pause: csrc/image/pause.c Makefile
+	$(INIT_CC) $(INIT_CFLAGS) $(INIT_LDFLAGS) $< -o $@
+
+$(IMAGE_DIR)/ocirun: $(IMAGE_DIR)/seed $(IMAGE_DIR)/pause $(IMAGE_MODULES) runtime/init
+	@rm -rf $(IMAGE_DIR)/training
+	$(IMAGE_DIR)/seed $(CURDIR)/$@.new $(HASH_SEED) $(IMAGE_STDLIB) $(CURDIR)/csrc/image $(CURDIR)/build/site \
+		$(CURDIR)/$(IMAGE_DIR)/pause $(CURDIR)/$(IMAGE_DIR)/training && mv $@.new $@
+endif
 
 install: build $(VENV)/.stamp
 	@$(VENV)/bin/python csrc/tools/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \

@@ -2,8 +2,8 @@
  * Compiles a seccomp profile to a classic BPF program with libseccomp.
  *
  * libseccomp is loaded by dlopen, with the prototypes below: it is needed on a cache miss only, and a host without it
- * can still run containers without a profile. Only functions of libseccomp 2.4 are required. Nothing here loads a
- * filter: the program goes to init.
+ * can still run containers without a profile. The image has it linked in (SECCOMP_LINKED). Only functions of libseccomp
+ * 2.4 are required. Nothing here loads a filter: the program goes to init.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -50,23 +50,20 @@ struct library {
 	int (*export_bpf)(const void *filter, int fd);
 };
 
-static const struct {
-	const char *name;
-	size_t offset;
-} symbols[] = {
-	{"seccomp_version", offsetof(struct library, version)},
-	{"seccomp_api_get", offsetof(struct library, api_get)},
-	{"seccomp_init", offsetof(struct library, init)},
-	{"seccomp_release", offsetof(struct library, release)},
-	{"seccomp_attr_set", offsetof(struct library, attr_set)},
-	{"seccomp_arch_native", offsetof(struct library, arch_native)},
-	{"seccomp_arch_resolve_name", offsetof(struct library, arch_resolve_name)},
-	{"seccomp_arch_add", offsetof(struct library, arch_add)},
-	{"seccomp_syscall_resolve_name", offsetof(struct library, resolve)},
-	{"seccomp_syscall_resolve_name_arch", offsetof(struct library, resolve_arch)},
-	{"seccomp_rule_add_array", offsetof(struct library, rule_add)},
-	{"seccomp_export_bpf", offsetof(struct library, export_bpf)},
-};
+/* X(member of struct library, function) */
+#define FUNCTIONS(X)                                                                                                   \
+	X(version, seccomp_version)                                                                                    \
+	X(api_get, seccomp_api_get)                                                                                    \
+	X(init, seccomp_init)                                                                                          \
+	X(release, seccomp_release)                                                                                    \
+	X(attr_set, seccomp_attr_set)                                                                                  \
+	X(arch_native, seccomp_arch_native)                                                                            \
+	X(arch_resolve_name, seccomp_arch_resolve_name)                                                                \
+	X(arch_add, seccomp_arch_add)                                                                                  \
+	X(resolve, seccomp_syscall_resolve_name)                                                                       \
+	X(resolve_arch, seccomp_syscall_resolve_name_arch)                                                             \
+	X(rule_add, seccomp_rule_add_array)                                                                            \
+	X(export_bpf, seccomp_export_bpf)
 
 /* A decoded profile and the state of its compilation. */
 struct compilation {
@@ -93,9 +90,32 @@ static const char *following(const char *string)
 	return string + strlen(string) + 1;
 }
 
+#ifdef SECCOMP_LINKED
+#define DECLARE(member, function) extern __typeof__(*((struct library *)NULL)->member) function;
+#define MEMBER(member, function) .member = function,
+FUNCTIONS(DECLARE)
+
+static int open_library(struct library *library)
+{
+	*library = (struct library){FUNCTIONS(MEMBER)};
+	return 0;
+}
+
+/* The path of the library's file: this program's. */
+static void locate_library(const struct library *library, char *path, size_t size)
+{
+	(void)library, (void)size;
+	strcpy(path, "/proc/self/exe");
+}
+#else
 /* The handle stays open: a second profile in the same process finds the library loaded. */
 static int open_library(struct library *library)
 {
+#define SYMBOL(member, function) {#function, offsetof(struct library, member)},
+	static const struct {
+		const char *name;
+		size_t offset;
+	} symbols[] = {FUNCTIONS(SYMBOL)};
 	void *handle = dlopen("libseccomp.so.2", RTLD_NOW | RTLD_LOCAL);
 
 	if (!handle)
@@ -110,18 +130,26 @@ static int open_library(struct library *library)
 	return 0;
 }
 
+/* The path of the library's file; unchanged if it is unknown. */
+static void locate_library(const struct library *library, char *path, size_t size)
+{
+	Dl_info info;
+
+	if (dladdr((const void *)library->version, &info) && info.dli_fname && strlen(info.dli_fname) < size)
+		strcpy(path, info.dli_fname);
+}
+#endif
+
 static void note_version(const struct library *library, struct seccomp_result *result)
 {
 	const struct scmp_version *version = library->version();
-	Dl_info info;
 
 	result->version[0] = version->major;
 	result->version[1] = version->minor;
 	result->version[2] = version->micro;
 	result->api = library->api_get();
 	result->library[0] = '\0';
-	if (dladdr((const void *)version, &info) && info.dli_fname && strlen(info.dli_fname) < sizeof(result->library))
-		strcpy(result->library, info.dli_fname);
+	locate_library(library, result->library, sizeof(result->library));
 }
 
 /* Checks that counts and strings stay inside the block. */

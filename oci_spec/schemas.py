@@ -2,7 +2,7 @@
 
 import json
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import JsonObject
 
-SCHEMA = Path(__file__).parent / "schema"
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -29,7 +28,8 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 @cache
 def schemas() -> "dict[str, JsonObject]":
     """File name → schema."""
-    return {path.name: json.loads(path.read_text()) for path in sorted(SCHEMA.glob("*.json"))}
+    directory = files("oci_spec") / "schema"
+    return {path.name: json.loads(path.read_text()) for path in directory.iterdir()}
 
 
 @cache

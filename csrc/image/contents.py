@@ -1,0 +1,203 @@
+"""What the image contains: `seed` imports this module, calls `finish`, dumps, and a process of the image calls `main`.
+
+All modules are imported here, in the order of their use. One that cannot be imported here could not be imported there, so
+the build fails. Nothing of the builder stays: no path, no variable.
+
+Usage: seed OUTPUT HASH_SEED STDLIB csrc/image SITE PROGRAM DIRECTORY   (the last two: for `training`)
+"""
+
+import gc
+import posix
+import sys
+from _frozen_importlib import ModuleSpec
+from _imp import _fix_co_filename, create_builtin, exec_builtin
+
+from linked import PREFIX, Library, Linked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDLIB, HERE = sys.path
+SITE, PROGRAM, DIRECTORY = sys.argv[1:]
+
+# First what every command needs, then command by command: what is used together lies on the same pages.
+HOT = (
+    "runtime.cli",
+    "runtime.commands.state",
+    "runtime.lifecycle.state",
+    "runtime.commands.start",
+    "runtime.lifecycle.start",
+    "runtime.commands.kill",
+    "runtime.lifecycle.kill",
+    "runtime.commands.delete",
+    "runtime.lifecycle.delete",
+    "runtime.cgroups.members",
+    "runtime.cgroups.tree",
+    "runtime.commands.create",
+    "oci_spec.verdict",
+    "runtime.lifecycle.create",
+    "oci_spec.rules",
+    "oci_spec.rules.process",
+    "oci_spec.rules.config",
+    "oci_spec.rules.linux",
+    "oci_spec.rules.resources",
+    "runtime.plan.mounts",
+    "runtime.plan.devices",
+    "runtime.plan.paths",
+    "runtime.commands.run",
+    "runtime.lifecycle.run",
+    "runtime.process.foreground",
+    "runtime.process.interruption",
+    "runtime.commands.exec",
+    "runtime.lifecycle.exec",
+)
+PACKAGES = ("runtime", "oci_spec")
+# Tools of the build, types, and the launcher's own way to import.
+LEFT_OUT = (
+    "oci_spec.generate_shapes",
+    "oci_spec.generate_types",
+    "oci_spec.types",
+    "runtime.__main__",
+    "runtime.archive",
+    "runtime.shapes",
+)
+NEVER = {"site", "subprocess"}
+# What the standard library imports when it is called: for a traceback, and to encode text.
+LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1")
+
+
+def link_shim() -> None:
+    """Put the extension where an import finds it: the importer of builtin modules knows no submodules."""
+    import runtime
+
+    spec = ModuleSpec("runtime._shim", sys.meta_path[0], origin="built-in")  # type: ignore[arg-type]
+    module = sys.modules["runtime._shim"] = create_builtin(spec)
+    runtime._shim = module  # type: ignore[attr-defined]
+    exec_builtin(module)
+
+
+def link_resources() -> None:
+    """Schemas are read while the image is made; the package importlib.resources would bring modules that nothing else needs."""
+    import importlib
+
+    module = sys.modules["importlib.resources"] = type(sys)("importlib.resources")
+    importlib.resources = module  # type: ignore[assignment]
+    module.files = library.directory  # type: ignore[attr-defined]
+
+
+def own_modules() -> "list[str]":
+    """The modules of our packages."""
+    import os
+
+    names = [
+        f"{directory}/{file}".removeprefix(f"{SITE}/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for package in PACKAGES
+        for directory, _, files in os.walk(f"{SITE}/{package}")
+        for file in files
+        if file.endswith(".py")
+    ]
+    return sorted(name for name in names if name not in LEFT_OUT)
+
+
+def late_imports(name: str) -> "Iterator[str]":
+    """What the functions of a module of ours import."""
+    import ast
+
+    for function in ast.walk(ast.parse(linked.get_source(name))):
+        for node in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module
+
+
+def import_all() -> None:
+    """Import what the image contains: in the order of HOT, then the rest."""
+    link_shim()
+    link_resources()
+    own = own_modules()
+    for name in (*HOT, *own):
+        __import__(name)
+    late = {imported for name in own for imported in late_imports(name)}
+    for name in (*sorted(late - NEVER), *LATE, "training"):
+        __import__(name)
+
+
+def import_again(names: "list[str]") -> None:
+    """Import what the child of `Library.fill` did, module by module, without garbage between their objects."""
+    link_shim()
+    link_resources()
+    for name in names:
+        __import__(name)
+        gc.collect()
+        gc.freeze()
+
+
+def forget_builder() -> None:
+    """Rename what the interpreter imported from the builder's directories before `linked` was there."""
+    roots = tuple(f"{root}/" for root in (STDLIB, HERE))
+
+    def renamed(path: str) -> str:
+        root = next(root for root in roots if path.startswith(root))
+        return PREFIX + path.removeprefix(root)
+
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(roots):
+            spec = linked.find_spec(name)
+            assert spec
+            module.__spec__, module.__loader__, module.__file__ = spec, linked, spec.origin
+            module.__dict__.pop("__cached__", None)
+            if spec.submodule_search_locations:
+                module.__path__ = spec.submodule_search_locations
+    for value in gc.get_objects():
+        code = getattr(value, "__code__", None) if type(value) is type(forget_builder) else None
+        if code and code.co_filename.startswith(roots):
+            _fix_co_filename(code, renamed(code.co_filename))
+
+
+def train() -> None:
+    """Run the commands, and forget that module."""
+    import training
+
+    try:
+        training.train(command, DIRECTORY, PROGRAM)
+    except training.Untrained as error:
+        print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
+    del sys.modules["training"]
+
+
+def main() -> int:
+    """What a process of the image does."""
+    return command(argv[1:])
+
+
+def finish() -> None:
+    """The last step before the dump."""
+    from oci_spec.schemas import validator
+
+    for kind in ("config", "process", "state", "features"):
+        validator(kind)  # reads the schema
+    del sys.modules["importlib.resources"]
+    forget_builder()
+    linked.close()
+    train()
+    sys.path_importer_cache.clear()
+    sys.path_hooks.clear()
+    del sys.path[:], argv[:], sys.meta_path[2:]
+    sys.meta_path.append(linked)
+    posix.environ.clear()
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+gc.disable()
+library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
+linked = Linked(library)
+sys.meta_path.insert(2, linked)
+import_again(library.fill(import_all))
+
+from runtime.cli import main as command  # noqa: E402
+
+argv = sys.argv

@@ -1,0 +1,213 @@
+/*
+ * The program's only heap. It begins in the image's segment, so a dump contains all of it.
+ *
+ * A process that starts from the image pays for each page that it writes to, so blocks are taken in the order of the
+ * calls: what a module needs lies together, whatever the sizes. A size is rounded up to one of four per power of two,
+ * and each of these classes has a list of free blocks. If the segment is full, the kernel gives more.
+ *
+ * libc and Python's own allocators call it too; it replaces libc's. What libc takes in `seed` before main belongs to
+ * that process, and stays out of the segment.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
+
+#include "image.h"
+
+#define ALIGNMENT 16 /* of every block */
+#define HEADER 8     /* bytes before a block: its size */
+#define CLASSES 256
+#define CHUNK ((size_t)1 << 20) /* what is asked of the kernel at once, at least */
+#define PAGE ((size_t)4096)
+
+static char *top, *limit; /* of the free rest: of no chunk yet */
+static void *free_blocks[CLASSES];
+static atomic_flag busy = ATOMIC_FLAG_INIT;
+static bool sealed; /* this program is an image */
+
+/* A thread that waits for notifications is the only second one; it is rarely here at the same time. */
+static void lock(void)
+{
+	if (!__libc_single_threaded)
+		while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+			__builtin_ia32_pause();
+}
+
+static void unlock(void)
+{
+	atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
+static uintptr_t round_up(uintptr_t n, size_t step)
+{
+	return (n + step - 1) & ~(uintptr_t)(step - 1);
+}
+
+static size_t *size_of(void *block)
+{
+	return (size_t *)((char *)block - HEADER);
+}
+
+/* The class for `size` bytes, and the size that blocks of this class have. */
+static unsigned class_of(size_t size, size_t *rounded)
+{
+	size_t whole = round_up(size + HEADER, ALIGNMENT);
+	if (whole <= 512) {
+		*rounded = whole - HEADER;
+		return (unsigned)(whole / ALIGNMENT);
+	}
+	unsigned log = 63 - (unsigned)__builtin_clzl(whole - 1);
+	whole = round_up(whole, (size_t)1 << (log - 2));
+	*rounded = whole - HEADER;
+	log = 63 - (unsigned)__builtin_clzl(whole);
+	return 33 + (log - 9) * 4 + (unsigned)(whole >> (log - 2) & 3);
+}
+
+static char *more(size_t bytes)
+{
+	size_t length = round_up(bytes, CHUNK);
+	char *chunk = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (chunk == MAP_FAILED)
+		return NULL;
+	top = chunk + ALIGNMENT;
+	limit = chunk + length;
+	return chunk;
+}
+
+/* Room for `size` bytes at a multiple of `alignment`. The HEADER bytes before it belong to it. */
+static char *take(size_t size, size_t alignment)
+{
+	char *start = (char *)round_up((uintptr_t)top, alignment);
+	if (start >= limit || size > (size_t)(limit - start)) {
+		if (!more(size + alignment + ALIGNMENT))
+			return NULL;
+		start = (char *)round_up((uintptr_t)top, alignment);
+	}
+	top = start + size;
+	return start;
+}
+
+static void *allocate(size_t size, size_t alignment)
+{
+	size_t rounded;
+	if (size > PTRDIFF_MAX / 2 || alignment > PTRDIFF_MAX / 2) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	unsigned class = class_of(size, &rounded);
+	lock();
+	char *block = alignment > ALIGNMENT ? NULL : free_blocks[class];
+	if (block)
+		free_blocks[class] = *(void **)block;
+	else if ((block = take(rounded + HEADER, alignment)) != NULL)
+		*size_of(block) = rounded;
+	unlock();
+	if (!block)
+		errno = ENOMEM;
+	return block;
+}
+
+void *malloc(size_t size)
+{
+	return allocate(size, ALIGNMENT);
+}
+
+void free(void *block)
+{
+	size_t rounded;
+	if (!block)
+		return;
+	unsigned class = class_of(*size_of(block), &rounded);
+	if (!sealed) /* old content must not get into the image by a block that its next owner does not fill */
+		memset(block, 0, rounded);
+	lock();
+	*(void **)block = free_blocks[class];
+	free_blocks[class] = block;
+	unlock();
+}
+
+void *calloc(size_t count, size_t size)
+{
+	size_t bytes;
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	void *block = malloc(bytes);
+	return block ? memset(block, 0, bytes) : NULL;
+}
+
+void *realloc(void *block, size_t size)
+{
+	size_t old = block ? *size_of(block) : 0;
+	if (block && size <= old && size * 2 >= old) {
+		if (!sealed)
+			memset((char *)block + size, 0, old - size);
+		return block;
+	}
+	void *other = malloc(size);
+	if (other && block) {
+		memcpy(other, block, old < size ? old : size);
+		free(block);
+	}
+	return other;
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+	return allocate(size, alignment < ALIGNMENT ? ALIGNMENT : alignment);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	return memalign(alignment, size);
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size)
+{
+	*block = memalign(alignment, size);
+	return *block ? 0 : ENOMEM;
+}
+
+size_t malloc_usable_size(void *block)
+{
+	return block ? *size_of(block) : 0;
+}
+
+/* From now on blocks are taken from the segment. */
+void heap_open(void)
+{
+	top = heap_start + ALIGNMENT;
+	limit = heap_end;
+	memset(free_blocks, 0, sizeof free_blocks);
+}
+
+char *heap_top(void)
+{
+	return top;
+}
+
+char *heap_limit(void)
+{
+	return limit;
+}
+
+/* Before a dump: free blocks are forgotten. They lie on every page, and a process that starts from the image shall not
+ * write to all of them; its own blocks begin on a new page. */
+void heap_seal(void)
+{
+	for (unsigned class = 0; class < CLASSES; class ++)
+		for (void **block = free_blocks[class], **next; block; block = next) {
+			next = *block;
+			*block = NULL;
+		}
+	sealed = true;
+	memset(free_blocks, 0, sizeof free_blocks);
+	top = (char *)round_up((uintptr_t)top, PAGE) + ALIGNMENT;
+	limit = top - ALIGNMENT + CHUNK;
+}

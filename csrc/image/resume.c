@@ -1,0 +1,211 @@
+/*
+ * ocirun, the command, as an image.
+ *
+ *     seed OUTPUT HASH_SEED STDLIB DIRECTORY ARGUMENTS...   starts Python, imports csrc/image/contents.py from
+ * DIRECTORY and writes OUTPUT: this program with that state of Python OUTPUT ARGUMENTS... calls contents.main(); its
+ * result is the exit status
+ *
+ * The kernel maps the state with the program. What is left to restore is what belongs to a process: the thread,
+ * signals, the environment and the arguments. libc's own state is that of a fresh process, since its data are not in
+ * the image.
+ */
+#define _GNU_SOURCE
+#include <Python.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/personality.h>
+#include <unistd.h>
+
+#include "image.h"
+
+#define THREAD_KEYS 16 /* Python takes one or two of them, first of all */
+
+extern char **environ;
+
+static PyThreadState *saved_thread; /* not NULL: this program is an image */
+static PyObject *saved_main, *saved_environ, *saved_argv, *saved_signal, *saved_interrupt;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "ocirun: %s\n", what);
+	if (PyErr_Occurred())
+		PyErr_Print();
+	_exit(1);
+}
+
+static void check(PyStatus status)
+{
+	if (PyStatus_Exception(status))
+		Py_ExitStatusException(status);
+}
+
+/* Frames of Python functions lie in such blocks, whatever the allocator. */
+static void *arena_alloc(void *context, size_t size)
+{
+	(void)context;
+	return malloc(size);
+}
+
+static void arena_free(void *context, void *block, size_t size)
+{
+	(void)context, (void)size;
+	free(block);
+}
+
+static void initialise(int argc, char **argv)
+{
+	PyPreConfig pre;
+	PyConfig config;
+	PyObjectArenaAllocator arenas = {NULL, arena_alloc, arena_free};
+	PyPreConfig_InitIsolatedConfig(&pre);
+	pre.utf8_mode = 1;
+	pre.allocator = PYMEM_ALLOCATOR_MALLOC; /* a module's blocks lie together, whatever their sizes */
+	check(Py_PreInitialize(&pre));
+	PyObject_SetArenaAllocator(&arenas);
+	PyConfig_InitIsolatedConfig(&config);
+	config.site_import = 0;
+	config.write_bytecode = 0;
+	config.use_frozen_modules = 0; /* their constants lie apart, in the data segment */
+	config.install_signal_handlers = 1;
+	config.use_hash_seed = 1;
+	config.hash_seed = strtoul(argv[2], NULL, 10);
+	config.module_search_paths_set = 1;
+	for (int i = 3; i < 5; i++)
+		check(PyWideStringList_Append(&config.module_search_paths, Py_DecodeLocale(argv[i], NULL)));
+	check(PyConfig_SetBytesArgv(&config, argc - 4, argv + 4));
+	check(PyConfig_SetString(&config, &config.program_name, L"ocirun"));
+	check(PyConfig_SetString(&config, &config.executable, L""));
+	check(PyConfig_SetString(&config, &config.home, L"/"));
+	check(Py_InitializeFromConfig(&config));
+	PyConfig_Clear(&config);
+}
+
+static PyObject *attribute(const char *module, const char *name)
+{
+	PyObject *from = PyImport_ImportModule(module);
+	PyObject *value = from ? PyObject_GetAttrString(from, name) : NULL;
+	if (!value)
+		die(name);
+	return value;
+}
+
+/* Signals that the builder's caller ignored would be ignored for Python for ever. */
+static void reset_signals(void)
+{
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+}
+
+static int dump(int argc, char **argv)
+{
+	heap_open();
+	reset_signals();
+	initialise(argc, argv);
+	saved_main = attribute("contents", "main");
+	saved_environ = attribute("posix", "environ");
+	saved_argv = attribute("sys", "argv");
+	saved_signal = attribute("_signal", "signal");
+	saved_interrupt = attribute("_signal", "default_int_handler");
+	PyObject *result = PyObject_CallNoArgs(attribute("contents", "finish"));
+	if (!result)
+		die("the image's contents");
+	PyOS_BeforeFork(); /* for Python, a process that starts from the image is the child of a fork */
+	saved_thread = PyEval_SaveThread();
+	if (image_write(argv[1]) == 0)
+		return 0;
+	perror(argv[1]);
+	return 1;
+}
+
+/* The image knows the numbers of Python's thread keys. A process hands them out in the same order. */
+static void take_keys(void)
+{
+	pthread_key_t key;
+	for (int i = 0; i < THREAD_KEYS; i++) {
+		if (pthread_key_create(&key, NULL) != 0 || pthread_setspecific(key, saved_thread) != 0)
+			break;
+		if (PyGILState_GetThisThreadState() == saved_thread)
+			return;
+		pthread_setspecific(key, NULL);
+	}
+	die("Python's thread key is not available");
+}
+
+static void take_thread(void)
+{
+	take_keys();
+	PyEval_RestoreThread(saved_thread);
+	/* Locks, the thread's identity, and what modules registered. */
+	PyOS_AfterFork_Child();
+}
+
+/* Python has the image's view, where each signal had its default action: tell it which ones the caller ignores. */
+static void take_signals(void)
+{
+	struct sigaction now;
+	for (int number = 1; number < SIGRTMIN; number++) {
+		if (sigaction(number, NULL, &now) < 0)
+			continue;
+		PyObject *result = Py_None;
+		if (number == SIGPIPE || number == SIGXFSZ)
+			PyOS_setsig(number, SIG_IGN);
+		else if (now.sa_handler == SIG_IGN)
+			result = PyObject_CallFunction(saved_signal, "ii", number, (int)(long)SIG_IGN);
+		else if (number == SIGINT)
+			result = PyObject_CallFunction(saved_signal, "iO", number, saved_interrupt);
+		if (!result)
+			die("signals");
+	}
+}
+
+static void take_environment(void)
+{
+	for (char **variable = environ; *variable; variable++) {
+		const char *equals = strchr(*variable, '=');
+		if (!equals)
+			continue;
+		PyObject *name = PyBytes_FromStringAndSize(*variable, equals - *variable);
+		PyObject *value = PyBytes_FromString(equals + 1);
+		if (!name || !value || !PyDict_SetDefault(saved_environ, name, value))
+			die("the environment");
+		Py_DECREF(name);
+		Py_DECREF(value);
+	}
+}
+
+static void take_arguments(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		PyObject *text = PyUnicode_DecodeUTF8(argv[i], (Py_ssize_t)strlen(argv[i]), "surrogateescape");
+		if (!text || PyList_Append(saved_argv, text) < 0)
+			die("the arguments");
+		Py_DECREF(text);
+	}
+}
+
+/* The image must not depend on where the kernel puts things, nor on the builder's environment. */
+static int start_afresh(char **argv)
+{
+	char *nothing[] = {NULL};
+	if (personality(0xffffffff) & ADDR_NO_RANDOMIZE)
+		return 0;
+	personality(ADDR_NO_RANDOMIZE);
+	return execve("/proc/self/exe", argv, nothing);
+}
+
+int main(int argc, char **argv)
+{
+	if (!saved_thread) {
+		if (argc < 5 || start_afresh(argv) < 0)
+			return 2;
+		return dump(argc, argv);
+	}
+	take_thread();
+	take_signals();
+	take_environment();
+	take_arguments(argc, argv);
+	PyObject *result = PyObject_CallNoArgs(saved_main);
+	if (!result)
+		die("an error that main does not know");
+	_exit((int)PyLong_AsLong(result));
+}
