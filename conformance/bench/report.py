@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from conformance.bench import svg
 
 Result = dict[str, Any]
 
@@ -155,86 +156,22 @@ def extras(result: Result) -> Iterator[str]:
         yield table(["", "number", "modules beyond the bare interpreter's"], rows).replace("---: |\n", "--- |\n", 1)
 
 
-# The chart
-
-WIDTH, LEFT, BAR, GAP, TOP = 860, 110, 11, 12, 64
-FONT = "font-family='system-ui, sans-serif'"
-
-
 def chart(result: Result) -> str:
-    """Horizontal bars of the medians, a group a command, a panel a config; a line marks each minimum."""
+    """Horizontal bars of the medians, a group a command, a panel a config; a tick marks each minimum."""
     names = runtimes(result)
-    panels = configs(result)
-    top_value = max(row["median_ms"] for row in result["rows"] if row["config"] in panels)
-    scale = (WIDTH - LEFT - 70) / top_value
-    body: list[str] = []
-    y = TOP
-    for config in panels:
-        body.append(text(16, y, f"{config}: {TITLES[config]}".replace("`", ""), 14, weight="600"))
-        y += 14
-        start = y
-        groups: list[str] = []
+    body = [svg.text(16, 27, "Median wall time (ms); a tick marks the minimum", 15, weight="600")]
+    body += svg.legend(48, {name: COLOURS[name] for name in names})
+    y = 80.0
+    for config in configs(result):
+        groups = []
         for command in COMMANDS:
             rows = [(name, look_up(result, config, command, name)) for name in names]
-            present = [(name, row) for name, row in rows if row]
-            height = BAR * len(present)
-            groups.append(text(LEFT - 8, y + height / 2 + 4, command, 12, anchor="end"))
-            for name, row in present:
-                groups.append(bar(y, row, scale, name))
-                y += BAR
-            y += GAP
-        body.extend(grid(start - 4, y - GAP + 4, top_value, scale))
-        body.extend(groups)
-        y += 34
-    return document(y - 10, names, body)
+            groups.append((command, [bar(name, row) for name, row in rows if row]))
+        panel, y = svg.bars(y, f"{config}: {TITLES[config]}".replace("`", ""), groups, "ms")
+        body += panel
+    return svg.document(y - 20, "medians of each command", body)
 
 
-def document(height: float, names: list[str], body: list[str]) -> str:
-    legend = []
-    x = WIDTH - 16 - 96 * len(names)
-    for name in names:
-        legend.append(f"<rect x='{x}' y='16' width='12' height='12' rx='2' fill='{COLOURS[name]}'/>")
-        legend.append(text(x + 17, 26, name, 12))
-        x += 96
-    size = f"width='{WIDTH}' height='{height:.0f}' viewBox='0 0 {WIDTH} {height:.0f}'"
-    return "\n".join(
-        [
-            f"<svg xmlns='http://www.w3.org/2000/svg' {size} role='img' aria-label='medians of each command'>",
-            f"<rect width='{WIDTH}' height='{height:.0f}' fill='#ffffff'/>",
-            text(16, 27, "Median wall time (ms); a tick marks the minimum", 15, weight="600"),
-            *legend,
-            *body,
-            "</svg>",
-            "",
-        ]
-    )
-
-
-def text(x: float, y: float, words: str, size: int, anchor: str = "start", weight: str = "400") -> str:
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' {FONT} font-size='{size}' font-weight='{weight}' fill='#24292f'"
-        f" text-anchor='{anchor}'>{escape(words)}</text>"
-    )
-
-
-def bar(y: float, row: dict[str, Any], scale: float, name: str) -> str:
-    end = LEFT + row["median_ms"] * scale
-    least = LEFT + row["min_ms"] * scale
-    return (
-        f"<rect x='{LEFT}' y='{y:.1f}' width='{end - LEFT:.1f}' height='{BAR - 1}' rx='1' fill='{COLOURS[name]}'>"
-        f"<title>{escape(name)} {escape(row['command'])}: {row['median_ms']} ms</title></rect>"
-        f"<line x1='{least:.1f}' x2='{least:.1f}' y1='{y:.1f}' y2='{y + BAR - 1:.1f}' stroke='#ffffff' stroke-width='1.5'/>"
-        + text(end + 4, y + BAR - 2, f"{row['median_ms']:.1f}", 10)
-    )
-
-
-def grid(top: float, bottom: float, most: float, scale: float) -> list[str]:
-    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if most / size <= 10)
-    lines = []
-    value = 0
-    while value <= most:
-        x = LEFT + value * scale
-        lines.append(f"<line x1='{x:.1f}' x2='{x:.1f}' y1='{top:.1f}' y2='{bottom:.1f}' stroke='#d8dee4'/>")
-        lines.append(text(x, bottom + 13, str(value), 10, anchor="middle"))
-        value += step
-    return lines
+def bar(name: str, row: dict[str, Any]) -> svg.Bar:
+    value = row["median_ms"]
+    return svg.Bar([(COLOURS[name], value)], f"{value:.1f}", f"{name} {row['command']}: {value} ms", tick=row["min_ms"])
