@@ -7,7 +7,7 @@ bundle is the same file for all; output goes to /dev/null. Writes docs/bench.jso
 Where build/launcher/ocirun exists, build/ocirun has its interpreter in itself, and both are measured.
 
     conformance/bench/bench.py [--n N] [--runtimes A,B] [--configs spec,podman] [--launcher PATH] [--no-extras]
-                               [--output DIR]
+                               [--podman] [--output DIR]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from conformance.bench import costs, places, report  # noqa: E402
+from conformance.bench import costs, places, podman, report  # noqa: E402
 from conformance.bench.places import Cost, Failed, Place, call, interpreter, middle, rotated  # noqa: E402
 
 Key = tuple[str, str, str]
@@ -128,6 +128,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--configs", default="spec,podman", help="comma-separated: spec, podman")
     parser.add_argument("--launcher", type=Path, default=places.LAUNCHER, help="measured too, where it exists")
     parser.add_argument("--no-extras", action="store_true", help="leave out instructions, memory and the Python API")
+    parser.add_argument("--podman", action="store_true", help="also `podman run` with each runtime")
     parser.add_argument("--output", type=Path, default=TREE / "docs", help="directory of the pages")
     return parser.parse_args(arguments)
 
@@ -152,6 +153,8 @@ def whole(place: Place, options: argparse.Namespace) -> dict[str, Any]:
     if extras:
         result["memory"] = costs.memory(bench)
         result["imports"] = costs.imports()
+    if options.podman:
+        result["podman"] = podman.measure(place)
     result["minutes"] = round((time.monotonic() - began) / 60, 1)
     return result
 

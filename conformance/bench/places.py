@@ -162,6 +162,20 @@ def place(programs: dict[str, str]) -> Iterator[Place]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """A signal that comes meanwhile acts at the end, so that a manager's command is not cut off."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        stop(came[0], None)
+
+
 def rotated(names: Sequence[str], number: int) -> list[str]:
     """The order of a round, so that the same runtime does not always follow another's cleanup."""
     first = number % len(names)

@@ -38,6 +38,11 @@ COUNTERS = {
     "perf": "counted by `perf stat -e instructions:u`",
     "nothing": "left out, since neither valgrind nor perf could count here",
 }
+PODMAN = """\
+Milliseconds of wall time of `podman --runtime … run --rm` with `true` in busybox, no network, an image store of its own. The
+runtimes take turns. Most of it is Podman and conmon. With Podman 4.3 the times come in steps of some 50 ms, so the mean says
+more than the median.
+"""
 
 
 def write(result: Result, directory: Path) -> None:
@@ -133,7 +138,11 @@ def work(result: Result) -> Iterator[str]:
 
 
 def extras(result: Result) -> Iterator[str]:
-    """Memory and imports, as far as they were measured."""
+    """Memory, imports and Podman, as far as they were measured."""
+    if "podman" in result:
+        yield f"## Under Podman {result['podman']['version']}, n = {result['podman']['n']}\n"
+        yield PODMAN
+        yield table(PODMAN_HEAD, podman_rows(result["podman"]["runtimes"]))
     if "memory" in result:
         yield "## Memory\n"
         yield table(
@@ -147,6 +156,15 @@ def extras(result: Result) -> Iterator[str]:
         yield "## Modules that each command loads\n"
         rows = [[f"`{name}`", str(len(modules)), " ".join(modules)] for name, modules in result["imports"].items()]
         yield table(["", "number", "modules beyond the bare interpreter's"], rows).replace("---: |\n", "--- |\n", 1)
+
+
+PODMAN_HEAD = ["", "mean", "median", "minimum"]
+
+
+def podman_rows(measured: dict[str, dict[str, float]]) -> list[list[str]]:
+    return [
+        [name, *(f"{row[key]:.0f}" for key in ("mean_ms", "median_ms", "min_ms"))] for name, row in measured.items()
+    ]
 
 
 def chart(result: Result) -> str:
