@@ -46,7 +46,7 @@ CHECKSUM_SIZE = 32
 MAX_FILE_SIZE = 1 << 20
 
 # The library that this process has opened: an upgrade on disk does not change it.
-_loaded_library: list[bytes] = []
+loaded_library: list[bytes] = []
 
 
 def program(profile: "Seccomp", root: str) -> "tuple[bytes, int, list[str]]":
@@ -227,8 +227,8 @@ def compile_profile(profile: "Seccomp") -> "tuple[bytes, bytes, list[str]]":
     version = ".".join(str(part) for part in result.version)
     if error:
         _fail(profile, normalised, names, result.step, result.index, -error, version)
-    if not _loaded_library:
-        _loaded_library.append(_identity(ffi.string(result.library)))
+    if not loaded_library:
+        loaded_library.append(_identity(ffi.string(result.library)))
     code = bytes(ffi.buffer(result.program, result.instructions * INSTRUCTION_SIZE))
     tables = [(table.token, table.highest) for table in result.table[0 : result.tables]]
     if len(set(names)) < len(names):
@@ -242,7 +242,7 @@ def compile_profile(profile: "Seccomp") -> "tuple[bytes, bytes, list[str]]":
     if skipped:
         listed = ", ".join(skipped)
         warnings.append(f"system calls that libseccomp {version} does not know are skipped: {listed}")
-    return code, _loaded_library[0], warnings
+    return code, loaded_library[0], warnings
 
 
 def _decided(profile: "Profile", tokens: "list[int]") -> bytes:

@@ -53,18 +53,21 @@ HOT = (
     "runtime.lifecycle.exec",
 )
 PACKAGES = ("runtime", "oci_spec")
-# Tools of the build, types, and the launcher's own way to import.
+# Tools of the build, types, the Python API, and the launcher's own way to import.
 LEFT_OUT = (
     "oci_spec.generate_shapes",
     "oci_spec.generate_types",
     "oci_spec.types",
     "runtime.__main__",
+    "runtime.api",
     "runtime.archive",
     "runtime.shapes",
 )
-NEVER = {"site", "subprocess"}
+NEVER = {"site"}  # for an installation that is not complete
+# Kept as code, and imported by a process that needs it.
+COLD = ("subprocess", "training")
 # What the standard library imports when it is called: for a traceback, and to encode text.
-LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1")
+LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1", "encodings.unicode_escape")
 
 
 def link_shim() -> None:
@@ -120,7 +123,7 @@ def import_all() -> None:
     for name in (*HOT, *own):
         __import__(name)
     late = {imported for name in own for imported in late_imports(name)}
-    for name in (*sorted(late - NEVER), *LATE, "training"):
+    for name in (*sorted(late - NEVER - {*COLD}), *LATE):
         __import__(name)
 
 
@@ -156,15 +159,40 @@ def forget_builder() -> None:
             _fix_co_filename(code, renamed(code.co_filename))
 
 
-def train() -> None:
-    """Run the commands, and forget that module."""
-    import training
+def own_state() -> "dict[tuple[str, str], str]":
+    """The plain values of our modules."""
+    plain = (dict, list, set, int, str, bytes, type(None))
+    return {
+        (module, name): repr(value)
+        for module in sys.modules
+        if module.partition(".")[0] in PACKAGES
+        for name, value in vars(sys.modules[module]).items()
+        if isinstance(value, plain) and name != "__builtins__"
+    }
 
+
+def train() -> None:
+    """Run the commands. Fails if a module remembers something of them: it would be wrong in another process."""
+    import training
+    from runtime import seccomp
+    from runtime.process import interruption
+
+    def call(arguments: "list[str]") -> int:
+        status: int = command(arguments)
+        interruption.release()  # as the end of the process does
+        return status
+
+    before = own_state()
     try:
-        training.train(command, DIRECTORY, PROGRAM)
+        training.train(call, DIRECTORY, PROGRAM)
     except training.Untrained as error:
         print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
-    del sys.modules["training"]
+    seccomp.loaded_library.clear()
+    after = own_state()
+    changed = [f"{module}.{name}" for module, name in after if after[module, name] != before.get((module, name))]
+    if changed:
+        sys.exit(f"the training stays in {', '.join(changed)}")
+    del sys.modules["training"], linked.codes["training"], linked.sources["training"]
 
 
 def main() -> int:
@@ -186,6 +214,7 @@ def finish() -> None:
     sys.path_hooks.clear()
     del sys.path[:], argv[:], sys.meta_path[2:]
     sys.meta_path.append(linked)
+    sys.image = True  # type: ignore[attr-defined]  # for --version
     posix.environ.clear()
     gc.unfreeze()
     gc.collect()
@@ -196,7 +225,7 @@ gc.disable()
 library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
 linked = Linked(library)
 sys.meta_path.insert(2, linked)
-import_again(library.fill(import_all))
+import_again(library.fill(import_all, COLD))
 
 from runtime.cli import main as command  # noqa: E402
 

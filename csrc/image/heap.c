@@ -2,7 +2,7 @@
  * The program's only heap. It begins in the image's segment, so a dump contains all of it.
  *
  * A process that starts from the image pays for each page that it writes to, so blocks are taken in the order of the
- * calls: what a module needs lies together, whatever the sizes. A size is rounded up to one of four per power of two,
+ * calls: what a module needs lies together, whatever the sizes. A size is rounded up to one of eight per power of two,
  * and each of these classes has a list of free blocks. If the segment is full, the kernel gives more.
  *
  * libc and Python's own allocators call it too; it replaces libc's. What libc takes in `seed` before main belongs to
@@ -21,7 +21,7 @@
 
 #define ALIGNMENT 16 /* of every block */
 #define HEADER 8     /* bytes before a block: its size */
-#define CLASSES 256
+#define CLASSES 512
 #define CHUNK ((size_t)1 << 20) /* what is asked of the kernel at once, at least */
 #define PAGE ((size_t)4096)
 
@@ -62,10 +62,10 @@ static unsigned class_of(size_t size, size_t *rounded)
 		return (unsigned)(whole / ALIGNMENT);
 	}
 	unsigned log = 63 - (unsigned)__builtin_clzl(whole - 1);
-	whole = round_up(whole, (size_t)1 << (log - 2));
+	whole = round_up(whole, (size_t)1 << (log - 3));
 	*rounded = whole - HEADER;
 	log = 63 - (unsigned)__builtin_clzl(whole);
-	return 33 + (log - 9) * 4 + (unsigned)(whole >> (log - 2) & 3);
+	return 33 + (log - 9) * 8 + (unsigned)(whole >> (log - 3) & 7);
 }
 
 static char *more(size_t bytes)

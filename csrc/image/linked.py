@@ -128,14 +128,19 @@ class Library:
         place = self.rows[package][0].removesuffix("/__init__.py")
         return next(path for path in (Path(root, place) for root in self.roots) if path.exists())
 
-    def fill(self, import_all: "Callable[[], None]") -> list[str]:
-        """Compile, in a child, the modules that ``import_all`` imports. Returns their names, in that order."""
+    def fill(self, import_all: "Callable[[], None]", cold: "Sequence[str]") -> list[str]:
+        """Compile, in a child, the modules that ``import_all`` imports, then what ``cold`` needs besides.
+
+        Returns the names of the former, in their order.
+        """
         reading, writing = posix.pipe()
         child = posix.fork()
         if child == 0:
             try:
                 import_all()
                 names = [name for name in self.rows if name in sys.modules]
+                for name in cold:
+                    __import__(name)
                 with open(writing, "wb") as pipe:
                     pipe.write(marshal.dumps((names, self.rows)))
             except BaseException:

@@ -58,11 +58,15 @@ def _wrapped(head: str, sentence: str) -> "list[str]":
 
 
 def versions() -> str:
-    """The four lines of ``ocirun --version``."""
+    """The five lines of ``ocirun --version``."""
+    import sys
+
     from runtime.lifecycle.state import VERSION
 
     version, commit = build()
-    return f"ocirun version {version}\ncommit: {commit}\nspec: {VERSION}\nlibseccomp: {libseccomp() or 'not found'}\n"
+    python = sys.version.partition(" ")[0] + (" (image)" if hasattr(sys, "image") else " (interpreter)")
+    lines = [f"ocirun version {version}", f"commit: {commit}", f"spec: {VERSION}", f"python: {python}"]
+    return "\n".join([*lines, f"libseccomp: {libseccomp() or 'not found'}"]) + "\n"
 
 
 def build() -> "tuple[str, str]":

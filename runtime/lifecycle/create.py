@@ -175,7 +175,8 @@ def reserve(request: Request, facts: "Facts") -> Creation:
 def record_of(request: Request, facts: "Facts", locations: "list[Location]", unit: "Unit | None") -> "Record":
     """The record before anything is made. OcirunError when a cgroup is in use."""
     now = time.time_ns()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    # Not strftime, which would read the time zone.
+    seconds = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(now // 1_000_000_000)[:6]
     hooks = request.spec.get("hooks", {})
     late: tuple[HookKind, ...] = ("poststart", "poststop")
     record: Record = {

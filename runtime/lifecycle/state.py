@@ -143,9 +143,6 @@ def _owner(handle: int) -> str:
     uid = posix.fstat(handle).st_uid
     if uid == 0:  # saves a look into the user database
         return "root"
-    import pwd
+    from runtime.host.users import name_of
 
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return name_of(uid) or str(uid)

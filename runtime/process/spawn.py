@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runtime.plan.ops import Operation
 
-INIT = __file__.rpartition("/process/")[0] + "/init"
+INIT = "/work/main/runtime/init"
 
 
 def plan_descriptor(data: bytes) -> int:

@@ -210,10 +210,10 @@ def test_help(run: Run, words: list[str]) -> None:
 
 @pytest.mark.parametrize("flag", ["--version", "-v", "-version"])
 def test_version(ocirun: Path, flag: str) -> None:
-    """Four lines, each for one reader."""
+    """Five lines, each for one reader."""
     result = subprocess.run([ocirun, flag], capture_output=True, text=True, timeout=60, check=True)
-    names = [line.rpartition(" ")[0] for line in result.stdout.splitlines()]
-    assert names == ["ocirun version", "commit:", "spec:", "libseccomp:"]
+    names = [re.split(r" (?=\d|[0-9a-f]{12}|unknown)", line)[0] for line in result.stdout.splitlines()]
+    assert names == ["ocirun version", "commit:", "spec:", "python:", "libseccomp:"]
 
 
 def test_features(ocirun: Path) -> None:

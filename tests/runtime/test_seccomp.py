@@ -210,7 +210,7 @@ def test_foreign_entry_is_a_miss(root: str, compilations: list[int], needs_root:
 def test_upgraded_library_is_a_miss(root: str, compilations: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that another libseccomp made, by size, time or inode, is compiled again."""
     with monkeypatch.context() as patch:
-        patch.setattr(seccomp, "_loaded_library", [b"/proc/self/exe\0001:2:3:4"])
+        patch.setattr(seccomp, "loaded_library", [b"/proc/self/exe\0001:2:3:4"])
         seccomp.program(profile(), root)
     seccomp.program(profile(), root)
     seccomp.program(profile(), root)
