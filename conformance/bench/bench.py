@@ -7,7 +7,7 @@ bundle is the same file for all; output goes to /dev/null. Writes docs/bench.jso
 Where build/launcher/ocirun exists, build/ocirun has its interpreter in itself, and both are measured.
 
     conformance/bench/bench.py [--n N] [--runtimes A,B] [--configs spec,podman] [--launcher PATH] [--no-extras]
-                               [--podman] [--output DIR]
+                               [--podman] [--density] [--output DIR]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from conformance.bench import costs, places, podman, report  # noqa: E402
+from conformance.bench import costs, density, places, podman, report  # noqa: E402
 from conformance.bench.places import Cost, Failed, Place, call, interpreter, middle, rotated  # noqa: E402
 
 Key = tuple[str, str, str]
@@ -129,6 +129,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--launcher", type=Path, default=places.LAUNCHER, help="measured too, where it exists")
     parser.add_argument("--no-extras", action="store_true", help="leave out instructions, memory and the Python API")
     parser.add_argument("--podman", action="store_true", help="also `podman run` with each runtime")
+    parser.add_argument("--density", action="store_true", help="then also density.py, for docs/density.md")
     parser.add_argument("--output", type=Path, default=TREE / "docs", help="directory of the pages")
     return parser.parse_args(arguments)
 
@@ -170,6 +171,8 @@ def main(arguments: Sequence[str]) -> int:
     report.write(result, options.output)
     places.progress("")
     print(report.markdown(result))
+    if options.density:
+        return density.main(["--runtimes", options.runtimes, "--output", str(options.output)])
     return 0
 
 
