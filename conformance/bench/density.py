@@ -214,6 +214,11 @@ def measure(density: Density, options: argparse.Namespace) -> dict[str, Any]:
     """Everything that density.json holds."""
     began = time.monotonic()
     names = list(density.place.programs)
+    machine = {
+        "processors": os.cpu_count(),
+        "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        "load": os.getloadavg()[0],
+    }
     for name in names:
         density.live(name, density.place.token)  # to fill the caches
     found = all_created(density, options)
@@ -224,7 +229,7 @@ def measure(density: Density, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": places.versions(density.place.programs),
-        "machine": {"processors": os.cpu_count(), "memory_mib": os.sysconf("SC_PHYS_PAGES") * 4 // 1024},
+        "machine": machine,
         **found,
         "at_once": {"count": options.at_once, "rates": rates},
         "in_a_row": in_a_row(density, names, options.in_a_row, options.peers_every),
