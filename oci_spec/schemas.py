@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from oci_spec.types import JsonObject
 
 
-
 def _is_integer(_checker: object, value: object) -> bool:
     """An integer as this schema means it: not 1.0, which the other runtimes refuse."""
     return isinstance(value, int) and not isinstance(value, bool)

@@ -10,9 +10,9 @@ import gc
 import posix
 import sys
 from _frozen_importlib import ModuleSpec
-from _imp import _fix_co_filename, create_builtin, exec_builtin
+from _imp import _fix_co_filename, create_builtin, exec_builtin  # type: ignore[attr-defined]
 
-from linked import PREFIX, Library, Linked
+from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # found by its directory, csrc/image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def link_shim() -> None:
 
     spec = ModuleSpec("runtime._shim", sys.meta_path[0], origin="built-in")  # type: ignore[arg-type]
     module = sys.modules["runtime._shim"] = create_builtin(spec)
-    runtime._shim = module  # type: ignore[attr-defined]
+    runtime._shim = module
     exec_builtin(module)
 
 
@@ -85,7 +85,7 @@ def link_resources() -> None:
     import importlib
 
     module = sys.modules["importlib.resources"] = type(sys)("importlib.resources")
-    importlib.resources = module  # type: ignore[assignment]
+    importlib.resources = module
     module.files = library.directory  # type: ignore[attr-defined]
 
 
@@ -142,8 +142,7 @@ def forget_builder() -> None:
     roots = tuple(f"{root}/" for root in (STDLIB, HERE))
 
     def renamed(path: str) -> str:
-        root = next(root for root in roots if path.startswith(root))
-        return PREFIX + path.removeprefix(root)
+        return f"{PREFIX}{path.removeprefix(next(root for root in roots if path.startswith(root)))}"
 
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(roots):
@@ -173,7 +172,8 @@ def own_state() -> "dict[tuple[str, str], str]":
 
 def train() -> None:
     """Run the commands. Fails if a module remembers something of them: it would be wrong in another process."""
-    import training
+    import training  # type: ignore[import-not-found]
+
     from runtime import seccomp
     from runtime.process import interruption
 

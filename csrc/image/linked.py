@@ -31,7 +31,7 @@ class Linked:
         self.codes: dict[str, bytes] = {}  # of modules that are imported when they are needed
         self.sources: dict[str, bytes] = {}  # compressed
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, *_unused: object) -> ModuleSpec | None:
         """The specification of a module; None for an unknown one."""
         file = self.files.get(name)
         if file is None and self.library:
@@ -40,7 +40,8 @@ class Linked:
             return None
         self.files[name] = file
         directory, _, last = (PREFIX + file).rpartition("/")
-        spec = ModuleSpec(name, self, origin=PREFIX + file, is_package=last == "__init__.py")
+        # The loader's protocol in the stubs has more than the import system uses.
+        spec = ModuleSpec(name, self, origin=PREFIX + file, is_package=last == "__init__.py")  # type: ignore[arg-type]
         if last == "__init__.py":
             spec.submodule_search_locations = [directory]
         spec.has_location = True  # gives the module its __file__
@@ -153,6 +154,6 @@ class Library:
         _, status = posix.waitpid(child, 0)
         if status:
             sys.exit("the image's modules cannot be imported")
-        names: list[str]
-        names, self.rows = marshal.loads(answer)
-        return names
+        imported: list[str]
+        imported, self.rows = marshal.loads(answer)
+        return imported

@@ -12,8 +12,7 @@ from typing import Any
 ROUNDS = 12  # CPython 3.11 and 3.12 specialise a function after eight calls
 KILLED, ENDING = "training", "training-run"
 
-NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "cgroup")
-CALLS = ("accept4", "bind", "brk", "clock_gettime", "close", "connect", "execve", "exit_group", "fstat", "futex", "mmap")
+CALLS = "accept4 bind brk clock_gettime close connect execve exit_group fstat futex mmap".split()
 Call = Callable[[list[str]], int]
 """Runs one command line; returns its exit status."""
 
@@ -22,7 +21,7 @@ class Untrained(Exception):
     """The containers cannot be made here."""
 
 
-def config(program: str, ends: bool) -> dict[str, Any]:
+def config(ends: bool) -> dict[str, Any]:
     """What `ocirun spec` writes, for a program that ends at once or stays."""
     from oci_spec.default import default
 
@@ -64,7 +63,7 @@ def managed(spec: dict[str, Any], parent: str) -> dict[str, Any]:
             "defaultAction": "SCMP_ACT_ALLOW",
             "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
             "syscalls": [
-                {"names": list(CALLS), "action": "SCMP_ACT_ALLOW"},
+                {"names": CALLS, "action": "SCMP_ACT_ALLOW"},
                 {
                     "names": ["personality"],
                     "action": "SCMP_ACT_ERRNO",
@@ -80,7 +79,7 @@ def managed(spec: dict[str, Any], parent: str) -> dict[str, Any]:
 def write_bundles(directory: str, program: str, parent: str) -> None:
     """Bundles below ``directory``, named after their variant and whether the program ends."""
     for ends in (False, True):
-        plain = config(program, ends)
+        plain = config(ends)
         for variant, spec in (("plain", plain), ("managed", managed(plain, parent))):
             rootfs = f"{directory}/{variant}-{ends}/rootfs"
             for name in ("etc", "proc", "sys", "dev", "run"):

@@ -79,7 +79,14 @@ def fetch_cpython() -> Path:
     (state / "lists/partial").mkdir(parents=True, exist_ok=True)
     (state / "sources.list").write_text("".join(sorted(sources)))
     options = ["-qq", "-o", f"Dir::Etc::SourceList={state}/sources.list", "-o", "Dir::Etc::SourceParts=/dev/null"]
-    options += ["-o", f"Dir::State::Lists={state}/lists", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
+    options += [
+        "-o",
+        f"Dir::State::Lists={state}/lists",
+        "-o",
+        "Dir::Cache::pkgcache=",
+        "-o",
+        "Dir::Cache::srcpkgcache=",
+    ]
     options += ["-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-o", "Acquire::Retries=3"]
     run("apt-get", *options, "update")
     script = 'cd "$1" && shift && exec apt-get "$@"'

@@ -175,8 +175,9 @@ def reserve(request: Request, facts: "Facts") -> Creation:
 def record_of(request: Request, facts: "Facts", locations: "list[Location]", unit: "Unit | None") -> "Record":
     """The record before anything is made. OcirunError when a cgroup is in use."""
     now = time.time_ns()
-    # Not strftime, which would read the time zone.
-    seconds = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(now // 1_000_000_000)[:6]
+    # strftime would read the time zone.
+    year, month, day, hour, minute, second, *_ = time.gmtime(now // 1_000_000_000)
+    seconds = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     hooks = request.spec.get("hooks", {})
     late: tuple[HookKind, ...] = ("poststart", "poststop")
     record: Record = {
