@@ -21,6 +21,7 @@ from runtime.lifecycle.config import locate
 from runtime.lifecycle.operations import performer
 from runtime.lifecycle.request import Request
 from runtime.plan import encode
+from runtime.plan.capabilities import SETS
 from runtime.plan.namespaces import kinds
 from runtime.process import spawn
 
@@ -290,9 +291,11 @@ def opens_init(spec: "Config") -> bool:
 
     It could not write to it, but others, that run the same file, would see its locks, its mode and its attributes.
     """
-    if any(namespace["type"] == "user" for namespace in spec["linux"].get("namespaces") or ()):
-        return False  # init was executed outside
-    return "CAP_SYS_PTRACE" in spec.get("process", {}).get("capabilities", {}).get("bounding", [])
+    namespaces = spec["linux"].get("namespaces") or ()
+    if any(namespace["type"] == "user" and not namespace.get("path") for namespace in namespaces):
+        return False  # init was executed outside, and needs the capability there
+    capabilities = spec.get("process", {}).get("capabilities", {})
+    return any("CAP_SYS_PTRACE" in capabilities.get(kind, ()) for kind in SETS)
 
 
 def follow(creation: Creation, handshake: "Handshake") -> None:

@@ -177,14 +177,15 @@ def test_program_within_reach(target: Target) -> None:
     tracer = caller.create(caller.bundle(TRACER))
     assert "opened" in caller.exec(tracer, look).out, "nobody can open it: the attack is none"
     target.judge(program_of(target, tracer) == shared, "a program within reach is shared")
-    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    mapped = merge(TRACER, {"linux": {"uidMappings": ids, "gidMappings": ids}})
-    bundle = caller.bundle(mapped)
-    bundle.linux["namespaces"].append({"type": "user"})
-    bundle.save()
     subprocess.run(["chmod", "a+rx", *map(str, [*caller.directory.parents][:3]), str(caller.directory)], check=True)
-    apart = caller.create(bundle)
-    for id in (first, apart, caller.create(caller.bundle())):
+    apart = []
+    for host in (0, 100000):
+        ids = [{"containerID": 0, "hostID": host, "size": 65536}]
+        bundle = caller.bundle(merge(TRACER, {"linux": {"uidMappings": ids, "gidMappings": ids}}))
+        bundle.linux["namespaces"].append({"type": "user"})
+        bundle.save()
+        apart.append(caller.create(bundle))
+    for id in (first, *apart, caller.create(caller.bundle())):
         assert program_of(target, id) == shared, id
         target.judge("opened" in caller.exec(id, look).out, "the shared program can be opened")
 
