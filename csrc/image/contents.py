@@ -89,6 +89,13 @@ def link_resources() -> None:
     module.files = library.directory  # type: ignore[attr-defined]
 
 
+def link_init() -> None:
+    """Read the init program, which a process of the image starts from memory."""
+    from runtime.process import init_program
+
+    init_program.linked = init_program.read(f"{SITE}/runtime/init")
+
+
 def own_modules() -> "list[str]":
     """The modules of our packages."""
     import os
@@ -207,6 +214,7 @@ def finish() -> None:
     for kind in ("config", "process", "state", "features"):
         validator(kind)  # reads the schema
     del sys.modules["importlib.resources"]
+    link_init()
     forget_builder()
     linked.close()
     train()
