@@ -16,7 +16,7 @@ from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STDLIB, HERE = sys.path
 SITE, PROGRAM, DIRECTORY = sys.argv[1:]
@@ -94,6 +94,16 @@ def link_init() -> None:
     from runtime.process import init_program
 
     init_program.linked = init_program.read(f"{SITE}/runtime/init")
+
+
+def register_at_fork(**functions: "Callable[..., object]") -> None:
+    """In the place of os.register_at_fork. A process of the image calls no such function: it has one thread, as the image.
+
+    A module that needs the call, because it keeps something random, say, must not be in the image.
+    """
+    modules = {function.__module__ for function in functions.values()}
+    if modules != {"threading"}:
+        sys.exit(f"a new process has to call a function of {modules}")
 
 
 def own_modules() -> "list[str]":
@@ -222,6 +232,7 @@ def finish() -> None:
     sys.path_hooks.clear()
     del sys.path[:], argv[:], sys.meta_path[2:]
     sys.meta_path.append(linked)
+    del posix.register_at_fork
     sys.image = True  # type: ignore[attr-defined]  # for --version
     posix.environ.clear()
     gc.unfreeze()
@@ -229,6 +240,7 @@ def finish() -> None:
     gc.freeze()
 
 
+posix.register_at_fork = register_at_fork  # type: ignore[assignment]
 gc.disable()
 library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
 linked = Linked(library)
