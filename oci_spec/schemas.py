@@ -2,7 +2,7 @@
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
@@ -12,6 +12,9 @@ from referencing.jsonschema import DRAFT202012
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import JsonObject
+
+# Not importlib.resources: the modules of the archive have no resources.
+SCHEMA = Path(__file__).parent / "schema"
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -27,8 +30,7 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 @cache
 def schemas() -> "dict[str, JsonObject]":
     """File name → schema."""
-    directory = files("oci_spec") / "schema"
-    return {path.name: json.loads(path.read_text()) for path in directory.iterdir()}
+    return {path.name: json.loads(path.read_text()) for path in SCHEMA.iterdir()}
 
 
 @cache

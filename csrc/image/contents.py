@@ -89,6 +89,18 @@ def link_resources() -> None:
     module.files = library.directory  # type: ignore[attr-defined]
 
 
+def read_schemas() -> None:
+    """Make the validators, which a process of the image cannot read the schemas for."""
+    from pathlib import Path
+
+    from oci_spec import schemas
+
+    there, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
+    for kind in ("config", "process", "state", "features"):
+        schemas.validator(kind)
+    schemas.SCHEMA = there
+
+
 def link_init() -> None:
     """Read the init program, which a process of the image starts from memory."""
     from runtime.process import init_program
@@ -219,10 +231,7 @@ def main() -> int:
 
 def finish() -> None:
     """The last step before the dump."""
-    from oci_spec.schemas import validator
-
-    for kind in ("config", "process", "state", "features"):
-        validator(kind)  # reads the schema
+    read_schemas()
     del sys.modules["importlib.resources"]
     link_init()
     forget_builder()
