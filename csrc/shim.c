@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host_side.h"
 #include "kernel.h"
 #include "plan.h"
 #include "scheduling.h"
@@ -167,16 +168,22 @@ int shim_unlinked(const char *directory, const char *data, size_t size)
 	return r;
 }
 
-int shim_readonly(const char *path)
+int shim_detached(const char *data, size_t size)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-	int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd >= 0 && sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
-		return fd;
-	int error = -errno;
-	if (fd >= 0)
+	char *options[] = {NULL}, path[32];
+	int mount = shim_new_mount("tmpfs", "ocirun-init", options);
+	if (mount < 0)
+		return mount;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", mount);
+	int fd = shim_unlinked(path, data, size);
+	if (fd >= 0 && sys_mount_setattr(mount, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
+		int error = -errno;
 		close(fd);
-	return error;
+		fd = error;
+	}
+	close(mount);
+	return fd;
 }
 
 /* Without asking the file system: that of a program may be a process (FUSE), which may never answer. */

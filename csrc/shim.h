@@ -22,8 +22,9 @@ int shim_spawn(const struct shim_spawn *how);
 int shim_sealed(const char *data, size_t size);
 /* an unlinked file in `directory`; -EACCES where that is mounted noexec, as Debian's /run is; */
 int shim_unlinked(const char *directory, const char *data, size_t size);
-/* the file itself, through a detached read-only mount: whoever opens /proc/PID/exe gets a read-only file too. */
-int shim_readonly(const char *path);
+/* the same in a tmpfs of its own that is attached nowhere, where no mount option of the host's applies. It is read-only
+ * now: whoever opens /proc/PID/exe cannot write to it when init has become another program. */
+int shim_detached(const char *data, size_t size);
 /* What shim_sealed() made earlier, if `path`, a link of /proc, still leads to it: to the file of this inode number on
  * the kernel's own tmpfs, where the memfd `like` is, with the owner, mode, seals and content of such a copy. Opens
  * nothing else. */

@@ -90,9 +90,9 @@ def unlinked(directory: str, program: bytes) -> int:
     return _checked(lib.shim_unlinked(posix_path(directory), program, len(program)), directory)
 
 
-def readonly(path: str) -> int:
-    """A descriptor of a file through a read-only mount that is attached nowhere."""
-    return _checked(lib.shim_readonly(posix_path(path)), path)
+def detached(program: bytes) -> int:
+    """The same in a read-only tmpfs that is attached nowhere. PermissionError without CAP_SYS_ADMIN."""
+    return _checked(lib.shim_detached(program, len(program)))
 
 
 def shared(path: str, inode: int, like: int, program: bytes) -> int:

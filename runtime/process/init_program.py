@@ -10,11 +10,17 @@ from runtime import shim
 from runtime.errors import OcirunError, system_failure
 
 FILE = __file__.rpartition("/process/")[0] + "/init"
+linked = b""  # in an image, which needs no file: the program
 
 
 def content() -> bytes:
     """The bytes of the init program. Raises OSError."""
-    descriptor = posix.open(FILE, posix.O_RDONLY | posix.O_CLOEXEC)
+    return linked or read(FILE)
+
+
+def read(path: str) -> bytes:
+    """The bytes of a file. Raises OSError."""
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         return posix.read(descriptor, posix.fstat(descriptor).st_size)
     finally:
@@ -35,7 +41,7 @@ def sealed(program: bytes, directory: str) -> int:
     except OSError:
         pass
     try:
-        return shim.readonly(FILE)
+        return shim.detached(program)
     except PermissionError as error:
         raise forbidden(directory, error) from None
 
