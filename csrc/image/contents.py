@@ -3,7 +3,7 @@
 All modules are imported here, in the order of their use. One that cannot be imported here could not be imported there, so
 the build fails. Nothing of the builder stays: no path, no variable.
 
-Usage: seed OUTPUT HASH_SEED STDLIB csrc/image SITE PROGRAM DIRECTORY   (the last two: for `training`)
+Usage: seed OUTPUT HASH_SEED STDLIB csrc/image SITE PROGRAM DIRECTORY   (the last two: for `training`; "" "": without it)
 """
 
 import gc
@@ -139,7 +139,7 @@ def import_again(names: "list[str]") -> None:
 
 def forget_builder() -> None:
     """Rename what the interpreter imported from the builder's directories before `linked` was there."""
-    roots = tuple(f"{root}/" for root in (STDLIB, HERE))
+    roots = tuple(f"{root}/" for root in (STDLIB, f"{posix.getcwd()}/{HERE}"))
 
     def renamed(path: str) -> str:
         return f"{PREFIX}{path.removeprefix(next(root for root in roots if path.startswith(root)))}"
@@ -152,10 +152,10 @@ def forget_builder() -> None:
             module.__dict__.pop("__cached__", None)
             if spec.submodule_search_locations:
                 module.__path__ = spec.submodule_search_locations
-    for value in gc.get_objects():
-        code = getattr(value, "__code__", None) if type(value) is type(forget_builder) else None
-        if code and code.co_filename.startswith(roots):
+    for code in early:
+        if code.co_filename.startswith(roots):
             _fix_co_filename(code, renamed(code.co_filename))
+    early.clear()
 
 
 def own_state() -> "dict[tuple[str, str], str]":
@@ -184,7 +184,8 @@ def train() -> None:
 
     before = own_state()
     try:
-        training.train(call, DIRECTORY, PROGRAM)
+        if PROGRAM:
+            training.train(call, DIRECTORY, PROGRAM)
     except training.Untrained as error:
         print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
     seccomp.loaded_library.clear()
@@ -222,6 +223,8 @@ def finish() -> None:
 
 
 gc.disable()
+# The code that the interpreter imported by itself. Asked for later, the collector's list would be a hole of a megabyte.
+early = [value.__code__ for value in gc.get_objects() if type(value) is type(main)]
 library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
 linked = Linked(library)
 sys.meta_path.insert(2, linked)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 ROUNDS = 12  # CPython 3.11 and 3.12 specialise a function after eight calls
-KILLED, ENDING = "training", "training-run"
+KILLED, ENDING = f"training-{os.getpid()}", f"training-run-{os.getpid()}"
 
 CALLS = "accept4 bind brk clock_gettime close connect execve exit_group fstat futex mmap".split()
 Call = Callable[[list[str]], int]
@@ -110,6 +110,8 @@ def life(directory: str, variant: str) -> Iterator[list[str]]:
 
 def train(call: Call, directory: str, program: str) -> None:
     """Run the commands ROUNDS times. ``directory`` must not exist. Raises Untrained."""
+    home = os.getcwd()  # create leaves it for the bundle
+    directory = os.path.join(home, directory)
     parent = f"ocirun-training-{os.getpid()}"
     write_bundles(directory, program, parent)
     options = ["--root", f"{directory}/state", "--log", f"{directory}/log"]
@@ -127,6 +129,7 @@ def train(call: Call, directory: str, program: str) -> None:
         os.dup2(saved, 1)
         for descriptor in (saved, null):
             os.close(descriptor)
+        os.chdir(home)
         clean(directory, parent)
 
 
