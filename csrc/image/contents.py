@@ -16,7 +16,7 @@ from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STDLIB, HERE = sys.path
 SITE, PROGRAM, DIRECTORY = sys.argv[1:]
@@ -87,6 +87,14 @@ def link_resources() -> None:
     module = sys.modules["importlib.resources"] = type(sys)("importlib.resources")
     importlib.resources = module
     module.files = library.directory  # type: ignore[attr-defined]
+
+
+def register_at_fork(**functions: "Callable[..., object]") -> None:
+    """In the place of os.register_at_fork. A process of the image calls no such function: it has one thread, as the image.
+
+    A module that needs the call, because it keeps something random, say, must not be in the image.
+    """
+    sys.exit(f"a new process has to call a function of {({function.__module__ for function in functions.values()})}")
 
 
 def own_modules() -> "list[str]":
@@ -215,6 +223,7 @@ def finish() -> None:
     sys.path_hooks.clear()
     del sys.path[:], argv[:], sys.meta_path[2:]
     sys.meta_path.append(linked)
+    del posix.register_at_fork
     sys.image = True  # type: ignore[attr-defined]  # for --version
     posix.environ.clear()
     gc.unfreeze()
@@ -222,6 +231,7 @@ def finish() -> None:
     gc.freeze()
 
 
+posix.register_at_fork = register_at_fork  # type: ignore[assignment]
 gc.disable()
 # The code that the interpreter imported by itself. Asked for later, the collector's list would be a hole of a megabyte.
 early = [value.__code__ for value in gc.get_objects() if type(value) is type(main)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 ROUNDS = 12  # CPython 3.11 and 3.12 specialise a function after eight calls
-KILLED, ENDING = f"training-{os.getpid()}", f"training-run-{os.getpid()}"
+KILLED, ENDING = f"training-{os.getpid()}", f"training-{os.getpid()}-run"  # builds may run side by side
 
 CALLS = "accept4 bind brk clock_gettime close connect execve exit_group fstat futex mmap".split()
 Call = Callable[[list[str]], int]
