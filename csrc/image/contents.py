@@ -81,7 +81,7 @@ def link_shim() -> None:
 
 
 def link_resources() -> None:
-    """Schemas are read while the image is made; the package importlib.resources would bring modules that nothing else needs."""
+    """jsonschema reads its schemas while the image is made; the package importlib.resources would bring unneeded modules."""
     import importlib
 
     module = sys.modules["importlib.resources"] = type(sys)("importlib.resources")
@@ -94,7 +94,8 @@ def register_at_fork(**functions: "Callable[..., object]") -> None:
 
     A module that needs the call, because it keeps something random, say, must not be in the image.
     """
-    sys.exit(f"a new process has to call a function of {({function.__module__ for function in functions.values()})}")
+    modules = sorted({function.__module__ for function in functions.values()})
+    sys.exit(f"a new process has to call a function of {', '.join(modules)}")
 
 
 def own_modules() -> "list[str]":
@@ -211,10 +212,14 @@ def main() -> int:
 
 def finish() -> None:
     """The last step before the dump."""
-    from oci_spec.schemas import validator
+    from pathlib import Path
 
+    from oci_spec import schemas
+
+    own_directory, schemas.DIRECTORY = schemas.DIRECTORY, Path(SITE, "oci_spec/schema")
     for kind in ("config", "process", "state", "features"):
-        validator(kind)  # reads the schema
+        schemas.validator(kind)  # reads the schema
+    schemas.DIRECTORY = own_directory
     del sys.modules["importlib.resources"]
     forget_builder()
     linked.close()
