@@ -2,7 +2,7 @@
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
@@ -12,6 +12,8 @@ from referencing.jsonschema import DRAFT202012
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import JsonObject
+
+DIRECTORY = Path(__file__).parent / "schema"  # importlib.resources would need a loader of this package's own
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -27,8 +29,7 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 @cache
 def schemas() -> "dict[str, JsonObject]":
     """File name → schema."""
-    directory = files("oci_spec") / "schema"
-    return {path.name: json.loads(path.read_text()) for path in directory.iterdir()}
+    return {path.name: json.loads(path.read_text()) for path in sorted(DIRECTORY.glob("*.json"))}
 
 
 @cache

@@ -116,6 +116,7 @@ static int dump(int argc, char **argv)
 		die("the image's contents");
 	PyOS_BeforeFork(); /* for Python, a process that starts from the image is the child of a fork */
 	saved_thread = PyEval_SaveThread();
+	saved_thread->native_thread_id = 0; /* PyOS_AfterFork_Child sets it */
 	if (image_write(argv[1]) == 0)
 		return 0;
 	perror(argv[1]);
