@@ -183,8 +183,8 @@ $(IMAGE_DIR)/pause: csrc/image/pause.c Makefile
 
 $(IMAGE_DIR)/ocirun: $(IMAGE_DIR)/seed $(IMAGE_DIR)/pause $(IMAGE_MODULES) runtime/init
 	@rm -rf $(IMAGE_DIR)/training
-	$(IMAGE_DIR)/seed $(CURDIR)/$@.new $(HASH_SEED) $(IMAGE_STDLIB) $(CURDIR)/csrc/image $(CURDIR)/build/site \
-		$(CURDIR)/$(IMAGE_DIR)/pause $(CURDIR)/$(IMAGE_DIR)/training && mv $@.new $@
+	$(IMAGE_DIR)/seed $@.new $(HASH_SEED) $(IMAGE_STDLIB) csrc/image build/site $(IMAGE_DIR)/pause $(IMAGE_DIR)/training && \
+		mv $@.new $@
 endif
 
 # One file that needs nothing of the machine but its kernel.

@@ -5,6 +5,7 @@ Fixtures of real containers are in tests/integration/conftest.py.
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
@@ -71,6 +72,15 @@ def ocirun(tree: Path) -> Path:
     if not os.access(path, os.X_OK):
         pytest.fail(f"{path} is not there: type make")
     return path
+
+
+@pytest.fixture(scope="session")
+def image(ocirun: Path) -> Path:
+    """build/ocirun where it is an image; otherwise the test is skipped."""
+    said = subprocess.run([ocirun, "--version"], capture_output=True, text=True, check=True).stdout
+    if "(image)" not in said:
+        pytest.skip("build/ocirun is the launcher: no image could be built here")
+    return ocirun
 
 
 @pytest.fixture

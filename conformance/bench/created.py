@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a created container costs of the machine's memory, by kind: many of each runtime, in turn.
 
-The state directories are on a tmpfs, as /run is. Processes, cgroups and files are all removed at the end.
+The state directories are on a tmpfs, as /run is. Processes, cgroups and files are all removed at the end. "Others" is what
+other processes of the machine took meanwhile, counted like ours: a run in which that is not near 0 says little.
 
     conformance/bench/created.py [--count N] [--rounds N] [--runtimes A,B] [--slabs] [--started]
 """
@@ -48,6 +49,12 @@ def meminfo() -> dict[str, int]:
     return {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
 
 
+def anonymous(pid: int) -> int:
+    """KiB of a process's anonymous memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0])
+
+
 def slabs() -> dict[str, float]:
     """Name of a slab cache -> KiB in it."""
     found = {}
@@ -64,15 +71,18 @@ def grown(before: dict[str, float], after: dict[str, float], count: int) -> dict
 
 
 @contextlib.contextmanager
-def containers(bench: Bench, runtime: str, count: int, *, started: bool = False) -> Iterator[None]:
-    """So many created containers of the spec bundle; ``started``: that run. All are deleted, whatever happens."""
+def containers(bench: Bench, runtime: str, count: int, *, started: bool = False) -> Iterator[list[int]]:
+    """The pids of so many created containers of the spec bundle; ``started``: that run. All are deleted, whatever happens."""
     ids = [f"created-{os.getpid()}-{number}" for number in range(count)]
+    bundle, file = str(bench.bundles["spec"][1]), bench.directory / "pid"
+    pids = []
     try:
         for id in ids:
-            call(bench.words(runtime, "create", "--bundle", str(bench.bundles["spec"][1]), id))
+            call(bench.words(runtime, "create", "--bundle", bundle, "--pid-file", str(file), id))
+            pids.append(int(file.read_text()))
             if started:
                 call(bench.words(runtime, "start", id))
-        yield
+        yield pids
     finally:
         for id in ids:
             words = bench.words(runtime, "delete", "--force", id)
@@ -81,13 +91,15 @@ def containers(bench: Bench, runtime: str, count: int, *, started: bool = False)
 
 
 def cost(bench: Bench, runtime: str, count: int, *, started: bool = False) -> tuple[dict[str, float], dict[str, float]]:
-    """KiB for each of ``count`` created containers: "MemAvailable" (as a cost) and KINDS; and by slab cache."""
+    """KiB for each of ``count`` created containers: "MemAvailable" (as a cost), "Others" and KINDS; and by slab cache."""
     settle()
     memory, caches = meminfo(), slabs()
-    with containers(bench, runtime, count, started=started):
+    with containers(bench, runtime, count, started=started) as pids:
         settle()
         more, slab = grown(memory, meminfo(), count), grown(caches, slabs(), count)
-    return {"MemAvailable": -more["MemAvailable"], **{kind: more[kind] for kind in KINDS}}, slab
+        own = sum(anonymous(pid) for pid in pids) / count
+    others = more["AnonPages"] - own
+    return {"MemAvailable": -more["MemAvailable"], "Others": others, **{kind: more[kind] for kind in KINDS}}, slab
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -3,7 +3,7 @@
 All modules are imported here, in the order of their use. One that cannot be imported here could not be imported there, so
 the build fails. Nothing of the builder stays: no path, no variable.
 
-Usage: seed OUTPUT HASH_SEED STDLIB csrc/image SITE PROGRAM DIRECTORY   (the last two: for `training`)
+Usage: seed OUTPUT HASH_SEED STDLIB csrc/image SITE PROGRAM DIRECTORY   (the last two: for `training`; "" "": without it)
 """
 
 import gc
@@ -81,24 +81,12 @@ def link_shim() -> None:
 
 
 def link_resources() -> None:
-    """Schemas are read while the image is made; the package importlib.resources would bring modules that nothing else needs."""
+    """jsonschema reads its schemas while the image is made; the package importlib.resources would bring unneeded modules."""
     import importlib
 
     module = sys.modules["importlib.resources"] = type(sys)("importlib.resources")
     importlib.resources = module
     module.files = library.directory  # type: ignore[attr-defined]
-
-
-def read_schemas() -> None:
-    """Make the validators, which a process of the image cannot read the schemas for."""
-    from pathlib import Path
-
-    from oci_spec import schemas
-
-    there, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
-    for kind in ("config", "process", "state", "features"):
-        schemas.validator(kind)
-    schemas.SCHEMA = there
 
 
 def link_init() -> None:
@@ -113,9 +101,8 @@ def register_at_fork(**functions: "Callable[..., object]") -> None:
 
     A module that needs the call, because it keeps something random, say, must not be in the image.
     """
-    modules = {function.__module__ for function in functions.values()}
-    if modules != {"threading"}:
-        sys.exit(f"a new process has to call a function of {modules}")
+    modules = sorted({function.__module__ for function in functions.values()})
+    sys.exit(f"a new process has to call a function of {', '.join(modules)}")
 
 
 def own_modules() -> "list[str]":
@@ -168,7 +155,7 @@ def import_again(names: "list[str]") -> None:
 
 def forget_builder() -> None:
     """Rename what the interpreter imported from the builder's directories before `linked` was there."""
-    roots = tuple(f"{root}/" for root in (STDLIB, HERE))
+    roots = tuple(f"{root}/" for root in (STDLIB, f"{posix.getcwd()}/{HERE}"))
 
     def renamed(path: str) -> str:
         return f"{PREFIX}{path.removeprefix(next(root for root in roots if path.startswith(root)))}"
@@ -181,10 +168,10 @@ def forget_builder() -> None:
             module.__dict__.pop("__cached__", None)
             if spec.submodule_search_locations:
                 module.__path__ = spec.submodule_search_locations
-    for value in gc.get_objects():
-        code = getattr(value, "__code__", None) if type(value) is type(forget_builder) else None
-        if code and code.co_filename.startswith(roots):
+    for code in early:
+        if code.co_filename.startswith(roots):
             _fix_co_filename(code, renamed(code.co_filename))
+    early.clear()
 
 
 def own_state() -> "dict[tuple[str, str], str]":
@@ -213,7 +200,8 @@ def train() -> None:
 
     before = own_state()
     try:
-        training.train(call, DIRECTORY, PROGRAM)
+        if PROGRAM:
+            training.train(call, DIRECTORY, PROGRAM)
     except training.Untrained as error:
         print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
     seccomp.loaded_library.clear()
@@ -231,7 +219,14 @@ def main() -> int:
 
 def finish() -> None:
     """The last step before the dump."""
-    read_schemas()
+    from pathlib import Path
+
+    from oci_spec import schemas
+
+    own_directory, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
+    for kind in ("config", "process", "state", "features"):
+        schemas.validator(kind)  # reads the schema
+    schemas.SCHEMA = own_directory
     del sys.modules["importlib.resources"]
     link_init()
     forget_builder()
@@ -251,6 +246,8 @@ def finish() -> None:
 
 posix.register_at_fork = register_at_fork  # type: ignore[assignment]
 gc.disable()
+# The code that the interpreter imported by itself. Asked for later, the collector's list would be a hole of a megabyte.
+early = [value.__code__ for value in gc.get_objects() if type(value) is type(main)]
 library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
 linked = Linked(library)
 sys.meta_path.insert(2, linked)

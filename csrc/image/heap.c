@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,17 +31,25 @@ static void *free_blocks[CLASSES];
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static bool sealed; /* this program is an image */
 
-/* A thread that waits for notifications is the only second one; it is rarely here at the same time. */
-static void lock(void)
-{
-	if (!__libc_single_threaded)
-		while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
-			__builtin_ia32_pause();
-}
-
 static void unlock(void)
 {
 	atomic_flag_clear_explicit(&busy, memory_order_release);
+}
+
+/* A thread that waits for notifications is the only second one; it is rarely here at the same time. libc ends
+ * `__libc_single_threaded` before it creates a thread, so nobody is here without the lock by then. The child of a fork
+ * lacks the thread that may have it, so a fork waits for it too. */
+static void lock(void)
+{
+	static bool prepared;
+	if (__libc_single_threaded)
+		return;
+	while (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
+		__builtin_ia32_pause();
+	if (!prepared) {
+		prepared = true;
+		pthread_atfork(lock, unlock, unlock);
+	}
 }
 
 static uintptr_t round_up(uintptr_t n, size_t step)
@@ -158,9 +167,13 @@ void *realloc(void *block, size_t size)
 	return other;
 }
 
+/* An alignment that is no power of two counts as the next one, as with libc's. */
 void *memalign(size_t alignment, size_t size)
 {
-	return allocate(size, alignment < ALIGNMENT ? ALIGNMENT : alignment);
+	size_t power = ALIGNMENT;
+	while (power < alignment && power <= PTRDIFF_MAX / 2)
+		power *= 2;
+	return allocate(size, power);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
@@ -170,8 +183,13 @@ void *aligned_alloc(size_t alignment, size_t size)
 
 int posix_memalign(void **block, size_t alignment, size_t size)
 {
-	*block = memalign(alignment, size);
-	return *block ? 0 : ENOMEM;
+	if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0)
+		return EINVAL;
+	void *found = memalign(alignment, size);
+	if (!found)
+		return ENOMEM;
+	*block = found;
+	return 0;
 }
 
 size_t malloc_usable_size(void *block)

@@ -110,6 +110,8 @@ def life(directory: str, variant: str) -> Iterator[list[str]]:
 
 def train(call: Call, directory: str, program: str) -> None:
     """Run the commands ROUNDS times. ``directory`` must not exist. Raises Untrained."""
+    home = os.getcwd()  # create leaves it for the bundle
+    directory = os.path.join(home, directory)
     parent = f"ocirun-training-{os.getpid()}"
     write_bundles(directory, program, parent)
     options = ["--root", f"{directory}/state", "--log", f"{directory}/log"]
@@ -127,6 +129,7 @@ def train(call: Call, directory: str, program: str) -> None:
         os.dup2(saved, 1)
         for descriptor in (saved, null):
             os.close(descriptor)
+        os.chdir(home)
         clean(directory, parent)
 
 

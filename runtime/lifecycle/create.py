@@ -129,6 +129,8 @@ def publish(creation: Creation, handshake: "Handshake") -> None:
 
         undo(creation, handshake)
         raise
+    if handshake.inode and not opens_init(creation.request.spec):
+        init_program.lend(creation.request.root, handshake.pid, handshake.inode)
 
 
 def catch_signals(request: Request) -> None:
@@ -327,8 +329,6 @@ def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) 
     record["status"] = state.CREATED
     record["tail"] = encode.tail(handshake.operations) if wait_start else [0, []]
     store.write_state(creation.handle, record)
-    if wait_start and handshake.inode and not opens_init(creation.request.spec):
-        init_program.lend(creation.request.root, handshake.pid, handshake.inode)
 
 
 def delegate(creation: Creation) -> None:
