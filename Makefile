@@ -46,8 +46,9 @@ KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
-.PHONY: all build install check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
-	generate cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test site FORCE
+.PHONY: all build static install install-image install-launcher check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
+	generate cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test \
+	site FORCE
 
 all: build site build/launcher/ocirun build/ocirun
 
@@ -59,6 +60,7 @@ help:
 	@echo 'make lint          ruff, mypy --strict, compiler warnings, clang-format, shellcheck'
 	@echo 'make format        format all sources, after make generate'
 	@echo 'make generate      generate C and ops.py from the table of operations'
+	@echo 'make static        build/static/ocirun: one file that needs no Python and no library'
 	@echo 'make install       install into PREFIX=$(PREFIX), below DESTDIR='
 	@echo 'make fresh         run make demo and make test once each on a bare Debian'
 	@echo 'make test-kernel   run tests on Debian'"'"'s kernel, under qemu'
@@ -186,18 +188,42 @@ $(IMAGE_DIR)/ocirun: $(IMAGE_DIR)/seed $(IMAGE_DIR)/pause $(IMAGE_MODULES) runti
 		$(IMAGE_DIR)/pause $(IMAGE_DIR)/training && mv $@.new $@
 endif
 
-install: build $(VENV)/.stamp
+# One file that needs nothing of the machine but its kernel.
+STATIC_LIMIT := 25000000
+
+static: site build/launcher/ocirun
+	@$(VENV)/bin/python csrc/tools/image.py $(IMAGE_DIR)
+	@$(MAKE) --no-print-directory IMAGE_CONFIG=$(IMAGE_DIR)/config.mk $(IMAGE_DIR)/ocirun
+	@size=$$(stat -c %s $(IMAGE_DIR)/ocirun) && test $$size -le $(STATIC_LIMIT) || \
+		{ echo "make static: $$size bytes, more than $(STATIC_LIMIT)" >&2; exit 1; }
+	@LC_ALL=C readelf -d $(IMAGE_DIR)/ocirun | grep -q 'no dynamic section' || \
+		{ echo "make static: the image has a dynamic section" >&2; exit 1; }
+	install -D -m 755 $(IMAGE_DIR)/ocirun build/static/ocirun
+
+# --- install: the image alone if it can be built here, otherwise the launcher and its packages (IMAGE=no: always)
+
+INSTALLED = $(DESTDIR)$(PREFIX)
+
+install: site
+	@if [ $(IMAGE) = yes ] && $(VENV)/bin/python csrc/tools/image.py $(IMAGE_DIR); then \
+		$(MAKE) --no-print-directory install-image; else $(MAKE) --no-print-directory install-launcher; fi
+
+# The packages of a launcher that was installed before are of no use any more.
+install-image: static
+	@test ! -e '$(INSTALLED)/lib/ocirun/runtime/_build.py' || rm -rf '$(INSTALLED)/lib/ocirun'
+	install -D -m 755 build/static/ocirun '$(INSTALLED)/bin/ocirun'
+
+install-launcher: build
 	@$(VENV)/bin/python csrc/tools/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
-		--quiet --disable-pip-version-check --upgrade --target '$(DESTDIR)$(PREFIX)/lib/ocirun'
-	rm -rf '$(DESTDIR)$(PREFIX)/lib/ocirun/bin'
-	$(VENV)/bin/python csrc/tools/stage.py install '$(DESTDIR)$(PREFIX)/lib/ocirun'
-	$(VENV)/bin/python -m compileall -q -s '$(DESTDIR)' '$(DESTDIR)$(PREFIX)/lib/ocirun'
-	$(VENV)/bin/python csrc/tools/archive.py '$(DESTDIR)$(PREFIX)/lib/ocirun' \
-		'$(DESTDIR)$(PREFIX)/lib/ocirun/runtime/modules.bin' unchecked
-	@mkdir -p build/install '$(DESTDIR)$(PREFIX)/bin'
+		--quiet --disable-pip-version-check --upgrade --target '$(INSTALLED)/lib/ocirun'
+	rm -rf '$(INSTALLED)/lib/ocirun/bin'
+	$(VENV)/bin/python csrc/tools/stage.py install '$(INSTALLED)/lib/ocirun'
+	$(VENV)/bin/python -m compileall -q -s '$(DESTDIR)' '$(INSTALLED)/lib/ocirun'
+	$(VENV)/bin/python csrc/tools/archive.py '$(INSTALLED)/lib/ocirun' '$(INSTALLED)/lib/ocirun/runtime/modules.bin' unchecked
+	@mkdir -p build/install
 	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" \
 		-DOCIRUN_SITE='"$(abspath $(PREFIX))/lib/ocirun"' $(LAUNCHER_SOURCES) -o build/install/ocirun
-	install -m 755 build/install/ocirun '$(DESTDIR)$(PREFIX)/bin/ocirun'
+	install -D -m 755 build/install/ocirun '$(INSTALLED)/bin/ocirun'
 
 # --- demo and tests
 

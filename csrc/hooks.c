@@ -26,7 +26,7 @@ static bool load_later_filter(const struct context *ctx)
 {
 	const uint64_t notifying = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	for (uint32_t i = ctx->index + 1; i < ctx->plan->count; i++) {
-		const struct plan_op *op = &ctx->ops[i];
+		const struct plan_op *op = operation_at(ctx, i);
 		if (op->code == OP_SECCOMP)
 			return load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS] & ~notifying) == 0;
 		if (op->code == OP_SECCOMP_NOTIFY)

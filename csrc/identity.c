@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,16 +37,18 @@ int op_bounding(struct context *ctx, const struct plan_op *op)
 /* The list holds the ids as strict decimal strings, written by the parent. */
 static int set_groups(struct context *ctx, const struct plan_op *op)
 {
-	static gid_t groups[MAX_GROUPS];
+	const size_t size = MAX_GROUPS * sizeof(gid_t);
+	gid_t *groups = map_near(size, -1);
+	if (groups == MAP_FAILED)
+		return failed(ctx, STEP_SETGROUPS);
 	size_t count = 0;
-	for (const char *s = next_text(ctx, op, USER_GROUPS, NULL); s; s = next_text(ctx, op, USER_GROUPS, s)) {
-		if (count == MAX_GROUPS) { /* a dropped group may be one that denies access */
-			errno = EINVAL;
-			return failed(ctx, STEP_SETGROUPS);
-		}
+	const char *s = next_text(ctx, op, USER_GROUPS, NULL);
+	for (; s && count < MAX_GROUPS; s = next_text(ctx, op, USER_GROUPS, s))
 		groups[count++] = (gid_t)strtoul(s, NULL, 10);
-	}
-	return setgroups(count, groups) < 0 ? failed(ctx, STEP_SETGROUPS) : 0;
+	errno = EINVAL; /* if one is left, which may deny access */
+	int r = s || setgroups(count, groups) < 0 ? failed(ctx, STEP_SETGROUPS) : 0;
+	munmap(groups, size);
+	return r;
 }
 
 int op_user(struct context *ctx, const struct plan_op *op)

@@ -43,7 +43,7 @@ static void install_handlers(void)
 /* Consecutive host-side operations need one exchange: the parent catches up to the reported index. */
 static int run_host_side(struct context *ctx)
 {
-	while (ctx->index + 1 < ctx->plan->count && ctx->ops[ctx->index + 1].side == SIDE_HOST)
+	while (ctx->index + 1 < ctx->plan->count && operation_at(ctx, ctx->index + 1)->side == SIDE_HOST)
 		ctx->index++;
 	int r = report(ctx, REPORT_REACHED, 0, -1);
 	return r < 0 ? r : await_reply(ctx);
@@ -68,7 +68,7 @@ static int run(struct context *ctx)
 	bool trace = ctx->plan->flags & PLAN_TRACE;
 	for (ctx->index = 0; ctx->index < ctx->plan->count; ctx->index++) {
 		int64_t start = trace ? now() : 0;
-		int r = run_operation(ctx, &ctx->ops[ctx->index]);
+		int r = run_operation(ctx, operation_at(ctx, ctx->index));
 		if (trace && !ctx->filtered) /* the filter may kill on this call too */
 			report_times(ctx, -r, start, now());
 		if (r < 0)

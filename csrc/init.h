@@ -22,7 +22,8 @@ struct held {
 /* One per process: everything an operation may leave for a later one. A descriptor that is not open is -1. */
 struct context {
 	const struct plan_header *plan;
-	const struct plan_op *ops;
+	const struct plan_op *ops; /* from the operation `first` on: see operation_at */
+	uint32_t first;
 	const char *base; /* of the plan: plan_string offsets are relative to it */
 	uint32_t index;   /* of the running operation */
 	enum plan_step step;
@@ -42,13 +43,21 @@ struct context {
 	bool cwd_denied; /* root was refused: try again as the container's user */
 	const char *program_path;
 	char **arguments, **environment;
+	void *scratch; /* memory that the last three may lie in */
+	size_t scratch_size;
 	struct gate *gate; /* set once a notifying filter is loaded */
 	bool filtered;     /* set once any filter is loaded: from then on only execve can be relied on */
 	int word;          /* memfd for the last word, until it is given away */
 	char *word_path_end;
 	int32_t *word_error;
-	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED */
+	const char *state[2]; /* documents for the hooks: HOOK_CREATING, HOOK_CREATED; in one mapping */
+	size_t state_size;
 };
+
+static inline const struct plan_op *operation_at(const struct context *ctx, uint32_t index)
+{
+	return &ctx->ops[index - ctx->first];
+}
 
 /* An operation returns 0 or -errno, with the failed step in ctx->step. */
 typedef int (*operation)(struct context *ctx, const struct plan_op *op);
@@ -63,8 +72,13 @@ const char *text(const struct context *ctx, const struct plan_op *op, int i);
 bool has_text(const struct plan_op *op, int i);
 /* Walks a list: NULL starts it, NULL ends it. */
 const char *next_text(const struct context *ctx, const struct plan_op *op, int i, const char *current);
-/* The list as a NULL-terminated array, from the start-up arena; NULL when it does not fit. */
+/* The list as a NULL-terminated array with room for one more string, in memory of its own or at `to`; NULL where there
+ * is no memory. */
 char **text_array(const struct context *ctx, const struct plan_op *op, int i);
+size_t array_size(const struct context *ctx, const struct plan_op *op, int i);
+char **fill_array(const struct context *ctx, const struct plan_op *op, int i, void *to);
+/* New memory, or a file, mapped near the program's own. MAP_FAILED with errno. */
+void *map_near(size_t size, int fd);
 int report(struct context *ctx, enum report_kind kind, int error, int fd);
 int await_reply(struct context *ctx);
 int report_times(struct context *ctx, int error, int64_t start, int64_t end);
@@ -94,6 +108,8 @@ extern const operation OPERATIONS[OP_COUNT];
 long load_filter(const struct context *ctx, const struct plan_op *op, int program, uint64_t flags);
 /* notify.c: lets the unfiltered thread end the process. */
 void end_at_gate(struct gate *gate);
+/* waiting.c: gives back the memory that is not needed any more. */
+void prepare_wait(struct context *ctx);
 /* last_word.c */
 int prepare_last_word(struct context *ctx);
 int send_last_word(struct context *ctx);

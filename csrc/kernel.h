@@ -36,7 +36,15 @@
 #define MFD_EXEC 0x0010U        /* 6.3 */
 #endif
 
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020 /* 6.3 */
+#endif
+#ifndef AT_STATX_DONT_SYNC
+#define AT_STATX_DONT_SYNC 0x4000 /* 4.11 */
+#endif
+
 /* The part of struct statx up to the mount id; musl 1.2.3 has no statx. */
+#define KERNEL_STATX_BASIC 0x7ff            /* 4.11 */
 #define KERNEL_STATX_MNT_ID 0x1000          /* 5.8 */
 #define KERNEL_STATX_ATTR_MOUNT_ROOT 0x2000 /* 5.8 */
 struct kernel_statx {

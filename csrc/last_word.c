@@ -40,7 +40,7 @@ static int make_last_word(struct context *ctx)
 int prepare_last_word(struct context *ctx)
 {
 	for (uint32_t i = 0; i < ctx->plan->count; i++)
-		if (ctx->ops[i].code == OP_SECCOMP || ctx->ops[i].code == OP_SECCOMP_NOTIFY) {
+		if (operation_at(ctx, i)->code == OP_SECCOMP || operation_at(ctx, i)->code == OP_SECCOMP_NOTIFY) {
 			ctx->index = i; /* a failure here is blamed on that operation */
 			return make_last_word(ctx);
 		}

@@ -198,13 +198,27 @@ int make_empty(struct context *ctx, const char *label)
 	return tree;
 }
 
+/* On a host without /dev/null: a clone of the container's, which is verified as the host's is. */
+static int take_null(struct context *ctx)
+{
+	int tree = take_tree(ctx, "/dev/null", 0);
+	if (tree != -ENOENT)
+		return tree;
+	int own = root_open(ctx, "/dev/null", O_PATH);
+	if (own < 0)
+		return tree;
+	tree = clone_mount(ctx, own, false);
+	close(own);
+	return tree;
+}
+
 /* A detached clone of the host's /dev/null, verified (CVE-2025-31133: the container's may be anything). Read-only, so
  * that the container cannot change the mode of the host's node; writing to the device still works. Private, so that a
  * mount over it does not propagate to the host's. */
 static int make_null(struct context *ctx)
 {
 	struct stat st;
-	int tree = take_tree(ctx, "/dev/null", 0);
+	int tree = take_null(ctx);
 	if (tree < 0)
 		return tree;
 	int r;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "kernel.h"
 
 #define PATH_SIZE 4096
+#define PASSWD_SIZE 65536
 
 /* A working directory outside the root shows up as "(unreachable)" (CVE-2024-21626). */
 static int enter_directory(struct context *ctx, const char *path, bool make)
@@ -58,15 +60,13 @@ int op_cwd_as_user(struct context *ctx, const struct plan_op *op)
 	return r;
 }
 
-/* HOME from the container's passwd: "name:password:uid:gid:gecos:home:shell". */
-static const char *find_home(uint64_t uid)
+/* HOME from the container's passwd: "name:password:uid:gid:gecos:home:shell". Made in `buffer`, in place. */
+static char *find_home(uint64_t uid, char *buffer)
 {
-	static char buffer[1 << 16], home[PATH_SIZE + 6] = "HOME=/";
 	int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return home;
-	ssize_t n = read(fd, buffer, sizeof buffer - 1);
-	close(fd);
+	ssize_t n = fd < 0 ? 0 : read(fd, buffer, PASSWD_SIZE - 1);
+	if (fd >= 0)
+		close(fd);
 	for (char *line = buffer, *end; n > 0 && line < buffer + n; line = end + 1) {
 		end = strchrnul(line, '\n');
 		*end = '\0';
@@ -79,12 +79,10 @@ static const char *find_home(uint64_t uid)
 			}
 		char *stop;
 		if (count >= 6 && strtoull(field[2], &stop, 10) == uid && stop > field[2] && *stop == '\0' &&
-		    strlen(field[5]) < PATH_SIZE && field[5][0] == '/') {
-			strcpy(home + 5, field[5]);
-			break;
-		}
+		    strlen(field[5]) < PATH_SIZE && field[5][0] == '/')
+			return memcpy(field[5] - 5, "HOME=", 5); /* five fields with their ends are before it */
 	}
-	return home;
+	return "HOME=/";
 }
 
 /* Checks the program as execvp would, but before the wait for `start`: managers need `create` to fail. */
@@ -98,16 +96,15 @@ static int examine(const char *path)
 	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
-static int search(struct context *ctx, const char *name, const char *directories)
+static int search(struct context *ctx, const char *name, const char *directories, char *candidate)
 {
-	static char candidate[PATH_SIZE];
 	size_t length = strlen(name);
 	int result = -ENOENT;
 	for (const char *start = directories, *end;; start = end + 1) {
 		end = strchrnul(start, ':');
 		bool here = end == start; /* an empty entry is the working directory */
 		size_t size = here ? 1 : (size_t)(end - start);
-		if (size + length + 2 <= sizeof candidate) {
+		if (size + length + 2 <= PATH_SIZE) {
 			memcpy(candidate, here ? "." : start, size);
 			candidate[size] = '/';
 			memcpy(candidate + size + 1, name, length + 1);
@@ -126,21 +123,26 @@ static int search(struct context *ctx, const char *name, const char *directories
 
 int op_program(struct context *ctx, const struct plan_op *op)
 {
-	ctx->arguments = text_array(ctx, op, PROGRAM_ARGS);
-	ctx->environment = text_array(ctx, op, PROGRAM_ENV);
-	if (!ctx->arguments || !ctx->environment)
+	size_t arguments = array_size(ctx, op, PROGRAM_ARGS), environment = array_size(ctx, op, PROGRAM_ENV);
+	ctx->scratch_size = arguments + environment + PASSWD_SIZE + PATH_SIZE; /* little of it is touched */
+	char *scratch = map_near(ctx->scratch_size, -1);
+	if (scratch == MAP_FAILED)
 		return failed(ctx, STEP_LOOKUP);
+	ctx->scratch = scratch;
+	ctx->arguments = fill_array(ctx, op, PROGRAM_ARGS, scratch);
+	ctx->environment = fill_array(ctx, op, PROGRAM_ENV, scratch += arguments);
+	scratch += environment;
 	if (op->number[PROGRAM_FIND_HOME]) {
 		size_t n = 0;
 		while (ctx->environment[n])
 			n++;
-		ctx->environment[n] = (char *)find_home(op->number[PROGRAM_UID]);
+		ctx->environment[n] = find_home(op->number[PROGRAM_UID], scratch);
 	}
 	const char *name = ctx->arguments[0] ? ctx->arguments[0] : "";
 	ctx->program_path = name;
 	int r = *name == '\0'       ? -ENOENT
 		: strchr(name, '/') ? examine(name)
-				    : search(ctx, name, text(ctx, op, PROGRAM_SEARCH_PATH));
+				    : search(ctx, name, text(ctx, op, PROGRAM_SEARCH_PATH), scratch + PASSWD_SIZE);
 	if (r == 0)
 		return 0;
 	errno = -r;
@@ -153,6 +155,7 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 	(void)op;
 	close(ctx->channel);
 	ctx->channel = -1;
+	prepare_wait(ctx); /* `op` is gone now */
 	do
 		ctx->channel = accept4(FD_EXTRA, NULL, NULL, SOCK_CLOEXEC);
 	while (ctx->channel < 0 && (errno == EINTR || errno == ECONNABORTED));

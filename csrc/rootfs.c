@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -97,6 +98,19 @@ int op_proc_handle(struct context *ctx, const struct plan_op *op)
 	return ctx->proc < 0 ? failed(ctx, STEP_OPEN_TREE) : 0;
 }
 
+/* A caller in a chroot: what is above its root is in the new mount namespace too. Left there, it would be within reach
+ * of whoever can call chroot in the container, and exec would begin there. The kernel takes a process that joins a
+ * mount namespace, be it its own, to the namespace's root. Without CAP_SYS_CHROOT neither can happen. */
+static int leave_chroot(struct context *ctx)
+{
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0)
+		return failed(ctx, STEP_SETNS);
+	int r = setns(self, CLONE_NEWNS) < 0 && errno != EPERM ? failed(ctx, STEP_SETNS) : 0;
+	close(self);
+	return r;
+}
+
 /* The old root ends up over the new one. Unmounting it must not propagate to the host's mounts. */
 static int pivot(struct context *ctx)
 {
@@ -118,9 +132,11 @@ static int pivot(struct context *ctx)
 
 int op_pivot(struct context *ctx, const struct plan_op *op)
 {
-	if (fchdir(ctx->root) < 0)
-		return failed(ctx, STEP_CHDIR);
-	int r = 0;
+	int r = op->number[PIVOT_MODE] == PIVOT_ROOT ? leave_chroot(ctx) : 0;
+	if (r == 0 && fchdir(ctx->root) < 0)
+		r = failed(ctx, STEP_CHDIR);
+	if (r < 0)
+		return r;
 	if (op->number[PIVOT_MODE] == PIVOT_ROOT)
 		r = pivot(ctx);
 	else if (op->number[PIVOT_MODE] == PIVOT_MOVE)

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -19,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host_side.h"
 #include "kernel.h"
 #include "plan.h"
 #include "scheduling.h"
@@ -107,88 +107,126 @@ int shim_spawn(const struct shim_spawn *how)
 	return arguments.error;
 }
 
-static int copy_file(int from, int to)
+/* Writes all of `data`; returns 0 or -errno. */
+static int fill(int fd, const char *data, size_t size)
 {
-	struct stat st;
-	if (fstat(from, &st) < 0)
-		return -errno;
-	for (off_t offset = 0; offset < st.st_size;) {
-		ssize_t n = sendfile(to, from, &offset, (size_t)(st.st_size - offset));
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+	for (size_t done = 0; done < size;) {
+		ssize_t n = write(fd, data + done, size - done);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n < 0 ? 0 : (size_t)n;
 	}
 	return 0;
 }
 
-/* vm.memfd_noexec=2 forbids executable memfds: then an unlinked file, reopened read-only. Its only writable descriptor
- * is closed, so nobody can write to it while it runs; afterwards nobody runs it. */
-static int unlinked_file(const char *directory)
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Linux before 6.3 cannot seal the mode. */
+static int seal(int fd)
+{
+	if (fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_EXEC) == 0)
+		return 0;
+	return errno == EINVAL && fcntl(fd, F_ADD_SEALS, SEALS) == 0 ? 0 : -errno;
+}
+
+int shim_sealed(const char *data, size_t size)
+{
+	int fd = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	int r = fill(fd, data, size);
+	if (r == 0)
+		r = seal(fd);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* Another descriptor of the same file, for reading. Without waiting: for a lease, say. */
+static int reopen(int fd)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int other = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return other < 0 ? -errno : other;
+}
+
+/* Its only writable descriptor is closed here, so nobody can write to it while it runs; afterwards nobody runs it. */
+int shim_unlinked(const char *directory, const char *data, size_t size)
 {
 	struct statvfs fs;
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
-	if (fd < 0 || (fstatvfs(fd, &fs) == 0 && !(fs.f_flag & ST_NOEXEC)))
-		return fd;
+	if (fd < 0)
+		return -errno;
+	int r = fstatvfs(fd, &fs) == 0 && !(fs.f_flag & ST_NOEXEC) ? fill(fd, data, size) : -EACCES;
+	if (r == 0)
+		r = reopen(fd);
 	close(fd);
-	errno = EACCES;
-	return -1;
+	return r;
 }
 
-/* Where that is impossible (Debian mounts /run noexec): the file itself, through a detached read-only mount. Whoever
- * opens /proc/PID/exe then gets a read-only file too. */
-static int readonly_mount(const char *path)
+int shim_detached(const char *data, size_t size)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-	int fd = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd >= 0 && sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
-		return fd;
-	int error = -errno;
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
-/* Returns a descriptor that cannot be written through; closes `fd` unless it returns that. */
-static int seal(int fd, int memfd)
-{
-	if (memfd && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		return fd;
-	if (memfd) {
+	char *options[] = {NULL}, path[32];
+	int mount = shim_new_mount("tmpfs", "ocirun-init", options);
+	if (mount < 0)
+		return mount;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", mount);
+	int fd = shim_unlinked(path, data, size);
+	if (fd >= 0 && sys_mount_setattr(mount, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
 		int error = -errno;
 		close(fd);
-		return error;
+		fd = error;
 	}
-	char path[32];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	int readable = open(path, O_RDONLY | O_CLOEXEC);
-	int error = -errno;
-	close(fd);
-	return readable < 0 ? error : readable;
+	close(mount);
+	return fd;
 }
 
-int shim_program(const char *path, const char *directory)
+/* Without asking the file system: that of a program may be a process (FUSE), which may never answer. */
+static int examine(int fd, struct kernel_statx *found)
 {
-	int from = open(path, O_RDONLY | O_CLOEXEC);
-	if (from < 0)
-		return -errno;
-	int memfd = 1;
-	int to = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-	if (to < 0 && errno == EINVAL)
-		to = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (to < 0 && errno == EACCES) {
-		memfd = 0;
-		to = unlinked_file(directory);
-		if (to < 0) {
-			close(from);
-			return readonly_mount(path);
-		}
+	return sys_statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, KERNEL_STATX_BASIC, found) < 0 ? -errno : 0;
+}
+
+static int has_content(int fd, const char *data, size_t size)
+{
+	char block[8192];
+	for (size_t done = 0; done < size;) {
+		ssize_t n = pread(fd, block, sizeof block, (off_t)done);
+		if (n <= 0 || (size_t)n > size - done || memcmp(block, data + done, (size_t)n) != 0)
+			return 0;
+		done += (size_t)n;
 	}
-	int r = to < 0 ? -errno : copy_file(from, to);
-	close(from);
+	return 1;
+}
+
+int shim_shared(const char *path, uint64_t inode, int like, const char *data, size_t size)
+{
+	struct kernel_statx own, found;
+	int fd = open(path, O_PATH | O_CLOEXEC); /* not yet opened for the file system */
+	if (fd < 0)
+		return -errno;
+	int r = examine(like, &own);
 	if (r == 0)
-		return seal(to, memfd);
-	if (to >= 0)
-		close(to);
-	return r;
+		r = examine(fd, &found);
+	if (r == 0 &&
+	    (found.dev_major != own.dev_major || found.dev_minor != own.dev_minor || found.inode != inode ||
+	     found.uid != own.uid || found.gid != own.gid || found.mode != (S_IFREG | 0777) || found.size != size))
+		r = -ESTALE;
+	if (r == 0)
+		r = reopen(fd);
+	close(fd);
+	if (r < 0)
+		return r;
+	int seals = fcntl(r, F_GET_SEALS);
+	if (seals >= 0 && (seals & SEALS) == SEALS && has_content(r, data, size))
+		return r;
+	close(r);
+	return -ESTALE;
 }
 
 int shim_socketpair(int ends[2])

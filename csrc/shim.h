@@ -17,9 +17,18 @@ struct shim_spawn {
 /* Starts init or a hook as a child: all signals default and unblocked, no descriptors but those above. Returns its pid.
  * Not posix_spawn: glibc's cannot reset its two internal signals. */
 int shim_spawn(const struct shim_spawn *how);
-/* A sealed copy of the file at `path`, which nobody can write to (CVE-2019-5736). If the system forbids executable
- * memfds, the copy is made in `directory`. */
-int shim_program(const char *path, const char *directory);
+/* The init program, which is the `size` bytes at `data`, in a sealed memfd: nobody can write to it (CVE-2019-5736).
+ * -EACCES: the system forbids executable memfds. Then there are two other ways: */
+int shim_sealed(const char *data, size_t size);
+/* an unlinked file in `directory`; -EACCES where that is mounted noexec, as Debian's /run is; */
+int shim_unlinked(const char *directory, const char *data, size_t size);
+/* the same in a tmpfs of its own that is attached nowhere, where no mount option of the host's applies. It is read-only
+ * now: whoever opens /proc/PID/exe cannot write to it when init has become another program. */
+int shim_detached(const char *data, size_t size);
+/* What shim_sealed() made earlier, if `path`, a link of /proc, still leads to it: to the file of this inode number on
+ * the kernel's own tmpfs, where the memfd `like` is, with the owner, mode, seals and content of such a copy. Opens
+ * nothing else. */
+int shim_shared(const char *path, uint64_t inode, int like, const char *data, size_t size);
 /* SOCK_SEQPACKET: the first end receives the sender's credentials. */
 int shim_socketpair(int ends[2]);
 int shim_listen(const char *path);

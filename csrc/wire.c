@@ -9,6 +9,8 @@
 
 #include "init.h"
 
+#define NEAR 65536 /* bytes from our variables, behind which the kernel may put the heap */
+
 static bool string_fits(const char *data, size_t size, struct plan_string string)
 {
 	if (string.offset == 0)
@@ -40,6 +42,20 @@ int wire_check(const void *data, size_t size)
 	return 0;
 }
 
+/* Three pages of page tables are saved for each container that waits: those of a region far away. Where the addresses
+ * are taken the kernel chooses others. */
+void *map_near(size_t size, int fd)
+{
+	static char *next;
+	size_t page = (size_t)getpagesize();
+	if (!next)
+		next = (char *)(((uintptr_t)&next + NEAR) & -page);
+	char *hint = next;
+	next += (size + page - 1) & -page;
+	int flags = MAP_PRIVATE | (fd < 0 ? MAP_ANONYMOUS : MAP_POPULATE);
+	return mmap(hint, size, fd < 0 ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, 0);
+}
+
 int wire_load(struct context *ctx, int fd)
 {
 	struct stat st;
@@ -49,7 +65,7 @@ int wire_load(struct context *ctx, int fd)
 		errno = EINVAL;
 		return failed(ctx, STEP_PLAN);
 	}
-	void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	void *data = map_near((size_t)st.st_size, fd);
 	if (data == MAP_FAILED)
 		return failed(ctx, STEP_PLAN);
 	if (wire_check(data, (size_t)st.st_size) < 0) {
@@ -83,19 +99,27 @@ const char *next_text(const struct context *ctx, const struct plan_op *op, int i
 	return current > start + op->string[i].length ? NULL : current;
 }
 
-/* Memory is touched only where a pointer is written, so the estimate below may be generous. */
-char **text_array(const struct context *ctx, const struct plan_op *op, int i)
+size_t array_size(const struct context *ctx, const struct plan_op *op, int i)
 {
 	size_t count = 2; /* the NULL, and room for one more string (HOME) */
 	for (const char *s = next_text(ctx, op, i, NULL); s; s = next_text(ctx, op, i, s))
 		count++;
-	char **array = mmap(NULL, count * sizeof *array, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (array == MAP_FAILED)
-		return NULL;
+	return count * sizeof(char *);
+}
+
+char **fill_array(const struct context *ctx, const struct plan_op *op, int i, void *to)
+{
+	char **array = to;
 	size_t n = 0;
 	for (const char *s = next_text(ctx, op, i, NULL); s; s = next_text(ctx, op, i, s))
 		array[n++] = (char *)s; /* execve wants char *const[]; it does not write to them */
 	return array;
+}
+
+char **text_array(const struct context *ctx, const struct plan_op *op, int i)
+{
+	void *to = map_near(array_size(ctx, op, i), -1);
+	return to == MAP_FAILED ? NULL : fill_array(ctx, op, i, to);
 }
 
 int failed(struct context *ctx, enum plan_step step)
@@ -141,7 +165,7 @@ static int take_state(struct context *ctx, int fd, uint32_t length)
 	/* Two documents, each with its NUL. The parent made the descriptor and its length. */
 	if (length == 0)
 		return -EINVAL;
-	const char *data = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+	const char *data = map_near(length, fd);
 	close(fd);
 	if (data == MAP_FAILED)
 		return failed(ctx, STEP_READ);
@@ -150,6 +174,7 @@ static int take_state(struct context *ctx, int fd, uint32_t length)
 		return -EINVAL;
 	ctx->state[HOOK_CREATING] = data;
 	ctx->state[HOOK_CREATED] = data + first + 1;
+	ctx->state_size = length;
 	return 0;
 }
 

@@ -195,7 +195,11 @@ def _hold_standard_descriptors() -> None:
         try:
             posix.fstat(descriptor)
         except OSError:
-            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest free number
+            # Takes the lowest free number.
+            try:
+                posix.open("/dev/null", posix.O_RDWR)
+            except FileNotFoundError:  # a host without devices: nothing can be read from it or written to it
+                posix.open("/", posix.O_PATH)
 
 
 def _restore_locale() -> None:

@@ -80,9 +80,24 @@ def spawn_hook(
     return _checked(lib.shim_spawn(how), path)
 
 
-def program(path: str, directory: str) -> int:
-    """A descriptor of a sealed copy of the file ``path``; in ``directory`` if executable memfds are forbidden."""
-    return _checked(lib.shim_program(posix_path(path), posix_path(directory)), path)
+def sealed(program: bytes) -> int:
+    """A sealed memfd with the init program. PermissionError if executable memfds are forbidden."""
+    return _checked(lib.shim_sealed(program, len(program)))
+
+
+def unlinked(directory: str, program: bytes) -> int:
+    """The same in a file without a name in ``directory``. PermissionError if that is mounted noexec."""
+    return _checked(lib.shim_unlinked(posix_path(directory), program, len(program)), directory)
+
+
+def detached(program: bytes) -> int:
+    """The same in a read-only tmpfs that is attached nowhere. PermissionError without CAP_SYS_ADMIN."""
+    return _checked(lib.shim_detached(program, len(program)))
+
+
+def shared(path: str, inode: int, like: int, program: bytes) -> int:
+    """A descriptor of what `sealed` made for another container, found at ``path`` in /proc. ``like``: any memfd of ours."""
+    return _checked(lib.shim_shared(posix_path(path), inode, like, program, len(program)), path)
 
 
 def posix_path(path: str) -> bytes:

@@ -49,7 +49,7 @@ static void run_each(const struct plan_header *plan, struct context *ctx)
 	if (wire_load(ctx, FD_PLAN) < 0)
 		return;
 	for (ctx->index = 0; ctx->index < plan->count; ctx->index++) {
-		const struct plan_op *op = &ctx->ops[ctx->index];
+		const struct plan_op *op = operation_at(ctx, ctx->index);
 		kernel_begin(plan->flags & FLAG_ANSWERS, plan->flags >> ANSWER_SHIFT);
 		if (setjmp(stopped) == 0) {
 			walk(ctx, op);

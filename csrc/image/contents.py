@@ -89,6 +89,13 @@ def link_resources() -> None:
     module.files = library.directory  # type: ignore[attr-defined]
 
 
+def link_init() -> None:
+    """Read the init program, which a process of the image starts from memory."""
+    from runtime.process import init_program
+
+    init_program.linked = init_program.read(f"{SITE}/runtime/init")
+
+
 def register_at_fork(**functions: "Callable[..., object]") -> None:
     """In the place of os.register_at_fork. A process of the image calls no such function: it has one thread, as the image.
 
@@ -221,6 +228,7 @@ def finish() -> None:
         schemas.validator(kind)  # reads the schema
     schemas.DIRECTORY = own_directory
     del sys.modules["importlib.resources"]
+    link_init()
     forget_builder()
     linked.close()
     train()

@@ -130,18 +130,22 @@ class Library:
         return next(path for path in (Path(root, place) for root in self.roots) if path.exists())
 
     def fill(self, import_all: "Callable[[], None]", cold: "Sequence[str]") -> list[str]:
-        """Compile, in a child, the modules that ``import_all`` imports, then what ``cold`` needs besides.
+        """Compile, in a child, the modules that ``import_all`` imports, what ``cold`` needs besides, and those that are
+        already here.
 
-        Returns the names of the former, in their order.
+        Returns the names of the first, in their order.
         """
         reading, writing = posix.pipe()
         child = posix.fork()
         if child == 0:
             try:
+                present = [name for name, module in sys.modules.items() if getattr(module, "__file__", None)]
                 import_all()
                 names = [name for name in self.rows if name in sys.modules]
                 for name in cold:
                     __import__(name)
+                for name in present:
+                    self.find(name)
                 with open(writing, "wb") as pipe:
                     pipe.write(marshal.dumps((names, self.rows)))
             except BaseException:

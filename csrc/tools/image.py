@@ -106,6 +106,12 @@ def fetch_cffi() -> Path:
     return CACHE / name
 
 
+def write_if_changed(path: Path, content: bytes) -> None:
+    """Keep the file's time if the content is the same: make compares times."""
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
+
+
 def unpack(archive: Path, pattern: str, directory: Path) -> None:
     """The files of a tarball whose path below its top directory matches ``pattern``, without their directories."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -116,7 +122,7 @@ def unpack(archive: Path, pattern: str, directory: Path) -> None:
             if found and content:
                 target = directory / found[1]
                 target.parent.mkdir(exist_ok=True)
-                target.write_bytes(content.read())
+                write_if_changed(target, content.read())
 
 
 def module_table(extra: list[str]) -> str:
@@ -138,10 +144,7 @@ def prepare(directory: Path) -> None:
     files = "|".join(NEEDED[name] for name in extra)
     if extra:
         unpack(fetch_cpython(), rf"Modules/((?:{files})\.c|clinic/(?:{files})\.c\.h)", sources / "cpython")
-    table = directory / "modules.c"
-    text = module_table(extra)
-    if not table.exists() or table.read_text() != text:
-        table.write_text(text)
+    write_if_changed(directory / "modules.c", module_table(extra).encode())
     include = sysconfig.get_config_var("INCLUDEPY")
     variables = {
         "LIBPYTHON": library,
@@ -150,7 +153,7 @@ def prepare(directory: Path) -> None:
         "STDLIB": sysconfig.get_path("stdlib"),
     }
     lines = "".join(f"IMAGE_{name} := {value}\n" for name, value in variables.items())
-    (directory / "config.mk").write_text(lines)
+    write_if_changed(directory / "config.mk", lines.encode())
 
 
 if __name__ == "__main__":

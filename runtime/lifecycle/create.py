@@ -16,11 +16,12 @@ import time
 
 from runtime.cgroups import apply, intent, layout, resources, tree
 from runtime.errors import OcirunError
-from runtime.lifecycle import assembly, descriptors, publishing, state, store
+from runtime.lifecycle import assembly, descriptors, init_program, publishing, state, store
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.operations import performer
 from runtime.lifecycle.request import Request
 from runtime.plan import encode
+from runtime.plan.capabilities import SETS
 from runtime.plan.namespaces import kinds
 from runtime.process import spawn
 
@@ -28,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oci_spec.types import HookKind
+    from oci_spec.types import Config, HookKind
     from runtime.cgroups.systemd.scope import Unit
     from runtime.plan.ops import Operation
     from runtime.process.handshake import Handshake, Perform
@@ -128,6 +129,8 @@ def publish(creation: Creation, handshake: "Handshake") -> None:
 
         undo(creation, handshake)
         raise
+    if handshake.inode and not opens_init(creation.request.spec):
+        init_program.lend(creation.request.root, handshake.pid, handshake.inode)
 
 
 def catch_signals(request: Request) -> None:
@@ -276,12 +279,27 @@ def launch(
     debug = request.options.get("debug")
     flags = encode.TRACE if debug or request.options.get("trace") else 0
     try:
-        handshake = spawn.init(operations, flags, request.root, extra=listener, stdio=stdio, kept=request.kept)
+        shared = init_program.lent(request.root) if wait_start and not opens_init(request.spec) else None
+        handshake = spawn.init(
+            operations, flags, request.root, extra=listener, stdio=stdio, kept=request.kept, shared=shared
+        )
         handshake.state = creation.record
         return handshake
     finally:
         if listener >= 0:
             posix.close(listener)
+
+
+def opens_init(spec: "Config") -> bool:
+    """Whether a process of the container can open the program of its waiting init, which is not dumpable.
+
+    It could not write to it, but others, that run the same file, would see its locks, its mode and its attributes.
+    """
+    namespaces = spec["linux"].get("namespaces") or ()
+    if any(namespace["type"] == "user" and not namespace.get("path") for namespace in namespaces):
+        return False  # init was executed outside, and needs the capability there
+    capabilities = spec.get("process", {}).get("capabilities", {})
+    return any("CAP_SYS_PTRACE" in capabilities.get(kind, ()) for kind in SETS)
 
 
 def follow(creation: Creation, handshake: "Handshake") -> None:

@@ -8,7 +8,7 @@ Hot: imports only builtins.
 import posix
 
 from runtime.errors import NotFound, OcirunError, WrongState
-from runtime.lifecycle import state, store
+from runtime.lifecycle import init_program, state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def destroy(
         from runtime.lifecycle.hooks import run_all
 
         run_all(poststop, state.document(record, state.STOPPED), "/hooks/poststop", warn)
+    if record["pid"] > 0:
+        init_program.withdraw(root, record["pid"])
     store.remove(root, id, handle)
 
 

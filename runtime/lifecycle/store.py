@@ -40,7 +40,7 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 NETWORK = "netns"
 NOTIFY = "notify"
-SECCOMP_CACHE = ".seccomp"  # in ROOT, beside the containers
+RESERVED = {".seccomp": "the cache of seccomp programs", ".init": "the init program that containers share"}
 # Every file of the directory. The record is removed last: as long as it exists, `delete --force` knows what to undo.
 FILES = (START_SOCKET, CONFIG, NEXT_STATE, STATE)
 
@@ -78,8 +78,8 @@ def _uid_map() -> bytes:
 
 def check_id(id: str) -> None:
     """OcirunError unless ``id`` is 1 to 255 of ``[A-Za-z0-9_+.-]``, not ``.`` or ``..``: it becomes a file name."""
-    if id == SECCOMP_CACHE:
-        raise OcirunError(f"invalid container id {id!r}: the name is reserved for the cache of seccomp programs")
+    if id in RESERVED:
+        raise OcirunError(f"invalid container id {id!r}: the name is reserved for {RESERVED[id]}")
     if not 0 < len(id) < 256 or id in (".", "..") or not _ID_CHARACTERS.issuperset(id):
         raise OcirunError(f"invalid container id {id!r}: 1 to 255 of A-Z a-z 0-9 _ + . - are allowed, but not . or ..")
 
@@ -377,4 +377,4 @@ def ids(root: str) -> list[str]:
         return []
     except OSError as error:
         raise system_failure(f"read {root}", error) from None
-    return sorted(name for name in names if name != SECCOMP_CACHE and _ID_CHARACTERS.issuperset(name))
+    return sorted(name for name in names if name not in RESERVED and _ID_CHARACTERS.issuperset(name))

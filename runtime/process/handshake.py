@@ -43,18 +43,19 @@ class Handshake:
 
     ``network``: the container's network namespace, opened when the first device moves there. ``tell`` is called with the
     index of each operation and the nanoseconds that init took (0 on the host's side). ``state``: the container's record,
-    which says where the output of hooks goes.
+    which says where the output of hooks goes. ``inode``: of init's program; 0 if that is another's too.
     """
 
     __slots__ = (
-        *("console", "done", "listener", "network", "operations", "output", "pid", "socket", "state", "tell", "trace"),
-        "word",
+        *("console", "done", "inode", "listener", "network", "operations", "output", "pid", "socket", "state", "tell"),
+        *("trace", "word"),
     )
 
-    def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]") -> None:
+    def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]", inode: int = 0) -> None:
         self.pid = pid
         self.socket = socket
         self.operations = operations
+        self.inode = inode
         self.done = 0
         self.console = self.listener = self.network = self.word = -1
         self.trace: list[shim.Report] = []

@@ -6,6 +6,7 @@ from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.plan import encode
 
+from . import init_program
 from .handshake import Handshake
 
 TYPE_CHECKING = False
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.plan.ops import Operation
-
-INIT = "/work/main/runtime/init"
 
 
 def plan_descriptor(data: bytes) -> int:
@@ -37,33 +36,17 @@ def init(
     root: int = -1,
     stdio: "Sequence[int]" = (0, 1, 2),
     kept: "Sequence[int]" = (),
+    shared: "tuple[str, int] | None" = None,
 ) -> Handshake:
     """Start init with a plan. ``flags``: of `encode`; the other parameters as for `start`. Raises OcirunError."""
     try:
         data = encode.encode(operations, flags)
-        pid, socket = start(data, directory, extra=extra, root=root, stdio=stdio, kept=kept)
+        pid, socket, own = start(data, directory, extra=extra, root=root, stdio=stdio, kept=kept, shared=shared)
     except OSError as error:
         raise system_failure("start the init program", error) from None
     except ValueError as error:
         raise OcirunError(f"start the init program: {error}") from None
-    return Handshake(pid, socket, operations)
-
-
-def forbidden(directory: str, error: OSError) -> OSError | OcirunError:
-    """What to raise when init can be executed neither from a memfd nor from a file in ``directory``."""
-    try:
-        with open("/proc/sys/vm/memfd_noexec", "rb") as file:
-            refused = file.read().strip() == b"2"
-    except OSError:
-        refused = False
-    if not refused:
-        return error
-    failure = system_failure("start the init program", error)
-    failure.message += (
-        f"; vm.memfd_noexec=2 forbids executable memfds: give a --root other than {directory},"
-        " writable and not mounted noexec"
-    )
-    return failure
+    return Handshake(pid, socket, operations, own)
 
 
 def start(
@@ -74,26 +57,34 @@ def start(
     root: int = -1,
     stdio: "Sequence[int]" = (0, 1, 2),
     kept: "Sequence[int]" = (),
-) -> "tuple[int, int]":
-    """Start init with the plan ``data``. Returns its pid, and our end of the handshake, which the caller closes.
+    shared: "tuple[str, int] | None" = None,
+) -> "tuple[int, int, int]":
+    """Start init with the plan ``data``. Returns its pid; our end of the handshake, which the caller closes; and the inode of
+    its program, 0 if that is another container's too.
 
     ``extra`` and ``root`` become FD_EXTRA and FD_ROOT. ``directory`` briefly holds the program if executable memfds are
-    forbidden. Raises OSError, or OcirunError if the remedy is known.
+    forbidden. ``shared``: where another container's program may be found. Raises OSError, or OcirunError if the remedy is
+    known.
     """
     opened: list[int] = []
     try:
-        try:
-            program = shim.program(INIT, directory)
-        except PermissionError as error:
-            raise forbidden(directory, error) from None
-        opened.append(program)
+        program = init_program.content()
         plan = plan_descriptor(data)
         opened.append(plan)
         ours, theirs = shim.socketpair()
         opened.append(theirs)
+        others = init_program.shared(program, shared, plan) if shared else -1
         try:
-            return shim.spawn(program, plan, theirs, extra, root, stdio, kept), ours
-        except OSError:
+            if others >= 0:
+                opened.append(others)
+                try:
+                    return shim.spawn(others, plan, theirs, extra, root, stdio, kept), ours, 0
+                except OSError:
+                    pass  # somebody prevents that it is executed: a copy of our own
+            own = init_program.sealed(program, directory)
+            opened.append(own)
+            return shim.spawn(own, plan, theirs, extra, root, stdio, kept), ours, posix.fstat(own).st_ino
+        except BaseException:
             posix.close(ours)
             raise
     finally:

@@ -16,7 +16,7 @@ MADE = ("csrc/operations.h", "csrc/arguments.h", "csrc/dispatch.c", "runtime/pla
 # An index of arguments.h may stand here only: a number's, a string's.
 NUMBER = re.compile(r"\b(?:op->number|n)\[(\w+)\]")
 STRING = re.compile(
-    r"\bop->string\[(\w+)\]|\b(?:text|next_text|text_array)\(ctx, op, (\w+)[,)]|\bhas_text\(op, (\w+)\)"
+    r"\bop->string\[(\w+)\]|\b(?:text|next_text|text_array|array_size|fill_array)\(ctx, op, (\w+)[,)]|\bhas_text\(op, (\w+)\)"
     r"|\b(?:read_bits|load_filter)\(ctx, op, (\w+),|\bconfigure\(ctx, op, fs, (\w+),"
 )
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

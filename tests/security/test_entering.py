@@ -139,12 +139,12 @@ true
 @attack(
     "CVE-2019-5736",
     "the same where the kernel forbids executable memfds and the state directory is noexec",
-    stops="init runs from a detached read-only mount",
+    stops="init runs from a read-only tmpfs of its own, attached nowhere",
 )
 @pytest.mark.skipif(not hardened.SYSCTL.exists(), reason="the kernel has no vm.memfd_noexec")
 def test_overwrite_the_program_without_memfds(target: Target) -> None:
-    """The container opens the program of its waiting init, and writes to it when init has become another. (The peers do as we
-    do.) Without that mount it overwrites the program: here a copy, which stands in its place."""
+    """The container opens the program of its waiting init, and writes to it when init has become another. (The peers run
+    from a read-only mount.) Without either it overwrites the program: here a copy, which stands in its place."""
     caller = target.caller
     bundle, id = caller.bundle(merge({"process": {"args": ["sleep", "1000"]}}, TRACER)), caller.new_id()
     bundle.write("/write", WRITE)

@@ -20,7 +20,7 @@ def test_good_ids(id: str) -> None:
     store.check_id(id)
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "a/b", "a b", "a\n", "é", "x" * 256, "a\0b", ".seccomp"])
+@pytest.mark.parametrize("id", ["", ".", "..", "a/b", "a b", "a\n", "é", "x" * 256, "a\0b", ".seccomp", ".init"])
 def test_bad_ids(id: str) -> None:
     """Everything that is not a plain file name of the alphabet is refused."""
     with pytest.raises(OcirunError, match="invalid container id"):
