@@ -181,10 +181,11 @@ $(IMAGE_DIR)/seed: $(IMAGE_OBJECTS) csrc/image/image.ld
 $(IMAGE_DIR)/pause: csrc/image/pause.c Makefile
 	$(INIT_CC) $(INIT_CFLAGS) $(INIT_LDFLAGS) $< -o $@
 
+# No path is given that says where the tree is, and none is relative that Python would complete.
 $(IMAGE_DIR)/ocirun: $(IMAGE_DIR)/seed $(IMAGE_DIR)/pause $(IMAGE_MODULES) runtime/init
 	@rm -rf $(IMAGE_DIR)/training
-	$(IMAGE_DIR)/seed $@.new $(HASH_SEED) $(IMAGE_STDLIB) csrc/image build/site $(IMAGE_DIR)/pause $(IMAGE_DIR)/training && \
-		mv $@.new $@
+	$(IMAGE_DIR)/seed $@.new $(HASH_SEED) $(IMAGE_STDLIB) /proc/self/cwd/csrc/image build/site \
+		$(IMAGE_DIR)/pause $(IMAGE_DIR)/training && mv $@.new $@
 endif
 
 # One file that needs nothing of the machine but its kernel.

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write tests/golden anew instead of comparing with it",
     )
+    parser.addoption("--write-pages", action="store_true", help="write tests/guards/pages.toml anew, likewise")
     parser.addoption("--share", metavar="I/N", default="1/1", help="run every Nth of the tests, from the Ith on")
 
 

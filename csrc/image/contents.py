@@ -155,7 +155,7 @@ def import_again(names: "list[str]") -> None:
 
 def forget_builder() -> None:
     """Rename what the interpreter imported from the builder's directories before `linked` was there."""
-    roots = tuple(f"{root}/" for root in (STDLIB, f"{posix.getcwd()}/{HERE}"))
+    roots = tuple(f"{root}/" for root in (STDLIB, HERE))
 
     def renamed(path: str) -> str:
         return f"{PREFIX}{path.removeprefix(next(root for root in roots if path.startswith(root)))}"

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <Python.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -38,10 +39,35 @@ static void die(const char *what)
 	_exit(1);
 }
 
+/* Python looks at the standard streams when it makes its own: are they terminals, how far have they been written? The
+ * builder's must not be in the image. */
+static int streams[3];
+
+static void put_streams_away(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		streams[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+		dup2(null, i);
+	}
+	close(null);
+}
+
+static void bring_streams_back(void)
+{
+	for (int i = 0; i < 3; i++) {
+		dup2(streams[i], i);
+		close(streams[i]);
+		streams[i] = -1;
+	}
+}
+
 static void check(PyStatus status)
 {
-	if (PyStatus_Exception(status))
-		Py_ExitStatusException(status);
+	if (!PyStatus_Exception(status))
+		return;
+	bring_streams_back();
+	Py_ExitStatusException(status);
 }
 
 static _PyStackChunk *frames; /* the block that Python never frees */
@@ -91,7 +117,7 @@ static void initialise(int argc, char **argv)
 		check(PyWideStringList_Append(&config.module_search_paths, Py_DecodeLocale(argv[i], NULL)));
 	check(PyConfig_SetBytesArgv(&config, argc - 4, argv + 4));
 	check(PyConfig_SetString(&config, &config.program_name, L"ocirun"));
-	check(PyConfig_SetString(&config, &config.executable, L""));
+	check(PyConfig_SetString(&config, &config.executable, L"/ocirun")); /* a relative one would be completed */
 	check(PyConfig_SetString(&config, &config.home, L"/"));
 	check(Py_InitializeFromConfig(&config));
 	PyConfig_Clear(&config);
@@ -117,7 +143,9 @@ static int dump(int argc, char **argv)
 {
 	heap_open();
 	reset_signals();
+	put_streams_away();
 	initialise(argc, argv);
+	bring_streams_back();
 	saved_main = attribute("contents", "main");
 	saved_environ = attribute("posix", "environ");
 	saved_argv = attribute("sys", "argv");
