@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import JsonObject
 
-DIRECTORY = Path(__file__).parent / "schema"  # importlib.resources would need a loader of this package's own
+SCHEMA = Path(__file__).parent / "schema"  # importlib.resources would need a loader of this package's own
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -29,7 +29,7 @@ _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
 @cache
 def schemas() -> "dict[str, JsonObject]":
     """File name → schema."""
-    return {path.name: json.loads(path.read_text()) for path in sorted(DIRECTORY.glob("*.json"))}
+    return {path.name: json.loads(path.read_text()) for path in sorted(SCHEMA.glob("*.json"))}
 
 
 @cache

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LAUNCHER
+
 MAIN = """import json, os, sys
 print(json.dumps([sys.flags.isolated, sys.flags.no_site, sys.argv, os.path.realpath(sys.executable)]))
 """
@@ -124,10 +126,10 @@ def test_a_path_that_is_too_long_is_refused(tree: Path, tmp_path: Path):
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_the_tree_runs_on_the_real_interpreter(ocirun: Path, tmp_path: Path):
-    """build/ocirun has both paths compiled in: the interpreter behind .venv, and the tree's site directory."""
+def test_the_tree_runs_on_the_real_interpreter(tree: Path, tmp_path: Path):
+    """build/launcher/ocirun has both paths compiled in: the interpreter behind .venv, and the tree's site directory."""
     trace = tmp_path / "trace"
-    start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, ocirun, "--version")
+    start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, LAUNCHER, "--version")
     python = os.path.realpath(sys._base_executable)
-    main = ocirun.parent / "site" / "runtime" / "__main__.py"
+    main = tree / "build/site" / "runtime" / "__main__.py"
     assert f'execve("{python}", ["{python}", "-I", "-S", "-X", "utf8", "{main}", "--version"]' in trace.read_text()
