@@ -46,9 +46,9 @@ KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 
 .DELETE_ON_ERROR:
-.PHONY: all build static install install-image install-launcher check demo test test-kernel test-vm test-vm-managers fresh lint lint-python lint-c lint-shell format bench \
-	generate cgroups conformance fuzz crash-sweep mutate deps deps-managers clean help packages-build packages-test \
-	site FORCE
+.PHONY: all build static install install-image install-launcher check demo test test-launcher test-kernel test-vm \
+	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance fuzz crash-sweep \
+	mutate deps deps-managers clean help packages-build packages-test site FORCE
 
 all: build site build/launcher/ocirun build/ocirun
 
@@ -238,8 +238,13 @@ LINTED := $(if $(filter lint,$(MAKECMDGOALS)),--ignore=tests/guards/test_lint.py
 test: deps
 	@$(MAKE) --no-print-directory all
 	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(LINTED) $(ARGS)
+	@test build/ocirun -ef build/launcher/ocirun || $(MAKE) --no-print-directory test-launcher
 	@if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
 		$(MAKE) --no-print-directory test-kernel; fi
+
+# The tests that start the command once more, with the launcher. 5: ARGS leaves none of them.
+test-launcher:
+	$(VENV)/bin/python -m pytest -q --launcher --junit-xml=build/test-launcher.xml $(ARGS) || test $$? -eq 5
 
 # The inner loop: tests that need no container, in seconds.
 PURE_TESTS := tests/oci_spec tests/runtime/plan tests/guards

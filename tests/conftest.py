@@ -34,7 +34,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write tests/golden anew instead of comparing with it",
     )
     parser.addoption("--write-pages", action="store_true", help="write tests/guards/pages.toml anew, likewise")
+    parser.addoption("--launcher", action="store_true", help="run the tests that start the command, with the launcher")
     parser.addoption("--share", metavar="I/N", default="1/1", help="run every Nth of the tests, from the Ith on")
+
+
+LAUNCHER = TREE / "build/launcher/ocirun"
+COMMAND_TESTS = [TREE / "tests" / name for name in ("integration", "security", "runtime")]
+COMMAND_FIXTURES = {"ocirun", "runtime", "runtime_program", "target"}
+
+
+def starts_the_command(item: pytest.Item) -> bool:
+    """Whether the test's result may depend on which command it is: not with a peer, and not behind a manager."""
+    fixtures = {*getattr(item, "fixturenames", ())}
+    parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+    peers = {"runc", "crun"}.intersection(one for one in parameters if isinstance(one, str))
+    below = any(directory in item.path.parents for directory in COMMAND_TESTS)
+    return below and bool(COMMAND_FIXTURES & fixtures) and not peers and item.path.name != "test_managers.py"
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
+    """Leave only the tests to keep."""
+    if len(kept) < len(items):
+        chosen = {*map(id, kept)}
+        config.hook.pytest_deselected(items=[item for item in items if id(item) not in chosen])
+        items[:] = kept
 
 
 @pytest.hookimpl(trylast=True)
@@ -43,21 +66,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Dealt out forwards, then backwards, since the second of two variants of a test is often the longer one.
     """
+    if config.getoption("--launcher"):
+        deselect(config, items, [item for item in items if starts_the_command(item)])
     number, shares = map(int, config.getoption("--share").split("/"))
     order = [*range(1, shares + 1), *range(shares, 0, -1)]
-    kept = [item for index, item in enumerate(items) if order[index % len(order)] == number]
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    deselect(config, items, [item for index, item in enumerate(items) if order[index % len(order)] == number])
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' teardown, which removes containers."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if config.getoption("--launcher"):
+        os.environ["OCIRUN_RUNTIME"] = str(LAUNCHER)
 
 
 @pytest.fixture(scope="session")
@@ -67,21 +91,22 @@ def tree() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ocirun(tree: Path) -> Path:
-    """build/ocirun; `make test` builds it; without it the test fails."""
-    path = tree / "build" / "ocirun"
+def ocirun(tree: Path, request: pytest.FixtureRequest) -> Path:
+    """build/ocirun, or with --launcher the launcher; `make test` builds both; without it the test fails."""
+    path = LAUNCHER if request.config.getoption("--launcher") else tree / "build/ocirun"
     if not os.access(path, os.X_OK):
         pytest.fail(f"{path} is not there: type make")
     return path
 
 
 @pytest.fixture(scope="session")
-def image(ocirun: Path) -> Path:
+def image(tree: Path) -> Path:
     """build/ocirun where it is an image; otherwise the test is skipped."""
-    said = subprocess.run([ocirun, "--version"], capture_output=True, text=True, check=True).stdout
+    program = tree / "build/ocirun"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     if "(image)" not in said:
         pytest.skip("build/ocirun is the launcher: no image could be built here")
-    return ocirun
+    return program
 
 
 @pytest.fixture

@@ -223,10 +223,10 @@ def finish() -> None:
 
     from oci_spec import schemas
 
-    own_directory, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
+    own_schema, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
     for kind in ("config", "process", "state", "features"):
         schemas.validator(kind)  # reads the schema
-    schemas.SCHEMA = own_directory
+    schemas.SCHEMA = own_schema
     del sys.modules["importlib.resources"]
     link_init()
     forget_builder()

@@ -52,11 +52,14 @@ def buildable(tmp_path_factory: pytest.TempPathFactory) -> None:
         pytest.skip(f"no image can be built: {done.stderr.strip()}")
 
 
-def test_the_image_is_not_lost(buildable: None, ocirun: Path):
+def test_the_image_is_not_lost(buildable: None, tree: Path):
     """Where an image can be built, build/ocirun is one."""
     if os.environ.get("IMAGE") == "no":
         pytest.skip("IMAGE=no was asked for")
-    assert "(image)" in subprocess.run([ocirun, "--version"], capture_output=True, text=True, check=True).stdout
+    assert (
+        "(image)"
+        in subprocess.run([tree / "build/ocirun", "--version"], capture_output=True, text=True, check=True).stdout
+    )
 
 
 class Place:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LAUNCHER
+
 MAIN = """import json, os, sys
 print(json.dumps([sys.flags.isolated, sys.flags.no_site, sys.argv, os.path.realpath(sys.executable)]))
 """
@@ -127,7 +129,7 @@ def test_a_path_that_is_too_long_is_refused(tree: Path, tmp_path: Path):
 def test_the_tree_runs_on_the_real_interpreter(tree: Path, tmp_path: Path):
     """build/launcher/ocirun has both paths compiled in: the interpreter behind .venv, and the tree's site directory."""
     trace = tmp_path / "trace"
-    start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, tree / "build/launcher/ocirun", "--version")
+    start("strace", "-qq", "-e", "trace=execve", "-s", "4096", "-o", trace, LAUNCHER, "--version")
     python = os.path.realpath(sys._base_executable)
     main = tree / "build/site" / "runtime" / "__main__.py"
     assert f'execve("{python}", ["{python}", "-I", "-S", "-X", "utf8", "{main}", "--version"]' in trace.read_text()

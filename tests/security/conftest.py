@@ -13,7 +13,7 @@ import pytest
 from tests.integration import snapshot
 from tests.integration.bundle import BUSYBOX
 from tests.integration.caller import DEFAULT_RUNTIME, Caller
-from tests.integration.conftest import busybox, netns, token, workplace
+from tests.integration.conftest import busybox, chosen_runtime, netns, token, workplace
 from tests.security.attack import Target
 
 __all__ = ["busybox", "netns", "token", "workplace"]
@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def program_of(name: str, directory: Path) -> str:
     if name == "ocirun":
-        return str(DEFAULT_RUNTIME)
+        chosen = chosen_runtime()
+        return chosen if os.path.basename(chosen) == "ocirun" else str(DEFAULT_RUNTIME)
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"{name} is not installed")
