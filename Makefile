@@ -176,7 +176,7 @@ $(IMAGE_DIR)/%.o: $(IMAGE_DIR)/sources/cpython/%.c $(IMAGE_CONFIG)
 # The linker warns of functions that look for shared objects, such as dlopen; nothing here calls them.
 $(IMAGE_DIR)/seed: $(IMAGE_OBJECTS) csrc/image/image.ld
 	$(CC) -static -no-pie -Wl,-z,norelro -Wl,--gc-sections -Wl,-T,csrc/image/image.ld $(IMAGE_OBJECTS) $(IMAGE_LIBPYTHON) \
-		-lz -lffi -lm -lseccomp -o $@ 2>$(IMAGE_DIR)/link.log || { grep -v 'in statically linked' $(IMAGE_DIR)/link.log >&2; exit 1; }
+		-lz -lffi -lm -lseccomp -o $@ >$(IMAGE_DIR)/link.log 2>&1 || { grep -v 'in statically linked' $(IMAGE_DIR)/link.log >&2; exit 1; }
 
 $(IMAGE_DIR)/pause: csrc/image/pause.c Makefile
 	$(INIT_CC) $(INIT_CFLAGS) $(INIT_LDFLAGS) $< -o $@

@@ -70,6 +70,8 @@ def find_programs(names: Sequence[str], launcher: Path | None = None) -> dict[st
             programs[LAUNCHED] = str(launcher)
     return programs
 
+MEMORY = "/dev/shm"
+
 
 class Place:
     """The private directory, and the command lines of each runtime in it."""
@@ -79,6 +81,7 @@ class Place:
         self.programs = programs
         self.token = f"ocirun-bench-{os.getpid()}"
         """In the name of every container and cgroup."""
+        self.states = Path(tempfile.mkdtemp(prefix="ocirun-bench-", dir=MEMORY))
         self.not_ours = set(snapshot.descendants(os.getpid()))
 
     def make_rootfs(self, name: str) -> Path:
@@ -114,8 +117,8 @@ class Place:
         return bundle
 
     def state(self, runtime: str) -> Path:
-        """The runtime's --root."""
-        return self.directory / f"state-{re.sub(r'[^a-z]+', '-', runtime)}"
+        """The runtime's --root, on a tmpfs, as /run is."""
+        return self.states / f"state-{re.sub(r'[^a-z]+', '-', runtime)}"
 
     def words(self, runtime: str, *command: str) -> list[str]:
         return [self.programs[runtime], "--root", str(self.state(runtime)), *command]
@@ -134,6 +137,7 @@ class Place:
         for cgroup in sorted(snapshot.cgroups(self.token), key=len, reverse=True):
             with contextlib.suppress(OSError):
                 os.rmdir(cgroup)
+        shutil.rmtree(self.states, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
         snapshot.reap_orphans()
 

@@ -70,17 +70,29 @@ static void check(PyStatus status)
 	Py_ExitStatusException(status);
 }
 
+static _PyStackChunk *frames; /* the block that Python never frees */
+
 /* Frames of Python functions lie in such blocks, whatever the allocator. */
 static void *arena_alloc(void *context, size_t size)
 {
 	(void)context;
-	return malloc(size);
+	void *block = malloc(size);
+	if (!frames)
+		frames = block;
+	return block;
 }
 
 static void arena_free(void *context, void *block, size_t size)
 {
 	(void)context, (void)size;
 	free(block);
+}
+
+/* No frame is in use any more. Old ones have pointers into this process's stack. */
+static void clear_frames(void)
+{
+	if (frames)
+		memset(frames->data, 0, frames->size - offsetof(_PyStackChunk, data));
 }
 
 static void initialise(int argc, char **argv)
@@ -145,6 +157,7 @@ static int dump(int argc, char **argv)
 	PyOS_BeforeFork(); /* for Python, a process that starts from the image is the child of a fork */
 	saved_thread = PyEval_SaveThread();
 	saved_thread->native_thread_id = 0; /* PyOS_AfterFork_Child sets it */
+	clear_frames();
 	if (image_write(argv[1]) == 0)
 		return 0;
 	perror(argv[1]);

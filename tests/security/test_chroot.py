@@ -16,7 +16,8 @@ mkdir "$0"
 mount --rbind / "$0"
 exec chroot "$0" sh -e -c "$1"
 """
-CAPABILITIES = dict.fromkeys(("bounding", "effective", "permitted"), ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT"])
+NAMES = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT"]
+CAPABILITIES = dict.fromkeys(("bounding", "effective", "permitted"), NAMES)
 
 
 def in_chroot(target: Target, script: str) -> str:
