@@ -70,6 +70,7 @@ def find_programs(names: Sequence[str], launcher: Path | None = None) -> dict[st
             programs[LAUNCHED] = str(launcher)
     return programs
 
+
 MEMORY = "/dev/shm"
 
 
