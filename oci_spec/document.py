@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # No real config is larger, or nests deeper: deeper nesting is an attack on the reader's stack.
 SIZE_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 256
+KEYS_LIMIT = 65_536  # different ones in a document; no real config has a hundredth of it (see oci_spec/keys.py)
 
 NULLABLE = ("config", "process")  # kinds in which a null property counts as absent
 
@@ -53,6 +54,8 @@ def load(data: bytes) -> "Json":
         raise BadDocument("too large")
     try:
         text = data.decode()
+        if too_many_keys(text):
+            raise BadDocument("too many keys")
         value, end = _scan(text, 0 if text[:1] in "{[" else _skip(text))
     except BadDocument:
         raise
@@ -67,6 +70,15 @@ def load(data: bytes) -> "Json":
     if (b"\\ud" in data or b"\\uD" in data) and _has_surrogate(value):
         raise BadDocument("lone surrogate")
     return value
+
+
+def too_many_keys(text: str) -> bool:
+    """Whether there are more different keys than the limit."""
+    if text.count(":") <= KEYS_LIMIT:
+        return False
+    from oci_spec.keys import different
+
+    return different(text) > KEYS_LIMIT
 
 
 def load_known(data: bytes, kind: str) -> "Json":

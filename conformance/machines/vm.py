@@ -4,9 +4,9 @@
 The disk is made once and kept (image.py). A second one holds this tree's tests and its wheel, which the guest
 installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
 marked `user_session` as an ordinary user, in a service of the user's own systemd. All tests are shared out among as many
-machines as there are processors, up to four; those that are chosen run in one. The results become
-build/test-vm.xml, or that of the report's name. Where qemu or the means to make the disk are missing, the reason is
-said and nothing runs.
+machines as there are processors, up to four; those that are chosen run in one. The second machine has the image in the
+place of the wheel's command. The results become build/test-vm.xml, or that of the report's name. Where qemu or the means
+to make the disk are missing, the reason is said and nothing runs.
 
 With --shell the machine has the same disks and, in the place of the tests, a shell on this terminal; it ends with the shell.
 
@@ -64,7 +64,12 @@ booted=$(cut -d. -f1 /proc/uptime)
 {install}
 uptime=$(cut -d. -f1 /proc/uptime)
 echo "kernel $(uname -r), $(systemctl --version | head -n 1), $(cat /sys/kernel/security/lsm); up after $booted s, installed after $uptime s"
-export OCIRUN_RUNTIME={site}/bin/ocirun OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
+command={site}/bin/ocirun
+case $share in
+2/*) if [ -e image/ocirun ]; then command=/usr/local/bin/ocirun; cp image/ocirun $command; ln -sfn $command build/ocirun; fi ;;
+esac
+$command --version
+export OCIRUN_RUNTIME=$command OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
 {vm}
 root=$?
 echo "root's tests ended after $(cut -d. -f1 /proc/uptime) s"
@@ -141,6 +146,9 @@ def write_tree(disk: Path, script: str) -> None:
         (root / "build").mkdir()
         (root / "build/ocirun").symlink_to(f"{disk_image.SITE}/bin/ocirun")
         build_wheel(root / "wheel")
+        if not (TREE / "build/ocirun").samefile(TREE / "build/launcher/ocirun"):
+            (root / "image").mkdir()
+            shutil.copy2(TREE / "build/ocirun", root / "image")
         compile_tests(root)
         (root / "guest").write_text(script)
         subprocess.run(["chown", "-R", "0:0", scratch], check=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """`make crash-sweep`: SIGKILL at each system call of create, start, kill and delete, and to init at each of its own.
 
-A dry run under strace lists the calls that a command makes after its launcher's exec. Then the command runs once for
-each of them and is killed on entry to that call. Without `-f`: that would follow the detached init for ever. The verb
-`init` is create and then start, by kill_init.py, with init killed at each call that one of its two processes makes up
+A dry run under strace lists the calls that a command makes after its last exec: the launcher's, or the image's own. Then
+the command runs once for each of them and is killed on entry to that call. Without `-f`: that would follow the detached
+init for ever. The verb `init` is create and then start, by kill_init.py, with init killed at each call that one of its two processes makes up
 to the user's program, and also while create or start is at each call of its own once init is there.
 
 After each, `delete --force` must exit 0, no process, cgroup, mount or file may be left that was not there before, and

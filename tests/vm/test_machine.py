@@ -38,8 +38,8 @@ def test_the_security_module_is_on(in_machine: str) -> None:
         assert os.getxattr("/etc/passwd", "security.selinux").split(b":")[2] == b"etc_t"
 
 
-def test_the_wheel_is_what_runs(in_machine: str, runtime_program: str) -> None:
-    """The command under test is the installed one, not the tree's."""
+def test_what_is_installed_runs(in_machine: str, runtime_program: str) -> None:
+    """The command under test is the installed one, not the tree's: the wheel's, or the image on a second machine."""
     assert not Path(runtime_program).is_relative_to(TREE)
     assert Path(os.path.realpath(TREE / "build/ocirun")) == Path(runtime_program)
     said = subprocess.run([runtime_program, "--version"], capture_output=True, text=True, timeout=60)
