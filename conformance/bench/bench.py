@@ -53,7 +53,7 @@ class Bench:
     def round(self, config: str, runtime: str) -> None:
         """Every command once: a whole life of a container, then `run`."""
         short, long = self.bundles[config]
-        id, pid_file = self.place.token, str(self.place.directory / "pid")
+        id, pid_file = self.place.token, str(self.place.states / "pid")
 
         def timed(command: str, *words: str) -> float:
             cost: Cost = call(self.place.words(runtime, command, *words))

@@ -14,7 +14,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from conformance.bench import costs  # noqa: E402
-from conformance.bench.bench import PROGRAMS, Bench, call  # noqa: E402
+from conformance.bench.places import Place, call, find_programs, place  # noqa: E402
 from tests.integration import snapshot  # noqa: E402
 
 KINDS = (
@@ -71,30 +70,32 @@ def grown(before: dict[str, float], after: dict[str, float], count: int) -> dict
 
 
 @contextlib.contextmanager
-def containers(bench: Bench, runtime: str, count: int, *, started: bool = False) -> Iterator[list[int]]:
-    """The pids of so many created containers of the spec bundle; ``started``: that run. All are deleted, whatever happens."""
-    ids = [f"created-{os.getpid()}-{number}" for number in range(count)]
-    bundle, file = str(bench.bundles["spec"][1]), bench.directory / "pid"
+def containers(here: Place, bundle: Path, runtime: str, count: int, *, started: bool = False) -> Iterator[list[int]]:
+    """The pids of so many created containers of a bundle; ``started``: that run. All are deleted, whatever happens."""
+    ids = [f"{here.token}-{number}" for number in range(count)]
+    file = here.states / "pid"
     pids = []
     try:
         for id in ids:
-            call(bench.words(runtime, "create", "--bundle", bundle, "--pid-file", str(file), id))
+            call(here.words(runtime, "create", "--bundle", str(bundle), "--pid-file", str(file), id))
             pids.append(int(file.read_text()))
             if started:
-                call(bench.words(runtime, "start", id))
+                call(here.words(runtime, "start", id))
         yield pids
     finally:
         for id in ids:
-            words = bench.words(runtime, "delete", "--force", id)
+            words = here.words(runtime, "delete", "--force", id)
             subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         snapshot.reap_orphans()
 
 
-def cost(bench: Bench, runtime: str, count: int, *, started: bool = False) -> tuple[dict[str, float], dict[str, float]]:
+def cost(
+    here: Place, bundle: Path, runtime: str, count: int, *, started: bool = False
+) -> tuple[dict[str, float], dict[str, float]]:
     """KiB for each of ``count`` created containers: "MemAvailable" (as a cost), "Others" and KINDS; and by slab cache."""
     settle()
     memory, caches = meminfo(), slabs()
-    with containers(bench, runtime, count, started=started) as pids:
+    with containers(here, bundle, runtime, count, started=started) as pids:
         settle()
         more, slab = grown(memory, meminfo(), count), grown(caches, slabs(), count)
         own = sum(anonymous(pid) for pid in pids) / count
@@ -117,28 +118,22 @@ def main(arguments: Sequence[str]) -> int:
     if os.geteuid() != 0:
         print("created: needs root", file=sys.stderr)
         return 2
-    snapshot.become_subreaper()
-    snapshot.hide_hybrid_controllers()
-    names = options.runtimes.split(",")
-    directory = Path(tempfile.mkdtemp(prefix="ocirun-created-", dir="/dev/shm"))
-    directory.chmod(0o755)
-    try:
-        bench = Bench(directory, [name for name in PROGRAMS if name in names])
-        for runtime in bench.programs:  # to fill the caches
-            with containers(bench, runtime, 20):
+    with place(find_programs(options.runtimes.split(","))) as here:
+        bundle = here.make_spec("sleep", ["/bin/sleep", "600"])
+        for runtime in here.programs:  # to fill the caches
+            with containers(here, bundle, runtime, 20):
                 pass
         for number in range(options.rounds):
-            for runtime in bench.programs:
-                kinds, caches = cost(bench, runtime, options.count, started=options.started)
+            for runtime in here.programs:
+                kinds, caches = cost(here, bundle, runtime, options.count, started=options.started)
                 text = "  ".join(f"{kind} {size:.1f}" for kind, size in kinds.items())
                 print(f"{number + 1} {runtime:6} KiB each: {text}", flush=True)
                 for name, size in sorted(caches.items(), key=lambda item: -abs(item[1])):
                     if options.slabs and abs(size) >= 0.5:
                         print(f"    {name:24} {size:7.1f}")
-        for runtime in bench.programs:
-            print(f"{runtime:6} Pss of one: {costs.pss(bench, runtime)} KiB")
-    finally:
-        costs.clean(directory)
+        for runtime in here.programs:
+            with containers(here, bundle, runtime, 1) as pids:
+                print(f"{runtime:6} Pss of one: {costs.pss_of(pids[0])} KiB")
     return 0
 
 

@@ -1,9 +1,10 @@
 /*
  * ocirun, the command, as an image.
  *
- *     seed OUTPUT HASH_SEED STDLIB DIRECTORY ARGUMENTS...   starts Python, imports csrc/image/contents.py from
- * DIRECTORY and writes OUTPUT: this program with that state of Python OUTPUT ARGUMENTS... calls contents.main(); its
- * result is the exit status
+ *     seed OUTPUT HASH_SEED STDLIB DIRECTORY ARGUMENTS...
+ *         starts Python, imports contents.py from DIRECTORY and writes OUTPUT: this program with that state of Python
+ *     OUTPUT ARGUMENTS...
+ *         calls contents.main(); its result is the exit status
  *
  * The kernel maps the state with the program. What is left to restore is what belongs to a process: the thread,
  * signals, the environment and the arguments. libc's own state is that of a fresh process, since its data are not in

@@ -39,10 +39,12 @@ class Missing(Exception):
     """What the image needs and this machine does not have."""
 
 
-def run(*command: str) -> str:
+def run(*command: str, directory: Path | None = None) -> str:
     """The output of a command that should succeed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=directory
+        )
     except FileNotFoundError:
         raise Missing(f"{command[0]} is not installed") from None
     if done.returncode:
@@ -67,11 +69,11 @@ def check_python() -> Path:
 
 
 def fetch_cpython() -> Path:
-    """The tarball of the interpreter's own sources, from the distribution."""
+    """The tarball of the interpreter's own sources, from the distribution: of this very release."""
     package = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    kept = sorted(CACHE.glob(f"{package}_*.orig.tar.*"))
-    if kept:
-        return kept[-1]
+    tarball = f"{package}_{platform.python_version()}.orig.tar.*"
+    for kept in CACHE.glob(tarball):
+        return kept
     lines = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(COMPONENT)", "Created-By: Packages")
     sources = {f"deb-src {line}\n" for line in lines.splitlines() if line.endswith(" main")}
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -89,11 +91,12 @@ def fetch_cpython() -> Path:
     ]
     options += ["-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-o", "Acquire::Retries=3"]
     run("apt-get", *options, "update")
-    script = 'cd "$1" && shift && exec apt-get "$@"'
-    fetch = [*options, "source", "--download-only", "--only-source", "--tar-only", package]
-    run("sh", "-c", script, "sh", str(CACHE), *fetch)
+    fetch = ["source", "--download-only", "--only-source", "--tar-only", package]
+    run("apt-get", *options, *fetch, directory=CACHE)
     shutil.rmtree(state)
-    return max(CACHE.glob(f"{package}_*.orig.tar.*"))
+    for fetched in CACHE.glob(tarball):
+        return fetched
+    raise Missing(f"the distribution has other sources than those of Python {platform.python_version()}")
 
 
 def fetch_cffi() -> Path:

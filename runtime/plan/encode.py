@@ -19,6 +19,7 @@ RECORD = _struct.Struct("<HHI6Q8I")
 MAX_SIZE = 16 << 20
 MAX_OPERATIONS = 1 << 14
 NO_NUMBERS = (0, 0, 0, 0, 0, 0)
+NO_STRINGS = (0, 0, 0, 0, 0, 0, 0, 0)
 UNSIGNED = (1 << 64) - 1
 
 
@@ -45,16 +46,19 @@ def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
     for code, side, _, numbers, texts in operations:
         references: list[int] = []
         for value in texts:
-            data = string_bytes(value)
+            # Most are plain strings: the call would cost as much as the rest.
+            data = value.encode("utf-8", "surrogateescape") + b"\0" if type(value) is str else string_bytes(value)
             if not data:
                 references += (0, 0)
                 continue
-            references += (offset, len(data) - 1)
+            size = len(data)
+            references += (offset, size - 1)
             strings.append(data)
-            offset += len(data)
-        references += (0,) * (8 - len(references))
-        values = tuple(n & UNSIGNED for n in numbers) + NO_NUMBERS[len(numbers) :]
-        records.append(RECORD.pack(code, side, 0, *values, *references))
+            offset += size
+        values = numbers + NO_NUMBERS[len(numbers) :]
+        if min(values) < 0:
+            values = tuple(n & UNSIGNED for n in values)
+        records.append(RECORD.pack(code, side, 0, *values, *references, *NO_STRINGS[len(references) :]))
     if offset > MAX_SIZE:
         raise ValueError(f"the plan takes {offset} bytes, {MAX_SIZE} at most")
     return HEADER.pack(MAGIC, VERSION, flags, len(operations), offset) + b"".join(records) + b"".join(strings)
