@@ -3,7 +3,7 @@
  *
  * The kernel then maps Python's state together with the program, and copies a page when it is written to. Nothing of
  * the file but the size of that segment changes. A pointer to what the new process will not have (this one's stack, its
- * mappings, the vDSO) must not be in it: each is reported, unless `harmless` knows why nobody will follow it.
+ * mappings, the vDSO) must not be in it: each is reported, but for the thread's own, which nobody follows.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -21,7 +21,8 @@
 #define MAPS_SIZE (1 << 16)
 #define MAX_MAPPINGS 256
 
-/* Mappings of this process beyond the image; fills `starts` and `ends` and returns their number. */
+/* Mappings of this process beyond the image; fills `starts` and `ends` and returns their number, or 0 if it cannot know
+ * all of them: there are always some. */
 static unsigned foreign_mappings(unsigned long *starts, unsigned long *ends)
 {
 	char maps[MAPS_SIZE];
@@ -36,7 +37,7 @@ static unsigned foreign_mappings(unsigned long *starts, unsigned long *ends)
 		if (sscanf(line, "%lx-%lx", &starts[count], &ends[count]) == 2 &&
 		    starts[count] >= (unsigned long)heap_end)
 			count++;
-	return count;
+	return size < MAPS_SIZE - 1 && count < MAX_MAPPINGS ? count : 0;
 }
 
 /* Reports them and returns their number. */
@@ -48,6 +49,10 @@ static int stray_pointers(void)
 	unsigned long starts[MAX_MAPPINGS], ends[MAX_MAPPINGS];
 	unsigned count = foreign_mappings(starts, ends);
 	int found = 0;
+	if (count == 0) {
+		fprintf(stderr, "the mappings of this process are not known\n");
+		return 1;
+	}
 	for (unsigned long *word = (unsigned long *)state_start; word < (unsigned long *)heap_top(); word++)
 		for (unsigned i = 0; i < count; i++)
 			if (*word >= starts[i] && *word < ends[i] && *word != thread) {

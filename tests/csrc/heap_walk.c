@@ -1,7 +1,8 @@
 /*
  * Walks at random through csrc/image/heap.c, with a shadow of every block: its place, size and content.
  *
- *     heap_walk SEED STEPS THREADS   each thread has blocks of its own, which the others must leave alone
+ *     heap_walk SEED STEPS THREADS [sealed]   each thread has blocks of its own, which the others must leave alone;
+ *                                             sealed: as in a process of the image, after the dump
  *     heap_walk fork ROUNDS          forks while another thread takes and returns blocks
  *
  * Compiled with heap.c's functions renamed (-Dmalloc=heap_malloc ...), so that this program's own are libc's.
@@ -20,10 +21,11 @@
 #define SLOTS 400
 #define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
 
-char heap_start[SEGMENT] __attribute__((aligned(4096)));
+char heap_start[2 * SEGMENT] __attribute__((aligned(4096)));
 __asm__(".globl heap_end\nheap_end = heap_start + 0x100000\n");
 
 void heap_open(void);
+void heap_seal(void);
 void *heap_malloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void *heap_realloc(void *block, size_t size);
@@ -225,6 +227,8 @@ int main(int argc, char **argv)
 	if (argc == 3)
 		return check_forks(atoi(argv[2])), 0;
 	int count = atoi(argv[3]);
+	if (argc == 5)
+		heap_seal();
 	static struct walk walks[8];
 	pthread_t threads[8];
 	check_limits();

@@ -40,16 +40,16 @@ def program(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("heap"), source, *sanitizers)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_walk(program: Path, seed: int):
+@pytest.mark.parametrize("words", [(1, STEPS, 1), (2, STEPS, 1), (3, STEPS, 1, "sealed")])
+def test_a_walk(program: Path, words: tuple[object, ...]):
     """Blocks are aligned, large enough, apart from each other, and keep their content; what cannot be had is refused."""
-    done = walk(program, seed, STEPS, 1)
+    done = walk(program, *words)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_walk_of_several_threads(program: Path):
     """The same in four threads at once."""
-    done = walk(program, 4, STEPS // 4, 4)
+    done = walk(program, 4, STEPS // 4, 4, "sealed")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from collections.abc import Callable
 from typing import Any
@@ -188,6 +189,39 @@ def test_many_mounts(target: Target) -> None:
         result = target.caller.run(bundle.save(), timeout=PATIENCE, preexec_fn=limit_memory)
         target.judge(crashed(result) or (result.code != 0) != bool(words), result.err[:500])
         assert words in result.err
+
+
+@attack(
+    "own find",
+    "85,000 keys are chosen, by the hash seed that is in the image's file, to collide in a dict: reading them takes 12 s",
+    stops="a document has at most 65,536 different keys, counted by sorting them",
+)
+def test_colliding_keys(target: Target) -> None:
+    """Which keys they are makes no difference: refused by their number, before one is hashed. (docs/image.md has the times.)"""
+    annotations = {f"key {number}": "" for number in range(85_000)}
+    bundle = write(target.caller.bundle(), json.dumps({**target.caller.bundle().config, "annotations": annotations}))
+    for verb in (("create", "--bundle", bundle.directory, target.caller.new_id()), ("validate", bundle.directory)):
+        result = target.caller.call(*verb, timeout=PATIENCE)
+        target.judge(crashed(result) or result.code == 0, result)
+        assert "more than 65536 different keys" in result.out + result.err
+
+
+@attack(
+    "own find",
+    "variables of the interpreter and the heap lead to other modules, or to another heap, in a program that root runs",
+    stops="the interpreter is isolated (-I), and the image's reads no variable at all",
+)
+def test_variables_of_the_interpreter(target: Target) -> None:
+    """PYTHONPATH with a module that the runtime imports, and the like: the command says what it always says."""
+    evil = target.caller.directory / "evil"
+    evil.mkdir()
+    for name in ("runtime", "oci_spec", "encodings", "posix", "json"):
+        (evil / f"{name}.py").write_text("raise SystemExit('evil')\n")
+    variables = {"PYTHONPATH": str(evil), "PYTHONHOME": str(evil), "PYTHONSTARTUP": str(evil / "json.py")}
+    variables |= {"PYTHONMALLOC": "debug", "PYTHONINSPECT": "1", "PYTHONVERBOSE": "1", "PYTHONHASHSEED": "random"}
+    plain = target.caller.call("features")
+    told = target.caller.call("features", env={**os.environ, **variables})
+    target.judge("evil" in told.out + told.err or (told.code, told.out, told.err) != (0, plain.out, plain.err), told)
 
 
 @attack(
