@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.bench.places import MEMORY
 from tests.integration import snapshot
 
 pytestmark = pytest.mark.slow
@@ -30,8 +31,14 @@ def nothing_left(bench: subprocess.Popen[str], directory: Path) -> None:
     token = f"ocirun-bench-{bench.pid}"
     assert snapshot.cgroups(token) == set()
     assert list((directory / "tmp").iterdir()) == []
+    assert states(bench) == []
     running = [snapshot.command_of(int(name)) for name in os.listdir("/proc") if name.isdigit()]
     assert [command for command in running if token in command] == []
+
+
+def states(bench: subprocess.Popen[str]) -> list[Path]:
+    """The state directories of ocirun's containers."""
+    return list(Path(MEMORY).glob(f"ocirun-bench-*/state-ocirun/ocirun-bench-{bench.pid}-*"))
 
 
 def test_density(tree: Path, tmp_path: Path):
@@ -77,12 +84,14 @@ def test_the_commands(tree: Path, tmp_path: Path):
 def test_a_signal(tree: Path, tmp_path: Path, counts: str):
     """SIGTERM in the middle ends the bench with 143, its containers with it."""
     bench = start(tree, "density.py", tmp_path, "--runtimes", "ocirun", *counts.split())
-    deadline = time.monotonic() + 60
-    while len(list((tmp_path / "tmp").glob(f"*/state-ocirun/ocirun-bench-{bench.pid}-*"))) < 5:
-        assert bench.poll() is None, bench.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    bench.send_signal(signal.SIGTERM)
-    said, _ = bench.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while len(states(bench)) < 5:
+            assert bench.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        bench.send_signal(signal.SIGTERM)
+        said, _ = bench.communicate(timeout=60)
     assert bench.returncode == 128 + signal.SIGTERM, said
     nothing_left(bench, tmp_path)
