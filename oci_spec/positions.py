@@ -6,7 +6,7 @@ accepts exactly what `document.load` accepts.
 
 from _json import scanstring
 
-from oci_spec.document import DEPTH_LIMIT, KEYS_LIMIT, SIZE_LIMIT, BadDocument, load, too_many_keys
+from oci_spec.document import DEPTH_LIMIT, SIZE_LIMIT, STRINGS_LIMIT, BadDocument, load, too_many_strings
 from oci_spec.rules import escape
 
 _DIGITS = "0123456789"
@@ -200,8 +200,8 @@ def read(data: bytes) -> "tuple[str, Positions]":
     except UnicodeDecodeError as error:
         # The offset counts the characters decoded so far.
         raise Broken(f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())) from None
-    if too_many_keys(text):
-        raise Broken(f"more than {KEYS_LIMIT} different keys", 0)
+    if too_many_strings(text):
+        raise Broken(f"more than {STRINGS_LIMIT} different strings", 0)
     return text, Positions(text)
 
 

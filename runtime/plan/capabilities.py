@@ -26,7 +26,7 @@ def masks(capabilities: "ProcessCapabilities", available: int) -> "tuple[Masks, 
     The spec asks for a warning, not an error (config.md, linux-process). A capability that cannot be granted is left
     out of every set. An ambient one must be both permitted and inheritable.
     """
-    refused: list[str] = []
+    refused: dict[str, None] = {}  # in their order; a list would be searched once for each of many thousands
     result: Masks = {}
     for kind in SETS:
         mask = 0
@@ -34,13 +34,13 @@ def masks(capabilities: "ProcessCapabilities", available: int) -> "tuple[Masks, 
             bit = BITS.get(name, 0) & available
             if bit:
                 mask |= bit
-            elif name not in refused:
-                refused.append(name)
+            else:
+                refused[name] = None
         result[kind] = mask
     # capset(2): effective must be within permitted, and ambient within permitted and inheritable.
     result["effective"] &= result["permitted"]
     result["ambient"] &= result["permitted"] & result["inheritable"]
-    return result, refused
+    return result, list(refused)
 
 
 def not_ambient(capabilities: "ProcessCapabilities", sets: "Masks", available: int) -> "list[str]":

@@ -50,7 +50,7 @@ with an error before anything is made. Generated from the docstrings by `python 
 
 | rule | severity | meaning |
 |---|---|---|
-| `json` | error | not a JSON document: broken, not UTF-8, with a byte order mark, NaN or Infinity, nested too deep, with too many keys, too large |
+| `json` | error | not a JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, too deep, too large, too many strings |
 | `json` | warning | a key is repeated in one object, where only the last one counts |
 | `null` | warning | a property is null, which counts as absent |
 | `host:config` | error | the bundle's config.json cannot be read |
