@@ -40,16 +40,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 LAUNCHER = TREE / "build/launcher/ocirun"
 COMMAND_TESTS = [TREE / "tests" / name for name in ("integration", "security", "runtime")]
+OTHERS = {"test_managers.py", "test_static.py"}  # behind a manager; about the image itself
 COMMAND_FIXTURES = {"ocirun", "runtime", "runtime_program", "target"}
 
 
 def starts_the_command(item: pytest.Item) -> bool:
-    """Whether the test's result may depend on which command it is: not with a peer, and not behind a manager."""
+    """Whether the test's result may depend on which command it is: not with a peer."""
     fixtures = {*getattr(item, "fixturenames", ())}
     parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
     peers = {"runc", "crun"}.intersection(one for one in parameters if isinstance(one, str))
     below = any(directory in item.path.parents for directory in COMMAND_TESTS)
-    return below and bool(COMMAND_FIXTURES & fixtures) and not peers and item.path.name != "test_managers.py"
+    return below and bool(COMMAND_FIXTURES & fixtures) and not peers and item.path.name not in OTHERS
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]) -> None:
