@@ -201,7 +201,7 @@ def read(data: bytes) -> "tuple[str, Positions]":
         # The offset counts the characters decoded so far.
         raise Broken(f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())) from None
     if too_many_strings(text):
-        raise Broken(f"more than {STRINGS_LIMIT} different strings", 0)
+        raise Broken(f"more than {STRINGS_LIMIT} different strings, keys and values together; leave some out", 0)
     return text, Positions(text)
 
 
