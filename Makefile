@@ -309,6 +309,9 @@ lint-c: $(VENV)/.stamp
 		$(CC) -c $(INIT_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
 	for source in $(SHIM_SOURCES); do \
 		$(CC) -c $(SHIM_CFLAGS) $(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
+	for source in $(wildcard csrc/image/[dhr]*.c); do \
+		$(CC) -c $(IMAGE_CFLAGS) -fno-builtin-malloc -I$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+			$(WARNINGS) -Werror $$source -o build/lint/out.o || exit 1; done
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
 lint-shell: $(VENV)/.stamp

@@ -116,7 +116,7 @@ def write_if_changed(path: Path, content: bytes) -> None:
 
 
 def unpack(archive: Path, pattern: str, directory: Path) -> None:
-    """The files of a tarball whose path below its top directory matches ``pattern``, without their directories."""
+    """The files of a tarball whose path below its top directory matches ``pattern``, called what its group matches."""
     directory.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as files:
         for member in files:
