@@ -15,15 +15,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <unistd.h>
 
 #include "image.h"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 #define THREAD_KEYS 16 /* Python takes one or two of them, first of all */
 
@@ -241,14 +236,6 @@ static int start_afresh(char **argv)
 	return execve("/proc/self/exe", argv, nothing);
 }
 
-/* Maps the code at once instead of a few pages at each fault. Linux before 5.14 does not know how, and it does not
- * matter. */
-static void map_code(void)
-{
-	extern char __executable_start[], etext[];
-	madvise(__executable_start, (size_t)(etext - __executable_start), MADV_POPULATE_READ);
-}
-
 int main(int argc, char **argv)
 {
 	if (!saved_thread) {
@@ -256,7 +243,6 @@ int main(int argc, char **argv)
 			return 2;
 		return dump(argc, argv);
 	}
-	map_code();
 	take_thread();
 	take_signals();
 	take_environment();
