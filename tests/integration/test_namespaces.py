@@ -365,6 +365,7 @@ def test_user_namespace(runtime: Caller) -> None:
     assert "Uid:\t300004\t300004\t300004\t300004" in status
     assert "Gid:\t400002\t400002\t400002\t400002" in status
     rows = "0 100000 10 70 300000 5 0 100000 7 90 400000 3"
+    wait_for(lambda: runtime.output(id).count("\n") >= 6, "six lines of output")
     assert runtime.output(id).split() == ["74", "92", *rows.split()]
 
 
