@@ -15,12 +15,13 @@ _FOREIGN = ("NaN", "Infinity", "-Infinity")
 
 
 class Broken(Exception):
-    """The text stops being JSON at `offset` (in characters from 0); `message` says why."""
+    """The text stops being JSON at `offset` (in characters from 0); `message` says why, `hint` what to do, if known."""
 
-    def __init__(self, message: str, offset: int) -> None:
+    def __init__(self, message: str, offset: int, hint: "str | None" = None) -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
+        self.hint = hint
 
 
 class Node:
@@ -192,32 +193,42 @@ def _scan_string(text: str, start: int) -> "tuple[str, int]":
 def read(data: bytes) -> "tuple[str, Positions]":
     """A document's text and positions. Raises Broken for everything that `document.load` refuses."""
     if len(data) > SIZE_LIMIT:
-        raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0)
+        raise Broken(f"larger than {SIZE_LIMIT // (1024 * 1024)} MiB", 0, "no config needs so much")
     if data.startswith(b"\xef\xbb\xbf"):
-        raise Broken("a byte order mark precedes the document", 0)
+        raise Broken("a byte order mark precedes the document", 0, "save it as UTF-8 without a byte order mark")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         # The offset counts the characters decoded so far.
-        raise Broken(f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())) from None
+        message, offset = f"byte {data[error.start]:#04x} is not UTF-8", len(data[: error.start].decode())
+        raise Broken(message, offset, "save the file as UTF-8") from None
     if too_many_strings(text):
-        raise Broken(f"more than {STRINGS_LIMIT} different strings, keys and values together; leave some out", 0)
+        raise Broken(f"more than {STRINGS_LIMIT} different strings, keys and values together", 0, "leave some out")
     return text, Positions(text)
 
 
-def explain(data: bytes) -> "tuple[str, int, int]":
-    """Why `document.load` refuses these bytes: message, line, column."""
+def explain(data: bytes) -> "tuple[str, str | None, int, int]":
+    """Why `document.load` refuses these bytes: message, hint, line, column."""
+    from oci_spec import mistakes
+
     try:
         read(data)
     except Broken as broken:
-        before = data.decode(errors="ignore")[: broken.offset]
-        return broken.message, before.count("\n") + 1, len(before) - before.rfind("\n")
-    return _unexplained(data)
+        message, hint, offset = broken.message, broken.hint, broken.offset
+    else:
+        return _unexplained(data)
+    known = mistakes.name_bytes(data)
+    if known:
+        return *known, 1, 1
+    text = data.decode(errors="replace")
+    if hint is None:
+        message, hint, offset = mistakes.name(text, offset, message)
+    return message, hint, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-def _unexplained(data: bytes) -> "tuple[str, int, int]":
+def _unexplained(data: bytes) -> "tuple[str, None, int, int]":
     try:
         load(data)
     except BadDocument as error:
-        return str(error), 1, 1
+        return str(error), None, 1, 1
     raise AssertionError("the document is readable")

@@ -25,7 +25,7 @@ class Problem:
     severity  "error" or "warning"
     message   lower case, no full stop
     hint      what to do, or None
-    rule      "schema:<keyword>", "json", "host:<name>", "plan" or a function's name in `oci_spec.rules`
+    rule      "schema:<keyword>", "json", "document", "host:<name>", "plan" or a function's name in `oci_spec.rules`
     """
 
     __slots__ = ("column", "hint", "line", "message", "pointer", "rule", "severity")

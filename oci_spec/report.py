@@ -4,6 +4,7 @@ Schema errors come from `jsonschema` and are described here. The refused parts a
 rest, so that one report has every problem.
 """
 
+from oci_spec import foreign
 from oci_spec.document import NULLABLE, BadDocument, load
 from oci_spec.positions import explain, read
 from oci_spec.problem import Problem, located, ordered
@@ -37,8 +38,11 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     try:
         value = load(data)
     except BadDocument:
-        message, line, column = explain(data)
-        return [Problem("", line, column, "error", message, None, "json")]
+        message, hint, line, column = explain(data)
+        return [Problem("", line, column, "error", message, hint, "json")]
+    other = foreign.name(value, kind)
+    if other:
+        return [Problem("", 1, 1, "error", *other, "document")]
     rows = list(null_rows(value, kind)) if b"null" in data and kind in NULLABLE else []
     rows += [] if verify(value, kind) else list(schema_rows(value, kind))
     refused = [row[0] for row in rows if row[1] == "error"]
