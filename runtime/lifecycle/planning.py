@@ -11,7 +11,7 @@ from runtime.errors import InvalidConfig, OcirunError
 from runtime.host import checks
 from runtime.host import facts as host
 from runtime.kernel import S_IFMT, S_IFREG
-from runtime.lifecycle import assembly, config
+from runtime.lifecycle import assembly, config, plan_text
 from runtime.plan import explain, ops
 
 TYPE_CHECKING = False
@@ -216,39 +216,6 @@ class Plan:
         return {"version": 1, "operations": rows, "warnings": [problem.as_dict() for problem in self.problems]}
 
 
-def text(plan: Plan) -> str:
-    """One line per operation: number, side, what it does, and the line and pointer in config.json that asked for it."""
-    document = plan.document()
-    lines = [f"# what create would do with {plan.bundle}: number, side, operation [line and pointer in config.json]"]
-    for row in document["operations"]:
-        origin = f"  [{row['line']} {row['pointer']}]" if row["line"] else ""
-        lines.append(f"{row['index']:3}  {row['side']:9}  {row['text']}{origin}")
-        if row["op"] == "cgroups":
-            lines += [f"{'':16}{line}" for line in limits(plan)]
-    for problem in document["warnings"]:
-        lines.append(
-            f"{problem['severity']}: config.json:{problem['line']}: {problem['pointer']}: {problem['message']}"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def limits(plan: Plan) -> "list[str]":
-    """The limits of a plan: one line per file, with the values written to it in a row."""
-    rows: list[tuple[str, str, list[str]]] = []
-    for write in plan.cgroups.get("writes", ()):
-        name = write["file"].rpartition("/")[2]
-        if not rows or rows[-1][0] != name:
-            rows.append((name, write["pointer"], []))
-        rows[-1][2].append(write["value"])
-    lines = [f"the systemd unit {plan.unit[0]}", *plan.unit[1:]] if plan.unit else []
-    for name, pointer, values in rows:
-        line = plan.line(pointer)
-        lines.append(f"{name}: {', '.join(values)}" + (f"  [{line} {pointer}]" if line else ""))
-    if plan.cgroups.get("device_filter"):
-        lines.append(f"a device filter ({plan.cgroups['device_filter']} instructions)")
-    return lines
-
-
 def findings(file: str, data: bytes, manager: str = "cgroupfs") -> "list[Problem]":
     """The problems that only planning finds, in a config that passes schema and rules. Their rule is "plan".
 
@@ -269,7 +236,12 @@ def report(bundle: str, form: str, manager: str = "cgroupfs") -> "tuple[str, Oci
     """The output of `ocirun plan`, and why `create` would refuse. ``form``: text or json."""
     plan = Plan(bundle, manager)
     if form == "text":
-        return text(plan), plan.refusal
+        return plan_text.text(plan), plan.refusal
     import json
 
     return json.dumps(plan.document(), indent=2, ensure_ascii=False) + "\n", plan.refusal
+
+
+def difference(bundle: str, other: str, manager: str = "cgroupfs") -> str:
+    """What differs between the plans for two bundles, "" if nothing does."""
+    return plan_text.difference(Plan(bundle, manager), Plan(other, manager))

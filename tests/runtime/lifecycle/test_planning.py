@@ -15,7 +15,7 @@ import pytest
 
 from runtime.errors import InvalidConfig
 from runtime.host import facts as host
-from runtime.lifecycle.planning import ID, Plan, report
+from runtime.lifecycle.planning import ID, Plan, difference, report
 from runtime.plan import ops
 from tests.integration import adapt
 from tests.integration.bundle import BUSYBOX, Bundle, build_busybox_rootfs, default_config, merge
@@ -78,19 +78,54 @@ def test_text(bundle: Bundle) -> None:
     first, *lines = text.splitlines()
     assert first.startswith(f"# what create would do with {bundle.directory}")
     rows = document(bundle)["operations"]
-    numbered = [line for line in lines if re.match(r" *\d+  ", line)]
-    assert len(numbered) == len(rows)
-    for line, row in zip(numbered, rows, strict=True):
-        assert line.split()[:2] == [str(row["index"]), row["side"]]
-        assert row["text"] in line
-        assert line.endswith(f"[{row['line']} {row['pointer']}]" if row["line"] else row["text"])
+    shown = 0
+    for line in lines:
+        number = re.match(r" *(\d+)(?:-(\d+))?  (host|container) ", line)
+        if not number:
+            continue
+        low, high = int(number[1]), int(number[2] or number[1])
+        assert low == shown
+        shown = high + 1
+        assert {row["side"] for row in rows[low:shown]} == {number[3]}
+        if low == high:
+            row = rows[low]
+            assert row["text"] in line
+            assert line.endswith(f"[{row['line']} {row['pointer']}]" if row["line"] else row["text"])
+    assert shown == len(rows)
     if any(
         name == "pids"
         for place in host.read(bundle.config, "/")["cgroup"]["hierarchies"]
         for name in place["controllers"]
     ):
-        assert any(re.match(r" {16}pids.max: 7  \[\d+ /linux/resources/pids/limit\]", line) for line in lines)
+        assert any(re.match(r" {20}pids.max: 7  \[\d+ /linux/resources/pids/limit\]", line) for line in lines)
     assert re.match(r"warning: config.json:\d+: /process/capabilities.*CAP_NEW", lines[-1])
+
+
+def test_like_operations_are_one_line(bundle: Bundle) -> None:
+    """What differs in one word only, for the items of one list, is shown together, with the words and all lines."""
+    change(bundle, linux={"maskedPaths": ["/proc/acpi", "/proc/keys", "/sys/firmware"], "readonlyPaths": ["/proc/bus"]})
+    lines = report(str(bundle.directory), "text")[0].splitlines()
+    (at,) = [number for number, line in enumerate(lines) if " mask " in line]
+    assert re.fullmatch(r" *\d+-\d+  container  mask \* if it is there  \[\d+-\d+ /linux/maskedPaths\]", lines[at])
+    assert lines[at + 1].strip() == "for * in /proc/acpi, /proc/keys, /sys/firmware"
+    assert any(line.endswith("/linux/readonlyPaths/0]") for line in lines)
+
+
+def test_difference(bundle: Bundle, tmp_path: Path) -> None:
+    """What only one of two plans has, wherever it stands in its config; the place of the bundle is no difference."""
+    other = tmp_path / "other"
+    shutil.copytree(bundle.directory, other, symlinks=True)
+    assert difference(str(bundle.directory), str(other)) == ""
+    config = json.loads((other / "config.json").read_text())
+    config["hostname"] = "elsewhere"
+    (gone,) = [mount for mount in config["mounts"] if mount["destination"] == "/dev/mqueue"]
+    config["mounts"].remove(gone)
+    (other / "config.json").write_text(json.dumps(config, indent=1))
+    first, second, *lines = difference(str(bundle.directory), str(other)).splitlines()
+    assert (first, second) == (f"--- {bundle.directory}", f"+++ {other}")
+    assert [line[:2] for line in lines] == ["@ ", "- ", "@ ", "- ", "+ "]
+    assert "mount mqueue on /dev/mqueue" in lines[1]
+    assert re.fullmatch(r"\+ container  set the host name to elsewhere  \[\d+ /hostname\]", lines[4])
 
 
 def test_what_is_written_into_the_cgroups(bundle: Bundle) -> None:
