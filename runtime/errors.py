@@ -7,6 +7,8 @@ none of the subclasses is a failure of the system. Hot: imports only builtins.
 
 import posix
 
+PROGRAM = "/process/args/0"  # the pointer of an error about the program that is executed
+
 
 class OcirunError(Exception):
     """An operation failed.

@@ -9,7 +9,8 @@ from runtime.kernel import S_IFDIR, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from oci_spec import Problem
+    from oci_spec import Problem, Row
+    from oci_spec.types import Config
     from runtime.cli import Call
 
 OPTIONS = (
@@ -46,7 +47,7 @@ def validate(path: str, form: str = "text", no_host: bool = False, manager: str 
 def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list[Problem]]":
     """The file's name, its content, and its problems."""
     import oci_spec
-    from runtime.host import checks
+    from runtime.host import checks, program_file
 
     file = path
     try:
@@ -57,8 +58,11 @@ def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list
         message = f"{file}: {posix.strerror(error.errno or 0).lower()}"
         return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
     bundle = absolute(file).rpartition("/")[0] or "/"
-    more = None if no_host else lambda spec: checks.rows(spec, bundle)
-    problems = oci_spec.check(data, "config", more)
+
+    def of_host(spec: "Config") -> "list[Row]":
+        return [*checks.rows(spec, bundle), *program_file.rows(spec, bundle)]
+
+    problems = oci_spec.check(data, "config", None if no_host else of_host)
     if not no_host and not any(known.severity == "error" and not known.rule.startswith("host:") for known in problems):
         problems = sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
     return file, data, problems

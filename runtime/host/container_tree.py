@@ -29,7 +29,7 @@ class Unknown(Exception):
 
 
 class Tree:
-    """`mode` resolves a path; `below_mount` then says whether that went through a bind mount."""
+    """`mode` resolves a path; then `below_mount` says whether that went through a bind mount, and `host` where it is."""
 
     def __init__(self, rootfs: str) -> None:
         """`rootfs`: path on the host, "" if the content of / is unknown."""
@@ -39,6 +39,7 @@ class Tree:
         self.mounts: dict[str, tuple[int, str | None]] = {}
         self.count = 0
         self.below_mount = False
+        self.host = rootfs
         self._modes: dict[str, int] = {}
 
     def add(self, destination: str, source: "str | None") -> None:
@@ -86,6 +87,7 @@ class Tree:
                 continue
             trail.append((inside, host, mount))
         self.below_mount = trail[-1][2] > 0
+        self.host = trail[-1][1]
         return trail[-1][0] or "/", mode
 
     def _step(self, parent: "tuple[str, str, int]", name: str, last: bool) -> "tuple[str, str, int]":

@@ -14,7 +14,7 @@ from _signal import SIGKILL
 from oci_spec import load_accepted
 from runtime.cgroups import intent
 from runtime.cgroups.freezer import frozen
-from runtime.errors import InvalidConfig, OcirunError, WrongState, system_failure
+from runtime.errors import PROGRAM, InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.files import read_or_empty
 from runtime.host import facts as host
 from runtime.kernel import CLONE_FLAGS, NAMESPACE_FILES
@@ -133,10 +133,21 @@ def begin(
         handshake.follow(perform)
         ran()
         publishing.publish_pid(options, handshake)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
+            explain(execution, error)
         end(execution, handshake)
         raise
     return handshake
+
+
+def explain(execution: Execution, error: OcirunError) -> None:
+    """Add to the kernel's word on the program what is wrong with its file, as the container sees it."""
+    from runtime.host.container_tree import Tree
+    from runtime.host.program_file import explained
+
+    spec: Config = {**execution.spec, "process": execution.process}
+    explained(error, spec, execution.record["bundle"], Tree(f"/proc/{execution.record['pid']}/root"))
 
 
 def end(execution: Execution, handshake: "Handshake") -> None:

@@ -5,7 +5,7 @@ Here init does not wait for `start`: it goes on once released, and the handshake
 
 import posix
 
-from runtime.errors import InvalidConfig, NotFound, OcirunError
+from runtime.errors import PROGRAM, InvalidConfig, NotFound, OcirunError
 from runtime.lifecycle import assembly, publishing, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
@@ -98,9 +98,13 @@ def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None"
             run_hooks(poststart, state.document(record, state.RUNNING), "/hooks/poststart")
         publishing.publish_pid(options, handshake)
         creating.settle(creation)
-    except BaseException:
+    except BaseException as error:
         from runtime.lifecycle.undo import undo
 
+        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
+            from runtime.host.program_file import explained
+
+            explained(error, request.spec, record["bundle"])
         undo(creation, handshake)
         if notification:
             notification.close()

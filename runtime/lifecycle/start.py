@@ -21,7 +21,7 @@ from _socket import (
 from _struct import Struct
 from sys import byteorder
 
-from runtime.errors import Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
+from runtime.errors import PROGRAM, Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
@@ -190,6 +190,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
                 failure = _worded(operation, number, step, detail, output.said(index) if output else b"")
                 _locate(failure, handle)
                 if kind == REPORT_FAILED:
+                    _explain(failure, handle, record)
                     _end(root, id, handle, record, warn, operation)
                     raise failure
                 warn(str(failure))
@@ -203,6 +204,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
             unspoken = last_word.failure(word, record["tail"][1])
             if unspoken:
                 _locate(unspoken, handle)
+                _explain(unspoken, handle, record)
                 _end(root, id, handle, record, warn, None)
                 raise unspoken
     finally:
@@ -297,6 +299,19 @@ def _locate(error: OcirunError, handle: int) -> None:
         locate(error, store.read_file(handle, store.CONFIG))
     except (OSError, OcirunError):
         return  # the copy is gone: the pointer must do
+
+
+def _explain(error: OcirunError, handle: int, record: "Record") -> None:
+    """Add to the kernel's word on the program what is wrong with its file, if that can be seen."""
+    if error.pointer != PROGRAM:
+        return
+    from oci_spec import load_accepted
+    from runtime.host.program_file import explained
+
+    try:
+        explained(error, load_accepted(store.read_file(handle, store.CONFIG)), record["bundle"])
+    except (OSError, OcirunError):
+        return  # the copy is gone: the kernel's word must do
 
 
 def _end(

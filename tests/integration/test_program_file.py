@@ -37,3 +37,22 @@ def test_what_to_do_without_the_right_to_mount(runtime: Caller) -> None:
     assert done.returncode == 1
     assert "start the init program: operation not permitted; vm.memfd_noexec=2 forbids" in done.stderr
     assert f"give a --root other than {runtime.directory}/hardened, writable and not mounted noexec" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "start", "exec"])
+@pytest.mark.not_on("runc", "crun", reason="words of ocirun")
+def test_why_the_program_was_not_executed(runtime: Caller, verb: str) -> None:
+    """Beside what the kernel says, the error tells what is wrong with the file, and what to do."""
+    bundle = runtime.sleeper() if verb == "exec" else runtime.bundle({"process": {"args": ["/bin/script"]}})
+    script = bundle.rootfs / "bin/script"
+    script.write_bytes(b"#!/bin/sh\r\n")
+    script.chmod(0o755)
+    if verb == "run":
+        result = runtime.run(bundle)
+    elif verb == "start":
+        result = runtime.call("start", runtime.create(bundle))
+    else:
+        result = runtime.call("exec", runtime.launch(bundle), "/bin/script")
+    assert result.code in (1, 127, 255)
+    assert "/bin/script: no such file or directory; /bin/script: its interpreter line ends with a carriage" in result.err
+    assert "convert its line ends: sed -i" in result.err
