@@ -1,7 +1,7 @@
 """An ELF file's header, and what its dynamic section names. Cold. Source: elf(5)."""
 
+import _struct as struct
 import posix
-import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

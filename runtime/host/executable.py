@@ -5,8 +5,8 @@ a program. It looks through a `Tree`, so nothing outside the container is read. 
 Documentation/admin-guide/binfmt-misc.rst.
 """
 
+import _struct as struct
 import posix
-import struct
 
 from runtime.host.container_tree import Unknown
 from runtime.host.elf import DT_NEEDED, DT_RPATH, DT_RUNPATH, ET_DYN, ET_EXEC, Elf
@@ -120,7 +120,7 @@ def _of_file(reader: Reader, path: str, env: "Sequence[str]", machine: str, dept
             yield from _of_script(reader, head, path, env, machine, depth)
         elif not _handled(head, path):
             yield _unknown_format(head, path)
-    except (struct.error, OSError, OverflowError):
+    except (struct.error, OSError, OverflowError):  # type: ignore[attr-defined]  # missing in the stub
         yield f"{path} is a damaged ELF file", "copy it again", True
     finally:
         posix.close(descriptor)

@@ -106,7 +106,7 @@ def from_file(path: str, options: "ExecOptions", warn: "Warn") -> "Process":
     for problem in worth_telling(problems):
         position = f"{path}:{problem.line}: {problem.pointer}".removesuffix(": ")  # broken JSON has no pointer
         if problem.severity == "error":
-            raise InvalidConfig(f"{position}: {problem.message}")
+            raise InvalidConfig(f"{position}: {config.message(problem)}")
         warn(f"{position}: {config.message(problem)}")
     if options.get("tty"):
         process["terminal"] = True
@@ -119,6 +119,6 @@ def from_document(data: bytes, warn: "Warn") -> "Process":
     process, problems = load_checked(data, "process", unknown=True)
     for problem in worth_telling(problems):
         if problem.severity == "error":
-            raise InvalidConfig(problem.message, f"/process{problem.pointer}")
+            raise InvalidConfig(config.message(problem), f"/process{problem.pointer}")
         warn(f"/process{problem.pointer}: {config.message(problem)}")
     return process

@@ -68,6 +68,8 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("validate", "--format"): trial("--format json", "validate", "the output"),
     ("validate", "--no-host"): trial("--no-host", "validate", "a rootfs that is not there is not looked for"),
     ("plan", "--format"): trial("--format json", "plan", "the output"),
+    ("plan", "--json"): trial("--json", "plan", "the output"),
+    ("plan", "--diff"): trial("--diff {directory}/other", "plan", "the output"),
     ("", "--root"): trial("--root {directory}/empty", "failing", "another directory of containers"),
     ("", "--log"): trial("--log {directory}/new", "failing", "the file"),
     ("", "--log-format"): trial("--log {directory}/log --log-format json", "logged", "the line's form"),

@@ -41,7 +41,7 @@ def test_broken_process_file(runtime: Caller, running: str) -> None:
     file = runtime.directory / "broken.json"
     file.write_text('{"args": ["true"]\n "cwd": "/"}')
     result = runtime.call("exec", "--process", file, running).failed(255)
-    assert result.err == f"ocirun: error: {file}:2: expected a comma or a closing brace\n"
+    assert result.err == f"ocirun: error: {file}:1: a comma is missing; write one after the value\n"
 
 
 def test_failure_does_not_blame_the_config(runtime: Caller, running: str) -> None:

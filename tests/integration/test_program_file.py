@@ -54,5 +54,7 @@ def test_why_the_program_was_not_executed(runtime: Caller, verb: str) -> None:
     else:
         result = runtime.call("exec", runtime.launch(bundle), "/bin/script")
     assert result.code in (1, 127, 255)
-    assert "/bin/script: no such file or directory; /bin/script: its interpreter line ends with a carriage" in result.err
+    assert (
+        "/bin/script: no such file or directory; /bin/script: its interpreter line ends with a carriage" in result.err
+    )
     assert "convert its line ends: sed -i" in result.err

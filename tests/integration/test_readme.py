@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.elf import elf
+
 pytestmark = pytest.mark.no_runtime
 
 
@@ -27,7 +29,7 @@ def bundle(ocirun: Path, tmp_path: Path) -> Path:
     """What `ocirun spec` writes, with a root that has the program."""
     (tmp_path / "rootfs/bin").mkdir(parents=True)
     program = tmp_path / "rootfs/bin/sh"
-    program.touch()
+    program.write_bytes(elf())
     program.chmod(0o755)
     subprocess.run([ocirun, "spec"], cwd=tmp_path, check=True)
     return tmp_path

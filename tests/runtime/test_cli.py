@@ -36,7 +36,7 @@ SURFACE = {
     "list": "-f --format -q --quiet",
     "spec": "-b --bundle --rootless -f --file",
     "features": "",
-    "plan": "--format",
+    "plan": "--format --json --diff",
     "validate": "--format --no-host",
     "ps": "-f --format",
     "pause": "",

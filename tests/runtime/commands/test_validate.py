@@ -12,6 +12,7 @@ from oci_spec.default import default
 from runtime.commands.validate import validate
 from runtime.errors import OcirunError
 from runtime.lifecycle import planning
+from tests.elf import elf
 from tests.runtime.plan import schema_configs
 
 
@@ -20,7 +21,7 @@ def bundle(tmp_path):
     """A bundle with the default config and a shell that can be found."""
     for name in ("bin", "dev", "proc", "sys"):
         (tmp_path / "rootfs" / name).mkdir(parents=True)
-    (tmp_path / "rootfs/bin/sh").write_text("")
+    (tmp_path / "rootfs/bin/sh").write_bytes(elf())
     (tmp_path / "rootfs/bin/sh").chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps(default(), indent="\t"))
     return tmp_path
