@@ -9,6 +9,8 @@ from runtime.kernel import S_IFDIR, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from oci_spec import Problem, Row
     from oci_spec.types import Config
     from runtime.cli import Call
@@ -47,7 +49,8 @@ def validate(path: str, form: str = "text", no_host: bool = False, manager: str 
 def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list[Problem]]":
     """The file's name, its content, and its problems."""
     import oci_spec
-    from runtime.host import checks, program_file
+    from runtime.host import checks, kernel_checks, program_file
+    from runtime.plan import kernel_limits, mount_data
 
     file = path
     try:
@@ -59,11 +62,18 @@ def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list
         return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
     bundle = absolute(file).rpartition("/")[0] or "/"
 
-    def of_host(spec: "Config") -> "list[Row]":
-        return [*checks.rows(spec, bundle), *program_file.rows(spec, bundle)]
+    def further(spec: "Config") -> "Iterator[Row]":
+        yield from mount_data.rows(spec)
+        yield from kernel_limits.rows(spec)
+        if not no_host:
+            yield from checks.rows(spec, bundle)
+            yield from program_file.rows(spec, bundle)
+            yield from kernel_checks.rows(spec, bundle)
 
-    problems = oci_spec.check(data, "config", None if no_host else of_host)
-    if not no_host and not any(known.severity == "error" and not known.rule.startswith("host:") for known in problems):
+    problems = oci_spec.check(data, "config", further)
+    if not no_host and not any(
+        known.severity == "error" and not known.rule.startswith(("host:", "kernel:")) for known in problems
+    ):
         problems = sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
     return file, data, problems
 
