@@ -10,7 +10,7 @@ For a command that makes a container (hot: a good document needs builtin modules
 
 For a command that reports problems (cold):
 
-    problems = oci_spec.check(data, "config")        # every problem, in text order
+    problems = oci_spec.check(data, "config")        # every problem, errors first
 
 Kinds are "config", "process" (the file of `exec --process`), "state" and "features".
 Names load on first use (PEP 562), so importing the package reads one small file.

@@ -45,8 +45,9 @@ class Problem:
         """The object in the JSON report, with its members in the documented order."""
         return {name: getattr(self, name) for name in FIELDS}
 
-    def order(self) -> "tuple[int, int, str, str, str]":
-        return self.line, self.column, self.rule, self.pointer, self.message
+    def order(self) -> "tuple[bool, int, int, str, str, str]":
+        """Errors first, then by place."""
+        return self.severity != ERROR, self.line, self.column, self.rule, self.pointer, self.message
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self.as_dict() == other.as_dict()
@@ -65,7 +66,7 @@ ABOUT_THE_KEY = ("unknown_property", "platform_section", "annotation_key", "anno
 
 
 def located(data: bytes, rows: "Iterable[Row]") -> "list[Problem]":
-    """Rows as problems with their line and column, sorted by line, column and rule, without duplicates."""
+    """Rows as problems with their line and column, in the order of a report, without duplicates."""
     from oci_spec.positions import read
 
     positions = read(data)[1]

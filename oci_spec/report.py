@@ -34,7 +34,7 @@ _ARTICLES = {
 
 
 def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "list[Problem]":
-    """Every problem of a "config", "process", "state" or "features" document, in text order."""
+    """Every problem of a "config", "process", "state" or "features" document, errors first."""
     try:
         value = load(data)
     except BadDocument:
@@ -48,10 +48,10 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     refused = [row[0] for row in rows if row[1] == "error"]
     sound, moved = prune(value, [*refused, *crippled(value, kind, refused)])
     if type(sound) is dict:
-        findings = list(finding_rows(sound, kind)) + list(further_rows(sound, more))
-        findings = [restore(row, moved) for row in findings] + list(tolerant_rows(value, kind))
-        known = set(refused)
-        rows += [row for row in findings if not below(row[0], known)]
+        findings = [restore(row, moved) for row in finding_rows(sound, kind)] + list(tolerant_rows(value, kind))
+        rows += [row for row in findings if not follows(row, refused)]
+        wrong = [row[0] for row in rows if row[1] == "error"]
+        rows += [row for row in (restore(row, moved) for row in further_rows(sound, more)) if not follows(row, wrong)]
     return ordered(located(data, rows) + repeated(data))
 
 
@@ -117,7 +117,7 @@ def schema_rows(value: "Json", kind: str) -> "Iterator[Row]":
         if keyword == "required":
             for name in error.validator_value:
                 if name not in error.instance:
-                    yield f"{pointer}/{escape(name)}", "error", f"{name} is missing", None, "schema:required"
+                    yield f"{pointer}/{escape(name)}", "error", f"{name} is missing", f"add {name}", "schema:required"
         else:
             message, hint = described(keyword, error.validator_value, error.instance)
             yield pointer, "error", message, hint, f"schema:{keyword}"
@@ -131,17 +131,26 @@ def described(keyword: str, wanted: "Json", value: "Json") -> "tuple[str, str | 
     if keyword == "enum":
         return f"{shown} is not one of the known values", enum_hint(value, wanted)
     if keyword == "minimum":
-        return f"{shown} is below {wanted}", None
+        return f"{shown} is below {wanted}", f"write {wanted} or more"
     if keyword == "maximum":
-        return f"{shown} is above {wanted}", None
+        return f"{shown} is above {wanted}", f"write {wanted} or less"
     if keyword == "minItems":
-        return "the list is empty", None
+        return "the list is empty", "add an item, or leave the property out"
     if keyword == "pattern":
-        return f"{shown} is not of the form {wanted.removesuffix('(?!' + chr(92) + 'n)')}", None
+        return f"{shown} is not of the form {wanted.removesuffix('(?!' + chr(92) + 'n)')}", pattern_hint(wanted)
     return f"{shown} does not satisfy {keyword} {wanted}", None
 
 
-def type_hint(wanted: str, value: "Json") -> "str | None":
+EXAMPLES = {
+    "array": "a list in brackets: [ ]",
+    "boolean": "true or false",
+    "integer": "a number without fraction and exponent",
+    "object": "an object in braces: { }",
+    "string": "a text in double quotes",
+}
+
+
+def type_hint(wanted: str, value: "Json") -> str:
     """What a value of the wrong type probably meant."""
     if wanted == "integer" and type(value) is str and value.strip().lstrip("-").isdigit():
         return f"write {value.strip()} without quotes"
@@ -151,7 +160,17 @@ def type_hint(wanted: str, value: "Json") -> "str | None":
         return f"write {value} without quotes"
     if wanted == "array" and type(value) is str:
         return f"write [{quoted(value)}]"
-    return None
+    if wanted == "string" and type(value) in (int, float):
+        return f'write "{quoted(value)}", in double quotes'
+    return f"write {EXAMPLES[wanted]}"
+
+
+PATTERNS = {"RLIMIT_": "RLIMIT_NOFILE", "[0-9, -]": "0-3,7", "[KMG]B": "2MB", "CAP_": "CAP_KILL", "MB:": "MB:0=20;1=50"}
+
+
+def pattern_hint(pattern: str) -> "str | None":
+    """An example of a pattern."""
+    return next((f"write it like {example}" for part, example in PATTERNS.items() if part in pattern), None)
 
 
 def enum_hint(value: "Json", known: "list[str]") -> str:
@@ -226,8 +245,31 @@ def restore(row: "Row", moved: Moved) -> "Row":
     return (pointer, *row[1:])
 
 
-def below(pointer: str, refused: "set[str]") -> bool:
-    """Whether the schema has already refused the value at this pointer, or one that contains it."""
-    while pointer and pointer not in refused:
-        pointer = pointer.rpartition("/")[0]
-    return pointer in refused
+# What some findings look at, besides their own pointer.
+DEPENDS = {
+    "mounts_own_namespace": ("/linux/namespaces",),
+    "hostname_own_namespace": ("/linux/namespaces",),
+    "mappings_need_user_namespace": ("/linux/namespaces",),
+    "sysctl_own_namespace": ("/linux/namespaces",),
+    "net_devices_namespace": ("/linux/namespaces",),
+    "time_offsets_namespace": ("/linux/namespaces",),
+    "host:ids_mapped": ("/linux/uidMappings", "/linux/gidMappings", "/linux/namespaces"),
+    "host:sysctl": ("/linux/gidMappings",),
+    "host:program": ("/root",),
+    "host:cwd": ("/root",),
+    "host:program_file": ("/root", "/mounts"),
+    "host:mount_target": ("/root",),
+}
+
+
+def follows(row: "Row", wrong: "list[str]") -> bool:
+    """Whether a finding may be no more than a consequence: of a value that is wrong at its place, above, below, or where
+    else it looks.
+    """
+    places = (row[0], *DEPENDS.get(row[4], ()))
+    return any(related(place, pointer) for place in places for pointer in wrong)
+
+
+def related(pointer: str, other: str) -> bool:
+    """Whether one of two values is the other, or contains it."""
+    return f"{pointer}/".startswith(f"{other}/") or f"{other}/".startswith(f"{pointer}/")

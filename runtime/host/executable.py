@@ -120,7 +120,7 @@ def _of_file(reader: Reader, path: str, env: "Sequence[str]", machine: str, dept
             yield from _of_script(reader, head, path, env, machine, depth)
         elif not _handled(head, path):
             yield _unknown_format(head, path)
-    except (struct.error, OSError, OverflowError):  # type: ignore[attr-defined]  # missing in the stub
+    except (struct.error, OSError, OverflowError, IndexError):  # type: ignore[attr-defined]  # missing in the stub
         yield f"{path} is a damaged ELF file", "copy it again", True
     finally:
         posix.close(descriptor)

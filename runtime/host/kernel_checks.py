@@ -89,6 +89,11 @@ def _targets(spec: "Config", bundle: str) -> "Iterator[Row]":
         return
     rootfs = root if root[:1] == "/" else f"{bundle}/{root}"
     mounts = spec.get("mounts", [])
+    try:
+        if posix.stat(rootfs).st_mode & S_IFMT != S_IFDIR:
+            return
+    except OSError:
+        return
     for index, mount in enumerate(mounts):
         if "remount" in mount.get("options", ()):
             continue

@@ -6,14 +6,16 @@ Sources: sched-bwc.rst, cgroup-v2.rst and cgroup-v1/memory.rst in the kernel's D
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
     from oci_spec import Row
     from oci_spec.types import Config, Resources
 
 PERIOD = range(1_000, 1_000_001)  # microseconds, of the CPU controller
 LEAST_QUOTA = 1_000
+WEIGHTS = range(10, 1001)  # config-linux.md#block-io
 PAGE = 4096
-CPU, MEMORY = "/linux/resources/cpu", "/linux/resources/memory"
+CPU, MEMORY, BLOCK = "/linux/resources/cpu", "/linux/resources/memory", "/linux/resources/blockIO"
 SUN_PATH = 107  # bytes of a socket's path
 RULE = "kernel:limits"
 
@@ -23,6 +25,7 @@ def rows(spec: "Config") -> "Iterator[Row]":
     resources = spec.get("linux", {}).get("resources", {})
     yield from _cpu(resources)
     yield from _memory(resources)
+    yield from _weights(resources)
     path = spec.get("linux", {}).get("seccomp", {}).get("listenerPath", "")
     if len(path.encode()) > SUN_PATH:
         message = f"the path has {len(path.encode())} bytes, and that of a socket at most {SUN_PATH}"
@@ -43,6 +46,19 @@ def _cpu(resources: "Resources") -> "Iterator[Row]":
     if runtime > window > 0:
         message = f"a realtime runtime of {runtime} µs does not fit into the period, {window} µs"
         yield f"{CPU}/realtimeRuntime", "error", message, "give it less than the period", RULE
+
+
+def _weights(resources: "Resources") -> "Iterator[Row]":
+    block = resources.get("blockIO", {})
+    name: Literal["weight", "leafWeight"]
+    for name in ("weight", "leafWeight"):
+        places = [(f"{BLOCK}/{name}", block.get(name))]
+        for index, entry in enumerate(block.get("weightDevice", ())):
+            places.append((f"{BLOCK}/weightDevice/{index}/{name}", entry.get(name)))
+        for pointer, weight in places:
+            if weight and weight not in WEIGHTS:
+                message = f"a weight of {weight} is not between {WEIGHTS.start} and {WEIGHTS.stop - 1}"
+                yield pointer, "error", message, "500 is the default", RULE
 
 
 def _memory(resources: "Resources") -> "Iterator[Row]":

@@ -4,7 +4,7 @@ The kernel answers a wrong one with "invalid argument" for the whole mount. Sour
 Documentation/filesystems (devpts, overlayfs, tmpfs, proc), Documentation/admin-guide/mm/hugetlbpage.rst and cgroup-v2.rst.
 """
 
-from .mount_options import OPTIONS
+from .mount_options import NAMES, OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def rows(spec: "Config") -> "Iterator[Row]":
 def _nearest(name: str, known: "dict[str, Form]") -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), [*known, *OPTIONS], 1, 0.75)
+    near = get_close_matches(name.lower(), known, 1) or get_close_matches(name.lower(), NAMES, 1, 0.75)
     return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}" if known else "leave it out"
 
 

@@ -43,6 +43,32 @@ HOST = {
     "selinux": confinement.check_selinux,
     "resctrl": confinement.check_resctrl,
 }
+LATER = {
+    "host:program_file": (
+        "error or warning",
+        "The program can be executed: format, machine, interpreter, dynamic loader, libraries, the user's permission, a mount without exec.",
+    ),
+    "host:hook_file": ("warning", "The same for hooks."),
+    "host:file_system": ("error", "The kernel knows the type of each file system, or has a module for it."),
+    "host:mount_target": (
+        "error",
+        "A file is mounted on a file, all else on a directory; the target is not below a file or in a loop of links.",
+    ),
+    "host:processors": ("error", "The processors and memory nodes exist."),
+    "host:block_device": ("error", "The block devices exist."),
+    "host:huge_pages": ("error", "There are huge pages of this size."),
+    "host:rlimit": ("error", "A limit is not above fs.nr_open, nor above the caller's own without CAP_SYS_RESOURCE."),
+    "host:oom_score": ("error", "A score is not below the caller's own without CAP_SYS_RESOURCE."),
+    "host:net_device": ("error", "The network device exists."),
+    "kernel:mount_data": (
+        "error",
+        "An option of a file system is one that it has, and its value has the form that the kernel reads.",
+    ),
+    "kernel:limits": (
+        "error or warning",
+        "A value is in the kernel's range: CPU quota and period, memory limits, the length of a socket's path; no variable is given twice.",
+    ),
+}
 TOP = """# Rules
 
 The rules that `ocirun validate` names, and what each requires. `create` and `run` apply all but the advice, and refuse a config
@@ -52,6 +78,7 @@ with an error before anything is made. Generated from the docstrings by `python 
 |---|---|---|
 | `json` | error | not a JSON document: broken, not UTF-8, with a byte order mark, with NaN or Infinity, too deep, too large, too many strings |
 | `json` | warning | a key is repeated in one object, where only the last one counts |
+| `document` | error | JSON of another kind: an image's manifest or config, a state or process document, a Kubernetes object |
 | `null` | warning | a property is null, which counts as absent |
 | `host:config` | error | the bundle's config.json cannot be read |
 | `plan` | error or warning | found only by the plan, once schema and rules have no error: its first refusal, or what it leaves out |
@@ -83,6 +110,8 @@ def page():
     lines += ["\n## The host\n", "| rule | severity | meaning |", "|---|---|---|"]
     for name, function in HOST.items():
         lines.append(f"| `host:{name}` | {host_severity(function)} | {' '.join(function.__doc__.split())} |")
+    lines += ["\n## The host and the kernel, in `validate` only\n", "| rule | severity | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {how} | {meaning} |" for name, (how, meaning) in LATER.items()]
     for module, title in MODULES.items():
         lines += [f"\n## {title}\n", "| rule | severity | section | requirement |", "|---|---|---|---|"]
         lines += [f"| `{name}` | {how} | {section} | {text} |" for name, how, section, text in rules(module)]

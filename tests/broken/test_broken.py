@@ -1,0 +1,51 @@
+"""Bundles that are wrong in one thing: `validate` names it, its place and the remedy, and `create` refuses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runtime.commands.validate import validate
+from tests.broken.bundles import CASES, Case, base, line_of, write
+
+
+def identify(case: Case) -> str:
+    return f"{case.changed}={json.dumps(case.value, default=str)[:40]}"
+
+
+def test_the_base_has_nothing_wrong(tmp_path: Path) -> None:
+    """A case is wrong in what it changes alone."""
+    write(Case("/hostname", "fine", ""), tmp_path)
+    assert json.loads(validate(str(tmp_path), "json")[0])["problems"] == []
+    assert base()["hostname"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_a_fault_is_told(case: Case, tmp_path: Path) -> None:
+    """The first problem is the case's: its pointer, line, severity, words and remedy; nothing else is an error."""
+    config = write(case, tmp_path)
+    problems = json.loads(validate(str(tmp_path), "json")[0])["problems"]
+    pointer = case.pointer or case.changed
+    found = [one for one in problems if one["pointer"] == pointer and case.message in one["message"]]
+    assert found, problems
+    assert found[0]["severity"] == case.severity
+    assert found[0]["line"] == line_of(config, pointer)
+    assert (case.remedy or "") in f"{found[0]['message']} {found[0]['hint']}"
+    errors = [one for one in problems if one["severity"] == "error"]
+    assert [one["pointer"] for one in errors if one not in found] == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.created], ids=identify)
+@pytest.mark.usefixtures("needs_root")
+def test_create_refuses_it(case: Case, tmp_path: Path, ocirun: Path) -> None:
+    """`create` fails with a pointer at or above the fault, and leaves nothing."""
+    write(case, tmp_path)
+    command = [ocirun, "--root", tmp_path / "state", "create", "--bundle", tmp_path, "broken"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    subprocess.run([ocirun, "--root", tmp_path / "state", "delete", "--force", "broken"], check=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "state/broken").exists()
