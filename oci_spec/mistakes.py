@@ -87,6 +87,14 @@ class Stop:
         return self.message, None, self.at
 
 
+def size_of(word: str) -> "int | None":
+    """The bytes of a number with a unit, such as 64M or 1GiB; None for anything else."""
+    amount = word.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").rstrip(" ")
+    unit = word[len(amount) :].strip().lower()
+    known = amount.isascii() and amount.isdigit() and len(amount) < 20 and unit in _UNITS
+    return int(amount) << _UNITS[unit] if known else None
+
+
 def name(text: str, at: int, message: str) -> "Named":
     """What is at the offset where reading stopped with ``message``."""
     return Stop(text, at, message).name()
@@ -246,10 +254,9 @@ def _number(stop: "Stop") -> "Named | None":
         return f"{word} has no digit before the point", f"write {sign}0{digits}", start
     if digits[-1] == "." and digits[:-1].isdigit():
         return f"{word} has no digit after the point", f"write {sign}{digits[:-1]}", start
-    amount = digits.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    unit = digits[len(amount) :]
-    if amount.isdigit() and unit.lower() in _UNITS:
-        return f"{word} has a unit", f"write {sign}{int(amount) << _UNITS[unit.lower()]}", start
+    size = size_of(digits)
+    if size is not None:
+        return f"{word} has a unit", f"write {sign}{size}", start
     return (f"{word} is not a number", None, start) if start < at < end else None
 
 

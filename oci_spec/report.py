@@ -6,6 +6,7 @@ rest, so that one report has every problem.
 
 from oci_spec import foreign
 from oci_spec.document import NULLABLE, BadDocument, load
+from oci_spec.mistakes import size_of
 from oci_spec.positions import explain, read
 from oci_spec.problem import Problem, located, ordered
 from oci_spec.rules import escape, rules_for
@@ -154,6 +155,8 @@ def type_hint(wanted: str, value: "Json") -> str:
     """What a value of the wrong type probably meant."""
     if wanted == "integer" and type(value) is str and value.strip().lstrip("-").isdigit():
         return f"write {value.strip()} without quotes"
+    if wanted == "integer" and type(value) is str and (size := size_of(value)) is not None:
+        return f"write {size}"
     if wanted == "integer" and type(value) is float and value.is_integer():
         return f"write {int(value)}, without fraction or exponent"
     if wanted == "boolean" and value in ("true", "false"):

@@ -12,6 +12,7 @@ from runtime.errors import OcirunError, system_failure, system_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
     from typing import Any, TypedDict
 
@@ -251,8 +252,16 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
 def _module(command: str) -> "ModuleType":
     """The module of a command. UsageError for an unknown one."""
     if command not in COMMANDS:
-        raise UsageError(f'there is no command "{command}"')
+        raise UsageError(f'there is no command "{command}"{_guess(command, COMMANDS)}')
     return load(command)
+
+
+def _guess(word: str, known: "Iterable[str]") -> str:
+    """The known word that was probably meant, as the end of an error."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1, 0.7)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
@@ -307,7 +316,8 @@ def _take_option(
             for letter in name:  # -td is -t -d
                 _set_switch(call.options, own[letter], "true", text)
             return index + 1
-        raise UsageError(f"unknown option {text}")
+        known = {name for option in (*own.values(), *names.values()) for name in option[0]}
+        raise UsageError(f"unknown option {text}{_guess(text if text[1:2] == '-' else f'-{text}', known)}")
     if len(option) > 4:
         raise OcirunError(f"{text} is not supported yet")
     if option[1] is None:

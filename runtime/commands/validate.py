@@ -1,10 +1,9 @@
-"""``ocirun validate``: every problem of a config.json, with line and column. Cold: a command for people."""
+"""``ocirun validate``: every problem of a config.json, or of another document, with line and column. Cold: for people."""
 
-import json
 import posix
 
 from runtime.cli import UsageError, absolute, write
-from runtime.commands.log import printable
+from runtime.commands import report_forms
 from runtime.kernel import S_IFDIR, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
@@ -16,51 +15,94 @@ if TYPE_CHECKING:
     from runtime.cli import Call
 
 OPTIONS = (
-    (("--format",), "FORMAT", "format", '"text" (default) or "json"'),
-    (("--no-host",), None, "no_host", "check only the document, not the files and namespaces of this host"),
+    (("--format",), "FORMAT", "format", '"text" (default), "json" or "sarif"'),
+    (
+        ("--kind",),
+        "KIND",
+        "kind",
+        '"config" (default), "process" (of exec), "resources" (of update), "state" or "features"',
+    ),
+    (
+        ("--no-host", "--host-independent"),
+        None,
+        "no_host",
+        "check only the document, not the files and namespaces of this host",
+    ),
 )
-OPERANDS = (0, 1, "[BUNDLE|FILE]")
+OPERANDS = (0, 1, "[BUNDLE|FILE|-]")
 USAGE_STATUS = 2
 
-WINDOW = 100  # characters shown of a long line, around the column
+KINDS = ("config", "process", "resources", "state", "features")
+STANDARD_INPUT = "-"
+# A resources document is checked inside a config.
+BEFORE, AFTER = b'{"ociVersion":"1.3.0","root":{"path":"/"},"linux":{"resources":', b"}}"
+RESOURCES = "/linux/resources"
 
 
 def main(call: "Call") -> int:
-    form = call.options.get("format", "text")
-    if form not in ("text", "json"):
-        raise UsageError(f'--format "{form}": must be text or json')
+    form, kind = call.options.get("format", "text"), call.options.get("kind", "config")
+    if form not in report_forms.FORMS:
+        raise UsageError(f'--format "{form}": must be text, json or sarif')
+    if kind not in KINDS:
+        raise UsageError(f'--kind "{kind}": must be one of {", ".join(KINDS)}')
     manager = call.settings.get("cgroup_manager", "cgroupfs")
-    text, status = validate((call.operands or ["."])[0], form, bool(call.options.get("no_host")), manager)
+    path = (call.operands or ["."])[0]
+    colour = form == "text" and posix.isatty(1) and not posix.environ.get(b"NO_COLOR")
+    text, status = validate(path, form, bool(call.options.get("no_host")), manager, kind, colour)
     write(1, text)
     return status
 
 
-def validate(path: str, form: str = "text", no_host: bool = False, manager: str = "cgroupfs") -> tuple[str, int]:
-    """The report on a bundle or on a file, as "text" or "json", and the exit status: 1 when there are errors.
+def validate(
+    path: str,
+    form: str = "text",
+    no_host: bool = False,
+    manager: str = "cgroupfs",
+    kind: str = "config",
+    colour: bool = False,
+) -> tuple[str, int]:
+    """The report on a bundle or on a file, in one of report_forms.FORMS, and the exit status: 1 when there are errors.
 
-    ``manager``: the cgroup manager.
+    ``path``: "-" is standard input. ``manager``: the cgroup manager. ``kind``: one of KINDS.
     """
-    file, data, problems = _problems(path, no_host, manager)
-    document = {"problems": [problem.as_dict() for problem in problems]}
-    report = json.dumps(document, indent=2) + "\n" if form == "json" else _text(file, data, problems)
-    return report, int(any(problem.severity == "error" for problem in problems))
+    file, data, problems = _problems(path, no_host, manager, kind)
+    status = int(any(problem.severity == "error" for problem in problems))
+    if form == "json":
+        return report_forms.document(problems), status
+    if form == "sarif":
+        from runtime._build import VERSION
+
+        return report_forms.sarif(file, problems, VERSION), status
+    return report_forms.text(file, data, problems, colour), status
 
 
-def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list[Problem]]":
-    """The file's name, its content, and its problems."""
+def _problems(path: str, no_host: bool, manager: str, kind: str) -> "tuple[str, bytes, list[Problem]]":
+    """The document's name, its content, and its problems."""
+    import oci_spec
+
+    file = path
+    try:
+        if path == STANDARD_INPUT:
+            file, data = "<stdin>", _all_of(0)
+        else:
+            if posix.stat(path).st_mode & S_IFMT == S_IFDIR:
+                file = "config.json" if path == "." else f"{path.rstrip('/')}/config.json"
+            data = _content(file)
+    except OSError as error:
+        message = f"{file}: {posix.strerror(error.errno or 0).lower()}"
+        return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
+    if kind == "config":
+        return file, data, _of_config(file, data, no_host, manager, path == STANDARD_INPUT)
+    return file, data, _of_resources(data) if kind == "resources" else oci_spec.check(data, kind)
+
+
+def _of_config(file: str, data: bytes, no_host: bool, manager: str, piped: bool) -> "list[Problem]":
+    """A config from standard input is that of a bundle in the working directory."""
     import oci_spec
     from runtime.host import checks, kernel_checks, program_file
     from runtime.plan import kernel_limits, mount_data
 
-    file = path
-    try:
-        if posix.stat(path).st_mode & S_IFMT == S_IFDIR:
-            file = "config.json" if path == "." else f"{path.rstrip('/')}/config.json"
-        data = _content(file)
-    except OSError as error:
-        message = f"{file}: {posix.strerror(error.errno or 0).lower()}"
-        return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
-    bundle = absolute(file).rpartition("/")[0] or "/"
+    bundle = absolute(".") if piped else absolute(file).rpartition("/")[0] or "/"
 
     def further(spec: "Config") -> "Iterator[Row]":
         yield from mount_data.rows(spec)
@@ -71,11 +113,28 @@ def _problems(path: str, no_host: bool, manager: str) -> "tuple[str, bytes, list
             yield from kernel_checks.rows(spec, bundle)
 
     problems = oci_spec.check(data, "config", further)
-    if not no_host and not any(
-        known.severity == "error" and not known.rule.startswith(("host:", "kernel:")) for known in problems
-    ):
-        problems = sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
-    return file, data, problems
+    unplanned = ("host:", "kernel:")
+    if piped or no_host or any(one.severity == "error" and not one.rule.startswith(unplanned) for one in problems):
+        return problems
+    return sorted([*problems, *_planned(file, data, problems, manager)], key=oci_spec.Problem.order)
+
+
+def _of_resources(data: bytes) -> "list[Problem]":
+    """The problems of a document of `update --resources`, with pointers into it."""
+    import oci_spec
+    from runtime.plan import kernel_limits
+
+    try:
+        oci_spec.load(data)
+    except oci_spec.BadDocument:
+        return oci_spec.check(data, "config")
+    found = []
+    for problem in oci_spec.check(BEFORE + data + AFTER, "config", kernel_limits.rows):
+        if f"{problem.pointer}/".startswith(f"{RESOURCES}/"):
+            problem.pointer = problem.pointer.removeprefix(RESOURCES)
+            problem.column -= len(BEFORE) if problem.line == 1 else 0
+            found.append(problem)
+    return found
 
 
 def _planned(file: str, data: bytes, known: "list[Problem]", manager: str) -> "list[Problem]":
@@ -93,54 +152,23 @@ def _planned(file: str, data: bytes, known: "list[Problem]", manager: str) -> "l
 
 def _content(file: str) -> bytes:
     """The content of a regular file. Reading a fifo or a device might never end."""
-    from oci_spec.document import SIZE_LIMIT
-
     descriptor = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
         if posix.fstat(descriptor).st_mode & S_IFMT != S_IFREG:
             raise OSError(22, "not a regular file")
-        data = b""
-        while len(data) <= SIZE_LIMIT:
-            part = posix.read(descriptor, 1 << 20)
-            if not part:
-                break
-            data += part
-        return data
+        return _all_of(descriptor)
     finally:
         posix.close(descriptor)
 
 
-def _text(file: str, data: bytes, problems: "list[Problem]") -> str:
-    """For people: each problem with its line and a caret under its column, then the counts."""
-    lines = data.decode(errors="replace").split("\n")
-    width = len(str(max((problem.line for problem in problems), default=1)))
-    parts = [_shown(file, lines, width, problem) for problem in problems]
-    errors = sum(problem.severity == "error" for problem in problems)
-    counts = [_count(errors, "error"), _count(len(problems) - errors, "warning")]
-    summary = ", ".join(count for count in counts if count)
-    return "\n".join([*parts, f"{printable(file)}: {summary or 'no problems'}\n"])
+def _all_of(descriptor: int) -> bytes:
+    """All that can be read, or somewhat more than is allowed."""
+    from oci_spec.document import SIZE_LIMIT
 
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}" if number else ""
-
-
-def _shown(file: str, lines: list[str], width: int, problem: "Problem") -> str:
-    pointer = f"{problem.pointer}: " if problem.pointer else ""
-    head = f"{file}:{problem.line}:{problem.column}: {problem.severity}: {pointer}{problem.message}"
-    parts = [f"{printable(head)} [{problem.rule}]"]
-    line = lines[problem.line - 1].rstrip("\r") if problem.line <= len(lines) else ""
-    if line.strip():
-        excerpt, caret = _excerpt(line, problem.column - 1)
-        parts += [f"  {problem.line:>{width}} | {excerpt}", f"  {'':>{width}} | {' ' * caret}^"]
-    if problem.hint:
-        parts.append(f"  {'':>{width}} = {printable(problem.hint)}")
-    return "\n".join(parts) + "\n"
-
-
-def _excerpt(line: str, column: int) -> tuple[str, int]:
-    """The part of the line to show, and the caret's offset in it."""
-    start = 0 if len(line) <= WINDOW else max(0, min(column - WINDOW // 2, len(line) - WINDOW))
-    shown = "".join(c if c.isprintable() else " " for c in line[start : start + WINDOW])
-    left, right = "…" * (start > 0), "…" * (start + WINDOW < len(line))
-    return left + shown + right, len(left) + column - start
+    data = b""
+    while len(data) <= SIZE_LIMIT:
+        part = posix.read(descriptor, 1 << 20)
+        if not part:
+            break
+        data += part
+    return data

@@ -229,7 +229,7 @@ SCHEMA = [
 ]
 RESOURCES = [
     Case(f"{R}/memory", 67108864, "expected an object"),
-    Case(f"{R}/memory/limit", "64M", "expected an integer"),
+    Case(f"{R}/memory/limit", "64M", "expected an integer", "write 67108864"),
     Case(f"{R}/memory/limit", 64.5, "expected an integer"),
     Case(f"{R}/memory/limit", -5, "below -1", "-1 means no limit"),
     Case(f"{R}/memory/limit", 64, "less than a page", "in bytes"),

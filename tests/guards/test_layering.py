@@ -30,7 +30,7 @@ COLD = {
     "runtime/shapes.py": "types, for type checkers only",
     "oci_spec/schemas.py": "words a failure, with jsonschema",
     "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",
-    "runtime/commands/validate.py": "a report for a person",
+    "runtime/commands/report_forms.py": "a report for a person",
     "runtime/shim.py": "site, where cffi's backend is found only by it",
 }
 # A name that the room may have all the same.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -173,6 +174,63 @@ def test_command(bundle, ocirun):
     assert call("--format", "xml")[0] == 2
     assert call("--unknown")[0] == 2
     assert call("a", "b")[0] == 2
+
+
+def test_sarif(bundle):
+    """The result has rule, level, place and words of the problem; rules are listed once."""
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    text, status = validate(str(bundle), "sarif")
+    log = json.loads(text)
+    (run,) = log["runs"]
+    (result,) = run["results"]
+    assert (log["version"], status) == ("2.1.0", 1)
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "cwd_absolute"
+    assert result["level"] == "error"
+    assert result["message"]["text"].endswith("; write /tmp")
+    (place,) = result["locations"]
+    assert place["physicalLocation"]["artifactLocation"]["uri"] == f"file://{bundle}/config.json"
+    (problem,) = report(bundle)[0]
+    assert place["physicalLocation"]["region"] == {"startLine": problem["line"], "startColumn": problem["column"]}
+    assert place["logicalLocations"][0]["fullyQualifiedName"] == "/process/cwd"
+
+
+def test_a_config_from_standard_input(bundle, ocirun):
+    """Its bundle is the working directory."""
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    done = subprocess.run(
+        [ocirun, "validate", "-"], input=(bundle / "config.json").read_bytes(), capture_output=True, cwd=bundle
+    )
+    assert done.returncode == 1
+    assert done.stdout.decode().startswith("<stdin>:")
+    assert done.stdout.decode().endswith("<stdin>: 1 error\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "pointer", "column"),
+    [
+        ("process", '{"args": ["x"], "user": {"uid": 0, "gid": 0}, "cwd": "y"}', "/cwd", 54),
+        ("resources", '{"memory": {"limit": "64M"}}', "/memory/limit", 22),
+        ("resources", '{"cpu": {"quota": 5}}', "/cpu/quota", 19),
+        ("state", '{"ociVersion": "1.0.2", "id": "", "status": "stopped", "bundle": "/b"}', "/id", 31),
+        ("features", '{"ociVersionMin": "one", "ociVersionMax": "1.0.0"}', "/ociVersionMin", 19),
+    ],
+)
+def test_other_documents(tmp_path, kind, document, pointer, column):
+    """The documents of exec and update, and those that runtimes write: pointers and columns are the document's own."""
+    file = tmp_path / "document.json"
+    file.write_text(document)
+    problems, status = report(file, kind=kind)
+    assert status == 1
+    assert (problems[0]["pointer"], problems[0]["line"], problems[0]["column"]) == (pointer, 1, column)
+
+
+def test_colour(bundle):
+    """Colours only on request: the words are the same."""
+    edit(bundle, '"cwd": "/"', '"cwd": "tmp"')
+    plain, coloured = validate(str(bundle))[0], validate(str(bundle), colour=True)[0]
+    assert "\x1b[" not in plain
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    assert "\x1b[31merror:" in coloured
 
 
 REFUSED = [
