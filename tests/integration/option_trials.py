@@ -66,7 +66,7 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("spec", "--rootless"): trial("--rootless", "spec", "the config"),
     ("spec", "--file"): trial("--file {directory}/new", "spec", "the file"),
     ("validate", "--format"): trial("--format json", "validate", "the output"),
-    ("validate", "--no-host"): trial("--no-host", "validate", "a rootfs that is not there is not looked for"),
+    ("validate", "--host-independent"): trial("--no-host", "validate", "a rootfs that is not there is not looked for"),
     ("validate", "--kind"): trial("--kind process", "validate", "the rules for another document"),
     ("plan", "--format"): trial("--format json", "plan", "the output"),
     ("plan", "--json"): trial("--json", "plan", "the output"),
