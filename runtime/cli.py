@@ -75,6 +75,8 @@ INTERRUPTED = 130  # a shell's exit status for SIGINT
 class UsageError(OcirunError):
     """The command line itself is wrong; nothing was tried."""
 
+    code = "usage"
+
 
 class Call:
     """One call of the command line: the command, its options by key (absent if not given), its operands, the global options."""
@@ -388,9 +390,9 @@ def _fail(call: Call, error: BaseException, message: str) -> None:
     write(2, f"ocirun: error: {message}\n")
     if not call.settings.get("log"):
         return
-    from runtime.commands.log import append
+    from runtime.commands.log import append, details
 
     try:
-        append(call, "error", message)
+        append(call, "error", message, details(error))
     except OSError as failure:
         write(2, f"ocirun: warning: log {call.settings['log']}: {system_words(failure.errno or 0)}\n")

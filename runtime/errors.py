@@ -14,8 +14,10 @@ class OcirunError(Exception):
     """An operation failed.
 
     ``message``: without the position. ``pointer`` and ``line``: the position in config.json, lines counted from 1.
-    ``errno``: the number of a system call that failed.
+    ``errno``: the number of a system call that failed. ``code``: the class of error, for programs (docs/errors.md).
     """
+
+    code = "system"
 
     def __init__(
         self, message: str, pointer: str | None = None, line: int | None = None, errno: int | None = None
@@ -36,17 +38,25 @@ class OcirunError(Exception):
 class NotFound(OcirunError):
     """There is no container with this id."""
 
+    code = "not-found"
+
 
 class WrongState(OcirunError):
     """The container exists, but its state does not allow the operation (runtime-spec, runtime.md "Operations")."""
+
+    code = "wrong-state"
 
 
 class InvalidConfig(OcirunError):
     """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""
 
+    code = "invalid-config"
+
 
 class Interrupted(OcirunError):
     """A signal asked the command to end while it waited for a hook, or for the container."""
+
+    code = "interrupted"
 
 
 def system_words(number: int) -> str:

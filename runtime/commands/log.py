@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 SOCKETS = {"journald": "/run/systemd/journal/socket", "syslog": "/dev/log"}
 PRIORITIES = {"error": 3, "warning": 4, "debug": 7}  # syslog(3)
 USER_FACILITY = 1 << 3
+CODES = {"KeyboardInterrupt": "interrupted"}
 
 
-def append(call: "Call", level: str, message: str) -> None:
-    """Add a line to the log of ``--log``, if any, with the verb and the container's id. Raises OSError."""
+def append(call: "Call", level: str, message: str, more: "dict[str, str | int] | None" = None) -> None:
+    """Add a line to the log of ``--log``, if any, with the verb, the container's id and ``more``. Raises OSError."""
     log: str = call.settings.get("log") or ""
     if not log:
         return
-    fields = {"id": container(call), "verb": call.command}
+    fields: dict[str, str | int] = {"id": container(call), "verb": call.command, **(more or {})}
     fields = {key: value for key, value in fields.items() if value}
     json = call.settings.get("log_format") == "json"
     if log.startswith(("journald:", "syslog:")):
@@ -39,6 +40,19 @@ def append(call: "Call", level: str, message: str) -> None:
         posix.write(descriptor, line.encode(errors="surrogateescape"))
     finally:
         posix.close(descriptor)
+
+
+def details(error: BaseException) -> "dict[str, str | int]":
+    """What a program needs of an error: code, errno, pointer and line (docs/errors.md)."""
+    from errno import errorcode
+
+    number = getattr(error, "errno", None)
+    return {
+        "code": getattr(error, "code", CODES.get(type(error).__name__, "system" if number else "internal")),
+        "errno": errorcode.get(number or 0, ""),
+        "pointer": getattr(error, "pointer", None) or "",
+        "line": getattr(error, "line", None) or 0,
+    }
 
 
 def container(call: "Call") -> str:
@@ -62,20 +76,21 @@ def connect(log: str) -> "socket.socket":
     return channel
 
 
-def _send(log: str, level: str, message: str, fields: "dict[str, str]") -> None:
+def _send(log: str, level: str, message: str, fields: "dict[str, str | int]") -> None:
     """Send one message. NAME is the identifier, by default the container's id. The journal gets the fields separately
     (systemd.journal-fields(7)).
     """
     service, _, name = log.partition(":")
-    name, priority, text = name or fields.get("id") or "ocirun", PRIORITIES[level], message.rstrip("\n")
+    name, priority, text = name or str(fields.get("id") or "ocirun"), PRIORITIES[level], message.rstrip("\n")
     if service == "syslog":
         now = time.localtime()
         stamp = f"{time.strftime('%b', now)} {now.tm_mday:2d} {time.strftime('%H:%M:%S', now)}"
         data = f"<{USER_FACILITY | priority}>{stamp} {name}[{posix.getpid()}]: {text}"
     else:
-        named = {"SYSLOG_IDENTIFIER": name, "ID": fields.get("id", ""), "VERB": fields.get("verb", "")}
+        # The journal's own ERRNO is a number.
+        named = {"SYSLOG_IDENTIFIER": name, **{key.upper(): fields[key] for key in fields if key != "errno"}}
         data = f"PRIORITY={priority}\nMESSAGE={text}\n"
-        data += "".join(f"{key}={printable(value)}\n" for key, value in named.items() if value)
+        data += "".join(f"{key}={printable(str(value))}\n" for key, value in named.items() if value)
     with connect(log) as channel:
         channel.send(data.encode(errors="surrogateescape"))
 
@@ -98,14 +113,14 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def json_line(level: str, message: str, fields: "dict[str, str]") -> str:
+def json_line(level: str, message: str, fields: "dict[str, str | int]") -> str:
     """``{"level":...,"msg":...,"time":...}``, with the fields, and a newline."""
     from runtime.lifecycle.document import dumps
 
     return dumps({"level": level, "msg": message, "time": _now(), **fields}) + "\n"
 
 
-def text_line(level: str, message: str, fields: "dict[str, str]") -> str:
+def text_line(level: str, message: str, fields: "dict[str, str | int]") -> str:
     """``time="..." level=... msg="..."`` with the fields, and a newline. Strings are quoted as in JSON, so they stay on one line."""
     from runtime.lifecycle.document import dumps
 

@@ -297,7 +297,7 @@ def test_lines_say_of_what_they_are(runtime: Caller) -> None:
     first, second = log.read_text().splitlines()
     assert json.loads(first)["id"] == "nobody"
     assert json.loads(first)["verb"] == "kill"
-    assert second.endswith(' id="nobody" verb="kill"')
+    assert second.endswith(' id="nobody" verb="kill" code="not-found"')
 
 
 def test_the_log_is_made_at_once(runtime: Caller) -> None:
@@ -362,7 +362,7 @@ def test_log_of_a_named_kind(runtime: Caller) -> None:
         (
             "journald",
             "/run/systemd/journal/socket",
-            r"PRIORITY=3\nMESSAGE=.*does not exist\nSYSLOG_IDENTIFIER=me\nID=nobody\nVERB=state\n",
+            r"PRIORITY=3\nMESSAGE=.*does not exist\nSYSLOG_IDENTIFIER=me\nID=nobody\nVERB=state\nCODE=not-found\n",
         ),
         ("syslog", "/dev/log", r"<11>\w{3} [ \d]\d \d\d:\d\d:\d\d me\[\d+\]: .*does not exist"),
     ],

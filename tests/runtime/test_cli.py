@@ -265,18 +265,41 @@ def test_json_log(run: Run, tmp_path: Path) -> None:
     result = run(*words, "state", "x")
     assert 'container "x" does not exist' in result.stderr
     entry = json.loads(log.read_text())
-    assert set(entry) == {"level", "msg", "time", "id", "verb"}
+    assert set(entry) == {"level", "msg", "time", "id", "verb", "code"}
+    assert entry["code"] == "not-found"
     assert (entry["level"], entry["msg"]) == ("error", 'container "x" does not exist')
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["time"])
     run(*words, "kill", "--bad", "x")
     assert [json.loads(line)["level"] for line in log.read_text().splitlines()] == ["error", "error"]
 
 
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["nope"], {"code": "usage"}),
+        (["state", "x"], {"code": "not-found"}),
+        (["create", "--bundle", "{bundle}", "x"], {"code": "invalid-config", "pointer": "/process/cwd", "line": 1}),
+        (["create", "--bundle", "/no/such/bundle", "x"], {"code": "system", "errno": "ENOENT"}),
+    ],
+)
+def test_fields_of_an_error(run: Run, tmp_path: Path, words: list[str], fields: dict[str, Any]) -> None:
+    """Its class, place and errno are in the log line, for programs."""
+    (tmp_path / "config.json").write_text(
+        '{"ociVersion": "1.0.2", "root": {"path": "/"}, "process": {"args": ["x"], "cwd": "y"}}'
+    )
+    log = tmp_path / "log"
+    run("--log", str(log), "--log-format", "json", *(word.format(bundle=tmp_path) for word in words))
+    entry = json.loads(log.read_text().splitlines()[-1])
+    assert {key: entry[key] for key in entry if key in ("code", "pointer", "line", "errno")} == fields
+
+
 def test_text_log(run: Run, tmp_path: Path) -> None:
     """logrus's form; a relative name is from where the caller is."""
     run("--log", "log", "state", "x")
     line = (tmp_path / "log").read_text()
-    assert re.fullmatch(r'time="[^"]+" level=error msg="container \\"x\\" does not exist" id="x" verb="state"\n', line)
+    assert re.fullmatch(
+        r'time="[^"]+" level=error msg="container \\"x\\" does not exist" id="x" verb="state" code="not-found"\n', line
+    )
 
 
 def test_a_log_that_cannot_be_made(run: Run) -> None:
