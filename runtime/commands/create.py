@@ -33,7 +33,12 @@ OPTIONS = (
     (("--no-pivot",), None, "no_pivot", "use MS_MOVE instead of pivot_root(2), for a root file system on a ramdisk"),
     (("--no-new-keyring",), None, "no_new_keyring", "keep the caller's session keyring"),
     (("--preserve-fds",), "N", "preserve_fds", "pass N descriptors beyond 0, 1 and 2 (and those of LISTEN_FDS)"),
-    (("--trace",), "FILE", "trace", "write when each operation started and ended, as JSON lines"),
+    (
+        ("--trace",),
+        "FILE",
+        "trace",
+        "write when each operation began and ended: a timeline (.svg), Trace Events (.json), or JSON lines",
+    ),
 )
 OPERANDS = (1, 1, "CONTAINER")
 PATHS: "tuple[PathOption, ...]" = ("config", "console_socket", "pid_file", "pidfd_socket", "trace")

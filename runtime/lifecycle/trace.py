@@ -1,31 +1,23 @@
-"""--trace FILE: when each operation started and ended, as JSON lines; and the lines of --debug. Cold."""
+"""--trace FILE: when each operation started and ended; and the lines of --debug. Cold."""
 
 from runtime.errors import system_failure
-from runtime.lifecycle.document import dumps
-from runtime.plan import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runtime.plan import ops
     from runtime.shim import Report
 
 
 def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[Report]") -> None:
-    """Write one line per operation: index, op, start_ns and end_ns (CLOCK_MONOTONIC), errno (0: done)."""
-    rows = [
-        {
-            "index": r.index,
-            "op": ops.TABLE[operations[r.index][0]][0],
-            "start_ns": r.start,
-            "end_ns": r.end,
-            "errno": r.error,
-        }
-        for r in reports
-    ]
+    """Write when each operation started and ended, in the form that the file's name asks for (`trace_forms.form`)."""
+    from runtime.lifecycle.trace_forms import form
+
+    text = form(path, operations, reports)
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(dumps(row) + "\n" for row in rows)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
     except OSError as error:
         raise system_failure(f"write the trace {path}", error) from None
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -274,6 +275,30 @@ def trace(ocirun: Path, state: Path, bundle: Bundle) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file.read_text().splitlines()]
     finally:
         subprocess.run([*base, "delete", "--force", ID], check=True)
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_forms_of_a_trace(ocirun: Path, tmp_path: Path, bundle: Bundle) -> None:
+    """Trace Events for a .json, with a complete event for each operation; a picture for a .svg, with a bar for each."""
+    base = [ocirun, "--root", tmp_path / "state"]
+    for name in ("trace.json", "trace.svg"):
+        create = [*base, "create", "--trace", tmp_path / name, "--bundle", bundle.directory, ID]
+        with open(tmp_path / "out", "w") as out:
+            subprocess.run(create, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=True)
+        subprocess.run([*base, "delete", "--force", ID], check=True)
+    log = json.loads((tmp_path / "trace.json").read_text())
+    events = [event for event in log["traceEvents"] if event["ph"] == "X"]
+    rows = {row["index"]: row for row in document(bundle)["operations"]}
+    assert len(events) > 40
+    for event in events:
+        row = rows[event["args"]["index"]]
+        assert (event["name"], event["cat"]) == (row["op"], row["side"])
+        assert event["args"].get("pointer") == row["pointer"]
+        assert event["dur"] >= 0
+    picture = ElementTree.parse(tmp_path / "trace.svg").getroot()
+    assert len(picture.findall(".//{*}g")) == len(events)
+    titles = [title.text or "" for title in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert any("mount proc on /proc [/mounts/" in title for title in titles)
 
 
 CONFIGS = ["spec", "everything", "podman", "docker", "containerd-seccomp"]
