@@ -74,6 +74,7 @@ OPEN = {
     "runtime/plan/explain.py": "the arguments of any operation, by name",
     "runtime/lifecycle/planning.py": "the JSON of `ocirun plan`, which has a key for each argument of any operation",
     "runtime/lifecycle/plan_text.py": "rows of that JSON",
+    "runtime/lifecycle/trace_forms.py": "Trace Events, which are written and never read",
     "runtime/lifecycle/seccomp_listener.py": "the spec's containerProcessState, which is written and never read",
 }
 # Words of the command line that go no further than the command's own module.
