@@ -25,10 +25,8 @@
 #define CLASSES 512
 #define CHUNK ((size_t)1 << 20) /* what is asked of the kernel at once, at least */
 #define PAGE ((size_t)4096)
-#define HOLE ((size_t)4096) /* a free block of this size is divided before a new one is taken; only until the dump */
 
-static char *top, *limit;     /* of the free rest: of no chunk yet */
-static char *hole, *hole_end; /* of the block that is being divided */
+static char *top, *limit; /* of the free rest: of no chunk yet */
 static void *free_blocks[CLASSES];
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static bool sealed; /* this program is an image */
@@ -103,40 +101,6 @@ static char *take(size_t size, size_t alignment)
 	return start;
 }
 
-/* The largest free block, if it is a hole. */
-static void open_hole(void)
-{
-	size_t rounded;
-	unsigned class = CLASSES - 1, smallest = class_of(HOLE, &rounded);
-	while (class > smallest && !free_blocks[class])
-		class --;
-	void **block = free_blocks[class];
-	if (!block)
-		return;
-	free_blocks[class] = *block;
-	*block = NULL;
-	hole = (char *)block;
-	hole_end = hole + *size_of(block);
-}
-
-/* The same as `take` in a hole, which a table that grew has left: in the image it would be empty pages. */
-static char *take_divided(size_t size)
-{
-	if (sealed || size > HOLE / 2)
-		return NULL;
-	if (size > (size_t)(hole_end - hole) + HEADER)
-		open_hole();
-	if (size > (size_t)(hole_end - hole) + HEADER)
-		return NULL;
-	char *start = hole;
-	hole += size;
-	if (hole < hole_end)
-		*size_of(hole) = (size_t)(hole_end - hole);
-	else
-		hole = hole_end = NULL;
-	return start;
-}
-
 static void *allocate(size_t size, size_t alignment)
 {
 	size_t rounded;
@@ -149,8 +113,6 @@ static void *allocate(size_t size, size_t alignment)
 	char *block = alignment > ALIGNMENT ? NULL : free_blocks[class];
 	if (block)
 		free_blocks[class] = *(void **)block;
-	else if (alignment <= ALIGNMENT && (block = take_divided(rounded + HEADER)) != NULL)
-		*size_of(block) = rounded;
 	else if ((block = take(rounded + HEADER, alignment)) != NULL)
 		*size_of(block) = rounded;
 	unlock();
@@ -240,7 +202,6 @@ void heap_open(void)
 {
 	top = heap_start + ALIGNMENT;
 	limit = heap_end;
-	hole = hole_end = NULL;
 	memset(free_blocks, 0, sizeof free_blocks);
 }
 
