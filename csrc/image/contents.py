@@ -17,6 +17,7 @@ from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType
 
 STDLIB, HERE = sys.path
 SITE, PROGRAM, DIRECTORY = sys.argv[1:]
@@ -64,8 +65,9 @@ LEFT_OUT = (
     "runtime.shapes",
 )
 NEVER = {"site"}  # for an installation that is not complete
+BUILDING = ("training", "hot")  # not in the image
 # Kept as code, and imported by a process that needs it.
-COLD = ("subprocess", "training")
+COLD = ("subprocess", *BUILDING)
 # What the standard library imports when it is called: for a traceback, and to encode text.
 LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1", "encodings.unicode_escape")
 
@@ -186,15 +188,23 @@ def own_state() -> "dict[tuple[str, str], str]":
     }
 
 
-def train() -> None:
-    """Run the commands. Fails if a module remembers something of them: it would be wrong in another process."""
+def train(watched: bool) -> "set[CodeType]":
+    """Run the commands. Fails if a module remembers something of them: it would be wrong in another process.
+
+    ``watched``: returns the code that they called.
+    """
     import training  # type: ignore[import-not-found]
 
     from runtime import seccomp
     from runtime.process import interruption
 
+    called: set[CodeType] = set()
+
     def call(arguments: "list[str]") -> int:
+        if watched:
+            sys.setprofile(lambda frame, *_: called.add(frame.f_code))
         status: int = command(arguments)
+        sys.setprofile(None)
         interruption.release()  # as the end of the process does
         return status
 
@@ -203,13 +213,14 @@ def train() -> None:
         if PROGRAM:
             training.train(call, DIRECTORY, PROGRAM)
     except training.Untrained as error:
-        print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
+        if not watched:
+            print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
     seccomp.loaded_library.clear()
     after = own_state()
     changed = [f"{module}.{name}" for module, name in after if after[module, name] != before.get((module, name))]
     if changed:
         sys.exit(f"the training stays in {', '.join(changed)}")
-    del sys.modules["training"], linked.codes["training"], linked.sources["training"]
+    return called
 
 
 def main() -> int:
@@ -217,8 +228,8 @@ def main() -> int:
     return command(argv[1:])
 
 
-def finish() -> None:
-    """The last step before the dump."""
+def finish(record: "memoryview | None" = None) -> None:
+    """The last step before the dump; with ``record``, the end of a process that only finds out what is hot (`hot.mark`)."""
     from pathlib import Path
 
     from oci_spec import schemas
@@ -231,7 +242,15 @@ def finish() -> None:
     link_init()
     forget_builder()
     linked.close()
-    train()
+    called = train(watched=bool(record))
+    if record:
+        import hot  # type: ignore[import-not-found]
+
+        hot.mark(record, called)
+        return
+    for name in BUILDING:
+        sys.modules.pop(name, None)
+        del linked.codes[name], linked.sources[name]
     sys.path_importer_cache.clear()
     sys.path_hooks.clear()
     del sys.path[:], argv[:], sys.meta_path[2:]

@@ -15,7 +15,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "image.h"
@@ -135,13 +137,43 @@ static void reset_signals(void)
 		signal(number, SIG_DFL);
 }
 
-static int dump(int argc, char **argv)
+/* Python with its modules, up to the last step before the dump. */
+static void build(int argc, char **argv, struct taken *record)
 {
-	heap_open();
+	heap_open(record);
 	reset_signals();
 	put_streams_away();
 	initialise(argc, argv);
 	bring_streams_back();
+}
+
+/* Which blocks of an image are hot: by a child, which makes one for that. NULL where it fails. */
+static struct taken *find_hot(int argc, char **argv)
+{
+	const size_t size = MAX_TAKEN * sizeof(struct taken);
+	int status = 1;
+	struct taken *record = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (record == MAP_FAILED)
+		return NULL;
+	pid_t child = fork();
+	if (child == 0) {
+		build(argc, argv, record);
+		PyObject *view = PyMemoryView_FromMemory((char *)record, (Py_ssize_t)size, PyBUF_WRITE);
+		if (!PyObject_CallFunction(attribute("contents", "finish"), "N", view))
+			die("hot blocks");
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	return status == 0 ? record : NULL;
+}
+
+/* Nothing is hot if the last argument is empty: there is no training then. */
+static int dump(int argc, char **argv)
+{
+	struct taken *record = NULL;
+	if (*argv[argc - 1] && !(record = find_hot(argc, argv)))
+		return 1;
+	build(argc, argv, record);
 	saved_main = attribute("contents", "main");
 	saved_environ = attribute("posix", "environ");
 	saved_argv = attribute("sys", "argv");

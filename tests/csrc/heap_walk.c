@@ -3,6 +3,7 @@
  *
  *     heap_walk SEED STEPS THREADS [sealed]   each thread has blocks of its own, which the others must leave alone;
  *                                             sealed: as in a process of the image, after the dump
+ *     heap_walk SEED STEPS hot       walks twice: the second time, every third block of the first walk is hot
  *     heap_walk fork ROUNDS          forks while another thread takes and returns blocks
  *
  * Compiled with heap.c's functions renamed (-Dmalloc=heap_malloc ...), so that this program's own are libc's.
@@ -10,12 +11,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "image.h"
 
 #define SEGMENT 0x100000 /* small, so that most blocks lie beyond it */
 #define SLOTS 400
@@ -24,8 +28,6 @@
 char heap_start[2 * SEGMENT] __attribute__((aligned(4096)));
 __asm__(".globl heap_end\nheap_end = heap_start + 0x100000\n");
 
-void heap_open(void);
-void heap_seal(void);
 void *heap_malloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void *heap_realloc(void *block, size_t size);
@@ -46,6 +48,9 @@ struct walk {
 	uint64_t chance;
 	long steps;
 };
+
+static char *zone_end = heap_start;
+static long in_zone;
 
 static void fail(const char *what, int line)
 {
@@ -89,6 +94,7 @@ static void keep(struct walk *walk, struct shadow *slot, void *block, size_t siz
 	CHECK(block != NULL);
 	CHECK((uintptr_t)block % alignment == 0);
 	CHECK(heap_malloc_usable_size(block) >= size);
+	in_zone += (char *)block >= heap_start && (char *)block < zone_end;
 	slot->block = block;
 	slot->size = heap_malloc_usable_size(block);
 	slot->content = (unsigned char)next(walk);
@@ -224,11 +230,37 @@ static void check_forks(int rounds)
 	pthread_join(thread, NULL);
 }
 
+static void check_zone(uint64_t chance, long steps)
+{
+	static struct taken record[MAX_TAKEN];
+	static struct walk walks[2];
+	size_t count = 0, zone = 0;
+	long expected = 0;
+	heap_open(record);
+	walks[0] = walks[1] = (struct walk){.chance = chance, .steps = steps};
+	run(&walks[0]);
+	for (; record[count + 1].sizes; count++) {
+		size_t size = record[count + 1].place - record[count].place;
+		bool is_hot = count % 3 == 0 && size < 4096 && zone + size < SEGMENT;
+		record[count].place = is_hot ? size : 0;
+		zone += record[count].place;
+		expected += is_hot;
+	}
+	record[count].place = 0;
+	heap_open(record);
+	zone_end = heap_start + zone;
+	run(&walks[1]);
+	CHECK(walks[0].chance == walks[1].chance);
+	CHECK(expected > 50 && in_zone >= expected);
+}
+
 int main(int argc, char **argv)
 {
-	heap_open();
+	heap_open(NULL);
 	if (argc == 3)
 		return check_forks(atoi(argv[2])), 0;
+	if (!strcmp(argv[3], "hot"))
+		return check_zone(strtoull(argv[1], NULL, 10), atol(argv[2])), 0;
 	int count = atoi(argv[3]);
 	if (argc == 5)
 		heap_seal();

@@ -20,7 +20,7 @@ def build(directory: Path, source: str, *more: str) -> Path:
     include = f"-I{TREE}/csrc/image"
     flags = [*FLAGS, *more]
     subprocess.run(["gcc", *flags, *renamed, include, "-c", "heap.c", "-o", "heap.o"], cwd=directory, check=True)
-    command = ["gcc", *flags, "-no-pie", HERE / "heap_walk.c", "heap.o", "-o", "walk"]
+    command = ["gcc", *flags, include, "-no-pie", HERE / "heap_walk.c", "heap.o", "-o", "walk"]
     subprocess.run(command, cwd=directory, check=True)
     return directory / "walk"
 
@@ -47,6 +47,12 @@ def test_a_walk(program: Path, words: tuple[object, ...]):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_walk_with_a_zone(program: Path):
+    """The same where every third block lies in the zone of the hot ones, which a record of the same walk says."""
+    done = walk(program, 5, STEPS, "hot")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_walk_of_several_threads(program: Path):
     """The same in four threads at once."""
     done = walk(program, 4, STEPS // 4, 4, "sealed")
@@ -67,9 +73,10 @@ def test_a_fork_with_a_second_thread(program: Path):
         ("old < size ? old : size", "old < size ? old / 2 : size", (1, STEPS, 1)),
         ("round_up((uintptr_t)top, alignment);\n\tif", "top;\n\tif", (1, STEPS, 1)),
         ("atomic_flag_test_and_set_explicit(&busy, memory_order_acquire)", "0", (4, STEPS, 4)),
+        ("hot += size", "hot += HEADER", (5, STEPS, "hot")),
         ("pthread_atfork(lock, unlock, unlock);", "", ("fork", 2000)),
     ],
-    ids=["room for the header", "zeroes", "copy", "alignment", "lock", "fork"],
+    ids=["room for the header", "zeroes", "copy", "alignment", "lock", "zone", "fork"],
 )
 def test_a_mistake_is_found(source: str, tmp_path: Path, right: str, wrong: str, words: tuple[object, ...]):
     """The walk bites: each of these mistakes in heap.c ends it."""
