@@ -65,6 +65,8 @@ def components(path: str) -> list[str]:
 
 def clean(path: str) -> str:
     """A path from / without empty parts, "." and "..". Links are not followed, so it is only good for comparing. Pure."""
+    if path.startswith("/") and not path.endswith("/") and "//" not in path and "/." not in path:
+        return path  # as most are
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

@@ -43,7 +43,7 @@ class Creation:
     (--rootless).
     """
 
-    __slots__ = ("facts", "handle", "locations", "record", "request", "tolerant", "unit")
+    __slots__ = ("facts", "handle", "locations", "prepared", "record", "request", "tolerant", "unit")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Creation:
         self.handle = handle
         self.locations = locations
         self.record = record
+        self.prepared = False  # the next record is on disk
         self.unit = unit
         chosen = request.options.get("rootless", "auto")
         self.tolerant: bool = chosen == "true" or (chosen == "auto" and not facts["privileged"])
@@ -105,6 +106,8 @@ def build(
         if not early:
             make_cgroups(creation, handshake.pid)  # while init makes its namespaces
         store.write_file(creation.handle, store.CONFIG, request.data)
+        if not request.spec.get("hooks") and not request.spec["linux"].get("netDevices"):  # which write the record
+            handshake.meanwhile = lambda: prepare_created(creation, handshake, wait_start)
         attend(request, lambda: follow(creation, handshake))
         write_created(creation, handshake, wait_start)
     except BaseException:
@@ -321,14 +324,22 @@ def host_side(creation: Creation) -> "Perform":
     return performer({"record": creation.record, "status": state.CREATING, "handle": creation.handle, "hooks": hooks})
 
 
-def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:
-    """Write the record of a created container. Raises OcirunError."""
+def prepare_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:
+    """Write the record that `write_created` puts in its place. Now init is at work; then it will wait. Raises OcirunError."""
     record = creation.record
     state.note_pid(record, handshake.pid)
-    delegate(creation)
-    record["status"] = state.CREATED
     record["tail"] = encode.tail(handshake.operations) if wait_start else [0, []]
-    store.write_state(creation.handle, record)
+    store.write_next_state(creation.handle, {**record, "status": state.CREATED})
+    creation.prepared = True
+
+
+def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:
+    """Write the record of a created container. Raises OcirunError."""
+    if not creation.prepared:  # also without a pid namespace of its own
+        prepare_created(creation, handshake, wait_start)
+    delegate(creation)
+    creation.record["status"] = state.CREATED
+    store.take_next_state(creation.handle)
 
 
 def delegate(creation: Creation) -> None:

@@ -263,8 +263,13 @@ def exists(handle: int, name: str) -> bool:
 
 def write_state(handle: int, record: "Record") -> None:
     """Replace the record atomically; the caller holds the lock."""
-    write_file(handle, NEXT_STATE, dumps(record).encode())
+    write_next_state(handle, record)
     take_next_state(handle)
+
+
+def write_next_state(handle: int, record: "Record") -> None:
+    """Write what `take_next_state` makes the record."""
+    write_file(handle, NEXT_STATE, dumps(record).encode())
 
 
 def take_next_state(handle: int) -> None:

@@ -10,7 +10,6 @@ from runtime.cgroups import update as limits
 from runtime.errors import InvalidConfig, OcirunError, WrongState
 from runtime.host import cgroups as host
 from runtime.lifecycle import config, state, store
-from runtime.lifecycle.document import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _change_limits(handle: int, record: "Record", given: "Resources") -> None:
         current = config.resources(store.read_file(handle, store.CONFIG))
     changed: Record = {**record, "resources": merged(current, given)}
     # Written first: on a full disk the limits stay as they are.
-    store.write_file(handle, store.NEXT_STATE, dumps(changed).encode())
+    store.write_next_state(handle, changed)
     _change(record, given, current)
     store.take_next_state(handle)
 

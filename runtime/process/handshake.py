@@ -43,12 +43,13 @@ class Handshake:
 
     ``network``: the container's network namespace, opened when the first device moves there. ``tell`` is called with the
     index of each operation and the nanoseconds that init took (0 on the host's side). ``state``: the container's record,
-    which says where the output of hooks goes. ``inode``: of init's program; 0 if that is another's too.
+    which says where the output of hooks goes. ``inode``: of init's program; 0 if that is another's too. ``meanwhile``: called
+    once init has its last pid, while it goes on.
     """
 
     __slots__ = (
-        *("console", "done", "inode", "listener", "network", "operations", "output", "pid", "socket", "state", "tell"),
-        *("trace", "word"),
+        *("console", "done", "inode", "listener", "meanwhile", "network", "operations", "output", "pid", "socket"),
+        *("state", "tell", "trace", "word"),
     )
 
     def __init__(self, pid: int, socket: int, operations: "Sequence[ops.Operation]", inode: int = 0) -> None:
@@ -60,6 +61,7 @@ class Handshake:
         self.console = self.listener = self.network = self.word = -1
         self.trace: list[shim.Report] = []
         self.tell: Callable[[int, int], None] | None = None
+        self.meanwhile: Callable[[], None] | None = None
         self.state: Record = {}
         self.output: Output | None = None  # of hooks that init runs
 
@@ -78,6 +80,8 @@ class Handshake:
                 posix.waitpid(before, 0)
                 self.done = report.index + 1
                 self.reply(CONTINUE)
+                if self.meanwhile:
+                    self.meanwhile()
             elif report.kind == CONSOLE:
                 self.console = report.fd
             elif report.kind == WORD:
