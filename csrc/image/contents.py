@@ -11,6 +11,7 @@ import posix
 import sys
 from _frozen_importlib import ModuleSpec
 from _imp import _fix_co_filename, create_builtin, exec_builtin  # type: ignore[attr-defined]
+from zlib import crc32
 
 from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # found by its directory, csrc/image
 
@@ -67,7 +68,23 @@ LEFT_OUT = (
 NEVER = {"site"}  # for an installation that is not complete
 BUILDING = ("training", "hot")  # not in the image
 # Kept as code, and imported by a process that needs it.
-COLD = ("subprocess", *BUILDING)
+COLD = (
+    "subprocess",
+    *BUILDING,
+    "oci_spec.mistakes",
+    "runtime.commands.report_forms",
+    "runtime.commands.validate",
+    "runtime.host.elf",
+    "runtime.host.executable",
+    "runtime.host.kernel_checks",
+    "runtime.host.program_file",
+    "runtime.host.reach",
+    "runtime.lifecycle.plan_text",
+    "runtime.lifecycle.planning",
+    "runtime.lifecycle.trace_forms",
+    "runtime.plan.kernel_limits",
+    "runtime.plan.mount_data",
+)
 # What the standard library imports when it is called: for a traceback, and to encode text.
 LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1", "encodings.unicode_escape")
 
@@ -118,7 +135,7 @@ def own_modules() -> "list[str]":
         for file in files
         if file.endswith(".py")
     ]
-    return sorted(name for name in names if name not in LEFT_OUT)
+    return sorted(name for name in names if name not in LEFT_OUT + COLD)
 
 
 def late_imports(name: str) -> "Iterator[str]":
@@ -176,15 +193,17 @@ def forget_builder() -> None:
     early.clear()
 
 
-def own_state() -> "dict[tuple[str, str], str]":
-    """The plain values of our modules."""
+def own_state() -> "dict[str, dict[str, int]]":
+    """Checksums of the plain values of our modules, by module and name. Small: what is freed leaves holes in the heap."""
     plain = (dict, list, set, int, str, bytes, type(None))
     return {
-        (module, name): repr(value)
+        module: {
+            name: crc32(repr(value).encode(errors="surrogatepass"))
+            for name, value in vars(sys.modules[module]).items()
+            if isinstance(value, plain) and name != "__builtins__"
+        }
         for module in sys.modules
         if module.partition(".")[0] in PACKAGES
-        for name, value in vars(sys.modules[module]).items()
-        if isinstance(value, plain) and name != "__builtins__"
     }
 
 
@@ -217,7 +236,12 @@ def train(watched: bool) -> "set[CodeType]":
             print(f"the image is not trained, so commands take up to twice as long: {error}", file=sys.stderr)
     seccomp.loaded_library.clear()
     after = own_state()
-    changed = [f"{module}.{name}" for module, name in after if after[module, name] != before.get((module, name))]
+    changed = [
+        f"{module}.{name}"
+        for module, values in after.items()
+        for name, value in values.items()
+        if value != before.get(module, {}).get(name)
+    ]
     if changed:
         sys.exit(f"the training stays in {', '.join(changed)}")
     return called

@@ -28,8 +28,9 @@ class Linked:
     def __init__(self, library: "Library") -> None:
         self.library: Library | None = library
         self.files: dict[str, str] = {}  # module -> file, relative
-        self.codes: dict[str, bytes] = {}  # of modules that are imported when they are needed
-        self.sources: dict[str, bytes] = {}  # compressed
+        # Compressed: the code of modules that are imported when they are needed, and all sources.
+        self.codes: dict[str, bytes] = {}
+        self.sources: dict[str, bytes] = {}
 
     def find_spec(self, name: str, *_unused: object) -> ModuleSpec | None:
         """The specification of a module; None for an unknown one."""
@@ -53,7 +54,7 @@ class Linked:
     def exec_module(self, module: "ModuleType") -> None:
         """Run the module's code."""
         name = module.__name__
-        code = self.library.load(name) if self.library else marshal.loads(self.codes[name])
+        code = self.library.load(name) if self.library else marshal.loads(zlib.decompress(self.codes[name]))
         exec(code, module.__dict__)
 
     def get_source(self, name: str) -> str:
@@ -79,8 +80,10 @@ class Library:
     def __init__(self, roots: "Sequence[str]") -> None:
         self.roots = roots
         self.file = posix.memfd_create("library")
-        self.rows: dict[str, tuple[str, int, int, int]] = {}
-        """name -> (file, where its code begins in the library, its size, the size of the compressed source after it)"""
+        self.rows: dict[str, tuple[str, int, int, int, int]] = {}
+        """name -> (file, where its code begins in the library, the sizes of the code, and of what follows it: the compressed
+        source, the compressed code)
+        """
 
     def find(self, name: str) -> str | None:
         """The file of a module, relative to the directory that contains it. None if there is none."""
@@ -99,16 +102,17 @@ class Library:
 
     def _add(self, name: str, file: str, source: bytes) -> None:
         code = marshal.dumps(compile(source, PREFIX + file, "exec", dont_inherit=True, optimize=2))
-        compressed = zlib.compress(source, 9)
-        self.rows[name] = file, posix.lseek(self.file, 0, 2), len(code), len(compressed)
-        for data in (code, compressed):
+        parts = code, zlib.compress(source, 9), zlib.compress(code, 9)
+        first, second, third = map(len, parts)
+        self.rows[name] = file, posix.lseek(self.file, 0, 2), first, second, third
+        for data in parts:
             while data:
                 data = data[posix.write(self.file, data) :]
 
     def code(self, name: str) -> bytes:
-        """The marshalled code of a module."""
-        _, start, size, _ = self.rows[name]
-        return posix.pread(self.file, size, start)
+        """The marshalled code of a module, compressed."""
+        _, start, size, source, compressed = self.rows[name]
+        return posix.pread(self.file, compressed, start + size + source)
 
     def load(self, name: str) -> "CodeType":
         """The code of a module, read without large blocks, which would leave holes."""
@@ -119,8 +123,8 @@ class Library:
 
     def source(self, name: str) -> bytes:
         """The compressed source of a module."""
-        _, start, size, after = self.rows[name]
-        return posix.pread(self.file, after, start + size)
+        _, start, size, compressed, _ = self.rows[name]
+        return posix.pread(self.file, compressed, start + size)
 
     def directory(self, package: str) -> "Path":
         """Where a package is. The place of importlib.resources.files."""
@@ -153,11 +157,13 @@ class Library:
                 posix._exit(1)
             posix._exit(0)
         posix.close(writing)
+        imported: list[str] = []
         with open(reading, "rb") as pipe:
-            answer = pipe.read()
+            try:
+                imported, self.rows = marshal.load(pipe)
+            except EOFError:  # the child has failed
+                pass
         _, status = posix.waitpid(child, 0)
         if status:
             sys.exit("the image's modules cannot be imported")
-        imported: list[str]
-        imported, self.rows = marshal.loads(answer)
         return imported
