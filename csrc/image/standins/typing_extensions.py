@@ -5,4 +5,4 @@ import typing
 
 def TypeVar(name: str, *constraints: object, default: object = None, **options: object) -> object:  # noqa: ARG001, N802
     """typing.TypeVar, whose default only type checkers read."""
-    return typing.TypeVar(name, *constraints, **options)  # type: ignore[arg-type, misc]
+    return typing.TypeVar(name, *constraints, **options)  # type: ignore[arg-type]
