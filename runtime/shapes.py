@@ -158,6 +158,7 @@ class HostContext(TypedDict):
     status: str  # for the agent of a seccomp filter
     handle: int  # of its directory; -1 for exec
     hooks: Hooks  # of its config; {} for exec
+    below: NotRequired[str]  # exec: the cgroup below the unit's that systemd moves the program to
 
 
 class StateDocument(TypedDict):

@@ -39,15 +39,17 @@ ENDED = "cannot exec in a stopped container: container not running"
 class Execution:
     """One request: the container, by its record, status and config, and the ``process`` to run.
 
-    ``kept``: the caller's descriptors that the program inherits.
+    ``kept``: the caller's descriptors that the program inherits. ``below``: the cgroup to enter, "" or "/PATH" below the
+    container's, if systemd has to move the program there.
     """
 
-    __slots__ = ("id", "kept", "options", "process", "record", "root", "spec", "status", "warn")
+    __slots__ = ("below", "id", "kept", "options", "process", "record", "root", "spec", "status", "warn")
 
     def __init__(self, root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn") -> None:
         """Read and check. WrongState if the container is in no state to run a program, OcirunError if the request is wrong."""
         self.root = root
         self.id = id
+        self.below = ""
         self.options = options
         self.warn = warn
         self.kept: list[int] = descriptors.kept_descriptors(options)
@@ -125,7 +127,7 @@ def begin(
             from runtime.lifecycle.trace import teller
 
             handshake.tell = teller(operations, options["debug"])
-        perform = performer({"record": execution.record, "status": execution.status, "handle": -1, "hooks": {}})
+        perform = performer({"record": execution.record, "status": execution.status, "handle": -1, "hooks": {}, "below": execution.below})
         if not handshake.follow(perform):
             raise handshake.died()
         publishing.publish(options, handshake)
@@ -219,7 +221,10 @@ def facts_of(execution: Execution) -> "Facts":
     if record.get("systemd"):
         from runtime.cgroups.systemd import scope
 
-        facts["admitted"] = scope.stands_outside(record["systemd"])
+        if scope.must_admit(record["systemd"], facts["placement"]):
+            top = intent.unified_directory(record["cgroups"]) or ""
+            execution.below = facts["placement"][0].removesuffix("/cgroup.procs").removeprefix(top)
+            facts["admitted"], facts["placement"] = True, []  # it is there when systemd has moved it
     facts["chroot"] = record.get("chroot", False) or not facts["join"] & CLONE_FLAGS["mount"]
     facts["resctrl"] = record["resctrl"]["tasks"] if "resctrl" in record else ()
     return facts

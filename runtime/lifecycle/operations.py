@@ -57,4 +57,4 @@ def enter_unit(context: "HostContext", handshake: "Handshake", _: "Operation") -
     if context["handle"] < 0:
         from runtime.cgroups.systemd import scope
 
-        scope.admit(context["record"]["systemd"], handshake.pid)
+        scope.admit(context["record"]["systemd"], handshake.pid, context["below"])

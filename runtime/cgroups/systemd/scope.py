@@ -16,7 +16,7 @@ from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from oci_spec.types import Linux, Resources
     from runtime.cgroups.intent import Intent
@@ -203,20 +203,23 @@ def remove(row: "UnitRow", intent: "Intent", warn: "Callable[[str], None]") -> N
         bus.close()
 
 
-def stands_outside(row: "UnitRow") -> bool:
-    """Whether the caller is a user outside of the cgroups of his own systemd, as in a login session.
+def must_admit(row: "UnitRow", placement: "Sequence[str]") -> bool:
+    """Whether the caller may not move a process by the files of ``placement``, but his own systemd may.
 
-    He may move no process into them.
+    He stands outside of its cgroups, as in a login session, or the container has given the cgroup to another of its users.
     """
-    return row["user"] and not files.read_or_empty("/proc/self/cgroup").decode().startswith(f"0::{row['below']}/")
+    if not row["user"] or len(placement) != 1:
+        return False
+    outside = not files.read_or_empty("/proc/self/cgroup").decode().startswith(f"0::{row['below']}/")
+    return outside or not posix.access(placement[0], posix.W_OK)
 
 
-def admit(row: "UnitRow", pid: int) -> None:
-    """Let systemd move a process of such a caller into the unit."""
+def admit(row: "UnitRow", pid: int, below: str) -> None:
+    """Let systemd move a process of such a caller into the unit, to the cgroup ``below`` its own: "" or "/PATH"."""
     bus = dbus.connect(True, row["address"])
     try:
         tried = f"bring the process into the systemd unit {row['unit']}"
-        bus.call(tried, "AttachProcessesToUnit", "ssau", (row["unit"], "", [pid]))
+        bus.call(tried, "AttachProcessesToUnit", "ssau", (row["unit"], below, [pid]))
     finally:
         bus.close()
 
