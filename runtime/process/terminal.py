@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CHUNK = 1 << 16
+_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h: opens the other end, of whichever devpts
 
 
 class Session:
@@ -29,6 +30,7 @@ class Session:
         self.within_line = False  # whether the last input ended inside a line
         posix.set_blocking(terminal, False)
         self.wake, self.waker = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        _hold_open(terminal)
 
     def run(self) -> int:
         """Copy until the program has ended and its output is read. Returns the exit status."""
@@ -172,6 +174,18 @@ def copy_size(terminal: int) -> None:
             continue
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
         return
+
+
+def _hold_open(terminal: int) -> None:
+    """Open the other end, until this process ends.
+
+    A program may close its terminal and open it again later, as systemd does for each message on /dev/console, and vhangup(2)
+    does for getty. While nobody has it open, reading fails with EIO.
+    """
+    try:
+        fcntl.ioctl(terminal, _TIOCGPTPEER, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+    except OSError:
+        pass  # its devpts is not mounted any more: then nobody can open it again
 
 
 def _nothing(*_: object) -> None:

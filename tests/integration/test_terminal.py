@@ -277,3 +277,17 @@ def test_end_of_the_input(runtime: Caller, words: str) -> None:
     id = runtime.launch(runtime.sleeper())
     result = runtime.exec(id, "stty -echo; cat; echo .", "--tty", stdin=words, timeout=10).ok()
     assert result.out.endswith(f"{words}.\n")
+
+
+def test_run_while_the_terminal_is_closed(runtime: Caller) -> None:
+    """A program may close its terminal and open it again, as systemd does; meanwhile signals are forwarded."""
+    script = """echo first; exec </dev/null >/dev/null 2>&1; sleep 1; echo second > /dev/console
+trap 'echo third > /dev/console; exit 3' TERM; sleep 1; echo ready > /dev/console; while :; do sleep 0.05; done"""
+    session = Session(
+        runtime.command("run", "--bundle", on_terminal(runtime, script).directory, runtime.new_id()), 24, 80
+    )
+    session.terminal.read_until("ready")
+    os.kill(session.child.pid, signal.SIGTERM)
+    code, text = session.finish()
+    assert code == 3
+    assert "third" in text
