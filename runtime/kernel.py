@@ -46,6 +46,7 @@ S_IFCHR, S_IFBLK, S_IFIFO = 0o020000, 0o060000, 0o010000
 # ioctl(2) requests.
 NS_GET_NSTYPE = 0xB703  # ioctl_ns(2): the CLONE_NEW* bit of a namespace file
 TIOCGPTN = 0x80045430  # ioctl_tty(2): the number of a terminal in its devpts
+TIOCGPTPEER = 0x5441  # ioctl_tty(2): opens the other end of a terminal, in whichever devpts it is
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2); they take an int, in spite of the headers
 
 # FS_*_FL of ioctl_iflags(2).

@@ -25,6 +25,9 @@ PACKAGES = (
     " podman netavark containerd docker.io"
 ).split()
 SIZE_MB = 3000
+# The root file systems of tests/vm/test_system_container.py, as guides for LXC make them; jq is for docs/lxc.md.
+CONTAINER_PACKAGES = "systemd-sysv dbus libpam-systemd iproute2 jq".split()
+CONTAINER_MB = 700
 SITE = "/opt/ocirun"
 """The virtual environment of the guest."""
 
@@ -149,6 +152,47 @@ def image() -> Path:
     return target
 
 
+def containers() -> Path:
+    """A disk with two copies of a Debian that boots in a container: `rootfs` is root's, `users` that of uid 1000.
+
+    There uid 0 is 1000, and 1 and up are the subordinate ids from 100000 on. Made at the first call, in a minute or two.
+    """
+    parts = [SUITE, CONTAINER_PACKAGES, CONTAINER_MB]
+    target = cache_directory("containers") / hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    if target.is_dir():
+        return target / "disk"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="making-", dir=target.parent) as scratch:
+        content, made = Path(scratch) / "content", Path(scratch) / "made"
+        made.mkdir()
+        content.mkdir()
+        root, users = content / "rootfs", content / "users"
+        bootstrap(root, CONTAINER_PACKAGES)
+        for name in ("usr/share/doc", "usr/share/locale", "var/lib/apt/lists"):
+            shutil.rmtree(root / name, ignore_errors=True)
+        (root / "etc/hostname").write_text("system\n")
+        subprocess.run(["cp", "--archive", str(root), str(users)], check=True)
+        give_to_user(users)
+        write_disk(content, made / "disk", CONTAINER_MB)
+        try:
+            made.rename(target)
+        except OSError:  # another run was quicker
+            if not target.is_dir():
+                raise
+    forget_others(target)
+    return target / "disk"
+
+
+def give_to_user(root: Path) -> None:
+    """Shift the owners of a tree, as `unshare --map-auto --map-root-user tar` of user 1000 would write it."""
+    for path in [root, *root.rglob("*")]:
+        status = path.lstat()
+        uid, gid = (99999 + one if one else 1000 for one in (status.st_uid, status.st_gid))
+        os.chown(path, uid, gid, follow_symlinks=False)
+        if not path.is_symlink():
+            path.chmod(status.st_mode & 0o7777)  # chown clears set-user-id
+
+
 def mirror() -> list[str]:
     """This machine's mirror, if it is a Debian too."""
     command = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian"]
@@ -156,8 +200,8 @@ def mirror() -> list[str]:
     return [site for site in found if "security" not in site][:1]
 
 
-def bootstrap(root: Path) -> None:
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *mirror()]
+def bootstrap(root: Path, packages: Sequence[str] = PACKAGES) -> None:
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(root), *mirror()]
     log = root.parent / "log"
     with open(log, "wb") as output:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=900, check=False)

@@ -2,11 +2,11 @@
 """`make test-vm`: boot a whole Debian under qemu, with systemd and a security module, and run `pytest -m vm` in it.
 
 The disk is made once and kept (image.py). A second one holds this tree's tests and its wheel, which the guest
-installs; a third is empty, to be limited. Tests marked `vm` run as root in a service with a delegated cgroup, those
-marked `user_session` as an ordinary user, in a service of the user's own systemd. All tests are shared out among as many
-machines as there are processors, up to four; those that are chosen run in one. The second machine has the image in the
-place of the wheel's command. The results become build/test-vm.xml, or that of the report's name. Where qemu or the means
-to make the disk are missing, the reason is said and nothing runs.
+installs; a third is empty, to be limited; a fourth has root file systems of containers. Tests marked `vm` run as root
+in a service with a delegated cgroup, those marked `user_session` as an ordinary user, in a service of the user's own
+systemd. All tests are shared out among as many machines as there are processors, up to four; those that are chosen run
+in one. The second machine has the image in the place of the wheel's command. The results become build/test-vm.xml, or
+that of the report's name. Where qemu or the means to make the disks are missing, the reason is said and nothing runs.
 
 With --shell the machine has the same disks and, in the place of the tests, a shell on this terminal; it ends with the shell.
 
@@ -39,7 +39,7 @@ OPTIONS = ("--lsm=", "--cgroups=", "--machines=", "--report=")
 """Ours; the rest of the arguments is pytest's."""
 DISK_MB = 64
 # What the guest needs of the tree. It is in another place there, so that only the installed wheel is tested.
-PARTS = ("oci_spec", "runtime", "csrc", "tests")
+PARTS = ("oci_spec", "runtime", "csrc", "tests", "docs")
 IN_GUEST = "/srv/ocirun"
 # These take as long as all others together. Without arguments they are left to `make cgroups` and
 # `make test-vm-managers`.
@@ -69,7 +69,7 @@ case $share in
 2/*) if [ -e image/ocirun ]; then command=/usr/local/bin/ocirun; cp image/ocirun $command; ln -sfn $command build/ocirun; fi ;;
 esac
 $command --version
-export OCIRUN_RUNTIME=$command OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc LANG=C.UTF-8 HOME=/root
+export OCIRUN_RUNTIME=$command OCIRUN_LSM={lsm} OCIRUN_DISK=/dev/vdc OCIRUN_CONTAINERS=/dev/vdd LANG=C.UTF-8 HOME=/root
 {vm}
 root=$?
 echo "root's tests ended after $(cut -d. -f1 /proc/uptime) s"
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str]) -> int:
     shares = int(number or machines(arguments))
     try:
         machine.require("mke2fs")
-        image = disk_image.image()
+        image, containers = disk_image.image(), disk_image.containers()
     except Unavailable as reason:
         print(f"test-vm: skipped: {reason}")
         return 0
@@ -212,8 +212,8 @@ def main(arguments: Sequence[str]) -> int:
         write_tree(tree, shell_script() if SHELL_OPTION in arguments else guest_script(lsm, arguments))
         empty.touch()
         os.truncate(empty, DISK_MB << 20)
+        disks = [image / "disk", tree, empty, containers]
         if SHELL_OPTION in arguments:
-            disks = [image / "disk", tree, empty]
             return machine.shell(image / "vmlinuz", image / "initrd", command_line(lsm, cgroups), disks)
         said = f"after {time.monotonic() - begin:.0f} s; machines with {lsm}: {shares}"
         print(f"test-vm: the disks are there {said}", flush=True)
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str]) -> int:
         lines = {
             Path(scratch) / f"results{one[0]}": f"{command_line(lsm, cgroups)} ocirun.share={one}" for one in share
         }
-        machine.boot(image / "vmlinuz", image / "initrd", lines, TIMEOUT_S, [image / "disk", tree, empty])
+        machine.boot(image / "vmlinuz", image / "initrd", lines, TIMEOUT_S, disks)
         print(f"test-vm: {time.monotonic() - begin:.0f} s in all", flush=True)
         return machine.collect(lines, report, len(RUNS))
 

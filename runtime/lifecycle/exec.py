@@ -127,7 +127,15 @@ def begin(
             from runtime.lifecycle.trace import teller
 
             handshake.tell = teller(operations, options["debug"])
-        perform = performer({"record": execution.record, "status": execution.status, "handle": -1, "hooks": {}, "below": execution.below})
+        perform = performer(
+            {
+                "record": execution.record,
+                "status": execution.status,
+                "handle": -1,
+                "hooks": {},
+                "below": execution.below,
+            }
+        )
         if not handshake.follow(perform):
             raise handshake.died()
         publishing.publish(options, handshake)

@@ -7,6 +7,7 @@ import posix
 import select
 import termios
 
+from runtime.kernel import TIOCGPTPEER
 from runtime.process.foreground import exit_status, forward
 
 TYPE_CHECKING = False
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CHUNK = 1 << 16
-_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h: opens the other end, of whichever devpts
 
 
 class Session:
@@ -183,7 +183,7 @@ def _hold_open(terminal: int) -> None:
     does for getty. While nobody has it open, reading fails with EIO.
     """
     try:
-        fcntl.ioctl(terminal, _TIOCGPTPEER, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+        fcntl.ioctl(terminal, TIOCGPTPEER, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
     except OSError:
         pass  # its devpts is not mounted any more: then nobody can open it again
 
