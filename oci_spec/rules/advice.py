@@ -24,13 +24,18 @@ def root_path_custom(spec: "Config") -> "Iterator[Finding]":
     """config.md#root: inside a bundle the root file system should be called rootfs."""
     path = spec.get("root", {}).get("path", "")
     if path and path[0] != "/" and path.strip("./") != "rootfs" and platform(spec) == "linux":
-        yield "/root/path", "warning", f"by custom the root file system is called rootfs, not {path}", None
+        yield (
+            "/root/path",
+            "warning",
+            f"by custom the root file system is called rootfs, not {path}",
+            "call the directory rootfs",
+        )
 
 
 def process_to_start(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: a container without a process can be created, but not started."""
     if "process" not in spec:
-        yield "/process", "warning", "there is nothing to start: the container can only be created", None
+        yield "/process", "warning", "there is nothing to start: the container can only be created", "add a process"
 
 
 def default_filesystems(spec: "Config") -> "Iterator[Finding]":
@@ -43,7 +48,12 @@ def default_filesystems(spec: "Config") -> "Iterator[Finding]":
         mounted += ["/dev/pts", "/dev/shm"]  # /dev bound with the mounts below it
     missing = [path for path in ("/proc", "/sys", "/dev/pts", "/dev/shm") if path not in mounted]
     if missing:
-        yield "/mounts", "warning", f"programs expect {', '.join(missing)}, which no mount provides", None
+        yield (
+            "/mounts",
+            "warning",
+            f"programs expect {', '.join(missing)}, which no mount provides",
+            "ocirun spec shows the usual mounts",
+        )
 
 
 def device_once(spec: "Config") -> "Iterator[Finding]":
@@ -52,7 +62,12 @@ def device_once(spec: "Config") -> "Iterator[Finding]":
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         numbers = (device["type"], device.get("major"), device.get("minor"))
         if device["type"] != "p" and seen.setdefault(numbers, device["path"]) != device["path"]:
-            yield f"/linux/devices/{index}", "warning", f"{device['path']} is the same device as {seen[numbers]}", None
+            yield (
+                f"/linux/devices/{index}",
+                "warning",
+                f"{device['path']} is the same device as {seen[numbers]}",
+                "leave one out",
+            )
 
 
 def capability_known(spec: "Config") -> "Iterator[Finding]":
@@ -62,7 +77,12 @@ def capability_known(spec: "Config") -> "Iterator[Finding]":
         for index, capability in enumerate(sets.get(name, [])):
             if capability[:4] != "CAP_" or capability[4:] not in CAPABILITIES:
                 pointer = f"/process/capabilities/{name}/{index}"
-                yield pointer, "warning", f"{capability} is not a known capability, it is left out", None
+                yield (
+                    pointer,
+                    "warning",
+                    f"{capability} is not a known capability, it is left out",
+                    "ocirun features lists those that are known",
+                )
 
 
 def ambient_supported(spec: "Config") -> "Iterator[Finding]":
@@ -89,7 +109,7 @@ def annotation_reserved(spec: "Config") -> "Iterator[Finding]":
     for key in spec.get("annotations", ()):
         if key.startswith(_RESERVED) and not _defined(key):
             message = f"keys under {_RESERVED[:-1]} are reserved, and {key} is not defined"
-            yield f"/annotations/{escape(key)}", "warning", message, None
+            yield f"/annotations/{escape(key)}", "warning", message, "take a domain of your own"
 
 
 def _defined(key: str) -> bool:
@@ -102,7 +122,7 @@ def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
     value = spec.get("annotations", {}).get(key, "TERM")
     name = value.upper().removeprefix("SIG")
     if name.split("+")[0].split("-")[0] not in _SIGNALS and not (name.isdigit() and 0 < int(name) < 65):
-        yield f"/annotations/{key}", "warning", f"{value!r} is not a signal", None
+        yield f"/annotations/{key}", "warning", f"{value!r} is not a signal", "write it like SIGTERM or 15"
 
 
 CONFIG: "tuple[Rule, ...]" = (

@@ -56,16 +56,21 @@ def oci_version_supported(spec: "Config") -> "Iterator[Finding]":
     if version[0] > VERSION[0]:
         yield "/ociVersion", "error", f"version {text} is not supported, only 1.x is", "write the config to 1.3.0"
     elif version[0] < 1 or (version[:3] == (1, 0, 0) and version[3]):
-        yield "/ociVersion", "warning", f"version {text} is older than 1.0.0, it is read as 1.3.0", None
+        yield "/ociVersion", "warning", f"version {text} is older than 1.0.0, it is read as 1.3.0", "write 1.3.0"
     elif version[1] > VERSION[1]:
-        yield "/ociVersion", "warning", f"version {text} is newer than 1.3.0, what it adds is not known", None
+        yield (
+            "/ociVersion",
+            "warning",
+            f"version {text} is newer than 1.3.0, what it adds is not known",
+            "write 1.3.0, or update ocirun",
+        )
 
 
 def platform_section(spec: "Config") -> "Iterator[Finding]":
     """config.md#platform-specific-configuration: a section of another platform has no effect."""
     for name in ("windows", "solaris", "vm", "zos", "freebsd"):
         if name in spec:
-            yield f"/{name}", "warning", f"the section {name} has no effect on Linux", None
+            yield f"/{name}", "warning", f"the section {name} has no effect on Linux", "leave it out"
 
 
 def root_required(spec: "Config") -> "Iterator[Finding]":
@@ -98,7 +103,12 @@ def mount_bind_source(spec: "Config") -> "Iterator[Finding]":
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if ("bind" in options or "rbind" in options) and "remount" not in options and not mount.get("source"):
-            yield f"/mounts/{index}/source", "error", "a bind mount needs a source", None
+            yield (
+                f"/mounts/{index}/source",
+                "error",
+                "a bind mount needs a source",
+                "name the file or directory of the host that it shows",
+            )
 
 
 def mount_type_bind(spec: "Config") -> "Iterator[Finding]":
@@ -117,7 +127,12 @@ def mount_mappings_paired(spec: "Config") -> "Iterator[Finding]":
         uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
         if bool(uids) != bool(gids):
             there, missing = ("uidMappings", "gidMappings") if uids else ("gidMappings", "uidMappings")
-            yield f"/mounts/{index}/{missing}", "error", f"{there} of a mount need {missing} beside them", None
+            yield (
+                f"/mounts/{index}/{missing}",
+                "error",
+                f"{there} of a mount need {missing} beside them",
+                f"add {missing}, or leave both out",
+            )
 
 
 def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
@@ -155,7 +170,7 @@ def hook_path_absolute(spec: "Config") -> "Iterator[Finding]":
     for name, index, hook in _hooks(spec):
         path = hook.get("path", "/")
         if path[:1] != "/" and platform(spec) != "windows":
-            yield f"/hooks/{name}/{index}/path", "error", f"{path!r} is not an absolute path", None
+            yield f"/hooks/{name}/{index}/path", "error", f"{path!r} is not an absolute path", "begin it with /"
 
 
 def hook_environment(spec: "Config") -> "Iterator[Finding]":
@@ -164,7 +179,12 @@ def hook_environment(spec: "Config") -> "Iterator[Finding]":
         for position, entry in enumerate(hook.get("env", ())):
             if entry.find("=") < 1:
                 pointer = f"/hooks/{name}/{index}/env/{position}"
-                yield pointer, "error", f"{entry!r} is not of the form NAME=value", None
+                yield (
+                    pointer,
+                    "error",
+                    f"{entry!r} is not of the form NAME=value",
+                    "write the name, an equals sign and the value; a value may be empty",
+                )
 
 
 def annotation_key_empty(spec: "Config") -> "Iterator[Finding]":

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 def state_id_not_empty(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: the id is not empty."""
     if spec.get("id") == "":
-        yield "/id", "error", "the id is empty", None
+        yield "/id", "error", "the id is empty", "give the container an id"
 
 
 def state_pid_required(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: a created or running container on Linux has a pid."""
     if spec.get("status") in ("created", "running") and not spec.get("pid"):
-        yield "/pid", "error", f"a container that is {spec['status']} has a pid", None
+        yield "/pid", "error", f"a container that is {spec['status']} has a pid", "write the pid of its first process"
 
 
 def state_bundle_absolute(spec: "State") -> "Iterator[Finding]":
     """runtime.md#state: bundle is an absolute path."""
     if spec.get("bundle", "/")[:1] != "/":
-        yield "/bundle", "error", f"{spec['bundle']!r} is not an absolute path", None
+        yield "/bundle", "error", f"{spec['bundle']!r} is not an absolute path", "begin it with /"
 
 
 def features_versions_semver(spec: "JsonObject") -> "Iterator[Finding]":
@@ -40,7 +40,7 @@ def features_versions_order(spec: "JsonObject") -> "Iterator[Finding]":
     oldest, newest = semver(spec.get("ociVersionMin", "")), semver(spec.get("ociVersionMax", ""))
     if oldest and newest and newest[:3] < oldest[:3]:
         message = f"{spec['ociVersionMax']} is older than ociVersionMin, {spec['ociVersionMin']}"
-        yield "/ociVersionMax", "error", message, None
+        yield "/ociVersionMax", "error", message, "exchange the two"
 
 
 def features_flags_known(spec: "JsonObject") -> "Iterator[Finding]":
@@ -50,7 +50,7 @@ def features_flags_known(spec: "JsonObject") -> "Iterator[Finding]":
     for index, flag in enumerate(seccomp.get("supportedFlags", ())):
         if known is not None and flag not in known:
             pointer = f"/linux/seccomp/supportedFlags/{index}"
-            yield pointer, "error", f"{flag} is supported but not in knownFlags", None
+            yield pointer, "error", f"{flag} is supported but not in knownFlags", "add it to knownFlags"
 
 
 STATE: "tuple[Rule, ...]" = (

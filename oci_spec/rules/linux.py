@@ -25,7 +25,12 @@ def namespace_once(spec: "Config") -> "Iterator[Finding]":
     seen = set()
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         if entry["type"] in seen:
-            yield f"/linux/namespaces/{index}/type", "error", f"the {entry['type']} namespace is listed twice", None
+            yield (
+                f"/linux/namespaces/{index}/type",
+                "error",
+                f"the {entry['type']} namespace is listed twice",
+                "leave one out",
+            )
         seen.add(entry["type"])
 
 
@@ -34,7 +39,7 @@ def namespace_path_absolute(spec: "Config") -> "Iterator[Finding]":
     for index, entry in enumerate(spec.get("linux", {}).get("namespaces", ())):
         path = entry.get("path")
         if path and path[0] != "/":
-            yield f"/linux/namespaces/{index}/path", "error", f"{path!r} is not an absolute path", None
+            yield f"/linux/namespaces/{index}/path", "error", f"{path!r} is not an absolute path", "begin it with /"
 
 
 def hostname_own_namespace(spec: "Config") -> "Iterator[Finding]":
@@ -50,7 +55,7 @@ def hostname_length(spec: "Config") -> "Iterator[Finding]":
     name: Literal["hostname", "domainname"]
     for name in ("hostname", "domainname"):
         if len(spec.get(name, "").encode()) > 64:
-            yield f"/{name}", "error", f"{name} is longer than 64 bytes", None
+            yield f"/{name}", "error", f"{name} is longer than 64 bytes", "shorten it"
 
 
 def domainname_once(spec: "Config") -> "Iterator[Finding]":
@@ -97,7 +102,12 @@ def user_namespace_needs_mappings(spec: "Config") -> "Iterator[Finding]":
     if namespaces(spec).get("user") == "":
         for name in ("uidMappings", "gidMappings"):
             if not spec["linux"].get(name):
-                yield f"/linux/{name}", "error", f"a new user namespace needs {name}", None
+                yield (
+                    f"/linux/{name}",
+                    "error",
+                    f"a new user namespace needs {name}",
+                    f"map user and group 0 at least, in linux.{name}",
+                )
 
 
 def mapping_ranges(spec: "Config") -> "Iterator[Finding]":
@@ -111,19 +121,29 @@ def mapping_ranges(spec: "Config") -> "Iterator[Finding]":
 
 def _faulty_ranges(pointer: str, mappings: "list[IdMapping]") -> "Iterator[Finding]":
     if len(mappings) > MAP_LINES:
-        yield pointer, "error", f"{len(mappings)} mappings are more than the kernel's {MAP_LINES}", None
+        yield (
+            pointer,
+            "error",
+            f"{len(mappings)} mappings are more than the kernel's {MAP_LINES}",
+            "join ranges that follow each other",
+        )
     for index, mapping in enumerate(mappings):
         size = mapping["size"]
         if size == 0:
-            yield f"{pointer}/{index}/size", "error", "a mapping of no ids", None
+            yield f"{pointer}/{index}/size", "error", "a mapping of no ids", "write the number of ids, 1 or more"
         for side in ("containerID", "hostID"):
             first = mapping[side]
             if first + size > 1 << 32:
-                yield f"{pointer}/{index}/size", "error", f"{side} {first} and the size {size} go beyond 32 bits", None
+                yield (
+                    f"{pointer}/{index}/size",
+                    "error",
+                    f"{side} {first} and the size {size} go beyond 32 bits",
+                    "write a smaller size",
+                )
             for other in mappings[:index] if len(mappings) <= MAP_LINES else ():
                 if first < other[side] + other["size"] and other[side] < first + size:
                     message = f"the ids from {first} overlap those of mapping {mappings.index(other)}"
-                    yield f"{pointer}/{index}/{side}", "error", message, None
+                    yield f"{pointer}/{index}/{side}", "error", message, "begin it after the other range"
                     break
 
 
@@ -135,9 +155,9 @@ def cgroups_path_inside(spec: "Config") -> "Iterator[Finding]":
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts:
         message = f"{path!r} names the root of the hierarchies, which the host's own processes use"
-        yield "/linux/cgroupsPath", "error", message, None
+        yield "/linux/cgroupsPath", "error", message, "write a path below it"
     elif ".." in parts:
-        yield "/linux/cgroupsPath", "error", f'{path!r} must not contain ".."', None
+        yield "/linux/cgroupsPath", "error", f'{path!r} must not contain ".."', "write the path without it"
 
 
 def device_numbers(spec: "Config") -> "Iterator[Finding]":
@@ -146,16 +166,26 @@ def device_numbers(spec: "Config") -> "Iterator[Finding]":
         name: Literal["major", "minor"]
         for name in ("major", "minor"):
             if device["type"] != "p" and name not in device:
-                yield f"/linux/devices/{index}/{name}", "error", f"a device of type {device['type']} needs {name}", None
+                yield (
+                    f"/linux/devices/{index}/{name}",
+                    "error",
+                    f"a device of type {device['type']} needs {name}",
+                    f"add {name}: ls -l shows both numbers of the host's device",
+                )
             elif device.get(name, 0) < 0:
-                yield f"/linux/devices/{index}/{name}", "error", f"{name} is negative", None
+                yield f"/linux/devices/{index}/{name}", "error", f"{name} is negative", "write 0 or more"
 
 
 def device_path_absolute(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#devices: a device's path is absolute, inside the container."""
     for index, device in enumerate(spec.get("linux", {}).get("devices", ())):
         if device["path"][:1] != "/":
-            yield f"/linux/devices/{index}/path", "error", f"{device['path']!r} is not an absolute path", None
+            yield (
+                f"/linux/devices/{index}/path",
+                "error",
+                f"{device['path']!r} is not an absolute path",
+                "begin it with /",
+            )
 
 
 def device_mode(spec: "Config") -> "Iterator[Finding]":
@@ -174,7 +204,7 @@ def device_path_once(spec: "Config") -> "Iterator[Finding]":
         identity = (device["type"], device.get("major"), device.get("minor"))
         if seen.setdefault(device["path"], identity) != identity:
             message = f"{device['path']} is listed before as another device"
-            yield f"/linux/devices/{index}/path", "error", message, None
+            yield f"/linux/devices/{index}/path", "error", message, "leave one out"
 
 
 def masked_paths_absolute(spec: "Config") -> "Iterator[Finding]":
@@ -183,7 +213,7 @@ def masked_paths_absolute(spec: "Config") -> "Iterator[Finding]":
     for name in ("maskedPaths", "readonlyPaths"):
         for index, path in enumerate(spec.get("linux", {}).get(name, ())):
             if path[:1] != "/":
-                yield f"/linux/{name}/{index}", "error", f"{path!r} is not an absolute path", None
+                yield f"/linux/{name}/{index}", "error", f"{path!r} is not an absolute path", "begin it with /"
 
 
 def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
@@ -191,13 +221,18 @@ def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
     listed = namespaces(spec) if "sysctl" in spec.get("linux", ()) else {}
     for name in spec.get("linux", {}).get("sysctl", ()):
         if not all(part.strip(".") for part in name.split("/")):
-            yield f"/linux/sysctl/{escape(name)}", "error", f"{name!r} is not the name of a kernel parameter", None
+            yield (
+                f"/linux/sysctl/{escape(name)}",
+                "error",
+                f"{name!r} is not the name of a kernel parameter",
+                "sysctl -a lists the names",
+            )
             continue
         needed, message = _sysctl_namespace(name.replace("/", "."))
         if needed and needed not in listed:
             message = f"{name} would be set on the host, the container has no {needed} namespace"
         if needed not in listed:
-            yield f"/linux/sysctl/{escape(name)}", "error", message, None
+            yield f"/linux/sysctl/{escape(name)}", "error", message, "set it on the host, or leave it out"
 
 
 def _sysctl_namespace(name: str) -> "tuple[str, str]":

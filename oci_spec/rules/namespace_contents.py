@@ -29,11 +29,26 @@ def net_device_names(spec: "Config") -> "Iterator[Finding]":
     for host, device in spec.get("linux", {}).get("netDevices", {}).items():
         new = device.get("name") or host
         if not _interface_name(host):
-            yield f"/linux/netDevices/{escape(host)}", "error", f"{host!r} cannot be the name of an interface", None
+            yield (
+                f"/linux/netDevices/{escape(host)}",
+                "error",
+                f"{host!r} cannot be the name of an interface",
+                "write 1 to 15 characters without / and blanks",
+            )
         elif not _interface_name(new) or "%" in new.removesuffix("%d"):
-            yield f"/linux/netDevices/{escape(host)}/name", "error", f"{new!r} cannot be the name of an interface", None
+            yield (
+                f"/linux/netDevices/{escape(host)}/name",
+                "error",
+                f"{new!r} cannot be the name of an interface",
+                "write 1 to 15 characters without / and blanks",
+            )
         elif new in taken and not new.endswith("%d"):
-            yield f"/linux/netDevices/{escape(host)}", "error", f"two interfaces would be called {new}", None
+            yield (
+                f"/linux/netDevices/{escape(host)}",
+                "error",
+                f"two interfaces would be called {new}",
+                "give one of them another name",
+            )
         taken.add(new)
 
 
@@ -50,7 +65,12 @@ def time_offset_nanoseconds(spec: "Config") -> "Iterator[Finding]":
     for clock in ("monotonic", "boottime"):
         nanosecs = spec.get("linux", {}).get("timeOffsets", {}).get(clock, {}).get("nanosecs", 0)
         if nanosecs > 999_999_999:
-            yield f"/linux/timeOffsets/{clock}/nanosecs", "error", f"{nanosecs} is a second or more", None
+            yield (
+                f"/linux/timeOffsets/{clock}/nanosecs",
+                "error",
+                f"{nanosecs} is a second or more",
+                "add the seconds to secs",
+            )
 
 
 RULES: "tuple[Rule, ...]" = (

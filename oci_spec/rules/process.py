@@ -34,21 +34,31 @@ def args_not_empty(spec: "Config") -> "Iterator[Finding]":
     if not args:
         yield "/process/args", "error", "args is " + ("missing" if args is None else "empty"), "name the program to run"
     elif args[0] == "":
-        yield "/process/args/0", "error", "the name of the program is empty", None
+        yield "/process/args/0", "error", "the name of the program is empty", "write the program's path"
 
 
 def env_entries(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: env is a list of NAME=value, as in environ(7)."""
     for index, entry in enumerate(spec["process"].get("env", ())):
         if entry.find("=") < 1:
-            yield f"/process/env/{index}", "error", f"{entry!r} is not of the form NAME=value", None
+            yield (
+                f"/process/env/{index}",
+                "error",
+                f"{entry!r} is not of the form NAME=value",
+                "write the name, an equals sign and the value; a value may be empty",
+            )
 
 
 def rlimit_known(spec: "Config") -> "Iterator[Finding]":
     """config.md#posix-process: the type of a resource limit is one of Linux's."""
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit.get("type", "RLIMIT_AS")[7:] not in _RLIMITS:
-            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is not a resource limit of Linux", None
+            yield (
+                f"/process/rlimits/{index}/type",
+                "error",
+                f"{limit['type']} is not a resource limit of Linux",
+                "see getrlimit(2) for the names",
+            )
 
 
 def rlimit_once(spec: "Config") -> "Iterator[Finding]":
@@ -56,7 +66,7 @@ def rlimit_once(spec: "Config") -> "Iterator[Finding]":
     seen = set()
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit["type"] in seen:
-            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is given twice", None
+            yield f"/process/rlimits/{index}/type", "error", f"{limit['type']} is given twice", "leave one out"
         seen.add(limit["type"])
 
 
@@ -65,7 +75,7 @@ def rlimit_soft_within_hard(spec: "Config") -> "Iterator[Finding]":
     for index, limit in enumerate(spec["process"].get("rlimits", ())):
         if limit["soft"] > limit["hard"]:
             message = f"the soft limit {limit['soft']} is above the hard limit {limit['hard']}"
-            yield f"/process/rlimits/{index}/soft", "error", message, None
+            yield f"/process/rlimits/{index}/soft", "error", message, "write the hard limit or less"
 
 
 def user_ids_required(spec: "Config") -> "Iterator[Finding]":
@@ -86,10 +96,15 @@ def user_ids_valid(spec: "Config") -> "Iterator[Finding]":
     user = spec["process"].get("user", {})
     for name in ("uid", "gid"):
         if user.get(name) == NO_ID:
-            yield f"/process/user/{name}", "error", f"{NO_ID} is not a valid id", None
+            yield f"/process/user/{name}", "error", f"{NO_ID} is not a valid id", "write another id"
     groups = user.get("additionalGids", ())
     if NO_ID in groups:
-        yield f"/process/user/additionalGids/{groups.index(NO_ID)}", "error", f"{NO_ID} is not a valid id", None
+        yield (
+            f"/process/user/additionalGids/{groups.index(NO_ID)}",
+            "error",
+            f"{NO_ID} is not a valid id",
+            "write another id",
+        )
 
 
 def umask_bits(spec: "Config") -> "Iterator[Finding]":
@@ -103,7 +118,7 @@ def oom_score_range(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: oomScoreAdj is between -1000 and 1000."""
     score = spec["process"].get("oomScoreAdj", 0)
     if not -1000 <= score <= 1000:
-        yield "/process/oomScoreAdj", "error", f"{score} is not between -1000 and 1000", None
+        yield "/process/oomScoreAdj", "error", f"{score} is not between -1000 and 1000", "write a number in this range"
 
 
 def effective_permitted(spec: "Config") -> "Iterator[Finding]":

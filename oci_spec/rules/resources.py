@@ -28,7 +28,12 @@ def device_rule_type(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#allowed-device-list: the type of a device rule is a, b or c, or absent for a."""
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("type", "a") not in ("a", "b", "c", ""):
-            yield f"/linux/resources/devices/{index}/type", "error", f"{rule['type']!r} is none of a, b and c", None
+            yield (
+                f"/linux/resources/devices/{index}/type",
+                "error",
+                f"{rule['type']!r} is none of a, b and c",
+                "write c for a character device, b for a block device, a for all",
+            )
 
 
 def device_rule_access(spec: "Config") -> "Iterator[Finding]":
@@ -36,7 +41,12 @@ def device_rule_access(spec: "Config") -> "Iterator[Finding]":
     for index, rule in enumerate(spec["linux"]["resources"].get("devices", ())):
         if rule.get("access", "").strip("rwm"):
             pointer = f"/linux/resources/devices/{index}/access"
-            yield pointer, "error", f"{rule['access']!r} has letters other than r, w and m", None
+            yield (
+                pointer,
+                "error",
+                f"{rule['access']!r} has letters other than r, w and m",
+                "r is read, w write, m mknod",
+            )
 
 
 def memory_limits(spec: "Config") -> "Iterator[Finding]":
@@ -54,14 +64,14 @@ def memory_swap(spec: "Config") -> "Iterator[Finding]":
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
     if limit > swap > 0:
         message = f"swap (memory and swap together) is {swap}, below the memory limit {limit}"
-        yield "/linux/resources/memory/swap", "error", message, None
+        yield "/linux/resources/memory/swap", "error", message, "write the sum of memory and swap"
 
 
 def memory_swappiness(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#memory: swappiness is between 0 and 100."""
     swappiness = spec["linux"]["resources"].get("memory", {}).get("swappiness", 0)
     if swappiness > 100:
-        yield "/linux/resources/memory/swappiness", "error", f"{swappiness} is above 100", None
+        yield "/linux/resources/memory/swappiness", "error", f"{swappiness} is above 100", "write 0 to 100"
 
 
 def memory_kernel_discouraged(spec: "Config") -> "Iterator[Finding]":
@@ -70,7 +80,12 @@ def memory_kernel_discouraged(spec: "Config") -> "Iterator[Finding]":
     name: Literal["kernel", "kernelTCP"]
     for name in ("kernel", "kernelTCP"):
         if memory.get(name, 0) > 0:
-            yield f"/linux/resources/memory/{name}", "warning", f"{name} is discouraged, new kernels ignore it", None
+            yield (
+                f"/linux/resources/memory/{name}",
+                "warning",
+                f"{name} is discouraged, new kernels ignore it",
+                "leave it out",
+            )
 
 
 def cpu_burst(spec: "Config") -> "Iterator[Finding]":
@@ -78,14 +93,19 @@ def cpu_burst(spec: "Config") -> "Iterator[Finding]":
     cpu = spec["linux"]["resources"].get("cpu", {})
     quota, burst = cpu.get("quota", 0), cpu.get("burst", 0)
     if burst > quota > 0:
-        yield "/linux/resources/cpu/burst", "error", f"the burst {burst} is above the quota {quota}", None
+        yield (
+            "/linux/resources/cpu/burst",
+            "error",
+            f"the burst {burst} is above the quota {quota}",
+            "write the quota or less",
+        )
 
 
 def cpu_idle(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#cpu: idle is 0 or 1."""
     idle = spec["linux"]["resources"].get("cpu", {}).get("idle", 0)
     if idle not in (0, 1):
-        yield "/linux/resources/cpu/idle", "error", f"{idle} is neither 0 nor 1", None
+        yield "/linux/resources/cpu/idle", "error", f"{idle} is neither 0 nor 1", "write 0 or 1"
 
 
 def cpu_lists(spec: "Config") -> "Iterator[Finding]":
@@ -94,14 +114,19 @@ def cpu_lists(spec: "Config") -> "Iterator[Finding]":
     name: Literal["cpus", "mems"]
     for name in ("cpus", "mems"):
         if not cpu_list(cpu.get(name, "")):
-            yield f"/linux/resources/cpu/{name}", "error", f"{cpu[name]!r} is not a list such as 0-3,7", None
+            yield (
+                f"/linux/resources/cpu/{name}",
+                "error",
+                f"{cpu[name]!r} is not a list such as 0-3,7",
+                "write numbers and ranges, with commas",
+            )
 
 
 def pids_limit(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#pids: the limit is a number of tasks, or -1 for none; 0 is a limit."""
     limit = spec["linux"]["resources"].get("pids", {}).get("limit", 0)
     if limit < -1:
-        yield "/linux/resources/pids/limit", "warning", f"{limit} is read as -1, no limit", None
+        yield "/linux/resources/pids/limit", "warning", f"{limit} is read as -1, no limit", "write -1"
 
 
 def weight_device_weights(spec: "Config") -> "Iterator[Finding]":
@@ -109,7 +134,7 @@ def weight_device_weights(spec: "Config") -> "Iterator[Finding]":
     for index, entry in enumerate(spec["linux"]["resources"].get("blockIO", {}).get("weightDevice", ())):
         if "weight" not in entry and "leafWeight" not in entry:
             pointer = f"/linux/resources/blockIO/weightDevice/{index}/weight"
-            yield pointer, "error", "neither weight nor leafWeight is given", None
+            yield pointer, "error", "neither weight nor leafWeight is given", "add one of them"
 
 
 def throttle_rate(spec: "Config") -> "Iterator[Finding]":
@@ -118,7 +143,12 @@ def throttle_rate(spec: "Config") -> "Iterator[Finding]":
     for name in _THROTTLES if block else ():
         for index, entry in enumerate(block.get(name, [])):
             if "rate" not in entry:
-                yield f"/linux/resources/blockIO/{name}/{index}/rate", "error", "the rate is missing", None
+                yield (
+                    f"/linux/resources/blockIO/{name}/{index}/rate",
+                    "error",
+                    "the rate is missing",
+                    "add a rate: bytes or operations a second",
+                )
 
 
 def rdma_limits(spec: "Config") -> "Iterator[Finding]":
@@ -126,7 +156,7 @@ def rdma_limits(spec: "Config") -> "Iterator[Finding]":
     for name, limits in spec["linux"]["resources"].get("rdma", {}).items():
         if "hcaHandles" not in limits and "hcaObjects" not in limits:
             pointer = f"/linux/resources/rdma/{escape(name)}/hcaHandles"
-            yield pointer, "error", "neither hcaHandles nor hcaObjects is given", None
+            yield pointer, "error", "neither hcaHandles nor hcaObjects is given", "add one of them"
 
 
 def unified_file_names(spec: "Config") -> "Iterator[Finding]":
@@ -136,7 +166,12 @@ def unified_file_names(spec: "Config") -> "Iterator[Finding]":
     for name in spec["linux"]["resources"].get("unified", {}):
         pointer = f"/linux/resources/unified/{escape(name)}"
         if "/" in name or name in ("", ".", ".."):
-            yield pointer, "error", f"{name!r} is not the name of a file in the cgroup", None
+            yield (
+                pointer,
+                "error",
+                f"{name!r} is not the name of a file in the cgroup",
+                "write the name alone, such as memory.high",
+            )
         elif name in _NO_LIMITS:
             yield pointer, "error", f"{name} acts on processes, it is not a limit", "leave it out"
 

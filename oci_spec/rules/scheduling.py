@@ -16,9 +16,9 @@ def scheduler_nice(spec: "Config") -> "Iterator[Finding]":
     scheduler = spec.get("process", {}).get("scheduler", {})
     nice, policy = scheduler.get("nice", 0), scheduler.get("policy")
     if not -20 <= nice <= 19:
-        yield "/process/scheduler/nice", "error", f"{nice} is not between -20 and 19", None
+        yield "/process/scheduler/nice", "error", f"{nice} is not between -20 and 19", "write a number in this range"
     elif nice and policy not in ("SCHED_OTHER", "SCHED_BATCH"):
-        yield "/process/scheduler/nice", "warning", f"{policy} has no nice value, ignored", None
+        yield "/process/scheduler/nice", "warning", f"{policy} has no nice value, ignored", "leave it out"
 
 
 def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
@@ -27,9 +27,9 @@ def scheduler_priority(spec: "Config") -> "Iterator[Finding]":
     policy, priority = scheduler.get("policy"), scheduler.get("priority", 0)
     if policy in ("SCHED_FIFO", "SCHED_RR"):
         if not 1 <= priority <= 99:
-            yield "/process/scheduler/priority", "error", f"{policy} needs a priority between 1 and 99", None
+            yield "/process/scheduler/priority", "error", f"{policy} needs a priority between 1 and 99", "write one"
     elif priority != 0:
-        yield "/process/scheduler/priority", "error", f"{policy} has no priority", None
+        yield "/process/scheduler/priority", "error", f"{policy} has no priority", "leave it out, or write 0"
 
 
 def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
@@ -39,19 +39,34 @@ def scheduler_deadline(spec: "Config") -> "Iterator[Finding]":
     for name, value in (("runtime", runtime), ("deadline", deadline), ("period", period)):
         if scheduler.get("policy") != "SCHED_DEADLINE":
             if value:
-                yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", None
+                yield f"/process/scheduler/{name}", "error", f"{scheduler.get('policy')} has no {name}", "leave it out"
         elif value >= 1 << 63:
-            yield f"/process/scheduler/{name}", "error", f"{value} is above 2^63 - 1, the kernel's longest time", None
+            yield (
+                f"/process/scheduler/{name}",
+                "error",
+                f"{value} is above 2^63 - 1, the kernel's longest time",
+                "write less",
+            )
         elif not value and name != "period":  # a period of 0 means the deadline
-            yield f"/process/scheduler/{name}", "error", f"SCHED_DEADLINE needs a {name}", None
+            yield f"/process/scheduler/{name}", "error", f"SCHED_DEADLINE needs a {name}", "write it in nanoseconds"
     if scheduler.get("policy") == "SCHED_DEADLINE":
         if 0 < runtime < 1024:
             message = f"{runtime} is below 1024 ns, the kernel's shortest runtime"
-            yield "/process/scheduler/runtime", "error", message, None
+            yield "/process/scheduler/runtime", "error", message, "write 1024 or more"
         if runtime > deadline > 0:
-            yield "/process/scheduler/runtime", "error", f"{runtime} is above the deadline {deadline}", None
+            yield (
+                "/process/scheduler/runtime",
+                "error",
+                f"{runtime} is above the deadline {deadline}",
+                "write the deadline or less",
+            )
         if deadline > period > 0:
-            yield "/process/scheduler/deadline", "error", f"{deadline} is above the period {period}", None
+            yield (
+                "/process/scheduler/deadline",
+                "error",
+                f"{deadline} is above the period {period}",
+                "write the period or less",
+            )
 
 
 def io_priority_level(spec: "Config") -> "Iterator[Finding]":
@@ -63,9 +78,9 @@ def io_priority_level(spec: "Config") -> "Iterator[Finding]":
     if level is None:
         if priority["class"] == "IOPRIO_CLASS_IDLE":
             return
-        yield "/process/ioPriority/priority", "error", "priority is missing", None
+        yield "/process/ioPriority/priority", "error", "priority is missing", "write 0 to 7"
     elif not 0 <= level <= 7:
-        yield "/process/ioPriority/priority", "error", f"{level} is not between 0 and 7", None
+        yield "/process/ioPriority/priority", "error", f"{level} is not between 0 and 7", "write a number in this range"
 
 
 def exec_affinity_lists(spec: "Config") -> "Iterator[Finding]":
@@ -74,7 +89,12 @@ def exec_affinity_lists(spec: "Config") -> "Iterator[Finding]":
     for name in ("initial", "final"):
         text = spec.get("process", {}).get("execCPUAffinity", {}).get(name, "")
         if not cpu_list(text):
-            yield f"/process/execCPUAffinity/{name}", "error", f"{text!r} is not a list such as 0-3,7", None
+            yield (
+                f"/process/execCPUAffinity/{name}",
+                "error",
+                f"{text!r} is not a list such as 0-3,7",
+                "write numbers and ranges of processors",
+            )
 
 
 RULES: "tuple[Rule, ...]" = (

@@ -29,14 +29,24 @@ def seccomp_argument_index(spec: "Config") -> "Iterator[Finding]":
         for position, condition in enumerate(entry.get("args", ())):
             if condition["index"] > 5:
                 pointer = f"/linux/seccomp/syscalls/{index}/args/{position}/index"
-                yield pointer, "error", f"{condition['index']} is not the index of an argument, 0 to 5", None
+                yield (
+                    pointer,
+                    "error",
+                    f"{condition['index']} is not the index of an argument, 0 to 5",
+                    "arguments are counted from 0",
+                )
 
 
 def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: listenerMetadata needs listenerPath."""
     seccomp = spec["linux"]["seccomp"]
     if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
-        yield "/linux/seccomp/listenerPath", "error", "listenerMetadata needs listenerPath beside it", None
+        yield (
+            "/linux/seccomp/listenerPath",
+            "error",
+            "listenerMetadata needs listenerPath beside it",
+            "add it, or leave listenerMetadata out",
+        )
 
 
 def seccomp_notify_listener(spec: "Config") -> "Iterator[Finding]":

@@ -26,6 +26,10 @@ _SYSCTLS = {
     "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
     "uts": ("kernel.domainname",),
 }
+ROOTFS = "unpack the root file system there, or correct the path"
+SOURCE = "create it, or correct the path; a relative one is from the bundle"
+NAMESPACE = "write /proc/PID/ns/TYPE of a process that runs, or leave the path out for a new namespace"
+CWD = "write a directory; one that is missing is made"
 # Hooks that run before the program is looked up can still create it.
 _EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
 _LATE_HOOKS: "tuple[HookKind, ...]" = ("poststart", "poststop")
@@ -73,9 +77,9 @@ def check_rootfs(path: str) -> "Iterator[Row]":
     """The root file system is an existing directory."""
     try:
         if posix.stat(path).st_mode & S_IFMT != S_IFDIR:
-            yield "/root/path", "error", f"{path} is not a directory", None, "host:rootfs"
+            yield "/root/path", "error", f"{path} is not a directory", ROOTFS, "host:rootfs"
     except OSError as error:
-        yield "/root/path", "error", f"{path}: {_reason(error)}", None, "host:rootfs"
+        yield "/root/path", "error", f"{path}: {_reason(error)}", ROOTFS, "host:rootfs"
 
 
 def check_mount_sources(spec: "Config", bundle: str) -> "Iterator[Row]":
@@ -88,7 +92,7 @@ def check_mount_sources(spec: "Config", bundle: str) -> "Iterator[Row]":
                 posix.stat(path, follow_symlinks="src-nofollow" not in options and "copy-symlink" not in options)
             except OSError as error:
                 if not _may_be_mounted(path, spec, bundle, index):
-                    yield f"/mounts/{index}/source", "error", f"{path}: {_reason(error)}", None, "host:mount_source"
+                    yield f"/mounts/{index}/source", "error", f"{path}: {_reason(error)}", SOURCE, "host:mount_source"
 
 
 def _may_be_mounted(path: str, spec: "Config", bundle: str, index: int) -> bool:
@@ -113,10 +117,16 @@ def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
             except OSError as error:
                 # We may not look at another user's process, but may still be able to join.
                 severity = "warning" if error.errno == EACCES else "error"
-                yield f"/linux/namespaces/{index}/path", severity, f"{path}: {_reason(error)}", None, "host:namespace"
+                yield (
+                    f"/linux/namespaces/{index}/path",
+                    severity,
+                    f"{path}: {_reason(error)}",
+                    NAMESPACE,
+                    "host:namespace",
+                )
                 continue
             if wrong:
-                yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", None, "host:namespace"
+                yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", NAMESPACE, "host:namespace"
 
 
 def check_sysctls(linux: "Linux") -> "Iterator[Row]":
@@ -128,7 +138,7 @@ def check_sysctls(linux: "Linux") -> "Iterator[Row]":
             if name.replace("/", ".").startswith(_SYSCTLS[kind]):
                 pointer = f"/linux/sysctl/{escape(name)}"
                 message = f"{name} would be set on the host: {path} is the runtime's own {kind} namespace"
-                yield pointer, "error", message, None, "host:sysctl"
+                yield pointer, "error", message, "leave it out, or take a namespace of its own", "host:sysctl"
 
 
 def _is_own(path: str, kind: str) -> bool:
@@ -222,7 +232,13 @@ def check_hooks(hooks: "Hooks") -> "Iterator[Row]":
                 posix.stat(hook["path"])
             except OSError as error:
                 reason = _reason(error)
-            yield f"/hooks/{name}/{index}/path", "warning", f"{hook['path']}: {reason}", None, "host:hook"
+            yield (
+                f"/hooks/{name}/{index}/path",
+                "warning",
+                f"{hook['path']}: {reason}",
+                "install it, or leave the hook out",
+                "host:hook",
+            )
 
 
 def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) -> "Iterator[Row]":
@@ -240,7 +256,7 @@ def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) 
     for pointer, message, certain in findings:
         severity = "error" if certain and sure else "warning"
         name = "host:cwd" if pointer == "/process/cwd" else "host:program"
-        yield pointer, severity, message, None, name
+        yield pointer, severity, message, CWD if pointer == "/process/cwd" else None, name
 
 
 def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":

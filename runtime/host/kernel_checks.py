@@ -104,7 +104,13 @@ def _targets(spec: "Config", bundle: str) -> "Iterator[Row]":
         except (Unknown, FileNotFoundError, PermissionError):
             continue  # it is made
         except OSError as error:
-            yield pointer, "error", f"{target}: {posix.strerror(error.errno or 0).lower()}", None, "host:mount_target"
+            yield (
+                pointer,
+                "error",
+                f"{target}: {posix.strerror(error.errno or 0).lower()}",
+                "mount it elsewhere",
+                "host:mount_target",
+            )
             continue
         is_file = mode & S_IFMT != S_IFDIR
         if source_is_file is not None and is_file != source_is_file:

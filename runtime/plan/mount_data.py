@@ -102,9 +102,9 @@ def _fault(form: "Form", given: bool, value: str) -> "tuple[str, str | None] | N
     if form == NONE:
         return ("it takes no value", "leave the value out") if given else None
     if not given or not value:
-        return "it needs a value", None
+        return "it needs a value", "write it behind an equals sign"
     if isinstance(form, tuple):
-        return None if value in form else (f"{value} is none of {', '.join(form)}", None)
+        return None if value in form else (f"{value} is none of {', '.join(form)}", f"write {form[0]}, for example")
     if form in (NUMBER, ID):
         return None if value.isascii() and value.isdigit() else (f"{value} is not a number", "write a number")
     if form == OCTAL:
