@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Json, Linux, Resources
+    from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Linux, Resources
     from runtime.host.cgroups import CgroupFacts, Hierarchy
 
 Warn = Callable[[str], None]  # takes a warning
@@ -175,9 +175,25 @@ class StateDocument(TypedDict):
     owner: NotRequired[str]  # for `state` and `list`
 
 
+class TailRow(TypedDict):
+    """An operation of a plan, by names: a later release may number operations and arguments otherwise."""
+
+    name: str
+    origin: NotRequired[str]
+    arguments: NotRequired[dict[str, int | str]]  # those that are neither 0 nor empty; no lists and no bytes
+
+
+class Tail(TypedDict):
+    """The end of a plan, from the wait for `start` on: `runtime.plan.encode.tail`."""
+
+    first: int  # the index of its first operation in the plan
+    operations: list[TailRow]
+
+
 class Record(TypedDict, total=False):
     """The state file of a container: `runtime.lifecycle.store` reads and writes it."""
 
+    version: int  # of this form: `runtime.lifecycle.versions`
     ociVersion: str
     id: str
     status: str  # creating or created; the later ones are observed, not written
@@ -195,4 +211,4 @@ class Record(TypedDict, total=False):
     net_devices: list[NetDeviceRow]  # `runtime.lifecycle.net_devices`
     notify: str  # the caller's NOTIFY_SOCKET
     resources: Resources  # as `update` left them
-    tail: Json  # [index of the first, [operation, ...]], from the wait for `start` on: `runtime.plan.encode.tail`
+    tail: Tail

@@ -187,6 +187,7 @@ def record_of(request: Request, facts: "Facts", locations: "list[Location]", uni
     hooks = request.spec.get("hooks", {})
     late: tuple[HookKind, ...] = ("poststart", "poststop")
     record: Record = {
+        "version": store.VERSION,
         "ociVersion": state.VERSION,
         "id": request.id,
         "status": state.CREATING,
@@ -328,7 +329,7 @@ def prepare_created(creation: Creation, handshake: "Handshake", wait_start: bool
     """Write the record that `write_created` puts in its place. Now init is at work; then it will wait. Raises OcirunError."""
     record = creation.record
     state.note_pid(record, handshake.pid)
-    record["tail"] = encode.tail(handshake.operations) if wait_start else [0, []]
+    record["tail"] = encode.tail(handshake.operations) if wait_start else {"first": 0, "operations": []}
     store.write_next_state(creation.handle, {**record, "status": state.CREATED})
     creation.prepared = True
 

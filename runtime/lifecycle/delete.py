@@ -61,7 +61,7 @@ def _kill_first(root: str, id: str) -> bool:
     handle = store.open_unlocked(root, id)
     try:
         if store.exists(handle, store.STATE):
-            end_init(store.read_state(handle, id))
+            end_init(store.read_state(handle, id, force=True))
     except OcirunError:
         return False  # reported later, under the lock, if it persists
     finally:
@@ -70,9 +70,17 @@ def _kill_first(root: str, id: str) -> bool:
 
 
 def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
-    """The record. None if it was missing or damaged, and ``force`` removed the directory."""
+    """The record. None if it was missing or damaged, and ``force`` removed the directory.
+
+    With ``force`` also of a newer release, as far as it is known.
+    """
     try:
-        return store.read_state(handle, id)
+        record = store.read_state(handle, id, force)
+        if record["version"] > store.VERSION:
+            from runtime.lifecycle.versions import kept
+
+            return kept(record, warn)
+        return record
     except OcirunError as error:
         if not force:
             raise

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from runtime.plan.ops import Operation
     from runtime.process.hook_output import Output
-    from runtime.shapes import Record
+    from runtime.shapes import Record, TailRow
 
 # struct report, struct reply and their kinds, of csrc/plan.h; tests/runtime/lifecycle/test_start.py compares them.
 REPORT, REPLY = Struct("=IIiIqq"), Struct("=II")
 REPORT_FAILED, REPORT_TRACE, REPORT_WARNING, REPORT_LISTENER, REPORT_OUTPUT, REPORT_WORD = 2, 5, 6, 7, 8, 9
 REPLY_CONTINUE = 1
+RUN_HOOK = "run_hook"
 WITH_DESCRIPTOR = (REPORT_LISTENER, REPORT_OUTPUT, REPORT_WORD)
 
 
@@ -76,7 +77,13 @@ def start(root: str, id: str, warn: "Callable[[str], None]", interruptible: bool
 
 def _has_hooks(record: "Record") -> bool:
     """Whether any hook may run: after the program has started, if that fails, or before it (startContainer)."""
-    return bool(record["hooks"]) or any((operation[2] or "").startswith("/hooks/") for operation in record["tail"][1])
+    return bool(record["hooks"]) or any(row["name"] == RUN_HOOK for row in _rows(record))
+
+
+def _rows(record: "Record") -> "list[TailRow]":
+    """The plan's operations from the wait for `start` on; [] for a container that was never created."""
+    tail = record.get("tail")
+    return tail["operations"] if tail else []
 
 
 def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]") -> None:
@@ -84,7 +91,7 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
     status = state.status_of(handle, record, locked=True)
     if not state.can_start(status):
         raise _wrong_state(status)
-    if len(record["tail"][1]) < 2:  # only the wait for `start`
+    if len(_rows(record)) < 2:  # only the wait for `start`
         failure = InvalidConfig("the container has nothing to start, since its config has no process", "/process")
         _locate(failure, handle)
         raise failure
@@ -178,20 +185,19 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
     try:
         while (received := _next(channel, handle, record, output)) is not None:
             (kind, index, number, step, detail, _), given = received
-            first, operations = record["tail"]
-            operation = operations[index - first] if first <= index < first + len(operations) else None
+            row = _row(record, index)
             if kind == REPORT_WORD and word < 0:
                 word = given
             elif kind == REPORT_OUTPUT:
-                output = _hear(output, handle, record, operation, (index, detail, given))
+                output = _hear(output, handle, record, row, (index, detail, given))
             elif kind == REPORT_LISTENER:
-                _give_listener(channel, handle, record, operation, given)
+                _give_listener(channel, handle, record, row, given)
             elif kind in (REPORT_WARNING, REPORT_FAILED):
-                failure = _worded(operation, number, step, detail, output.said(index) if output else b"")
+                failure = _worded(row, number, step, detail, output.said(index) if output else b"")
                 _locate(failure, handle)
                 if kind == REPORT_FAILED:
                     _explain(failure, handle, record)
-                    _end(root, id, handle, record, warn, operation)
+                    _end(root, id, handle, record, warn, row)
                     raise failure
                 warn(str(failure))
             elif kind != REPORT_TRACE:
@@ -201,7 +207,7 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
         if word >= 0:
             from runtime.process import last_word
 
-            unspoken = last_word.failure(word, record["tail"][1])
+            unspoken = last_word.failure(word, lambda: _recalled(_rows(record)[-1]))
             if unspoken:
                 _locate(unspoken, handle)
                 _explain(unspoken, handle, record)
@@ -210,6 +216,13 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
     finally:
         if word >= 0:
             posix.close(word)
+
+
+def _row(record: "Record", index: int) -> "TailRow | None":
+    """The operation of the plan with this index."""
+    rows = _rows(record)
+    at = index - record["tail"]["first"] if rows else -1
+    return rows[at] if 0 <= at < len(rows) else None
 
 
 def _next(
@@ -230,16 +243,15 @@ def _next(
 
 
 def _hear(
-    output: "Output | None", handle: int, record: "Record", operation: "Operation | None", given: "tuple[int, int, int]"
+    output: "Output | None", handle: int, record: "Record", row: "TailRow | None", given: "tuple[int, int, int]"
 ) -> "Output":
     """Listen to a hook that is about to start. ``given``: its index, the stream, and the pipe for that stream."""
-    from runtime.plan.ops import OP_RUN_HOOK
     from runtime.process.hook_output import Output
 
     output = output or Output(record)
     index, stream, pipe = given
     try:
-        if operation is None or operation[0] != OP_RUN_HOOK or stream not in (1, 2) or output.has(index, stream):
+        if row is None or row["name"] != RUN_HOOK or stream not in (1, 2) or output.has(index, stream):
             posix.close(pipe)
             raise OcirunError("read from the container's start.sock: output of an unknown hook")
         output.add(index, stream, pipe)
@@ -259,16 +271,14 @@ def _give_up(output: "Output", handle: int, record: "Record", error: BaseExcepti
         _locate(error, handle)
 
 
-def _give_listener(
-    channel: socket, handle: int, record: "Record", operation: "Operation | None", listener: int
-) -> None:
+def _give_listener(channel: socket, handle: int, record: "Record", row: "TailRow | None", listener: int) -> None:
     """Send the filter's listener to its agent, and let init go on. Ends init when that fails."""
     from runtime.lifecycle.kill import end_init
     from runtime.lifecycle.seccomp_listener import send
-    from runtime.plan.ops import OP_SECCOMP_NOTIFY
 
     try:
-        if operation is None or operation[0] != OP_SECCOMP_NOTIFY:
+        operation = _recalled(row) if row is not None and row["name"] == "seccomp_notify" else None
+        if operation is None:
             posix.close(listener)
             raise OcirunError("read from the container's start.sock: an unexpected seccomp listener")
         send(operation, record, state.CREATING, record["pid"], listener)
@@ -283,9 +293,18 @@ def _give_listener(
         raise
 
 
-def _worded(operation: "Operation | None", error: int, step: int, detail: int, output: bytes) -> OcirunError:
-    if operation is None:
+def _recalled(row: "TailRow") -> "Operation | None":
+    from runtime.plan.recall import recall
+
+    return recall(row)
+
+
+def _worded(row: "TailRow | None", error: int, step: int, detail: int, output: bytes) -> OcirunError:
+    if row is None:
         return OcirunError(f"init: {system_words(error)}", None, None, error)
+    operation = _recalled(row)
+    if operation is None:  # of another release
+        return OcirunError(f"{row['name']}: {system_words(error)}", row.get("origin"), None, error)
     from runtime.plan.failures import failure
 
     return failure(operation, error, step, detail, output)
@@ -315,14 +334,13 @@ def _explain(error: OcirunError, handle: int, record: "Record") -> None:
 
 
 def _end(
-    root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", operation: "Operation | None"
+    root: str, id: str, handle: int, record: "Record", warn: "Callable[[str], None]", row: "TailRow | None"
 ) -> None:
     """Init has failed: wait for its end. After a failed startContainer hook, destroy the container too."""
     from runtime.lifecycle.kill import end_init
-    from runtime.plan.ops import OP_RUN_HOOK
 
     end_init(record)
-    if operation is not None and operation[0] == OP_RUN_HOOK:
+    if row is not None and row["name"] == RUN_HOOK:
         _destroy(root, id, handle, record, warn)
 
 

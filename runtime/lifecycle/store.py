@@ -14,11 +14,11 @@ A directory without state.json whose lock nobody holds was left by a killed ``cr
 container, and the next reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only
 builtins.
 
-RECORD: ociVersion, id, bundle, rootfs, created (RFC 3339, UTC), owner, annotations as in the state document; status
-"creating" or "created"; pid and start_time (field 22 of /proc/PID/stat); cgroups (rows of runtime.cgroups.intent);
-hooks {"poststart": [...], "poststop": [...]}, each absent if empty; notify, the caller's NOTIFY_SOCKET, if there is one;
-net_devices, the devices to move back (runtime.lifecycle.net_devices); tail [index, [operation, ...]], the plan's
-operations from the wait for start on, by which `start` words failures.
+RECORD: version, of this form (runtime.lifecycle.versions); ociVersion, id, bundle, rootfs, created (RFC 3339, UTC),
+annotations as in the state document; status "creating" or "created"; pid and start_time (field 22 of /proc/PID/stat);
+cgroups (rows of runtime.cgroups.intent); hooks {"poststart": [...], "poststop": [...]}, each absent if empty; notify, the
+caller's NOTIFY_SOCKET, if there is one; net_devices, the devices to move back (runtime.lifecycle.net_devices); tail, the
+plan's operations from the wait for start on, by which `start` words failures.
 """
 
 import fcntl
@@ -34,7 +34,19 @@ if TYPE_CHECKING:
     from runtime.shapes import Record
 
 
-MEMBERS = ("id", "bundle", "rootfs", "created", "status", "pid", "start_time", "cgroups", "hooks")  # of every RECORD
+VERSION = 1  # of RECORD, and of what init and `start` say to each other: docs/upgrading.md
+# Of every RECORD, in any version: `delete --force` needs no more.
+MEMBERS = {
+    "id": str,
+    "bundle": str,
+    "rootfs": str,
+    "created": str,
+    "status": str,
+    "pid": int,
+    "start_time": int,
+    "cgroups": list,
+    "hooks": dict,
+}
 STATE, NEXT_STATE = "state.json", "state.json.new"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
@@ -277,8 +289,12 @@ def take_next_state(handle: int) -> None:
     posix.rename(NEXT_STATE, STATE, src_dir_fd=handle, dst_dir_fd=handle)
 
 
-def read_state(handle: int, id: str) -> "Record":
-    """The record. NotFound without one: the container is not made yet, or was just deleted."""
+def read_state(handle: int, id: str, force: bool = False) -> "Record":
+    """The record, in the form of this release.
+
+    NotFound without one: the container is not made yet, or was just deleted. OcirunError if it is damaged, or (unless
+    ``force``) newer than this release: then only MEMBERS are sure to mean what they do here.
+    """
     try:
         data = read_file(handle, STATE)
     except FileNotFoundError:
@@ -286,16 +302,22 @@ def read_state(handle: int, id: str) -> "Record":
     try:
         record: Json = loads(data)
     except ValueError as error:
-        raise _damaged(id, str(error)) from None
+        raise damaged(id, str(error)) from None
     if type(record) is not dict:
-        raise _damaged(id, "not an object")
-    for member in MEMBERS:
-        if member not in record:
-            raise _damaged(id, f'it has no "{member}"')
-    return record  # type: ignore[return-value]  # its members were checked
+        raise damaged(id, "not an object")
+    if record.get("version") != VERSION:
+        from runtime.lifecycle.versions import converted
+
+        record = converted(record, id, force)
+    for member, kind in MEMBERS.items():
+        if type(record.get(member)) is not kind:
+            raise damaged(id, f'its "{member}" is {"wrong" if member in record else "missing"}')
+    checked: Record = record
+    return checked
 
 
-def _damaged(id: str, how: str) -> OcirunError:
+def damaged(id: str, how: str) -> OcirunError:
+    """The error for a record that cannot be used."""
     return OcirunError(
         f'state of container "{id}" is damaged: {how}; "ocirun delete --force" removes it, but cannot find its process and cgroups'
     )

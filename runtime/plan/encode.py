@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oci_spec.types import Json
+    from runtime.shapes import Tail, TailRow
 
     from .ops import Operation, String
 
@@ -64,10 +64,25 @@ def encode(operations: "Sequence[Operation]", flags: int = 0) -> bytes:
     return HEADER.pack(MAGIC, VERSION, flags, len(operations), offset) + b"".join(records) + b"".join(strings)
 
 
-def tail(operations: "Sequence[Operation]") -> "list[Json]":
-    """The index of wait_start, and the operations from there on, as JSON: `start` describes failures with them."""
+def tail(operations: "Sequence[Operation]") -> "Tail":
+    """The operations from wait_start on, for the record: `start` describes failures with them (`recall`)."""
     first = next((i for i, op in enumerate(operations) if op[0] == OP_WAIT_START), len(operations))
-    return [first, [[*op[:4], [s if isinstance(s, str) else "" for s in op[4]]] for op in operations[first:]]]
+    return {"first": first, "operations": [_named(operation) for operation in operations[first:]]}
+
+
+def _named(operation: "Operation") -> "TailRow":
+    code, _, origin, numbers, strings = operation
+    name, number_names, string_names = TABLE[code]
+    row: TailRow = {"name": name}
+    if origin is not None:
+        row["origin"] = origin
+    arguments: dict[str, int | str] = {key: value for key, value in zip(number_names, numbers, strict=True) if value}
+    for key, text in zip(string_names, strings, strict=True):
+        if text and isinstance(text, str):
+            arguments[key] = text
+    if arguments:
+        row["arguments"] = arguments
+    return row
 
 
 def decode(data: bytes) -> "list[Operation]":

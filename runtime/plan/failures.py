@@ -62,13 +62,13 @@ def hook_name(pointer: "str | None", path: str) -> str:
     return f"error running {kind} hook #{index}: {path}"
 
 
-def unspoken(operation: "Operation", passed: bool, error: int) -> OcirunError:
+def unspoken(operation: "Operation | None", passed: bool, error: int) -> OcirunError:
     """The error for an execve under a filter that kept init from reporting it.
 
-    ``passed``: the filter allowed the execve. ``error``: errno, or 0 if init was killed.
+    ``operation``: None if it is another release's. ``passed``: the filter allowed the execve. ``error``: errno, or 0 if init was killed.
     """
-    _, _, origin, _, strings = operation
-    name = text_of(strings[0])
+    origin = operation[2] if operation else None
+    name = text_of(operation[4][0]) if operation else "the program"
     if passed:
         return program_failure(name, steps.EXEC, error, origin)
     if error:

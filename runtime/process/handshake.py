@@ -107,7 +107,7 @@ class Handshake:
             return
         from runtime.process import last_word
 
-        failure = last_word.failure(self.word, self.operations)
+        failure = last_word.failure(self.word, lambda: self.operations[-1])
         if failure:
             raise failure
 

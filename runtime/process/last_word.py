@@ -5,7 +5,7 @@ from sys import byteorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from runtime.errors import OcirunError
     from runtime.plan.ops import Operation
@@ -14,8 +14,8 @@ ERROR = 65536  # WORD_ERROR of csrc/plan.h
 MAX_ERRNO = 4095
 
 
-def failure(word: int, operations: "Sequence[Operation]") -> "OcirunError | None":
-    """Why the program did not run; None if it did. ``word``: the memfd. The last of ``operations`` is the execve."""
+def failure(word: int, execve: "Callable[[], Operation | None]") -> "OcirunError | None":
+    """Why the program did not run; None if it did. ``word``: the memfd. ``execve`` returns the operation, None if unknown."""
     passed, error = False, 0
     try:
         error = int.from_bytes(posix.pread(word, 4, ERROR), byteorder) & MAX_ERRNO
@@ -26,4 +26,4 @@ def failure(word: int, operations: "Sequence[Operation]") -> "OcirunError | None
         return None
     from runtime.plan.failures import unspoken
 
-    return unspoken(operations[-1], passed, error)
+    return unspoken(execve(), passed, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -14,15 +13,31 @@ from runtime.lifecycle import state, store
 from runtime.plan import encode, ops
 
 # Accepts on descriptor 0, sends what it was told to ("hex:descriptors"), and then ends, or goes on as the user's program
-# would.
+# would. Instead of a number of descriptors: "output:TEXT", a pipe with the text; "word:ERRNO", a memfd of csrc/last_word.c;
+# "reply", a descriptor, after which it waits for the answer.
 INIT = """
 import os, socket, sys
 listener = socket.socket(fileno=0)
 channel, _ = listener.accept()
 listener.close()
+def descriptors(kind, value):
+    if kind == "output":
+        reader, writer = os.pipe()
+        os.write(writer, value.encode())
+        os.close(writer)
+        return [reader]
+    if kind == "word":
+        memfd = os.memfd_create("word")
+        os.truncate(memfd, 131072)
+        os.pwrite(memfd, bytes(1), 0)
+        os.pwrite(memfd, int(value).to_bytes(4, sys.byteorder), 65536)
+        return [memfd]
+    return [2] * (1 if kind == "reply" else int(kind))
 for message in sys.argv[2:]:
-    data, _, count = message.partition(":")
-    socket.send_fds(channel, [bytes.fromhex(data)], [2] * int(count))
+    data, kind, *value = message.split(":")
+    socket.send_fds(channel, [bytes.fromhex(data)], descriptors(kind, *value or [""]))
+    if kind == "reply":
+        channel.recv(8)
 channel.close()
 if sys.argv[1] == "run":
     os.execv("/bin/sleep", ["sleep", "60"])
@@ -32,6 +47,7 @@ if sys.argv[1] == "run":
 def record(id: str, **changes: Any) -> dict[str, Any]:
     """A record as create writes it, of a container without cgroups."""
     return {
+        "version": store.VERSION,
         "ociVersion": state.VERSION,
         "id": id,
         "status": state.CREATED,
@@ -43,7 +59,7 @@ def record(id: str, **changes: Any) -> dict[str, Any]:
         "annotations": {},
         "cgroups": [],
         "hooks": {},
-        "tail": json.loads(json.dumps(encode.tail([ops.wait_start(), ops.exec("/bin/true", "/process/args")]))),
+        "tail": encode.tail([ops.wait_start(), ops.exec("/bin/true", "/process/args")]),
     } | changes
 
 
@@ -51,7 +67,7 @@ class StandIn:
     """A created container of this root; ``end()`` must be called. A message may have a number of descriptors with it."""
 
     def __init__(
-        self, root: Path, id: str, then: str = "run", *messages: bytes | tuple[bytes, int], **changes: Any
+        self, root: Path, id: str, then: str = "run", *messages: bytes | tuple[bytes, int | str], **changes: Any
     ) -> None:
         self.root, self.id, self.path = str(root), id, root / id
         handle = store.reserve(self.root, id)
@@ -64,7 +80,7 @@ class StandIn:
         self.process = subprocess.Popen(command, stdin=listener)
         listener.close()
         began = state.start_time(self.process.pid)
-        store.write_state(handle, record(id, pid=self.process.pid, start_time=began, **changes))
+        store.write_state(handle, {**record(id, **changes), "pid": self.process.pid, "start_time": began})
         os.close(handle)
 
     def end(self) -> None:

@@ -25,7 +25,6 @@ from runtime.lifecycle.start import (
     REPORT_WORD,
     start,
 )
-from runtime.plan import ops
 from runtime.plan.operations import steps
 from tests.runtime import reports
 from tests.runtime.lifecycle.stand_in import StandIn
@@ -43,20 +42,15 @@ def report(kind: int, index: int, error: int = 0, tried: str = "STEP_NONE", deta
     return REPORT.pack(kind, index, error, step(tried), detail, 0)
 
 
-def operation(code: int, *strings: Any, origin: str | None = None) -> list[Any]:
-    _, numbers, _ = ops.TABLE[code]
-    return [code, ops.CONTAINER, origin, [0] * len(numbers), list(strings)]
-
-
-TAIL = [
-    40,
-    [
-        operation(ops.OP_WAIT_START),
-        operation(ops.OP_RUN_HOOK, "/bin/hook", ["hook"], [], origin="/hooks/startContainer/0"),
-        operation(ops.OP_EXEC, "/bin/prog", origin="/process/args"),
-        operation(ops.OP_SECCOMP_NOTIFY, "", "/no/such/agent", "", origin="/linux/seccomp"),
+TAIL = {
+    "first": 40,
+    "operations": [
+        {"name": "wait_start"},
+        {"name": "run_hook", "origin": "/hooks/startContainer/0", "arguments": {"path": "/bin/hook"}},
+        {"name": "exec", "origin": "/process/args", "arguments": {"name": "/bin/prog"}},
+        {"name": "seccomp_notify", "origin": "/linux/seccomp", "arguments": {"listener_path": "/no/such/agent"}},
     ],
-]
+}
 
 
 def hook(script: str) -> dict[str, Any]:
