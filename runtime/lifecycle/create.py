@@ -16,7 +16,7 @@ import time
 
 from runtime.cgroups import apply, intent, layout, resources, tree
 from runtime.errors import OcirunError
-from runtime.lifecycle import assembly, descriptors, init_program, publishing, state, store
+from runtime.lifecycle import assembly, descriptors, document, init_program, publishing, state, store
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.operations import performer
 from runtime.lifecycle.request import Request
@@ -187,7 +187,7 @@ def record_of(request: Request, facts: "Facts", locations: "list[Location]", uni
     hooks = request.spec.get("hooks", {})
     late: tuple[HookKind, ...] = ("poststart", "poststop")
     record: Record = {
-        "version": store.VERSION,
+        "version": document.VERSION,
         "ociVersion": state.VERSION,
         "id": request.id,
         "status": state.CREATING,

@@ -8,7 +8,7 @@ Hot: imports only builtins.
 import posix
 
 from runtime.errors import NotFound, OcirunError, WrongState
-from runtime.lifecycle import init_program, state, store
+from runtime.lifecycle import document, init_program, state, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str],
     """
     try:
         record = store.read_state(handle, id, force)
-        if record["version"] > store.VERSION:
+        if record["version"] > document.VERSION:
             from runtime.lifecycle.versions import kept
 
             return kept(record, warn)

@@ -10,6 +10,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import Json
 
+VERSION = 1  # of a container's record, and of what init and `start` say to each other: docs/upgrading.md
+# Of a record in any version: `delete --force` needs no more.
+MEMBERS = {
+    "id": str,
+    "bundle": str,
+    "rootfs": str,
+    "created": str,
+    "status": str,
+    "pid": int,
+    "start_time": int,
+    "cgroups": list,
+    "hooks": dict,
+}
+
 
 def _refuse(value: object) -> object:
     raise TypeError(f"not JSON: {value!r}")

@@ -26,7 +26,7 @@ import posix
 import time
 
 from runtime.errors import NotFound, OcirunError, WrongState, system_failure
-from runtime.lifecycle.document import dumps, loads
+from runtime.lifecycle.document import MEMBERS, VERSION, dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,19 +34,6 @@ if TYPE_CHECKING:
     from runtime.shapes import Record
 
 
-VERSION = 1  # of RECORD, and of what init and `start` say to each other: docs/upgrading.md
-# Of every RECORD, in any version: `delete --force` needs no more.
-MEMBERS = {
-    "id": str,
-    "bundle": str,
-    "rootfs": str,
-    "created": str,
-    "status": str,
-    "pid": int,
-    "start_time": int,
-    "cgroups": list,
-    "hooks": dict,
-}
 STATE, NEXT_STATE = "state.json", "state.json.new"
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
@@ -301,26 +288,22 @@ def read_state(handle: int, id: str, force: bool = False) -> "Record":
         raise missing(id) from None
     try:
         record: Json = loads(data)
-    except ValueError as error:
-        raise damaged(id, str(error)) from None
-    if type(record) is not dict:
-        raise damaged(id, "not an object")
-    if record.get("version") != VERSION:
-        from runtime.lifecycle.versions import converted
+        if type(record) is not dict:
+            raise ValueError("not an object")
+        for member, kind in MEMBERS.items():
+            if type(record.get(member)) is not kind:
+                raise ValueError(f'its "{member}" is {"wrong" if member in record else "missing"}')
+        if record.get("version") != VERSION:
+            from runtime.lifecycle.versions import converted
 
-        record = converted(record, id, force)
-    for member, kind in MEMBERS.items():
-        if type(record.get(member)) is not kind:
-            raise damaged(id, f'its "{member}" is {"wrong" if member in record else "missing"}')
+            record = converted(record, id, force)
+    except ValueError as error:
+        raise OcirunError(
+            f'state of container "{id}" is damaged: {error}; "ocirun delete --force" removes it, but cannot find its process'
+            " and cgroups"
+        ) from None
     checked: Record = record
     return checked
-
-
-def damaged(id: str, how: str) -> OcirunError:
-    """The error for a record that cannot be used."""
-    return OcirunError(
-        f'state of container "{id}" is damaged: {how}; "ocirun delete --force" removes it, but cannot find its process and cgroups'
-    )
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:

@@ -4,7 +4,7 @@ The rules for changing RECORD of `runtime.lifecycle.store`:
 
 - A member that an older release may ignore, and that it keeps when it writes the record again, needs no new version. Anything
   else raises VERSION, gets a function in OLDER, and leaves the records in tests/runtime/lifecycle/older/ as they are.
-- The members in `store.MEMBERS` mean the same in every version, so that any release can end the container and remove its
+- The members in `document.MEMBERS` mean the same in every version, so that any release can end the container and remove its
   cgroups.
 - Nothing is named by a number that this project chooses. On start.sock, where init uses such numbers, they are only ever
   added to: tests/runtime/lifecycle/test_versions.py has those of each release.
@@ -16,7 +16,7 @@ Versions:
 """
 
 from runtime.errors import OcirunError
-from runtime.lifecycle.store import MEMBERS, VERSION, damaged
+from runtime.lifecycle.document import MEMBERS, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ CGROUP = ("path", "made", "version")
 def converted(record: "JsonObject", id: str, force: bool) -> "JsonObject":
     """The record in the form of this release; with ``force`` a newer one as it is.
 
-    OcirunError for one that is damaged, and for a newer one without ``force``.
+    ValueError if it is damaged. OcirunError for a newer one without ``force``.
     """
     version = record.get("version", 0)
     if type(version) is not int or version < 0:
-        raise damaged(id, 'its "version" is wrong')
+        raise ValueError('its "version" is wrong')
     if version > VERSION:
         if force:
             return record
@@ -58,7 +58,7 @@ def converted(record: "JsonObject", id: str, force: bool) -> "JsonObject":
         for convert in OLDER[version:]:
             record = convert(record)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise damaged(id, f"it is not what ocirun writes in state version {version}") from None
+        raise ValueError(f"it is not what ocirun writes in state version {version}") from None
     return record
 
 

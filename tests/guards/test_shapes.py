@@ -35,6 +35,8 @@ MISSPELT = {
         "ExecOptions": "additional_gid",
         "PlanOptions": "wait_for_start",
         "Record": "starttime",
+        "Tail": "index",
+        "TailRow": "code",
         "Location": "directory",
         "CgroupRow": "directory",
         "UnitRow": "name",
@@ -75,6 +77,7 @@ OPEN = {
     "runtime/lifecycle/planning.py": "the JSON of `ocirun plan`, which has a key for each argument of any operation",
     "runtime/lifecycle/plan_text.py": "rows of that JSON",
     "runtime/lifecycle/trace_forms.py": "Trace Events, which are written and never read",
+    "runtime/lifecycle/versions.py": "records of other releases, whose form is not this one's",
     "runtime/lifecycle/seccomp_listener.py": "the spec's containerProcessState, which is written and never read",
 }
 # Words of the command line that go no further than the command's own module.

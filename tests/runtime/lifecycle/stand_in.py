@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runtime.lifecycle import state, store
+from runtime.lifecycle import document, state, store
 from runtime.plan import encode, ops
 
 # Accepts on descriptor 0, sends what it was told to ("hex:descriptors"), and then ends, or goes on as the user's program
@@ -47,7 +47,7 @@ if sys.argv[1] == "run":
 def record(id: str, **changes: Any) -> dict[str, Any]:
     """A record as create writes it, of a container without cgroups."""
     return {
-        "version": store.VERSION,
+        "version": document.VERSION,
         "ociVersion": state.VERSION,
         "id": id,
         "status": state.CREATED,

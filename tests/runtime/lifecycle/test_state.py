@@ -126,7 +126,7 @@ def test_a_record_of_another_shape(root: Path) -> None:
     handle = store.reserve(str(root), "one")
     store.write_state(handle, {"id": "one", "status": "created"})
     os.close(handle)
-    with pytest.raises(OcirunError, match='damaged: it has no "bundle"'):
+    with pytest.raises(OcirunError, match='damaged: its "bundle" is missing'):
         state.query(str(root), "one")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from runtime.errors import OcirunError
-from runtime.lifecycle import state, store, versions
+from runtime.lifecycle import document, state, versions
 from runtime.lifecycle.delete import delete
 from runtime.lifecycle.kill import kill
 from runtime.lifecycle.listing import listing
@@ -149,12 +149,12 @@ def test_every_version_has_its_records(path: Path) -> None:
     for name, case in json.loads(path.read_text()).items():
         version = case["record"].get("version")
         assert path.stem == str(version) or version is None
-        new = versions.converted(case["record"], "one", False) if version != store.VERSION else case["record"]
-        assert new["version"] == store.VERSION
+        new = versions.converted(case["record"], "one", False) if version != document.VERSION else case["record"]
+        assert new["version"] == document.VERSION
         assert all(row.keys() == {"path", "made", "version"} for row in new["cgroups"])
         if name != "creating":
             assert new["tail"]["operations"][0]["name"] == "wait_start"
-    assert {int(one.stem) for one in OLDER if one.stem.isdigit()} == set(range(1, store.VERSION + 1))
+    assert {int(one.stem) for one in OLDER if one.stem.isdigit()} == set(range(1, document.VERSION + 1))
 
 
 def enum(file: str, name: str, prefix: str) -> list[str]:
@@ -171,9 +171,9 @@ def test_what_init_says_keeps_its_numbers() -> None:
     assert REPORT.size == 32
 
 
-NEWER = store.VERSION + 1
+NEWER = document.VERSION + 1
 REFUSAL = (
-    f'container "one" was made by a newer ocirun (state version {NEWER}, this one knows up to {store.VERSION}): use that one; '
+    f'container "one" was made by a newer ocirun (state version {NEWER}, this one knows up to {document.VERSION}): use that one; '
     '"ocirun delete --force" ends the container and removes what this one knows of'
 )
 
