@@ -203,6 +203,8 @@ static: site build/launcher/ocirun
 # --- install: the image alone if it can be built here, otherwise the launcher and its packages (IMAGE=no: always)
 
 INSTALLED = $(DESTDIR)$(PREFIX)
+# By rename: a manager that calls the command meanwhile finds the old one or the new one.
+replace = install -D -m 755 $(1) '$(INSTALLED)/bin/.ocirun.new' && mv -f '$(INSTALLED)/bin/.ocirun.new' '$(INSTALLED)/bin/ocirun'
 
 install: site
 	@if [ $(IMAGE) = yes ] && $(VENV)/bin/python csrc/tools/image.py $(IMAGE_DIR); then \
@@ -210,8 +212,8 @@ install: site
 
 # The packages of a launcher that was installed before are of no use any more.
 install-image: static
+	$(call replace,build/static/ocirun)
 	@test ! -e '$(INSTALLED)/lib/ocirun/runtime/_build.py' || rm -rf '$(INSTALLED)/lib/ocirun'
-	install -D -m 755 build/static/ocirun '$(INSTALLED)/bin/ocirun'
 
 install-launcher: build
 	@$(VENV)/bin/python csrc/tools/requirements.py runtime | xargs -d '\n' $(VENV)/bin/python -m pip install \
@@ -223,7 +225,7 @@ install-launcher: build
 	@mkdir -p build/install
 	$(INIT_CC) $(INIT_CFLAGS) $(WARNINGS) $(CFLAGS) $(INIT_LDFLAGS) -DOCIRUN_PYTHON="\"$(BASE_PYTHON)\"" \
 		-DOCIRUN_SITE='"$(abspath $(PREFIX))/lib/ocirun"' $(LAUNCHER_SOURCES) -o build/install/ocirun
-	install -D -m 755 build/install/ocirun '$(INSTALLED)/bin/ocirun'
+	$(call replace,build/install/ocirun)
 
 # --- demo and tests
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -161,6 +162,34 @@ def test_make_install_the_image(source: Path, tree: Path, image: Path, tmp_path:
     shutil.rmtree(source / "build")
     assert "(image)" in run(prefix / "bin/ocirun", "--version").stdout
     check(prefix / "bin/ocirun")
+
+
+def test_an_upgrade_while_the_command_is_called(source: Path, tree: Path, image: Path, tmp_path: Path):
+    """`make install` over an installed image: a manager that calls it all the time never fails to start it."""
+    prefix = tmp_path / "prefix"
+    make_install(source, tree, prefix)
+    before = (prefix / "bin/ocirun").stat().st_ino
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def call() -> None:
+        while not done.is_set():
+            try:
+                statuses.append(subprocess.run([prefix / "bin/ocirun", "--version"], capture_output=True).returncode)
+            except OSError as error:
+                statuses.append(error.errno or -1)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        make_install(source, tree, prefix)
+    finally:
+        done.set()
+        caller.join()
+    assert (prefix / "bin/ocirun").stat().st_ino != before
+    assert len(statuses) > 10
+    assert set(statuses) == {0}
+    assert os.listdir(prefix / "bin") == ["ocirun"]
 
 
 def test_in_the_tree(ocirun: Path, tmp_path: Path):
