@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         systemd_cgroup: bool
         cgroup_manager: str
         rootless: str
+        criu: str
         version: bool
         help: bool
 
@@ -59,8 +60,9 @@ GLOBAL_OPTIONS: "tuple[Option, ...]" = (
         "rootless",
         'do without cgroups that may not be written: "true", "false" or "auto" (default)',
     ),
-    (("--version", "-v"), None, "version", "print the versions of this build"),
-    (("--help", "-h"), None, "help", "print help, for ocirun or for a command"),
+    (("--criu",), "FILE", "criu", "the program that checkpoint and restore call (default: criu, from PATH)"),
+    (("--version", "-v", "-V"), None, "version", "print the versions of this build"),
+    (("--help", "-h", "-?"), None, "help", "print help, for ocirun or for a command"),
 )
 CHOICES = {
     "log_format": ("text", "json"),

@@ -33,6 +33,7 @@ OPTIONS = (
     (("--no-pivot",), None, "no_pivot", "use MS_MOVE instead of pivot_root(2), for a root file system on a ramdisk"),
     (("--no-new-keyring",), None, "no_new_keyring", "keep the caller's session keyring"),
     (("--preserve-fds",), "N", "preserve_fds", "pass N descriptors beyond 0, 1 and 2 (and those of LISTEN_FDS)"),
+    (("--no-subreaper",), None, "no_subreaper", "ignored: ocirun never becomes a subreaper"),
     (
         ("--trace",),
         "FILE",

@@ -11,7 +11,6 @@ OPTIONS = (
     *CREATE_OPTIONS,
     (("--detach", "-d"), None, "detach", "return once the program runs; the container must be deleted by hand"),
     (("--keep",), None, "keep", "do not delete the container when it has ended"),
-    (("--no-subreaper",), None, "no_subreaper", "ignored: ocirun never becomes a subreaper"),
 )
 OPERANDS = (1, 1, "CONTAINER")
 

@@ -123,7 +123,10 @@ TRIALS.update(
         for option, given in UPDATES.items()
     }
 )
-NO_OPS = {("run", "--no-subreaper"): "ocirun never becomes a subreaper"}
+NO_OPS = {
+    **{(verb, "--no-subreaper"): "ocirun never becomes a subreaper" for verb in ("create", "run")},
+    ("", "--criu"): "no verb that calls criu is built",
+}
 # Verbs that are refused by name, whatever their options.
 LATER = [verb for verb, (module, _) in COMMANDS.items() if module == "later"]
 

@@ -24,7 +24,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # The whole surface: each flag that a caller may send, by verb.
 SURFACE = {
     "create": "-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -f "
-    "--config --trace",
+    "--config --no-subreaper --trace",
     "run": "-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -f --config "
     "-d --detach --keep --no-subreaper --trace",
     "exec": "--console-socket --pidfd-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d "
