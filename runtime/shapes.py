@@ -60,6 +60,7 @@ class PublishOptions(TypedDict, total=False):
     pid_file: str
     console_socket: str
     pidfd_socket: str
+    pidfd_receiver: str  # as pidfd_socket, from an annotation
     preserve_fds: int
     activation: bool  # False: LISTEN_FDS and NOTIFY_SOCKET in the environment are for the calling program itself
     detach: bool

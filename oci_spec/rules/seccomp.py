@@ -37,10 +37,17 @@ def seccomp_argument_index(spec: "Config") -> "Iterator[Finding]":
                 )
 
 
+def _has_listener(spec: "Config") -> bool:
+    """An annotation of crun's has the same meaning as listenerPath."""
+    return bool(
+        spec["linux"]["seccomp"].get("listenerPath") or spec.get("annotations", {}).get("run.oci.seccomp.receiver")
+    )
+
+
 def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: listenerMetadata needs listenerPath."""
     seccomp = spec["linux"]["seccomp"]
-    if seccomp.get("listenerMetadata") and not seccomp.get("listenerPath"):
+    if seccomp.get("listenerMetadata") and not _has_listener(spec):
         yield (
             "/linux/seccomp/listenerPath",
             "error",
@@ -52,7 +59,7 @@ def seccomp_metadata_listener(spec: "Config") -> "Iterator[Finding]":
 def seccomp_notify_listener(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: SCMP_ACT_NOTIFY needs listenerPath."""
     seccomp = spec["linux"]["seccomp"]
-    if seccomp.get("listenerPath"):
+    if _has_listener(spec):
         return
     message = "SCMP_ACT_NOTIFY without listenerPath has nobody to ask"
     if seccomp.get("defaultAction") == "SCMP_ACT_NOTIFY":

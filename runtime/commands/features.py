@@ -32,14 +32,13 @@ def main(call: "Call") -> int:  # noqa: ARG001 - every verb has the same signatu
 def document() -> "JsonObject":
     """The features document."""
     from runtime.commands.help import build, libseccomp
-    from runtime.host.facts import KEEP_GROUPS
     from runtime.lifecycle.state import VERSION
+    from runtime.plan import annotations as crun
     from runtime.plan.mount_options import NAMES
-    from runtime.process import hook_output
-    from runtime.seccomp import FAIL_UNKNOWN
 
     version, commit = build()
     annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit}
+    annotations["run.oci.crun.wasm"] = "false"
     if library := libseccomp():
         annotations["io.github.seccomp.libseccomp.version"] = library
     return {
@@ -52,7 +51,7 @@ def document() -> "JsonObject":
         # The annotations of a config that ocirun acts on. A name that ends with a dot is a prefix.
         "potentiallyUnsafeConfigAnnotations": [
             "org.systemd.property.",
-            *sorted([*hook_output.ANNOTATIONS.values(), KEEP_GROUPS, FAIL_UNKNOWN]),
+            *sorted([*crun.HONOURED, *crun.REFUSED, *crun.UNLESS_EMPTY, *crun.ELSEWHERE, crun.WASM]),
         ],
     }
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from oci_spec.types import Config
+    from oci_spec.types import Config, Seccomp
     from runtime.plan.ops import Operation
     from runtime.shapes import CreateOptions, Facts, Filter, Location, PlanOptions
 
@@ -41,9 +41,18 @@ def cgroup_locations(spec: "Config", id: str, facts: "Facts", manager: str | Non
     return layout.locations(spec["linux"].get("cgroupsPath"), id, facts["cgroup"])
 
 
+def seccomp_profile(spec: "Config") -> "Seccomp | None":
+    """linux.seccomp, with the listenerPath of crun's annotation if it has none of its own."""
+    profile = spec["linux"].get("seccomp")
+    receiver = spec.get("annotations", {}).get("run.oci.seccomp.receiver")
+    return (
+        {**profile, "listenerPath": receiver} if profile and receiver and not profile.get("listenerPath") else profile
+    )
+
+
 def seccomp_filter(spec: "Config", root: str, warn_at: "WarnAt") -> "Filter | None":
     """The filter for linux.seccomp, compiled or from the cache in ``root``; None without a profile."""
-    profile = spec["linux"].get("seccomp")
+    profile = seccomp_profile(spec)
     if not profile:
         return None
     from runtime.seccomp import POINTER, load, refuse_unknown

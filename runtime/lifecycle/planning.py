@@ -29,7 +29,7 @@ def program_of(spec: "Config") -> "Filter | None":
 
     As `assembly.seccomp_filter`, but without writing to the cache. InvalidConfig for a bad profile.
     """
-    profile = spec["linux"].get("seccomp")
+    profile = assembly.seccomp_profile(spec)
     if not profile:
         return None
     from runtime.plan.seccomp import filter_flags

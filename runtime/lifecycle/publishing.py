@@ -52,10 +52,11 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
             from runtime.process.terminal import prepare
 
             prepare(handshake.console)
-    if options.get("pidfd_socket"):
-        from runtime.process.console import send_pidfd
+    for path in (options.get("pidfd_socket"), options.get("pidfd_receiver")):
+        if path:
+            from runtime.process.console import send_pidfd
 
-        send_pidfd(options["pidfd_socket"], handshake.pid)
+            send_pidfd(path, handshake.pid)
 
 
 def publish_pid(options: "PublishOptions", handshake: "Handshake") -> None:

@@ -30,6 +30,10 @@ class Request:
         self.kept: list[int] = descriptors.kept_descriptors(options)
         self.data: bytes = options.get("config_data") or config.of_bundle(options["bundle"], options.get("config"))
         self.spec: Config = config.checked(self.data, options["bundle"], self.warn_of)
+        receiver = self.spec.get("annotations", {}).get("run.oci.pidfd_receiver")
+        if receiver:
+            path = receiver if receiver.startswith("/") else f"{options['bundle']}/{receiver}"
+            self.options = {**options, "pidfd_receiver": path}
         self.process: Process | None = self.spec.get("process")
 
     def warn_of(self, problem: "Problem") -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
+PEERS = ("run.oci.", "module.wasm.")  # annotations of crun's
+
 
 def in_root(spec: "Config", facts: "Facts", options: "PlanOptions", warnings: "Warnings") -> "list[ops.Operation]":
     """Everything between attaching the root and entering it."""
@@ -44,6 +46,10 @@ def plan(spec: "Config", facts: "Facts", options: "PlanOptions") -> "tuple[list[
     """
     warnings: Warnings = []
     properties.check(spec, warnings)
+    if any(name.startswith(PEERS) for name in spec.get("annotations", ())):
+        from . import annotations
+
+        annotations.check(spec, warnings)
     listed = namespaces.kinds(spec)
     mounted = "mount" in listed
     process = spec.get("process") or without_process(facts)

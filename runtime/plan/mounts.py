@@ -12,6 +12,8 @@ from .mount_options import BINDS, LINKS, MOUNT2_ONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oci_spec.types import Config, IdMapping, Mount
     from runtime.shapes import Facts
 
@@ -25,6 +27,10 @@ COPIED_TYPES = ("proc", "sysfs", "mqueue")
 # File systems mounted without an SELinux context: kernel ones, which have their own labels, and mqueue.
 UNLABELLED_TYPES = ("proc", "sysfs", "mqueue", "cgroup", "cgroup2")
 FSCONFIG_MAX = 255
+CONTEXT_TYPE = "run.oci.mount_context_type"  # crun's annotation, which Podman sets for containers of systemd
+CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
+FORCED_CGROUP = "run.oci.systemd.force_cgroup_v1"  # crun's annotation: the destination of the mount that it replaces
+FORCED_ENTRIES = (("tmpfs", "tmpfs", "size=1024k", ""), ("cgroup", "cgroup", "none,name=systemd,xattr", "systemd"))
 IDMAP = {"idmap", "ridmap"}
 
 
@@ -36,6 +42,8 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
     namespaces = spec.get("linux", {}).get("namespaces") or ()
     cgroup_namespace = any(entry["type"] == "cgroup" for entry in namespaces)
     label = spec.get("linux", {}).get("mountLabel") or ""
+    annotations = spec.get("annotations", {})
+    context = f"{annotations.get(CONTEXT_TYPE, 'context')}={label}" if label else ""
     plan: list[Operation] = []
     for i, entry in enumerate(spec.get("mounts", ())):
         origin = f"/mounts/{i}"
@@ -46,7 +54,10 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
 
             lost_options.check(entry, options, warnings, origin)
         _refuse_proc(entry["destination"], origin)
-        if entry.get("uidMappings") or options.keywords & IDMAP:
+        if entry["destination"] == annotations.get(FORCED_CGROUP):
+            mount_options.flatten(options)
+            plan += _cgroup(entry, options, facts, cgroup_namespace, context, origin, FORCED_ENTRIES)
+        elif entry.get("uidMappings") or options.keywords & IDMAP:
             from . import idmapped
 
             plan += idmapped.operations(entry, options, facts, _delayed(entry), origin)
@@ -56,9 +67,9 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
             plan += _bind(entry, options, facts, origin)
         elif entry["type"] == "cgroup":
             mount_options.flatten(options)  # for each of the mounts
-            plan += _cgroup(entry, options, facts, cgroup_namespace, label, origin)
+            plan += _cgroup(entry, options, facts, cgroup_namespace, context, origin)
         else:
-            _label(entry["type"], options, label)
+            _label(entry["type"], options, context)
             plan.append(_mount(entry, options, facts, warnings, origin))
             if label and entry["type"] == "mqueue":
                 plan.append(ops.file_label(entry["destination"], label, "/linux/mountLabel"))
@@ -185,10 +196,11 @@ def _remount(entry: "Mount", options: "Options", origin: str) -> "Operation":
     )
 
 
-def _label(kind: str, options: "Options", label: str) -> None:
-    """Add linux.mountLabel to a new file system, unless its options have a context."""
-    if label and kind not in UNLABELLED_TYPES and not any(option.startswith("context=") for option in options.data):
-        options.data.append(f"context={label}")
+def _label(kind: str, options: "Options", context: str) -> None:
+    """Add linux.mountLabel to a new file system, unless its options have a context. ``context``: such as "context=LABEL"."""
+    own = ("context=", context.partition("=")[0] + "=")
+    if context and kind not in UNLABELLED_TYPES and not any(option.startswith(own) for option in options.data):
+        options.data.append(context)
 
 
 def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnings", origin: str) -> "Operation":
@@ -272,15 +284,24 @@ def _bind_cgroups(
 
 
 def _cgroup(
-    entry: "Mount", options: "Options", facts: "Facts", cgroup_namespace: bool, label: str, origin: str
+    entry: "Mount",
+    options: "Options",
+    facts: "Facts",
+    cgroup_namespace: bool,
+    context: str,
+    origin: str,
+    forced: "Sequence[tuple[str, str, str, str]]" = (),
 ) -> "list[Operation]":
-    """The host's hierarchies, each showing the container's own cgroup; with ``ro`` all are read-only."""
+    """The host's hierarchies, each showing the container's own cgroup; with ``ro`` all are read-only.
+
+    ``forced``: other entries than those of the host (`layout.mount_entries`).
+    """
     from runtime.cgroups.layout import mount_entries
 
     plan: list[Operation] = []
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
     locations = facts.get("cgroup_locations", [])
-    entries = mount_entries(locations, cgroup_namespace)
+    entries = forced or mount_entries(locations, cgroup_namespace)
     # Where the container has no cgroup of its own, the mount shows the caller's: a directory, or controllers to mount.
     foreign = [location for location in locations if location["path"] == location["base"]]
     controllers = {",".join(location["hierarchy"]["controllers"]) for location in foreign}
@@ -296,7 +317,7 @@ def _cgroup(
             plan += _bind_cgroups(target, source, attributes, options, facts, origin)
         elif kind == "tmpfs":
             writable = attributes & ~MOUNT_ATTR_RDONLY
-            data_options = [data, f"context={label}"] if label else [data]
+            data_options = [data, context] if context else [data]
             plan.append(ops.mount(target, kind, source, data_options, writable, options.propagation, origin=origin))
         else:
             if kind == "cgroup2" and not user:

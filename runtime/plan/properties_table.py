@@ -15,7 +15,7 @@ _BUILT = (
     (
         "",
         "annotations",
-        "the state, for hooks and `state`; `org.systemd.property.*` of the unit, with --systemd-cgroup; `run.oci.hooks.*`",
+        "the state, for hooks and `state`; `org.systemd.property.*` of the unit, with --systemd-cgroup; crun's `run.oci.*` (annotations.md)",
     ),
     ("/root", "path", "`root`, `pivot`"),
     ("/root", "readonly", "`root_readonly`"),

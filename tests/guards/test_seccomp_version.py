@@ -8,7 +8,7 @@ import pytest
 from runtime import seccomp
 from tests.guards.sources import TREE, python_files
 
-KEPT = TREE / "tests" / "golden" / "seccomp-version.txt"
+KEPT = TREE / "tests" / "guards" / "seccomp-version.txt"
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 

@@ -328,9 +328,15 @@ KNOWN_ANNOTATIONS = {
     "run.oci.seccomp.receiver": "{log}",
     "run.oci.keep_original_groups": "1",
     "run.oci.seccomp_fail_unknown_syscall": "1",
-    "run.oci.mount_context_type": "context",
-    "run.oci.systemd.force_cgroup_v1": "/sys/fs/cgroup",
+    "run.oci.seccomp.plugins": "{log}",
+    "run.oci.seccomp_bpf_data": "AAAA",
+    "run.oci.pidfd_receiver": "{log}",
+    "run.oci.mount_context_type": "othercontext",
+    "run.oci.systemd.force_cgroup_v1": "/proc",
+    "run.oci.delegate-cgroup": "payload",
+    "run.oci.timens_offset": "monotonic 1 0",
     "run.oci.handler": "wasm",
+    "module.wasm.image/variant": "compat",
     "org.criu.config": "{log}",
     "bundle": "/elsewhere",
 }
@@ -340,6 +346,7 @@ def test_the_build(features: dict[str, Any]) -> None:
     """The build is named."""
     for name in ("io.github.ocirun.version", "io.github.seccomp.libseccomp.version"):
         assert re.fullmatch(r"\d+\.\d+.*", features["annotations"][name])
+    assert features["annotations"]["run.oci.crun.wasm"] == "false"
 
 
 @pytest.mark.parametrize("key", KNOWN_ANNOTATIONS)
@@ -353,6 +360,9 @@ def test_annotations(runtime: Caller, features: dict[str, Any], key: str) -> Non
         "hooks": {"createRuntime": [hook]},
         "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [unknown]}},
     }
-    result = runtime.run(runtime.shell("id -G", change), preexec_fn=lambda: os.setgroups([4242]))
-    as_without = (result.code, result.out.splitlines()[-1:], log.exists()) == (0, ["0"], False)
+    script = "ls -d /proc/self >/dev/null; id -G"
+    result = runtime.run(runtime.shell(script, change), preexec_fn=lambda: os.setgroups([4242]))
+    noticed = "/annotations/" in result.err or "/proc" in result.err
+    seen = (result.code, result.out.splitlines()[-1:], log.exists(), noticed)
+    as_without = seen == (0, ["0"], False, False)
     assert as_without is not (key in features["potentiallyUnsafeConfigAnnotations"])

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from runtime.cgroups.systemd.properties import Property
 
 PREFIX = "org.systemd.property."
+SUBGROUP = "run.oci.systemd.subgroup"  # crun's annotation: the name of a cgroup in the unit's
 # The runtime itself decides which processes are in the unit, and in which slice it is.
 OURS = ("PIDs", "Slice")
 
@@ -24,6 +25,10 @@ def properties(annotations: "dict[str, str]") -> "list[Property]":
 
     `...Sec`, in seconds, is systemd's `...USec`, in microseconds.
     """
+    if annotations.get(SUBGROUP):
+        raise InvalidConfig(
+            "no further cgroup is made in the unit's: leave the value empty", f"/annotations/{SUBGROUP}"
+        )
     result: list[Property] = []
     for key, text in annotations.items():
         if not key.startswith(PREFIX):

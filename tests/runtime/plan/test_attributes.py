@@ -152,6 +152,21 @@ def test_the_mount_label():
     assert {operation[4][1] for operation in of(machines.planned(config), ops.OP_MASK)} == {None}
 
 
+@pytest.mark.parametrize("kind", ["context", "fscontext", "defcontext", "rootcontext"])
+def test_the_kind_of_the_mount_label(kind):
+    """run.oci.mount_context_type: the option of each new file system that has the label, unless it has one of its own."""
+    config = spec(mountLabel=CONTEXT)
+    config["annotations"] = {"run.oci.mount_context_type": kind}
+    config["mounts"] += [
+        {"destination": "/own", "type": "tmpfs", "source": "t", "options": [f"{kind}=a:b:c:s0"]},
+        {"destination": "/cgroup", "type": "cgroup", "source": "cgroup"},
+    ]
+    operations = machines.planned(config, "hybrid")
+    given = {op[4][0]: [word for word in op[4][3] if "context=" in word] for op in of(operations, ops.OP_MOUNT)}
+    assert {path for path, words in given.items() if words == [f"{kind}={CONTEXT}"]} == LABELLED
+    assert given["/own"] == [f"{kind}=a:b:c:s0"]
+
+
 def test_resctrl_is_entered_before_anything_is_mounted():
     """The process that continues writes nothing itself: the parent does, for the current init."""
     operations = machines.planned(spec(intelRdt={"closID": "class"}))

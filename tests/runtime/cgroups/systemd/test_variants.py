@@ -173,3 +173,11 @@ def test_wrong_annotations(name: str, text: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         annotations.properties({P + name: text})
     assert caught.value.pointer == f"/annotations/{P}{name.replace('/', '~1')}"
+
+
+def test_a_cgroup_in_the_unit() -> None:
+    """crun would make one unless the annotation is empty, which CRI-O sends; a name is refused."""
+    assert annotations.properties({"run.oci.systemd.subgroup": ""}) == []
+    with pytest.raises(InvalidConfig, match="no further cgroup is made in the unit's") as caught:
+        annotations.properties({"run.oci.systemd.subgroup": "container"})
+    assert caught.value.pointer == "/annotations/run.oci.systemd.subgroup"
