@@ -112,6 +112,9 @@ int op_run_hook(struct context *ctx, const struct plan_op *op);
 enum pivot_number { PIVOT_MODE };
 int op_pivot(struct context *ctx, const struct plan_op *op);
 
+enum unmount_string { UNMOUNT_PATH };
+int op_unmount(struct context *ctx, const struct plan_op *op);
+
 enum enter_root_number { ENTER_ROOT_CHROOT };
 int op_enter_root(struct context *ctx, const struct plan_op *op);
 

@@ -34,6 +34,7 @@ const operation OPERATIONS[OP_COUNT] = {
 	[OP_SYSCTL] = op_sysctl,
 	[OP_RUN_HOOK] = op_run_hook,
 	[OP_PIVOT] = op_pivot,
+	[OP_UNMOUNT] = op_unmount,
 	[OP_ENTER_ROOT] = op_enter_root,
 	[OP_ROOT_READONLY] = op_root_readonly,
 	[OP_ROOT_PROPAGATION] = op_root_propagation,

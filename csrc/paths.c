@@ -7,6 +7,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "kernel.h"
 #include "mounts.h"
@@ -297,5 +301,56 @@ int op_readonly(struct context *ctx, const struct plan_op *op)
 	else if (r == -EBUSY)
 		r = set_attributes(ctx, target, false, MOUNT_ATTR_RDONLY, 0, 0);
 	close(target);
+	return r;
+}
+
+/* --- mounts that go while the container runs */
+
+static bool of_kernel(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC);
+}
+
+/* A symlink of the container may lead `path` to its root, or to procfs and sysfs and what masks their files. */
+static int verify_mount(struct context *ctx, int parent, int fd)
+{
+	struct kernel_statx one;
+	if (sys_statx(fd, "", AT_EMPTY_PATH, KERNEL_STATX_MNT_ID, &one) < 0)
+		return failed(ctx, STEP_STAT);
+	if (!(one.attributes & KERNEL_STATX_ATTR_MOUNT_ROOT))
+		return root_failed(ctx, STEP_VERIFY, -EINVAL);
+	if (of_kernel(parent) || of_kernel(fd))
+		return root_failed(ctx, STEP_VERIFY, -EPERM);
+	return root_spare(ctx, fd);
+}
+
+static int unmount_in(struct context *ctx, int parent, const char *name)
+{
+	int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = verify_mount(ctx, parent, fd);
+	close(fd);
+	if (r == 0 && fchdir(parent) < 0)
+		r = failed(ctx, STEP_CHDIR);
+	if (r == 0 && umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		r = failed(ctx, STEP_NONE);
+	return r;
+}
+
+int op_unmount(struct context *ctx, const struct plan_op *op)
+{
+	const char *path = text(ctx, op, UNMOUNT_PATH);
+	char name[NAME_MAX + 1];
+	int fd = root_open(ctx, path, O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return root_failed(ctx, STEP_OPEN, fd);
+	close(fd);
+	int parent = root_open_parent(ctx, path, name); /* it exists */
+	if (parent < 0)
+		return root_failed(ctx, STEP_OPEN, parent);
+	int r = unmount_in(ctx, parent, name);
+	close(parent);
 	return r;
 }

@@ -99,10 +99,9 @@ class Call:
             return default_root()
         return absolute(root)
 
-    @property
-    def first_operand(self) -> str:
-        """The first operand, made printable; "" without one."""
-        return shown(self.operands[0]) if self.operands else ""
+    def operand(self, index: int) -> str:
+        """The operand, made printable; "" without one."""
+        return shown(self.operands[index]) if index < len(self.operands) else ""
 
     def warn(self, message: str) -> None:
         """Warn the user."""

@@ -51,6 +51,7 @@ class Facts(TypedDict):
     resctrl: NotRequired[Sequence[str]]  # files that take the pid of a process, to put it into the resctrl groups
     join: NotRequired[int]  # exec: CLONE_NEW* of the namespaces that differ from the caller's
     chroot: NotRequired[bool]  # exec: the container's root is not that of its mount namespace
+    elsewhere: NotRequired[bool]  # init is in a mount namespace that does not have the sources of binds
     admitted: NotRequired[bool]  # exec: systemd has to move the process into the cgroups
 
 

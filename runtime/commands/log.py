@@ -59,8 +59,8 @@ def container(call: "Call") -> str:
     """The container id on the command line; "" for a command without one."""
     if call.command not in COMMANDS:
         return ""
-    usage = options_of(load(call.command), call.command)[1][2]
-    return call.first_operand if usage.startswith("CONTAINER") else ""
+    usage = options_of(load(call.command), call.command)[1][2].split()
+    return call.operand(usage.index("CONTAINER")) if "CONTAINER" in usage else ""
 
 
 def connect(log: str) -> "socket.socket":

@@ -1,6 +1,6 @@
 """Failed operations as errors: config pointer, what was tried, what the system said, the remedy. Pure and cold."""
 
-from errno import EBUSY, EEXIST, ENODEV, ENOENT, ENOTDIR, ESTALE
+from errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM, ESTALE
 
 from runtime.errors import OcirunError, system_words
 
@@ -33,6 +33,10 @@ def finding_of(operation: "Operation", error: int) -> str:
         return "the file is not a namespace of this type"
     if code == ops.OP_MASK and error == ENODEV:
         return "the host's /dev/null is not the null device"
+    if code == ops.OP_UNMOUNT and error == EINVAL:
+        return "nothing is mounted there"
+    if code == ops.OP_UNMOUNT and error == EPERM:
+        return "it is in or on procfs or sysfs, where mounts protect the host"
     if code in (ops.OP_CWD, ops.OP_CWD_AS_USER):
         return "the directory is outside the container's root"
     return FINDINGS.get(error, "")

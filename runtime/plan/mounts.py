@@ -239,7 +239,7 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
 
 
 def _opened_by_parent(facts: "Facts") -> bool:
-    return bool(facts["new_user_namespace"] and facts["privileged"])
+    return bool(facts["new_user_namespace"] and facts["privileged"]) or facts.get("elsewhere", False)
 
 
 def _in_user_namespace(facts: "Facts") -> bool:

@@ -93,6 +93,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("state_document", (), ()),
     ("run_hook", ("timeout", "state", "inherit", "filtered"), ("path", "args", "env")),
     ("pivot", ("mode",), ()),
+    ("unmount", (), ("path",)),
     ("enter_root", ("chroot",), ()),
     ("root_readonly", (), ()),
     ("root_propagation", ("flags",), ()),
@@ -162,6 +163,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_STATE_DOCUMENT,
     OP_RUN_HOOK,
     OP_PIVOT,
+    OP_UNMOUNT,
     OP_ENTER_ROOT,
     OP_ROOT_READONLY,
     OP_ROOT_PROPAGATION,
@@ -188,7 +190,7 @@ TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     OP_SECCOMP,
     OP_SECCOMP_NOTIFY,
     OP_EXEC,
-) = range(66)
+) = range(67)
 
 
 def oom_score_adj(score: int, origin: str) -> "Operation":
@@ -519,6 +521,11 @@ def run_hook(
 def pivot(mode: int) -> "Operation":
     """Make the container's root the root directory; ``mode`` is PIVOT_*."""
     return OP_PIVOT, CONTAINER, "/root/path", (mode,), ()
+
+
+def unmount(path: str, origin: str) -> "Operation":
+    """Detach the mount at ``path``, of a container that runs."""
+    return OP_UNMOUNT, CONTAINER, origin, (), (path,)
 
 
 def enter_root(chroot: bool) -> "Operation":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.plan.ops import Operation
+    from runtime.shim import Struct
 
     from .handshake import Handshake
 
@@ -40,9 +41,7 @@ def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin
     the clone is made outside, and locked afterwards.
     """
     path = shim.ffi.new("char[]", shim.posix_path(source))
-    tree = shim.ffi.new("struct shim_tree *")
-    tree.pid, tree.path, tree.flags, tree.attach = pid, path, flags, attach
-    tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
+    tree = described(pid, path, flags, attributes, attach)
     result = shim.container_tree(tree)
     if (tree.step, result) in ((CLONE, -EINVAL), (ATTRIBUTES, -EPERM)) and not attach:
         step, second = tree.step, shim.locked_tree(tree)
@@ -52,6 +51,26 @@ def clone(pid: int, source: str, flags: int, attributes: "Sequence[int]", origin
             tree.step = step  # the path leads elsewhere in the container
     if result < 0:
         raise failure(tree.step, source, -result, attributes, origin)
+    return result
+
+
+def described(pid: int, path: "Struct", flags: int, attributes: "Sequence[int]", attach: int = 0) -> "Struct":
+    """A ``struct shim_tree``, which does not keep ``path`` alive."""
+    tree = shim.ffi.new("struct shim_tree *")
+    tree.pid, tree.path, tree.flags, tree.attach = pid, path, flags, attach
+    tree.set, tree.clear, tree.rec_set, tree.rec_clear = attributes
+    return tree
+
+
+def of_host(source: str, flags: int, attributes: "Sequence[int]", origin: "str | None") -> int:
+    """As `clone`, of a mount of the caller's, for a container that runs already."""
+    path = shim.ffi.new("char[]", shim.posix_path(source))
+    tree = described(posix.getpid(), path, flags, attributes)
+    result = shim.container_tree(tree)
+    if result < 0:
+        words = TRIED[tree.step].format(source).replace("the container's", "the caller's")
+        remedy = "; it takes CAP_SYS_ADMIN and CAP_SYS_CHROOT" if -result in (EPERM, EACCES) else ""
+        raise OcirunError(f"{words}: {system_words(-result)}{remedy}", origin, None, -result)
     return result
 
 

@@ -287,6 +287,12 @@ def pivot(mode: int) -> str:
 
 
 @container()
+def unmount(path: str, origin: str) -> str:
+    """Detach the mount at ``path``, of a container that runs."""
+    return f"unmount {path}"
+
+
+@container()
 def enter_root(chroot: bool) -> str:
     """Enter the container's root: the joined mount namespace's, or (``chroot``) the given descriptor."""
     return "enter the container's root"
