@@ -41,6 +41,7 @@ SURFACE = {
     "ps": "-f --format",
     "pause": "",
     "resume": "",
+    "mounts": "",
     "events": "--stats --interval",
     "update": "-r --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period "
     "--cpu-rt-runtime --cpu-idle --cpuset-cpus --cpuset-mems --memory --memory-reservation --memory-swap --kernel-memory "

@@ -63,6 +63,7 @@ CRUN = {
     "pause": "",
     "resume": "",
     "features": "",
+    "mounts": "",
 }
 # (verb or "", option): why.
 LEFT_OUT = {
