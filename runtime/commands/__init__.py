@@ -40,7 +40,10 @@ COMMANDS = {
     "pause": ("pause", "suspend all processes of a container"),
     "resume": ("resume", "resume a paused container"),
     "update": ("update", "change the resource limits of a container"),
-    "mounts": ("mounts", "add mounts to a running container, or remove them, as a JSON FILE lists them"),
+    "mounts": (
+        "mounts",
+        "add or remove mounts of a running container; FILE has an array, as mounts of config.json",
+    ),
     "events": ("events", "report statistics and out-of-memory events"),
     "checkpoint": ("later", "save a running container to disk"),
     "restore": ("later", "restore a saved container"),

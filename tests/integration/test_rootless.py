@@ -512,3 +512,18 @@ def test_clocks_of_exec(user: User) -> None:
     bundle = user.sleeper({"linux": {"timeOffsets": OFFSETS}})
     bundle.linux["namespaces"].append({"type": "time"})
     check(user.exec(user.launch(bundle.save()), LOOK).ok().out)
+
+
+@pytest.mark.not_on(*PEERS, reason="have no such verb")
+def test_mounts_of_a_container_that_runs(user: User) -> None:
+    """A new file system can be added and removed; a bind of the host's takes rights over its mounts, which the error says."""
+    id = user.launch(user.sleeper())
+    new = [{"destination": "/tmp/new", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]}]
+    user.call("mounts", "add", id, "-", stdin=json.dumps(new)).ok()
+    assert "/tmp/new" in user.exec(id, ["cat", "/proc/self/mountinfo"]).ok().out
+    user.call("mounts", "remove", id, "-", stdin=json.dumps(new)).ok()
+    bound = [*new, {"destination": "/tmp/bound", "source": "/etc", "options": ["bind"]}]
+    said = user.call("mounts", "add", id, "-", stdin=json.dumps(bound)).failed(1).err
+    assert "/mounts/1: " in said
+    assert "it takes CAP_SYS_ADMIN" in said
+    assert "/tmp/new" not in user.exec(id, ["cat", "/proc/self/mountinfo"]).ok().out
