@@ -36,7 +36,8 @@ UNLESS_EMPTY = {
     DELEGATE: "no further cgroup is made in the container's: the container may make its own in a cgroup namespace"
 }
 
-ELSEWHERE = (HANDLER, "run.oci.systemd.subgroup")  # the latter by `runtime.cgroups.systemd.annotations`
+SUBGROUP = "run.oci.systemd.subgroup"  # refused with systemd's cgroups, before there is a plan
+ELSEWHERE = (HANDLER, SUBGROUP)
 
 
 def check(spec: "Config", warnings: "Warnings") -> None:
@@ -50,6 +51,8 @@ def check(spec: "Config", warnings: "Warnings") -> None:
         known = name in HONOURED or name in UNLESS_EMPTY or name in ELSEWHERE
         if name.startswith("run.oci.") and not known:
             warnings.append((pointer(name), "ocirun does not know this annotation, it has no effect"))
+    if annotations.get(SUBGROUP):
+        warnings.append((pointer(SUBGROUP), "without systemd's cgroups it has no effect"))
     _handler(spec)
     context = annotations.get(CONTEXT_TYPE, "context")
     if context not in CONTEXT_TYPES:

@@ -104,6 +104,11 @@ def test_what_nobody_knows(runtime: Caller) -> None:
         "run.oci.mount_context_type": "rootcontext",
     }
     assert runtime.run(runtime.bundle({"annotations": annotations})).ok().err == ""
+    named = runtime.bundle({"annotations": {"run.oci.systemd.subgroup": "container"}})
+    assert (
+        "/annotations/run.oci.systemd.subgroup: without systemd's cgroups it has no effect"
+        in runtime.run(named).ok().err
+    )
     said = runtime.run(runtime.bundle({"annotations": {**annotations, "run.oci.tomorrow": "1"}})).ok().err
     assert said.count("warning") == 1
     assert "/annotations/run.oci.tomorrow: ocirun does not know this annotation, it has no effect" in said

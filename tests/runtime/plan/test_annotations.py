@@ -12,7 +12,7 @@ def test_the_names_are_the_same_everywhere() -> None:
     assert annotations.KEEP_GROUPS == facts.KEEP_GROUPS
     assert annotations.FAIL_UNKNOWN == FAIL_UNKNOWN
     assert hook_output.ANNOTATIONS == {1: annotations.HOOKS_STDOUT, 2: annotations.HOOKS_STDERR}
-    assert systemd.SUBGROUP in annotations.ELSEWHERE
+    assert systemd.SUBGROUP == annotations.SUBGROUP
 
 
 def test_every_name_is_looked_at() -> None:
