@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     Warnings = list[tuple[str, str]]
 
-# What these show depends on the namespaces and cgroups of the process that mounts them.
-OF_THE_CALLER = ("proc", "sysfs", "mqueue", "devpts", "cgroup", "cgroup2")
+# A new file system is made by the init that has joined. Others than these would take paths, such as a device's or those of
+# an overlay's layers, from the container, or show the namespaces of the caller.
+TYPES = ("tmpfs", "ramfs")
 PROPAGATION = frozenset(
     f"{prefix}{kind}" for prefix in ("", "r") for kind in ("private", "slave", "shared", "unbindable")
 )
@@ -66,9 +67,10 @@ def _refuse(entry: "Mount", origin: str) -> None:
         )
     if options.keywords & mounts.IDMAP or entry.get("uidMappings"):
         raise InvalidConfig("id maps are for mounts that are made with the container", f"{origin}/options")
-    if not options.keywords & mount_options.BINDS and entry.get("type") in OF_THE_CALLER:
+    if not options.keywords & mount_options.BINDS and entry.get("type", TYPES[0]) not in TYPES:
+        remedy = "mount it on the host, and bind it"
         raise InvalidConfig(
-            f"{entry['type']} would show the caller's namespaces, not the container's", f"{origin}/type"
+            f"a running container gets binds and tmpfs, not {entry['type']}: {remedy}", f"{origin}/type"
         )
 
 

@@ -118,9 +118,14 @@ def test_one_that_fails_undoes_the_others(runtime: Caller, source: Path) -> None
         ('[{"destination": "/x"}]', "/mounts/0/type: a mount needs a type"),
         (
             '[{"destination": "/x", "type": "proc", "source": "proc"}]',
-            "/mounts/0/type: proc would show the caller's namespaces",
+            "/mounts/0/type: a running container gets binds and tmpfs, not proc: mount it on the host, and bind it",
         ),
-        ('[{"destination": "/x", "type": "cgroup2"}]', "/mounts/0/type: cgroup2 would show the caller's namespaces"),
+        (
+            '[{"destination": "/x", "type": "ext4", "source": "/dev/vda"}]',
+            "/mounts/0/type: a running container gets binds",
+        ),
+        ('[{"destination": "/x", "type": "overlay", "options": ["lowerdir=/etc"]}]', "binds and tmpfs, not overlay"),
+        ('[{"destination": "/x", "type": "cgroup2"}]', "binds and tmpfs, not cgroup2"),
         (
             '[{"destination": "/proc", "options": ["remount", "rw"]}]',
             "/mounts/0/options: a mount of a running container",
