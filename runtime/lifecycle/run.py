@@ -82,10 +82,15 @@ def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None"
             from runtime.lifecycle.notify import Notification
 
             notification = Notification(creation.handle, record)
+        hooked = bool((request.spec.get("hooks") or {}).get("startContainer"))
+        if hooked:
+            from runtime.process.hook_output import check
+
+            check(record)
         handshake.release()
         perform = creating.host_side(creation)
         try:
-            if options.get("detach") or (request.spec.get("hooks") or {}).get("startContainer"):
+            if options.get("detach") or hooked:
                 creating.attend(request, lambda: handshake.follow(perform))
             else:
                 handshake.follow(perform)

@@ -95,6 +95,10 @@ def start_locked(root: str, id: str, handle: int, record: "Record", warn: "Calla
         failure = InvalidConfig("the container has nothing to start, since its config has no process", "/process")
         _locate(failure, handle)
         raise failure
+    if any(row["name"] == RUN_HOOK for row in _rows(record)):
+        from runtime.process.hook_output import check
+
+        check(record)
     channel = _connect(handle, record)
     try:
         store.unlink_start_socket(handle)

@@ -37,6 +37,14 @@ def open_file(state: "Record | StateDocument", stream: int) -> int:
     return descriptor
 
 
+def check(state: "Record | StateDocument") -> None:
+    """Raise OcirunError if a file cannot be opened: once init goes on, the program may run before init can be stopped."""
+    for stream in ANNOTATIONS:
+        descriptor = open_file(state, stream)
+        if descriptor >= 0:
+            posix.close(descriptor)
+
+
 def write_all(descriptor: int, data: bytes, stream: int) -> None:
     rest = memoryview(data)
     try:
