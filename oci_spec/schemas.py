@@ -1,19 +1,13 @@
 """The schema as a `jsonschema` validator. Only this module imports that library, and only to describe a failure."""
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from oci_spec.types import JsonObject
-
-SCHEMA = Path(__file__).parent / "schema"  # importlib.resources would need a loader of this package's own
+from oci_spec.schema_files import schemas
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -24,12 +18,6 @@ def _is_integer(_checker: object, value: object) -> bool:
 _Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
 )
-
-
-@cache
-def schemas() -> "dict[str, JsonObject]":
-    """File name → schema."""
-    return {path.name: json.loads(path.read_text()) for path in sorted(SCHEMA.glob("*.json"))}
 
 
 @cache

@@ -256,12 +256,12 @@ def finish(record: "memoryview | None" = None) -> None:
     """The last step before the dump; with ``record``, the end of a process that only finds out what is hot (`hot.mark`)."""
     from pathlib import Path
 
-    from oci_spec import schemas
+    from oci_spec import schema_files, schemas
 
-    own_schema, schemas.SCHEMA = schemas.SCHEMA, Path(SITE, "oci_spec/schema")
+    own_schema, schema_files.SCHEMA = schema_files.SCHEMA, Path(SITE, "oci_spec/schema")
     for kind in ("config", "process", "state", "features"):
         schemas.validator(kind)  # reads the schema
-    schemas.SCHEMA = own_schema
+    schema_files.SCHEMA = own_schema
     del sys.modules["importlib.resources"]
     link_init()
     forget_builder()

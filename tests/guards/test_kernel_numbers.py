@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from oci_spec.schemas import schemas
+from oci_spec.schema_files import schemas
 from runtime import kernel
 from runtime.plan import mount_options, namespaces, rootfs
 from runtime.plan.operations import wording

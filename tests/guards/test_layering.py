@@ -14,6 +14,7 @@ FORBIDDEN = {
     "runtime/host": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.process", "runtime.plan"),
     "runtime/process": ("oci_spec", "runtime.commands", "runtime.cli", "runtime.lifecycle"),
     "runtime/cgroups": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.plan"),
+    "runtime/reference": ("runtime.commands", "runtime.cli", "runtime.process", "runtime.cgroups"),
     "runtime/lifecycle": ("runtime.commands", "runtime.cli", "argparse"),
 }
 
@@ -28,9 +29,13 @@ BUILTIN = {
 COLD = {
     "oci_spec/generate_shapes.py": "writes _shapes.py, by hand and in a test",
     "runtime/shapes.py": "types, for type checkers only",
+    "oci_spec/places.py": "functools' cache: the schema is read once",
+    "oci_spec/schema_files.py": "json and pathlib, to read the schema for a report",
     "oci_spec/schemas.py": "words a failure, with jsonschema",
     "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",
     "runtime/commands/report_forms.py": "a report for a person",
+    "runtime/reference/sources.py": "functools' cache: a source is read once",
+    "runtime/reference/text.py": "textwrap, for people",
     "runtime/shim.py": "site, where cffi's backend is found only by it",
 }
 # A name that the room may have all the same.

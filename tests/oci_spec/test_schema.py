@@ -12,7 +12,8 @@ import oci_spec
 from oci_spec import generate_types
 from oci_spec.generate_shapes import generate
 from oci_spec.report import schema_rows
-from oci_spec.schemas import SCHEMA, schemas, validator
+from oci_spec.schema_files import SCHEMA, schemas
+from oci_spec.schemas import validator
 from tests.oci_spec.reference import CONFIGS, REFERENCE, examples, needs_reference
 
 PACKAGE = Path(oci_spec.__file__).parent
