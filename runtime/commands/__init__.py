@@ -35,6 +35,7 @@ COMMANDS = {
     "spec": ("spec", "write a default config.json"),
     "validate": ("validate", "check a bundle's config.json and show every problem"),
     "plan": ("plan", "show what create would do, operation by operation"),
+    "explain": ("explain", "explain a property of config.json, or a word in it"),
     "features": ("features", "print what this build supports, as the runtime-spec's features document"),
     "ps": ("ps", "list the processes of a container"),
     "pause": ("pause", "suspend all processes of a container"),

@@ -68,6 +68,8 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("validate", "--format"): trial("--format json", "validate", "the output"),
     ("validate", "--host-independent"): trial("--no-host", "validate", "a rootfs that is not there is not looked for"),
     ("validate", "--kind"): trial("--kind process", "validate", "the rules for another document"),
+    ("explain", "--format"): trial("--format json", "explain", "the output"),
+    ("explain", "--bundle"): trial("--bundle .", "explain", "the config's value"),
     ("plan", "--format"): trial("--format json", "plan", "the output"),
     ("plan", "--json"): trial("--json", "plan", "the output"),
     ("plan", "--diff"): trial("--diff {directory}/other", "plan", "the output"),

@@ -111,13 +111,13 @@ def simple(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
 
 
 def document(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
-    """spec, validate and plan, which need no container; the bundle's rootfs is not there."""
+    """spec, validate, plan and explain, which need no container; the bundle's rootfs is not there."""
     bundle = stage.directory / "empty"
     bundle.mkdir(exist_ok=True)
     (bundle / "config.json").write_text(json.dumps(stage.bundle.config))
     if verb == "spec":
         (bundle / "config.json").unlink()
-    done = stage.call(verb, *words, cwd=bundle)
+    done = stage.call(verb, *words, *(["hostname"] if verb == "explain" else []), cwd=bundle)
     written = bundle / "config.json"
     return (*stage.told(done), written.exists() and written.read_text())
 
@@ -168,6 +168,7 @@ SCENES: dict[str, Callable[[Stage, str, list[str]], tuple[Any, ...]]] = {
     "spec": document,
     "validate": document,
     "plan": document,
+    "explain": document,
     "failing": failing,
     "logged": logged,
     "update": update,

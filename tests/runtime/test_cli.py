@@ -36,6 +36,7 @@ SURFACE = {
     "list": "-f --format -q --quiet",
     "spec": "-b --bundle --rootless -f --file",
     "features": "",
+    "explain": "--format -b --bundle",
     "plan": "--format --json --diff",
     "validate": "--format --kind --no-host --host-independent",
     "ps": "-f --format",
