@@ -43,3 +43,7 @@ int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 /* OP_SCHEDULER and OP_IO_PRIORITY for another process, with their numbers. */
 int shim_scheduler(int pid, const uint64_t numbers[6]);
 int shim_io_priority(int pid, uint64_t value);
+/* System call number `which` of: unshare, mount, prctl, seccomp, memfd_create, clone3, close_range, openat2, open_tree,
+ * mount_setattr, pidfd_open, pidfd_send_signal, keyctl, bpf, set_mempolicy, sched_setattr. For `ocirun doctor`, which
+ * makes most of them with arguments that the kernel refuses, and the others in a child. */
+int shim_system_call(int which, const uint64_t arguments[5]);

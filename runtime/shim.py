@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Report", "ffi", "lib"]
 
 _UNSIGNED = (1 << 64) - 1
+# In the order of shim_system_call.
+CALLS = (
+    *("unshare", "mount", "prctl", "seccomp", "memfd_create", "clone3", "close_range", "openat2", "open_tree"),
+    *("mount_setattr", "pidfd_open", "pidfd_send_signal", "keyctl", "bpf", "set_mempolicy", "sched_setattr"),
+)
 
 
 def _checked(result: int, name: str | None = None) -> int:
@@ -204,3 +209,11 @@ def scheduler(pid: int, numbers: "Sequence[int]") -> None:
 
 def io_priority(pid: int, value: int) -> None:
     _checked(lib.shim_io_priority(pid, value))
+
+
+def system_call(name: str, *arguments: "int | bytes | None") -> int:
+    """The result of one of CALLS, or -errno. Texts and buffers are passed by address, None is NULL."""
+    held = [ffi.new("char[]", value) if isinstance(value, bytes) else value for value in arguments]
+    words = [int(value) if isinstance(value, int) else int(ffi.cast("uintptr_t", value or ffi.NULL)) for value in held]
+    padded = [word & _UNSIGNED for word in words] + [0] * (5 - len(words))
+    return int(lib.shim_system_call(CALLS.index(name), ffi.new("uint64_t[5]", padded)))

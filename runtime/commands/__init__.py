@@ -36,6 +36,7 @@ COMMANDS = {
     "validate": ("validate", "check a bundle's config.json and show every problem"),
     "plan": ("plan", "show what create would do, operation by operation"),
     "explain": ("explain", "explain a property of config.json, or a word in it"),
+    "doctor": ("doctor", "show what this host can do for containers, and how to get what is missing"),
     "features": ("features", "print what this build supports, as the runtime-spec's features document"),
     "ps": ("ps", "list the processes of a container"),
     "pause": ("pause", "suspend all processes of a container"),

@@ -46,6 +46,7 @@ COLD = {
     "features": ([], ("features",), []),
     "plan": ([], ("plan", "{bundle}"), []),
     "validate": ([], ("validate", "{bundle}"), []),
+    "doctor": ([], ("doctor",), []),
     "explain": ([], ("explain", "/linux/resources/memory/limit"), []),
 }
 

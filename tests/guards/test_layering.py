@@ -14,6 +14,7 @@ FORBIDDEN = {
     "runtime/host": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.process", "runtime.plan"),
     "runtime/process": ("oci_spec", "runtime.commands", "runtime.cli", "runtime.lifecycle"),
     "runtime/cgroups": ("runtime.commands", "runtime.cli", "runtime.lifecycle", "runtime.plan"),
+    "runtime/doctor": ("runtime.commands", "runtime.cli", "runtime.lifecycle"),
     "runtime/reference": ("runtime.commands", "runtime.cli", "runtime.process", "runtime.cgroups"),
     "runtime/lifecycle": ("runtime.commands", "runtime.cli", "argparse"),
 }
@@ -34,6 +35,8 @@ COLD = {
     "oci_spec/schemas.py": "words a failure, with jsonschema",
     "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",
     "runtime/commands/report_forms.py": "a report for a person",
+    "runtime/doctor/kernel.py": "zlib, for /proc/config.gz",
+    "runtime/doctor/report.py": "textwrap, for people",
     "runtime/reference/sources.py": "functools' cache: a source is read once",
     "runtime/reference/text.py": "textwrap, for people",
     "runtime/shim.py": "site, where cffi's backend is found only by it",

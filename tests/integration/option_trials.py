@@ -70,6 +70,7 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("validate", "--kind"): trial("--kind process", "validate", "the rules for another document"),
     ("explain", "--format"): trial("--format json", "explain", "the output"),
     ("explain", "--bundle"): trial("--bundle .", "explain", "the config's value"),
+    ("doctor", "--format"): trial("--format json", "doctor", "the output"),
     ("plan", "--format"): trial("--format json", "plan", "the output"),
     ("plan", "--json"): trial("--json", "plan", "the output"),
     ("plan", "--diff"): trial("--diff {directory}/other", "plan", "the output"),

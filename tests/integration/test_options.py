@@ -111,7 +111,7 @@ def simple(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
 
 
 def document(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
-    """spec, validate, plan and explain, which need no container; the bundle's rootfs is not there."""
+    """spec, validate, plan, explain and doctor, which need no container; the bundle's rootfs is not there."""
     bundle = stage.directory / "empty"
     bundle.mkdir(exist_ok=True)
     (bundle / "config.json").write_text(json.dumps(stage.bundle.config))
@@ -169,6 +169,7 @@ SCENES: dict[str, Callable[[Stage, str, list[str]], tuple[Any, ...]]] = {
     "validate": document,
     "plan": document,
     "explain": document,
+    "doctor": document,
     "failing": failing,
     "logged": logged,
     "update": update,

@@ -37,6 +37,7 @@ SURFACE = {
     "spec": "-b --bundle --rootless -f --file",
     "features": "",
     "explain": "--format -b --bundle",
+    "doctor": "--format",
     "plan": "--format --json --diff",
     "validate": "--format --kind --no-host --host-independent",
     "ps": "-f --format",
