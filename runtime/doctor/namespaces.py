@@ -5,7 +5,7 @@ from errno import EINVAL, ENODEV, ENOENT, ENOSPC, EPERM, EUSERS
 
 from runtime import files, shim
 from runtime.doctor import trial
-from runtime.doctor.row import limited, missing, ok
+from runtime.doctor.row import MISSING, limited, missing, ok
 from runtime.kernel import CLONE_FLAGS, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, NAMESPACE_FILES
 
 TYPE_CHECKING = False
@@ -40,7 +40,13 @@ FILE_SYSTEMS = {
 
 
 def rows(caller: "Caller") -> "Iterator[Row]":
-    yield user_namespace(caller)
+    user = user_namespace(caller)
+    yield user
+    if user.needed and user.status == MISSING:
+        found = "only in a user namespace, which cannot be used"
+        yield missing("other namespaces", found, "no container at all", user.remedy, True)
+        yield from file_systems()
+        return
     for kind in CLONE_FLAGS:
         if kind != "user":
             yield namespace(kind, caller)
@@ -79,6 +85,10 @@ def user_namespace(caller: "Caller") -> "Row":
         return missing(subject, "the kernel has none", MEANS["user"], "a kernel with CONFIG_USER_NS=y", needed)
     switch, how = forbidden(ordinary=not caller.capable)
     error = trial.trial(trial.unshare(CLONE_NEWUSER))
+    if error == EPERM and not trial.trial(trial.unshare(CLONE_NEWUSER, False)) and caller.uid == 0:
+        found = "can be created, but root's id cannot be mapped without CAP_SETFCAP (since Linux 5.12)"
+        how = "add CAP_SETFCAP to the container that you are in, or call ocirun as another user"
+        return missing(subject, found, MEANS["user"], how, needed)
     if error:
         return missing(subject, f"{words(error)}{switch}", MEANS["user"], how or remedy(error, "user"), needed)
     if trial.trial(trial.unshare(CLONE_NEWUSER | CLONE_NEWNS), trial.mount("tmpfs")):

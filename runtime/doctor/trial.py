@@ -34,13 +34,13 @@ def trial(*steps: "Step") -> int:
     return code if code >= 0 else EIO
 
 
-def unshare(flags: int) -> "Step":
-    """New namespaces. With a user namespace among them, the caller is its root."""
+def unshare(flags: int, mapped: bool = True) -> "Step":
+    """New namespaces. With a user namespace among them, the caller is its root if ``mapped``."""
     uid, gid = posix.geteuid(), posix.getegid()
 
     def step() -> int:
         error = -shim.system_call("unshare", flags)
-        if not error and flags & CLONE_NEWUSER:
+        if mapped and not error and flags & CLONE_NEWUSER:
             for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
                 descriptor = posix.open(f"/proc/self/{name}", posix.O_WRONLY | posix.O_CLOEXEC)
                 posix.write(descriptor, text.encode())
