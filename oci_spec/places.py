@@ -47,9 +47,12 @@ def find(pointer: str) -> "Place | None":
     known = places()
     at = ""
     for name in pointer.split("/")[1:]:
-        at = f"{at}/{name}" if f"{at}/{name}" in known else f"{at}/*"
-        if at not in known:
+        if f"{at}/{name}" in known:
+            at = f"{at}/{name}"
+        elif f"{at}/*" not in known or (known[at].node.get("type") == "array" and not name.isdigit()):
             return None
+        else:
+            at = f"{at}/*"
     return known.get(at)
 
 

@@ -53,7 +53,7 @@ def _pointer(asked: str) -> str:
     """
     if asked.startswith("/"):
         return asked.rstrip("/")
-    text = asked.strip("./")
+    text = asked.replace("[", ".").replace("]", "").strip("./")  # mounts[0].options, as jq has it
     if "/" in text:
         return f"/{text}"
     parts, at, pointer = text.split("."), "", ""
@@ -114,9 +114,9 @@ def _words(asked: str) -> "Iterator[JsonObject]":
     """Everything that the word names, properties first."""
     folded = asked.lower()
     for pointer, place in places.places().items():
-        if pointer.rpartition("/")[2].lower() == folded:
+        if pointer.rpartition("/")[2].lower() == folded != "*":
             yield _property(place)
-    for look in (_value, _mount_option, _capability, _signal, _cgroup_file, _operation, _rule):
+    for look in (_value, _mount_option, _capability, _signal, _annotation, _cgroup_file, _option, _operation, _rule):
         yield from look(asked)
 
 
@@ -154,7 +154,8 @@ def _value(asked: str) -> "Iterator[JsonObject]":
                 by_value.setdefault(value, []).append(pointer)
     for value, where in by_value.items():
         meaning = vocabulary.VALUES.get(value) or (_option_meaning(value) if value in OPTIONS else "")
-        yield _entry("value", value, meaning or places.places()[where[0]].title.lower(), where, None)
+        first = places.places()[where[0]]
+        yield _entry("value", value, meaning or first.description or first.title, where, None)
 
 
 def _mount_option(asked: str) -> "Iterator[JsonObject]":
@@ -211,6 +212,22 @@ def _signal(asked: str) -> "Iterator[JsonObject]":
     yield _entry("signal", name, meaning, ["/annotations/*"], {"annotations": {key: name}})
 
 
+def _annotation(asked: str) -> "Iterator[JsonObject]":
+    """Those that ocirun acts on. A name that ends with a dot is a prefix."""
+    for name, meaning in vocabulary.ANNOTATIONS.items():
+        if asked == name or (name.endswith(".") and asked.startswith(name)):
+            yield _entry("annotation", name, meaning, ["/annotations/*"], None)
+
+
+def _option(asked: str) -> "Iterator[JsonObject]":
+    """An option of the kernel: what needs it."""
+    if asked.startswith("CONFIG_"):
+        where = [at for at, (_, option, _, note) in kernel_needs.NEEDS.items() if asked in f"{option} {note}".split()]
+        if where:
+            entry = _entry("option of the kernel", asked, "needed by the properties below", where, None)
+            yield {**entry, **_support(kernel_needs.of_pointer(where[0]), peers.ALL)}
+
+
 def _cgroup_file(asked: str) -> "Iterator[JsonObject]":
     where = [pointer for pointer, files in cgroup_files().items() if any(_matches(file, asked) for file in files)]
     if where:
@@ -218,6 +235,12 @@ def _cgroup_file(asked: str) -> "Iterator[JsonObject]":
         entry = _entry("cgroup file", asked, "written for the properties below", where, examples.example(where[0]))
         entry.update(_support(kernel_needs.of_pointer(where[0]), peers.of_pointer(where[0])))
         entry["description"] += f" (cgroup {version})" if version else ""
+        yield entry
+    elif asked in vocabulary.UNIFIED:
+        part = {"linux": {"resources": {"unified": {asked: vocabulary.UNIFIED[asked][1]}}}}
+        meaning = f"{vocabulary.UNIFIED[asked][0]}; on v2, and by no other property"
+        entry = _entry("cgroup file", asked, meaning, [f"/linux/resources/unified/{asked}"], part)
+        entry.update(_support(kernel_needs.of_pointer("/linux/resources/unified"), peers.ALL))
         yield entry
 
 
@@ -253,7 +276,7 @@ def cgroup_files() -> "dict[str, list[str]]":
 def _matches(file: str, asked: str) -> bool:
     import re
 
-    pattern = re.escape(file).replace("SIZE", "[0-9]+[KMG]B").replace(r"\*", ".+")
+    pattern = re.escape(file).replace("SIZE", r"[0-9]+[KMG]B(\.rsvd)?").replace(r"\*", ".+")
     return re.fullmatch(pattern, asked) is not None or asked == file
 
 
@@ -288,6 +311,8 @@ def vocabulary_of_all() -> "list[str]":
     words |= {str(value) for place in places.places().values() for value in place.node.get("enum", ())}
     words |= {*OPTIONS, *vocabulary.FILE_SYSTEM_OPTIONS, *vocabulary.CAPABILITIES, *vocabulary.RLIMITS}
     words |= {*vocabulary.NAMESPACES, *rules(), *operations()}
+    words |= {*vocabulary.ANNOTATIONS, *vocabulary.UNIFIED}
+    words |= {option for _, option, _, _ in kernel_needs.NEEDS.values() if option}
     words |= {file for files in cgroup_files().values() for file in files}
     return sorted(words)
 

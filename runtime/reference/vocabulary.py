@@ -214,3 +214,32 @@ VALUES = {
     "LINUX": "the usual execution domain",
     "LINUX32": "uname reports a 32-bit machine",
 }
+
+# Files of cgroup v2 that no property but /linux/resources/unified writes: name → (meaning, an example).
+UNIFIED = {
+    "memory.high": ("bytes from which on the container is throttled and its memory reclaimed", "268435456"),
+    "memory.min": ("bytes that are never reclaimed", "67108864"),
+    "memory.oom.group": ("1: out of memory, all processes are killed together", "1"),
+    "memory.swap.high": ("bytes of swap from which on the container is throttled", "134217728"),
+    "memory.zswap.max": ("bytes of compressed memory before pages go to the disk", "134217728"),
+    "cpu.weight.nice": ("the weight as a nice value", "5"),
+    "cpu.uclamp.min": ("least utilisation that the scheduler assumes, in percent", "20"),
+    "cpu.uclamp.max": ("greatest utilisation that the scheduler assumes, in percent", "80"),
+    "cpuset.cpus.partition": ("root: processors that no other cgroup uses", "root"),
+    "cpuset.cpus.exclusive": ("processors for partitions below", "2-3"),
+    "io.latency": ("latency that a disk is to keep", "8:0 target=10000"),
+    "io.prio.class": ("the I/O class of all processes", "none-to-rt"),
+    "cgroup.max.depth": ("levels of cgroups that the container may create", "4"),
+    "cgroup.max.descendants": ("cgroups that the container may create", "100"),
+    "misc.max": ("counts of other resources, such as encrypted virtual machines", "sev 2"),
+}
+
+# Annotations that a runtime acts on; one that ends with a dot is a prefix.
+ANNOTATIONS = {
+    "org.opencontainers.image.stopSignal": "the signal that managers send to stop the container, of its image",
+    "org.systemd.property.": "a property of the unit, with --systemd-cgroup: name and value, in GVariant's form",
+    "run.oci.hooks.stdout": "file that the standard output of hooks is appended to",
+    "run.oci.hooks.stderr": "file that the standard error of hooks is appended to",
+    "run.oci.keep_original_groups": "1: the program keeps the caller's supplementary groups (rootless)",
+    "run.oci.seccomp_fail_unknown_syscall": "1: a system call that libseccomp does not know is an error",
+}

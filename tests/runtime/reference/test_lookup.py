@@ -10,6 +10,7 @@ from oci_spec import check
 from oci_spec.default import default
 from oci_spec.places import find, places
 from oci_spec.rules.process import CAPABILITIES
+from runtime.commands.features import document
 from runtime.errors import OcirunError
 from runtime.plan import ops, properties_table
 from runtime.plan.identity import RLIMITS
@@ -105,6 +106,12 @@ def test_the_vocabulary_is_complete() -> None:
     assert {value for value in silent if not value.startswith("SCMP_ARCH_")} == {"c", "b", "u", "p"}
 
 
+def test_annotations_that_the_features_document_names() -> None:
+    """Each has words."""
+    named = document()["potentiallyUnsafeConfigAnnotations"]
+    assert set(named) <= set(vocabulary.ANNOTATIONS)
+
+
 def test_operations_are_those_of_the_plan() -> None:
     """Each has a sentence."""
     assert set(operations()) == {name[3:].lower() for name in vars(ops) if name.startswith("OP_")}
@@ -140,6 +147,11 @@ def test_the_tables_name_what_there_is() -> None:
         ("size=64m", "size="),
         ("ro", "ro"),
         ("sigterm", "SIGTERM"),
+        ("mounts[0].options[1]", "/mounts/*/options/*"),
+        ("hugetlb.2MB.rsvd.max", "hugetlb.2MB.rsvd.max"),
+        ("memory.high", "memory.high"),
+        ("CONFIG_MEMCG", "CONFIG_MEMCG"),
+        ("org.systemd.property.TimeoutStopUSec", "org.systemd.property."),
         ("enum", "schema:enum"),
         ("host:cwd", "host:cwd"),
     ],
@@ -166,12 +178,19 @@ def test_a_misspelt_word_has_suggestions(asked: str, near: str) -> None:
     assert near in caught.value.message.partition("near: ")[2].split(", ")
 
 
-@pytest.mark.parametrize("asked", ["qqqqqq", "/qqqqqq", "", "/", ".", "\x1b[31m", "/windows/qqqqqq/qqqq", "~"])
+@pytest.mark.parametrize("asked", ["qqqqqq", "/qqqqqq", "*", "", "/", ".", "\x1b[31m", "/windows/qqqqqq/qqqq", "~"])
 def test_nothing_is_guessed(asked: str) -> None:
     """A word that resembles none gets no suggestion."""
     with pytest.raises(OcirunError, match="neither a property of") as caught:
         lookup.find(asked)
     assert "near" not in caught.value.message
+
+
+@pytest.mark.parametrize("asked", ["/mounts/-1", "/mounts//options", "/mounts/x/options", "CONFIG_", "CONFIG_NOTHING"])
+def test_what_is_nearly_right_is_not_taken(asked: str) -> None:
+    """An item of a list has a number."""
+    with pytest.raises(OcirunError, match="near"):
+        lookup.find(asked)
 
 
 def test_places_know_what_their_schema_says() -> None:
