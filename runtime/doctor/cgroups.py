@@ -4,6 +4,7 @@ import posix
 
 from runtime import files, shim
 from runtime.cgroups import layout
+from runtime.doctor import kernel
 from runtime.doctor.row import limited, missing, ok
 from runtime.host import cgroups
 
@@ -52,6 +53,7 @@ def rows(caller: "Caller") -> "Iterator[Row]":
         yield delegation(facts, caller)
         if facts["mode"] == "v2":
             yield device_filters(caller)
+            yield from real_time_on_v2()
         else:
             yield real_time(facts)
     yield from systemd(caller)
@@ -148,6 +150,14 @@ def device_filters(caller: "Caller") -> "Row":
             subject, posix.strerror(error).lower(), means, "a kernel with CONFIG_BPF_SYSCALL=y and CONFIG_CGROUP_BPF=y"
         )
     return ok(subject, "BPF programs can be loaded")
+
+
+def real_time_on_v2() -> "Iterator[Row]":
+    """There, the option gives each cgroup no time for real-time processes, and no file to change it."""
+    if "RT_GROUP_SCHED" in kernel.set_options(kernel.option_file()[1]):
+        how = "a kernel without CONFIG_RT_GROUP_SCHED; newer ones can be booted with rt_group_sched=0"
+        means = "/process/scheduler with SCHED_FIFO and SCHED_RR: refused in a cgroup"
+        yield limited("real-time group scheduling", "in the kernel, but not in cgroup v2", means, how)
 
 
 def real_time(facts: "CgroupFacts") -> "Row":

@@ -46,7 +46,7 @@ NEEDS: "dict[str, tuple[str, str, str, str]]" = {
         "4.10",
         "CONFIG_X86_CPU_RESCTRL",
         "",
-        "the processor has to have it, and resctrl has to be mounted; before 5.0 the option was CONFIG_INTEL_RDT",
+        "the processor has to have it, and resctrl has to be mounted; in older kernels CONFIG_INTEL_RDT",
     ),
     "/linux/intelRdt/memBwSchema": ("4.12", "CONFIG_X86_CPU_RESCTRL", "", "the processor has to have it"),
     "/linux/intelRdt/enableMonitoring": ("4.14", "CONFIG_X86_CPU_RESCTRL", "", "the processor has to have it"),

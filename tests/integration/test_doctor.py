@@ -64,8 +64,8 @@ def test_root(ocirun: Path) -> None:
 
 @ROOT
 def test_nothing_is_changed(ocirun: Path, tmp_path: Path) -> None:
-    """Mounts, namespaces, limits and the directory are as they were, in a mount namespace where nobody else changes them."""
-    look = "cat /proc/self/mounts; ls -l /proc/self/ns | sed 's/.* //'; ulimit -a; ls -a"
+    """Mounts, namespaces, limits and the directory are as they were. Others may remove what they mounted further down."""
+    look = "grep '^[^ ]* /[a-z]* ' /proc/self/mounts; ls -l /proc/self/ns | sed 's/.* //'; ulimit -a; ls -a"
     script = f"({look}) > /dev/shm/$$.a; {ocirun} doctor > /dev/null; ({look}) > /dev/shm/$$.b; cmp /dev/shm/$$.a /dev/shm/$$.b"
     done = call("unshare", "--mount", "sh", "-c", f"mount -t tmpfs tmpfs /dev/shm; {script}", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -187,10 +187,8 @@ def test_hidden_sysctls(ocirun: Path) -> None:
 
 
 @ROOT
-def test_without_proc(ocirun: Path, tmp_path: Path) -> None:
-    """No /proc: no container, and the remedy. Only the image runs there."""
-    if (ocirun.read_bytes()[:2], "launcher" in str(ocirun)) != (b"\x7fE", False):
-        pytest.skip("the launcher needs /proc")
+def test_without_proc(ocirun: Path) -> None:
+    """No /proc: no container, and the remedy."""
     rows = changed(ocirun, "mount -t tmpfs tmpfs /proc")
     assert rows["/proc"]["status"] == "missing"
     assert rows["/proc"]["needed"]
