@@ -1,10 +1,11 @@
 """Cgroups: which version, which controllers, who may create them, and systemd. Cold."""
 
 import posix
+from errno import ENOSYS, EPERM
 
-from runtime import files, shim
+from runtime import files
 from runtime.cgroups import layout
-from runtime.doctor import kernel
+from runtime.doctor import kernel, trial
 from runtime.doctor.row import limited, missing, ok
 from runtime.host import cgroups
 
@@ -144,8 +145,8 @@ def device_filters(caller: "Caller") -> "Row":
         return limited(
             subject, found, f"{means}: without rules the container can open what its file modes allow", "as root"
         )
-    error = -shim.system_call("bpf", BPF_PROG_LOAD, bytes(128), 128)
-    if posix.strerror(error) in (posix.strerror(1), posix.strerror(38)):
+    error = trial.system_call("bpf", BPF_PROG_LOAD, bytes(128), 128)
+    if error in (EPERM, ENOSYS):
         return missing(
             subject, posix.strerror(error).lower(), means, "a kernel with CONFIG_BPF_SYSCALL=y and CONFIG_CGROUP_BPF=y"
         )

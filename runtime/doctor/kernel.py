@@ -4,7 +4,8 @@ import posix
 import zlib
 from errno import EACCES, ENOSYS, EPERM
 
-from runtime import files, shim
+from runtime import files
+from runtime.doctor import trial
 from runtime.doctor.row import limited, missing, ok
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ def calls() -> "Iterator[Row]":
     """The system calls that ocirun makes beyond the old ones."""
     there = []
     for name, (since, arguments, means) in CALLS.items():
-        error = -shim.system_call(name, *arguments)
+        error = trial.system_call(name, *arguments)
         if error == ENOSYS:
             remedy = f"Linux {since} or newer has it; in a container a seccomp filter may hide it"
             yield missing(f"system call {name}", "not there", means, remedy)

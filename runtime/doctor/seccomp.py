@@ -3,7 +3,8 @@
 from _struct import pack
 from errno import EFAULT
 
-from runtime import files, shim
+from runtime import files
+from runtime.doctor import trial
 from runtime.doctor.row import limited, missing, ok
 from runtime.plan.seccomp import ACTIONS
 
@@ -23,7 +24,7 @@ def rows(library: str) -> "Iterator[Row]":
     """``library``: the version of libseccomp, "" without one."""
     means = "/linux/seccomp, which most managers ask for"
     # A filter at address 0 cannot be read; without the option the mode is not known.
-    if -shim.system_call("prctl", PR_SET_SECCOMP, MODE_FILTER, None) == EFAULT:
+    if trial.system_call("prctl", PR_SET_SECCOMP, MODE_FILTER, None) == EFAULT:
         yield ok("seccomp filters", "can be loaded")
         yield from actions()
     else:
@@ -41,7 +42,7 @@ def actions() -> "Iterator[Row]":
     """The actions that the kernel takes."""
     there = []
     for name, number in ACTIONS.items():
-        if shim.system_call("seccomp", GET_ACTION_AVAIL, 0, pack("=I", number)) == 0:
+        if trial.system_call("seccomp", GET_ACTION_AVAIL, 0, pack("=I", number)) == 0:
             there.append(name)
         else:
             remedy = f"Linux {SINCE.get(name, '4.14')} or newer"

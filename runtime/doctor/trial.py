@@ -1,10 +1,11 @@
 """Trying something in a child whose namespaces end with it. Cold.
 
-A step returns 0, or an errno; the first that fails ends the trial. Nothing that the child makes is visible outside.
+A step returns 0, or an errno; the first that fails ends the trial. Nothing that the child makes is visible outside. A seccomp
+filter may kill it: then the errno is EPERM.
 """
 
 import posix
-from errno import EIO
+from errno import EIO, EPERM
 
 from runtime import shim
 from runtime.kernel import CLONE_NEWUSER, MS_PRIVATE, MS_REC
@@ -31,7 +32,12 @@ def trial(*steps: "Step") -> int:
             status = EIO
         posix._exit(status)
     code = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
-    return code if code >= 0 else EIO
+    return code if code >= 0 else EPERM
+
+
+def system_call(name: str, *arguments: "int | bytes | None") -> int:
+    """The errno of one of `shim.CALLS`, else 0."""
+    return trial(lambda: max(0, -shim.system_call(name, *arguments)))
 
 
 def unshare(flags: int, mapped: bool = True) -> "Step":

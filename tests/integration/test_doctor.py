@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from oci_spec.default import default
 from tests.integration import ordinary
 
 pytestmark = pytest.mark.no_runtime
@@ -266,3 +267,28 @@ def test_usage(ocirun: Path) -> None:
         done = call(ocirun, "doctor", *arguments)
         assert (done.returncode, done.stdout) == (1, "")
         assert message in done.stderr
+
+
+@ROOT
+@pytest.mark.parametrize("action", ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"])
+def test_under_a_filter(ocirun: Path, tree: Path, tmp_path: Path, action: str) -> None:
+    """In a container whose filter refuses calls or kills for them: the rows say so, and the others are there."""
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    program = tmp_path / "rootfs/bin/ocirun"
+    image = tree / "build/ocirun"
+    if "(image)" not in call(image, "--version").stdout:
+        pytest.skip("there is no image; the launcher would need an interpreter in the container")
+    program.write_bytes(image.read_bytes())
+    program.chmod(0o755)
+    rule = {"names": ["openat2", "clone3", "unshare"], "action": action}
+    config = default()
+    config["process"].update(terminal=False, args=["/bin/ocirun", "doctor", "--format", "json"])
+    config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    token = f"doctor-{os.getpid()}-{action[9:].lower().replace('_', '-')}"
+    rows = rows_of(call(ocirun, "run", "--bundle", tmp_path, token))
+    for name in ("openat2", "clone3"):
+        assert rows[f"system call {name}"]["status"] == "missing"
+        assert "refused" in rows[f"system call {name}"]["found"]
+    assert rows["user namespace"]["status"] == "missing"
+    assert "pidfd_open" in rows["system calls"]["found"]
