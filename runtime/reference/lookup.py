@@ -214,9 +214,17 @@ def _signal(asked: str) -> "Iterator[JsonObject]":
 
 def _annotation(asked: str) -> "Iterator[JsonObject]":
     """Those that ocirun acts on. A name that ends with a dot is a prefix."""
-    for name, meaning in vocabulary.ANNOTATIONS.items():
+    for name, meaning in annotations().items():
         if asked == name or (name.endswith(".") and asked.startswith(name)):
             yield _entry("annotation", name, meaning, ["/annotations/*"], None)
+
+
+def annotations() -> "dict[str, str]":
+    """The annotations that ocirun acts on, or refuses, with what they mean or why they are refused."""
+    from runtime.plan.annotations import REFUSED, UNLESS_EMPTY
+
+    refused = {name: f"refused: {why}" for name, why in {**REFUSED, **UNLESS_EMPTY}.items()}
+    return {**vocabulary.ANNOTATIONS, **refused}
 
 
 def _option(asked: str) -> "Iterator[JsonObject]":
@@ -311,7 +319,7 @@ def vocabulary_of_all() -> "list[str]":
     words |= {str(value) for place in places.places().values() for value in place.node.get("enum", ())}
     words |= {*OPTIONS, *vocabulary.FILE_SYSTEM_OPTIONS, *vocabulary.CAPABILITIES, *vocabulary.RLIMITS}
     words |= {*vocabulary.NAMESPACES, *rules(), *operations()}
-    words |= {*vocabulary.ANNOTATIONS, *vocabulary.UNIFIED}
+    words |= {*annotations(), *vocabulary.UNIFIED}
     words |= {option for _, option, _, _ in kernel_needs.NEEDS.values() if option}
     words |= {file for files in cgroup_files().values() for file in files}
     return sorted(words)

@@ -238,6 +238,13 @@ UNIFIED = {
 ANNOTATIONS = {
     "org.opencontainers.image.stopSignal": "the signal that managers send to stop the container, of its image",
     "org.systemd.property.": "a property of the unit, with --systemd-cgroup: name and value, in GVariant's form",
+    "module.wasm.image/variant": "the kind of a WebAssembly image, which is not run",
+    "run.oci.handler": "crun's choice of another way to run the program, such as krun or wasm",
+    "run.oci.mount_context_type": "which SELinux option of a mount gets linux.mountLabel: context, fscontext, defcontext, rootcontext",
+    "run.oci.pidfd_receiver": "a socket that gets a pidfd of the container's first process",
+    "run.oci.seccomp.receiver": "the socket of linux.seccomp.listenerPath, where the config has none",
+    "run.oci.systemd.force_cgroup_v1": "the destination of a mount in whose place systemd's v1 hierarchy is mounted",
+    "run.oci.systemd.subgroup": "a cgroup below the unit's for the container; refused with systemd's cgroups",
     "run.oci.hooks.stdout": "file that the standard output of hooks is appended to",
     "run.oci.hooks.stderr": "file that the standard error of hooks is appended to",
     "run.oci.keep_original_groups": "1: the program keeps the caller's supplementary groups (rootless)",

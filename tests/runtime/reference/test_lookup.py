@@ -109,7 +109,7 @@ def test_the_vocabulary_is_complete() -> None:
 def test_annotations_that_the_features_document_names() -> None:
     """Each has words."""
     named = document()["potentiallyUnsafeConfigAnnotations"]
-    assert set(named) <= set(vocabulary.ANNOTATIONS)
+    assert set(named) <= set(lookup.annotations())
 
 
 def test_operations_are_those_of_the_plan() -> None:
