@@ -122,3 +122,12 @@ int device_filter_replace(int cgroup, const char *code, uint32_t count)
 		close(old);
 	return result;
 }
+
+int device_filter_present(int cgroup)
+{
+	union bpf_attr attributes;
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.query.target_fd = (uint32_t)cgroup;
+	attributes.query.attach_type = BPF_CGROUP_DEVICE;
+	return bpf(BPF_PROG_QUERY, &attributes) < 0 ? -errno : attributes.query.prog_cnt > 0;
+}

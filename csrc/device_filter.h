@@ -14,3 +14,6 @@ int device_filter_attach(int cgroup, const char *code, uint32_t count);
  * the others. `count` 0 detaches that program and attaches none. Returns 0 or -errno.
  */
 int device_filter_replace(int cgroup, const char *code, uint32_t count);
+
+/* Whether a program filters the devices of the v2 cgroup, from device_filter_attach() or somebody else: 1, 0 or -errno. */
+int device_filter_present(int cgroup);

@@ -398,3 +398,19 @@ int shim_system_call(int which, const uint64_t arguments[5])
 
 	return r < 0 ? -errno : (int)r;
 }
+
+int shim_scheduler_of(int pid, uint64_t numbers[6])
+{
+	return get_scheduler(pid, numbers) < 0 ? -errno : 0;
+}
+
+int shim_io_priority_of(int pid)
+{
+	long value = get_io_priority(pid);
+	return value < 0 ? -errno : (int)value;
+}
+
+int shim_setns(int fd)
+{
+	return setns(fd, 0) < 0 ? -errno : 0;
+}

@@ -47,3 +47,8 @@ int shim_io_priority(int pid, uint64_t value);
  * mount_setattr, pidfd_open, pidfd_send_signal, keyctl, bpf, set_mempolicy, sched_setattr. For `ocirun doctor`, which
  * makes most of them with arguments that the kernel refuses, and the others in a child. */
 int shim_system_call(int which, const uint64_t arguments[5]);
+/* The same numbers of a process as they are now. */
+int shim_scheduler_of(int pid, uint64_t numbers[6]);
+int shim_io_priority_of(int pid);
+/* The caller enters the namespace whose file `fd` is open on. */
+int shim_setns(int fd);

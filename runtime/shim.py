@@ -217,3 +217,25 @@ def system_call(name: str, *arguments: "int | bytes | None") -> int:
     words = [int(value) if isinstance(value, int) else int(ffi.cast("uintptr_t", value or ffi.NULL)) for value in held]
     padded = [word & _UNSIGNED for word in words] + [0] * (5 - len(words))
     return int(lib.shim_system_call(CALLS.index(name), ffi.new("uint64_t[5]", padded)))
+
+
+def scheduler_of(pid: int) -> "list[int]":
+    """sched_getattr(2): the six numbers of the `scheduler` operation."""
+    numbers = ffi.new("uint64_t[6]")
+    _checked(lib.shim_scheduler_of(pid, numbers))
+    return list(numbers)
+
+
+def io_priority_of(pid: int) -> int:
+    """ioprio_get(2): class and level as one number."""
+    return _checked(lib.shim_io_priority_of(pid))
+
+
+def setns(fd: int) -> None:
+    """Enter the namespace whose file ``fd`` is open on, whatever its type."""
+    _checked(lib.shim_setns(fd))
+
+
+def has_device_filter(cgroup: int) -> bool:
+    """Whether a program filters the devices of the v2 cgroup whose directory is open."""
+    return bool(_checked(lib.device_filter_present(cgroup)))

@@ -37,6 +37,7 @@ COMMANDS = {
     "plan": ("plan", "show what create would do, operation by operation"),
     "explain": ("explain", "explain a property of config.json, or a word in it"),
     "doctor": ("doctor", "show what this host can do for containers, and how to get what is missing"),
+    "verify": ("verify", "compare a running container with its config.json"),
     "features": ("features", "print what this build supports, as the runtime-spec's features document"),
     "ps": ("ps", "list the processes of a container"),
     "pause": ("pause", "suspend all processes of a container"),

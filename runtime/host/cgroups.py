@@ -36,7 +36,7 @@ def read() -> "CgroupFacts":
     unified = ""
     for line in mounts:
         if " - cgroup2 " in line:
-            unified = _text(files.read_or_empty(_unescape(line.split(" ", 5)[4]) + "/cgroup.controllers"))
+            unified = _text(files.read_or_empty(unescape(line.split(" ", 5)[4]) + "/cgroup.controllers"))
             break
     facts = _facts(mounts, _text(files.read("/proc/self/cgroup")), unified)
     if facts["mode"] == "v2":
@@ -63,7 +63,7 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         name = _name(kind, options, own)
-        mountpoint = _unescape(fields[4])
+        mountpoint = unescape(fields[4])
         if name is None or (name in by_name and not mountpoint.startswith("/sys/fs/cgroup")):
             continue
         if name in by_name and by_name[name]["mountpoint"].startswith("/sys/fs/cgroup"):
@@ -72,7 +72,7 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
             "version": 1 if name else 2,
             "controllers": tuple(name.split(",") if name else unified_controllers.split()),
             "mountpoint": mountpoint,
-            "root": _unescape(fields[3]),
+            "root": unescape(fields[3]),
             "own": own[name],
         }
     mode = _mode(by_name)
@@ -104,7 +104,7 @@ def _visible(mountinfo: str, there: "Callable[[list[str]], bool]") -> list[str]:
 def _is_there(fields: list[str]) -> bool:
     """Whether the path leads to the mount: another one may cover a parent directory, such as a new sysfs."""
     try:
-        number = posix.stat(_unescape(fields[4])).st_dev
+        number = posix.stat(unescape(fields[4])).st_dev
     except OSError:
         return False
     return fields[2] == f"{posix.major(number)}:{posix.minor(number)}"
@@ -140,7 +140,7 @@ def _name(kind: str, options: str, own: dict[str, str]) -> str | None:
     return None
 
 
-def _unescape(path: str) -> str:
+def unescape(path: str) -> str:
     """mountinfo escapes blank, tab, newline and backslash as three octal digits."""
     if "\\" not in path:
         return path

@@ -1,0 +1,108 @@
+"""What `ocirun verify` needs of a container: its config, its first process, and what its record says. Cold."""
+
+import posix
+
+from oci_spec import load_accepted, load_checked
+from runtime import files
+from runtime.errors import InvalidConfig, NotFound, OcirunError, WrongState, system_failure
+from runtime.host.facts import absolute
+from runtime.kernel import S_IFDIR, S_IFMT
+from runtime.lifecycle import config, state, store
+from runtime.verify import checks
+from runtime.verify.container import Container
+from runtime.verify.report import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oci_spec.types import Config, JsonObject
+    from runtime.shapes import Record
+
+
+def of_container(root: str, id: str) -> Report:
+    """A container of ocirun, against the config that `create` read. WrongState if it has no process."""
+    handle = store.open_unlocked(root, id)
+    try:
+        record, status = state.read(handle, id)
+        if status in (state.STOPPED, state.CREATING):
+            raise WrongState(f"cannot verify a {status} container: it has no process to look at")
+        data = store.read_file(handle, store.CONFIG)
+    except FileNotFoundError:
+        raise store.missing(id) from None
+    finally:
+        posix.close(handle)
+    spec: Config = load_accepted(data)
+    if record.get("notify"):
+        from runtime.lifecycle import notify
+
+        spec = notify.with_mount(spec, root, id)
+
+    def container() -> Container:
+        return Container(
+            spec,
+            record["bundle"],
+            record["pid"],
+            id=id,
+            started=status != state.CREATED,
+            rows=record["cgroups"],
+            resources=record.get("resources"),
+            resctrl=record.get("resctrl"),
+        )
+
+    title: JsonObject = {"id": id, "pid": record["pid"], "bundle": record["bundle"]}
+    title["config"] = f"{root}/{id}/{store.CONFIG}"
+    return _report(title, data, container, _notes(record, data))
+
+
+def _notes(record: "Record", data: bytes) -> "list[str]":
+    """What the reader may not know: the bundle's config is another one by now, or the limits were changed."""
+    notes = []
+    file = f"{record['bundle']}/config.json"
+    if files.read_or_empty(file) != data:
+        what = "is gone" if not posix.access(file, posix.F_OK) else "differs from it"
+        notes.append(f"the config is the one that create read; {file} {what}")
+    if record.get("resources"):
+        notes.append("limits are compared with those that update set, not with the config's")
+    return notes
+
+
+def of_process(bundle: str, pid: int) -> Report:
+    """Any runtime's container: ``pid`` is its first process, ``bundle`` a directory or a config file."""
+    file = absolute(bundle, posix.getcwd())
+    directory = file.rpartition("/")[0] or "/"
+    if _is_directory(file):
+        file, directory = f"{file}/config.json", file
+    data = config.read(file, ordinary=True)
+    spec: Config
+    spec, problems = load_checked(data)
+    for problem in problems:
+        if problem.severity == "error":
+            raise InvalidConfig(config.message(problem), problem.pointer, problem.line)
+    for section in ("linux", "root"):
+        if not spec.get(section):
+            raise config.locate(InvalidConfig(f"there is nothing to verify without {section}", f"/{section}"), data)
+    title: JsonObject = {"id": "", "pid": pid, "bundle": directory, "config": file}
+    return _report(title, data, lambda: Container(spec, directory, pid), [])
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return posix.stat(path).st_mode & S_IFMT == S_IFDIR
+    except OSError:
+        return False  # reported when the config is opened
+
+
+def _report(title: "JsonObject", data: bytes, read: "Callable[[], Container]", notes: "list[str]") -> Report:
+    """``read`` reads the process of the title, which must not end meanwhile."""
+    pid: int = title["pid"]
+    started = state.start_time(pid)
+    if started is None:
+        raise NotFound(f"process {pid} does not exist, or has ended")
+    try:
+        result = checks(read())
+    except OSError as error:
+        raise system_failure(f"read process {pid}", error) from None
+    if state.start_time(pid) != started:
+        raise OcirunError(f"process {pid} ended while it was looked at")
+    return Report(title, notes, data, result)
