@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .container import Container
 
 KINDS = {S_IFCHR: "c", S_IFBLK: "b", S_IFIFO: "p"}
+RUNTIMES = ("c 5:1", "c 10:200")  # the default devices on which runtimes differ: the console, and tun
 Owner = tuple[int, int]
 
 
@@ -88,7 +89,7 @@ def rule_checks(container: "Container", locations: "list[Location]") -> "Iterato
     location = resources.controllers(locations).get("devices")
     try:
         if location is not None:
-            yield from _list(rules.settings(given), location["path"])
+            yield from _list(rules.settings(given), location["path"], RUNTIMES if container.rows is None else ())
         elif (location := resources.unified(locations)) is not None and not rules.allows_all(given):
             yield _filter(location["path"])
     except OSError as error:
@@ -108,7 +109,8 @@ def _filter(path: str) -> Check:
     return judge(rules.POINTER, f"device filter of {path}", "a program", "a program" if present else "none", present)
 
 
-def _list(settings: "Sequence[Setting]", path: str) -> "Iterator[Check]":
+def _list(settings: "Sequence[Setting]", path: str, ignored: "Sequence[str]") -> "Iterator[Check]":
+    """``ignored``: default devices that need not be there."""
     text = read(f"{path}/devices.list").decode()
     first, *others = settings
     if first.file == "devices.allow":
@@ -125,7 +127,7 @@ def _list(settings: "Sequence[Setting]", path: str) -> "Iterator[Check]":
     for setting in others:
         device, _, access = setting.value.rpartition(" ")
         actual = present.pop(device, "")
-        same = set(actual) == set(access)
+        same = set(actual) == set(access) or (not actual and device in ignored and setting.pointer == rules.POINTER)
         yield judge(setting.pointer, f"rule for {device}", access, actual or "denied", same)
     for device, access in present.items():
         yield judge(rules.POINTER, f"rule for {device}", "denied", access, False)

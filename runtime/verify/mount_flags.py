@@ -46,6 +46,8 @@ def checks(container: "Container", row: "Wanted", mount: "Mount", rows: "list[Wa
         wanted, unwanted = _expected(container, row)
         if protected:  # by readonlyPaths, with a mount of its own
             unwanted -= {"ro"}
+        if container.rows is None and row.kind == "cgroup" and mount.type == "tmpfs":
+            wanted -= {"ro"}  # other runtimes leave the directory of the v1 mounts writable
         yield flags(pointer, f"flags of {row.path}", wanted, unwanted, mount)
         yield from _times(row, mount)
     if options.rec_set | options.rec_clear or (row.kind == "cgroup" and options.set):

@@ -19,6 +19,9 @@ import pytest
 from tests.integration import snapshot
 from tests.integration.bundle import BUSYBOX, build_busybox_rootfs, debian_rootfs
 from tests.integration.caller import DEFAULT_RUNTIME, Caller
+from tests.integration.prepared import parents, prepare
+
+__all__ = ["parents", "prepare"]  # fixtures
 
 HERE = Path(__file__).parent
 

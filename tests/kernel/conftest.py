@@ -8,7 +8,7 @@ from tests.integration import adapt
 from tests.integration.bundle import BUSYBOX, Bundle
 from tests.integration.caller import Caller
 from tests.integration.conftest import busybox, driver, runtime, runtime_program, token, workplace
-from tests.integration.test_configs import finish_rootfs
+from tests.integration.prepared import finish_rootfs
 
 __all__ = ["busybox", "driver", "runtime", "runtime_program", "token", "workplace"]
 
