@@ -15,5 +15,5 @@ int device_filter_attach(int cgroup, const char *code, uint32_t count);
  */
 int device_filter_replace(int cgroup, const char *code, uint32_t count);
 
-/* Whether a program filters the devices of the v2 cgroup, from device_filter_attach() or somebody else: 1, 0 or -errno. */
+/* Whether a program, ours or another, filters the devices of the v2 cgroup: 1, 0 or -errno. */
 int device_filter_present(int cgroup);

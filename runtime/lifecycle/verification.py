@@ -16,8 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oci_spec.types import Config, JsonObject
+    from oci_spec.types import Config
     from runtime.shapes import Record
+    from runtime.verify.report import Title
+
+# Rules about the text. What breaks another one can be compared all the same: a runtime has taken it.
+UNREADABLE = ("json", "document", "nul_in_string")
 
 
 def of_container(root: str, id: str) -> Report:
@@ -50,8 +54,8 @@ def of_container(root: str, id: str) -> Report:
             resctrl=record.get("resctrl"),
         )
 
-    title: JsonObject = {"id": id, "pid": record["pid"], "bundle": record["bundle"]}
-    title["config"] = f"{root}/{id}/{store.CONFIG}"
+    file = f"{root}/{id}/{store.CONFIG}"
+    title: Title = {"id": id, "pid": record["pid"], "bundle": record["bundle"], "config": file}
     return _report(title, data, container, _notes(record, data))
 
 
@@ -76,14 +80,18 @@ def of_process(bundle: str, pid: int) -> Report:
     data = config.read(file, ordinary=True)
     spec: Config
     spec, problems = load_checked(data)
+    notes = []
     for problem in problems:
         if problem.severity == "error":
-            raise InvalidConfig(config.message(problem), problem.pointer, problem.line)
+            error = InvalidConfig(config.message(problem), problem.pointer, problem.line)
+            if problem.rule.startswith("schema:") or problem.rule in UNREADABLE:
+                raise error
+            notes.append(f"ocirun would refuse this config: {error}")
     for section in ("linux", "root"):
         if not spec.get(section):
             raise config.locate(InvalidConfig(f"there is nothing to verify without {section}", f"/{section}"), data)
-    title: JsonObject = {"id": "", "pid": pid, "bundle": directory, "config": file}
-    return _report(title, data, lambda: Container(spec, directory, pid), [])
+    title: Title = {"id": "", "pid": pid, "bundle": directory, "config": file}
+    return _report(title, data, lambda: Container(spec, directory, pid), notes)
 
 
 def _is_directory(path: str) -> bool:
@@ -93,9 +101,9 @@ def _is_directory(path: str) -> bool:
         return False  # reported when the config is opened
 
 
-def _report(title: "JsonObject", data: bytes, read: "Callable[[], Container]", notes: "list[str]") -> Report:
+def _report(title: "Title", data: bytes, read: "Callable[[], Container]", notes: "list[str]") -> Report:
     """``read`` reads the process of the title, which must not end meanwhile."""
-    pid: int = title["pid"]
+    pid = title["pid"]
     started = state.start_time(pid)
     if started is None:
         raise NotFound(f"process {pid} does not exist, or has ended")

@@ -6,7 +6,7 @@ for, by the same functions as `runtime.plan` and `runtime.cgroups`, and what the
 
 from runtime.errors import OcirunError
 
-from . import attributes, cgroups, devices, identity, mounts, namespaces, root, settings
+from . import attributes, cgroups, devices, entries, identity, mounts, namespaces, root, settings
 from .check import Check, unknown, words
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ def checks(container: "Container") -> "list[Check]":
         places = cgroups.locations(container)
     except (OSError, OcirunError) as error:
         result.append(unknown("/linux/cgroupsPath", "cgroups", "", words(error)))
-    wanted = mounts.assigned(container)
+    wanted = entries.assigned(container)
     subjects: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
         ("/linux/namespaces", lambda: namespaces.checks(container)),
         ("/root", lambda: root.checks(container)),

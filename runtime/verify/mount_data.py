@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from .check import Check
     from .container import Container
+    from .entries import Wanted
     from .mountinfo import Mount
-    from .mounts import Wanted
 
 SUPERBLOCK = {MS_SYNCHRONOUS: "sync", MS_DIRSYNC: "dirsync", MS_MANDLOCK: "mand", MS_LAZYTIME: "lazytime"}
 # The options that the kernel does not show: they are done, or the mount would have failed.

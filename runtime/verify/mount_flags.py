@@ -13,6 +13,7 @@ from runtime.kernel import (
 )
 
 from .check import DIFFERS, OK, Check, gone, judge
+from .entries import covers, propagation
 from .mountinfo import place_of
 
 TYPE_CHECKING = False
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .container import Container
+    from .entries import Wanted
     from .mountinfo import Mount
-    from .mounts import Wanted
 
 # Bits → the word in mountinfo.
 FLAGS = {
@@ -37,8 +38,6 @@ TIMES = {0: "relatime", MOUNT_ATTR_NOATIME: "noatime", MOUNT_ATTR_STRICTATIME: "
 
 def checks(container: "Container", row: "Wanted", mount: "Mount", rows: "list[Wanted]") -> "Iterator[Check]":
     """Flags of the mount and of those below it, access times, id maps, propagation."""
-    from .mounts import covers, propagation
-
     options, pointer = row.options, f"{row.pointer}/options"
     changed = [other for other in rows if other.is_remount and other.path == row.path]
     protected = row.path in {path for path in covers(container, []) if path == row.path}

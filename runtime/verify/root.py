@@ -6,7 +6,7 @@ from runtime.kernel import S_IFCHR, S_IFDIR, S_IFMT
 from runtime.plan.rootfs import PROPAGATION
 
 from .check import Check, gone, judge, unknown, words
-from .mounts import propagation, same_place
+from .entries import propagation, same_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

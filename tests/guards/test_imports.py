@@ -48,6 +48,7 @@ COLD = {
     "validate": ([], ("validate", "{bundle}"), []),
     "doctor": ([], ("doctor",), []),
     "explain": ([], ("explain", "/linux/resources/memory/limit"), []),
+    "verify": ([CREATE], ("verify", "{id}"), [DELETE]),
 }
 
 

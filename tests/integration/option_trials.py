@@ -71,6 +71,8 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("explain", "--format"): trial("--format json", "explain", "the output"),
     ("explain", "--bundle"): trial("--bundle .", "explain", "the config's value"),
     ("doctor", "--format"): trial("--format json", "doctor", "the output"),
+    ("verify", "--format"): trial("--format json", "verify", "the output"),
+    ("verify", "--all"): trial("--all", "verify", "what is as the config says"),
     ("plan", "--format"): trial("--format json", "plan", "the output"),
     ("plan", "--json"): trial("--json", "plan", "the output"),
     ("plan", "--diff"): trial("--diff {directory}/other", "plan", "the output"),
@@ -91,6 +93,8 @@ PROVED: dict[tuple[str, str], str] = {
         (verb, "--no-new-keyring"): "tests/integration/test_identity.py::test_session_keyring"
         for verb in ("create", "run")
     },
+    ("verify", "--bundle"): "tests/integration/test_verify.py::test_container_of_another_config",
+    ("verify", "--pid"): "tests/integration/test_verify.py::test_container_of_another_config",
     ("events", "--stats"): "tests/integration/test_events.py::test_a_stream",
     ("events", "--interval"): "tests/integration/test_events.py::test_a_stream",
     ("exec", "--ignore-paused"): "tests/integration/test_pause.py::test_exec_in_a_paused_container",

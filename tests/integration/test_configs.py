@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -13,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import adapt, snapshot
+from tests.integration import adapt
 from tests.integration.bundle import Bundle, Config, default_config
 from tests.integration.caller import Caller
 from tests.integration.console import ConsoleSocket
+from tests.integration.prepared import finish_rootfs
 
 CAP_SYS_RESOURCE = 24
 # One of each manager and kind: the second kernel is emulated, and a container takes seconds there.

@@ -165,6 +165,7 @@ SCENES: dict[str, Callable[[Stage, str, list[str]], tuple[Any, ...]]] = {
     "delete": simple,
     "list": simple,
     "ps": simple,
+    "verify": simple,
     "spec": document,
     "validate": document,
     "plan": document,

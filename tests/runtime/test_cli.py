@@ -40,6 +40,7 @@ SURFACE = {
     "doctor": "--format",
     "plan": "--format --json --diff",
     "validate": "--format --kind --no-host --host-independent",
+    "verify": "-b --bundle --pid -a --all --format",
     "ps": "-f --format",
     "pause": "",
     "resume": "",
