@@ -50,6 +50,6 @@ int shim_system_call(int which, const uint64_t arguments[5]);
 /* The same numbers of a process as they are now. */
 int shim_scheduler_of(int pid, uint64_t numbers[6]);
 int shim_io_priority_of(int pid);
-/* The caller enters the namespace whose file `fd` is open on, and is not dumpable any more: with a shared pid namespace,
- * root of the container could trace it. */
+/* The caller enters the namespace whose file `fd` is open on, and is not dumpable any more: with a shared pid
+ * namespace, root of the container could trace it. */
 int shim_setns(int fd);

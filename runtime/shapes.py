@@ -214,3 +214,12 @@ class Record(TypedDict, total=False):
     notify: str  # the caller's NOTIFY_SOCKET
     resources: Resources  # as `update` left them
     tail: Tail
+
+
+class VerifyTitle(TypedDict):
+    """What `ocirun verify` compares."""
+
+    id: str  # "" for a container that ocirun did not make
+    pid: int  # of the first process
+    bundle: str
+    config: str  # the file whose text is used

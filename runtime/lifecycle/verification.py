@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oci_spec.types import Config
-    from runtime.shapes import Record
-    from runtime.verify.report import Title
+    from runtime.shapes import Record, VerifyTitle
 
 # Rules about the text. What breaks another one can be compared all the same: a runtime has taken it.
 UNREADABLE = ("json", "document", "nul_in_string")
@@ -55,7 +54,7 @@ def of_container(root: str, id: str) -> Report:
         )
 
     file = f"{root}/{id}/{store.CONFIG}"
-    title: Title = {"id": id, "pid": record["pid"], "bundle": record["bundle"], "config": file}
+    title: VerifyTitle = {"id": id, "pid": record["pid"], "bundle": record["bundle"], "config": file}
     return _report(title, data, container, _notes(record, data))
 
 
@@ -90,8 +89,21 @@ def of_process(bundle: str, pid: int) -> Report:
     for section in ("linux", "root"):
         if not spec.get(section):
             raise config.locate(InvalidConfig(f"there is nothing to verify without {section}", f"/{section}"), data)
-    title: Title = {"id": "", "pid": pid, "bundle": directory, "config": file}
-    return _report(title, data, lambda: Container(spec, directory, pid), notes)
+    started = has_started(pid)
+    if not started:
+        notes.append("the runtime's own program waits in the container, as before start")
+    title: VerifyTitle = {"id": "", "pid": pid, "bundle": directory, "config": file}
+    return _report(title, data, lambda: Container(spec, directory, pid, started=started), notes)
+
+
+def has_started(pid: int) -> bool:
+    """Whether the process runs a program of the container: a runtime waits for start in a copy of itself without a name."""
+    try:
+        program = posix.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return True  # reported when the rest is read
+    name = files.read_or_empty(f"/proc/{pid}/comm").strip()
+    return not (program == "/" or program.startswith("/memfd:") or name.endswith(b":[2:INIT]"))
 
 
 def _is_directory(path: str) -> bool:
@@ -101,7 +113,7 @@ def _is_directory(path: str) -> bool:
         return False  # reported when the config is opened
 
 
-def _report(title: "Title", data: bytes, read: "Callable[[], Container]", notes: "list[str]") -> Report:
+def _report(title: "VerifyTitle", data: bytes, read: "Callable[[], Container]", notes: "list[str]") -> Report:
     """``read`` reads the process of the title, which must not end meanwhile."""
     pid = title["pid"]
     started = state.start_time(pid)

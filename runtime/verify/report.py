@@ -7,19 +7,11 @@ from .check import DIFFERS, GONE, OK, UNKNOWN, VERDICTS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypedDict
 
     from oci_spec.types import JsonObject
+    from runtime.shapes import VerifyTitle
 
     from .check import Check
-
-    class Title(TypedDict):
-        """What is compared."""
-
-        id: str  # "" for a container that ocirun did not make
-        pid: int  # of the first process
-        bundle: str
-        config: str  # the file whose text was used
 
 
 COLOURS = {DIFFERS: "31", GONE: "31", UNKNOWN: "33", OK: "32"}  # red, yellow, green
@@ -30,7 +22,7 @@ LONGEST = 60  # characters of a cell
 class Report:
     """``title``: the container and its config. ``notes``: what else a reader should know. ``data``: the text of the config."""
 
-    def __init__(self, title: "Title", notes: "Sequence[str]", data: bytes, checks: "Sequence[Check]") -> None:
+    def __init__(self, title: "VerifyTitle", notes: "Sequence[str]", data: bytes, checks: "Sequence[Check]") -> None:
         self.title = title
         self.notes = notes
         self.positions = read_positions(data)[1]

@@ -44,6 +44,7 @@ MISSPELT = {
         "NetDeviceRow": "ifindex",
         "HostContext": "hook",
         "StateDocument": "annotation",
+        "VerifyTitle": "process",
     },
     "runtime.cgroups.stats": {
         "Usage": "totals",

@@ -187,7 +187,7 @@ def test_every_option_is_listed() -> None:
         assert f"def {name}(" in (TREE / file).read_text(), test
 
 
-KEPT = ("exec", "list", "ps", "failing", "update")  # scenes in one container
+KEPT = ("exec", "list", "ps", "verify", "failing", "update")  # scenes in one container
 
 
 @pytest.mark.parametrize(("verb", "scene"), sorted({(verb, trial.scene) for (verb, _), trial in TRIALS.items()}))

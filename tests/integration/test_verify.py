@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration import adapt, snapshot
 from tests.integration.bundle import Bundle, merge
-from tests.integration.caller import Caller
+from tests.integration.caller import Caller, wait_for
 from tests.integration.conftest import cgroup_version
 from tests.integration.console import ConsoleSocket
 from tests.integration.prepared import finish_rootfs
@@ -294,7 +294,7 @@ def test_id_maps(runtime: Caller) -> None:
 
 @pytest.mark.parametrize("name", ["runc", "crun"])
 def test_containers_of_other_runtimes(runtime: Caller, name: str) -> None:
-    """Nothing differs in a container of runc or crun, but what is changed in it is named."""
+    """Nothing differs in a container of runc or crun, started or not, but what is changed in it is named."""
     program = shutil.which(name)
     if not program:
         pytest.skip(f"{name} is not installed")
@@ -309,10 +309,18 @@ def test_containers_of_other_runtimes(runtime: Caller, name: str) -> None:
     subprocess.run([*words, runtime.token], check=True, stdin=none, stdout=none, preexec_fn=prepared)
     try:
         pid = pid_file.read_text()
+        wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes()[:3] == b"sh\0", "the program")
         status, checks = verify(runtime, "--bundle", bundle.directory, "--pid", pid)
         assert (status, not_ok(checks)) == (0, [])
         subprocess.run(["prlimit", "-p", pid, "--nofile=100:200"], check=True)
         assert wrong(verify(runtime, "--bundle", bundle.directory, "--pid", pid)[1]) == {"/process/rlimits/0"}
+        end = [program, "--root", root, "delete", "--force", runtime.token]
+        subprocess.run(end, check=True, stdout=none, preexec_fn=prepared)
+        words[3:5] = ["create"]
+        subprocess.run([*words, runtime.token], check=True, stdin=none, stdout=none, preexec_fn=prepared)
+        status, checks = verify(runtime, "--bundle", bundle.directory, "--pid", pid_file.read_text())
+        assert status == 0
+        assert {check["note"] for check in not_ok(checks)} == {"the program has not started"}
     finally:
         end = [program, "--root", root, "delete", "--force", runtime.token]
         subprocess.run(end, check=True, stdout=none, preexec_fn=prepared)
