@@ -1,6 +1,7 @@
 """What `ocirun verify` needs of a container: its config, its first process, and what its record says. Cold."""
 
 import posix
+from errno import EACCES, EPERM
 
 from oci_spec import load_accepted, load_checked
 from runtime import files
@@ -122,7 +123,10 @@ def _report(title: "VerifyTitle", data: bytes, read: "Callable[[], Container]", 
     try:
         result = checks(read())
     except OSError as error:
-        raise system_failure(f"read process {pid}", error) from None
+        failure = system_failure(f"read process {pid}", error)
+        if error.errno in (EPERM, EACCES):
+            failure.message += "; root may, or the user whose container it is, once its program has started"
+        raise failure from None
     if state.start_time(pid) != started:
         raise OcirunError(f"process {pid} ended while it was looked at")
     return Report(title, notes, data, result)

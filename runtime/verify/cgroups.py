@@ -1,7 +1,7 @@
 """The container's cgroups: is its first process in them, and does each file have the value that ocirun would write?"""
 
 from runtime import files
-from runtime.cgroups import layout, resources, update
+from runtime.cgroups import intent, layout, resources, update
 from runtime.cgroups.setting import Setting
 from runtime.errors import OcirunError
 
@@ -37,10 +37,14 @@ def key(hierarchy: "Hierarchy") -> str:
 
 
 def locations(container: "Container") -> "list[Location]":
-    """Where the config's cgroups are: of the record, or by cgroupsPath, or else where the process is."""
+    """Where the config's cgroups are: of the record, or by cgroupsPath, or else where the process is.
+
+    Those that the container could not be given are left out.
+    """
     facts = container.facts["cgroup"]
     if container.rows is not None:
-        return update.locations(list(container.rows), facts) if container.rows else []
+        rows = intent.entered(list(container.rows))
+        return update.locations(rows, facts) if rows else []
     given, present = container.spec["linux"].get("cgroupsPath"), membership(container)
     if _is_absolute(given):
         by_path = layout.locations(given, container.id, facts)
@@ -78,10 +82,7 @@ def _members(container: "Container", places: "list[Location]") -> "Iterator[Chec
         elif given:
             yield unknown(POINTER, "cgroups", given, "a relative path counts from the cgroup of create's caller")
         return
-    left_out = {row["path"] for row in container.rows or () if row["made"] < -1}
     for location in places:
-        if location["path"] in left_out:
-            continue
         actual = present.get(key(location["hierarchy"]), "")
         name = key(location["hierarchy"]) or "v2"
         yield judge(POINTER, f"{name} cgroup", location["path"], actual, actual == location["path"])

@@ -75,6 +75,12 @@ class Container:
         """Whether the config has a mount namespace: without one nothing is mounted."""
         return any(entry["type"] == "mount" for entry in self.spec["linux"].get("namespaces", ()))
 
+    @property
+    def joined_mounts(self) -> bool:
+        """Whether the mount namespace is one that was there before, with its own mounts and sources."""
+        listed = self.spec["linux"].get("namespaces", ())
+        return any(entry["type"] == "mount" and entry.get("path") for entry in listed)
+
 
 def outside(number: int, mappings: "list[tuple[int, int, int]]") -> "int | None":
     """An id of the container as we see it; None if it is not mapped."""

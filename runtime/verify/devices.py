@@ -86,10 +86,12 @@ def _text(kind: str, major: int, minor: int, mode: int, owner: Owner, bound: boo
 def rule_checks(container: "Container", locations: "list[Location]") -> "Iterator[Check]":
     """devices.list of v1, line by line; on v2 whether a program filters devices at all."""
     given = container.resources.get("devices") or []
+    if not given and not container.facts["privileged"]:
+        return  # an ordinary user gets the default ones only where he may set them
     location = resources.controllers(locations).get("devices")
     try:
         if location is not None:
-            yield from _list(rules.settings(given), location["path"], RUNTIMES if container.rows is None else ())
+            yield from _list(container, rules.settings(given), location["path"])
         elif (location := resources.unified(locations)) is not None and not rules.allows_all(given):
             yield _filter(location["path"])
     except OSError as error:
@@ -109,8 +111,8 @@ def _filter(path: str) -> Check:
     return judge(rules.POINTER, f"device filter of {path}", "a program", "a program" if present else "none", present)
 
 
-def _list(settings: "Sequence[Setting]", path: str, ignored: "Sequence[str]") -> "Iterator[Check]":
-    """``ignored``: default devices that need not be there."""
+def _list(container: "Container", settings: "Sequence[Setting]", path: str) -> "Iterator[Check]":
+    ignored = RUNTIMES if container.rows is None else ()
     text = read(f"{path}/devices.list").decode()
     first, *others = settings
     if first.file == "devices.allow":
@@ -122,6 +124,10 @@ def _list(settings: "Sequence[Setting]", path: str, ignored: "Sequence[str]") ->
             actual,
             text[:1] == "a",
         )
+        return
+    if text[:1] == "a":
+        note = "" if container.facts["privileged"] else "an ordinary user cannot set them"
+        yield judge(rules.POINTER, "device rules", f"{len(others)} rules", "everything is allowed", False, note)
         return
     present = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in text.splitlines()}
     for setting in others:

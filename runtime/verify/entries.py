@@ -36,8 +36,18 @@ class Wanted:
         return bool(self.options.keywords & BINDS) and "remount" not in self.options.keywords
 
     @property
+    def follows_source(self) -> bool:
+        """Whether a link is bound as what it leads to."""
+        return "src-nofollow" not in self.options.keywords
+
+    @property
     def is_remount(self) -> bool:
         return "remount" in self.options.keywords
+
+    @property
+    def changes_superblock(self) -> bool:
+        """Whether it remounts the file system, not only its mount."""
+        return self.is_remount and not self.options.keywords & BINDS
 
     @property
     def kind(self) -> str:
@@ -92,15 +102,26 @@ def covers(container: "Container", wanted: "list[Wanted]") -> "set[str]":
     return paths | {row.path for row in wanted if row.is_remount}
 
 
-def same_place(container: "Container", pointer: str, what: str, source: str, mount: "Mount", path: str) -> Check:
-    """Whether the mount shows the host's ``source``, by device and path, or by inode."""
+def host_path(container: "Container", source: str, follow: bool = True) -> str:
+    """A source on the host, without links; ``follow``: nor at its end."""
     from os.path import realpath
 
-    full = realpath(source if source[:1] == "/" else f"{container.bundle}/{source}")
+    full = source if source[:1] == "/" else f"{container.bundle}/{source}"
+    if follow:
+        return realpath(full)
+    parent, _, name = full.rstrip("/").rpartition("/")
+    return f"{realpath(parent or '/').rstrip('/')}/{name}"
+
+
+def same_place(
+    container: "Container", pointer: str, what: str, source: str, mount: "Mount", path: str, follow: bool = True
+) -> Check:
+    """Whether the mount shows the host's ``source``, by device and path, or by inode."""
+    full = host_path(container, source, follow)
     place = place_of(container.host_mounts, full)
     expected = f"{source} ({place[1]})" if place else source
     try:
-        status = posix.stat(full)
+        status = posix.stat(full, follow_symlinks=False)
     except OSError as error:
         if place and place[1] == mount.place:
             return Check(pointer, what, expected, mount.place, OK)
@@ -110,7 +131,7 @@ def same_place(container: "Container", pointer: str, what: str, source: str, mou
     if place and place[1] == mount.place:
         return Check(pointer, what, expected, mount.place, OK)
     try:
-        with container.tree.open(path) as node:
+        with container.tree.open(path, follow=False) as node:
             there = node.status
             same = (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
     except OSError:

@@ -57,8 +57,10 @@ def _ids(container: "Container", process: "Process") -> "Iterator[Check]":
     pointer, what = "/process/user/additionalGids", "supplementary groups"
     groups = {str(number) for number in user.get("additionalGids", [])}
     expected = ", ".join(sorted(groups, key=int)) or "none"
-    if container.facts["keep_groups"] or (not groups and container.facts["deny_setgroups"]):
-        yield unknown(pointer, what, expected, "those of the caller of create stay")
+    if not groups and container.facts["deny_setgroups"]:
+        return  # none asked for: those of create's caller stay
+    if container.facts["keep_groups"]:
+        yield unknown(pointer, what, expected, "the annotation keeps those of create's caller")
         return
     present = {_inside(number, container.gids) for number in container.status.get("Groups", "").split()}
     yield equal(

@@ -7,7 +7,7 @@ from .container import outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .check import Check
     from .container import Container
@@ -23,13 +23,17 @@ SUFFIXES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50
 PAGE = 4096
 
 
-def checks(container: "Container", row: "Wanted", mount: "Mount") -> "Iterator[Check]":
-    """Each option that is the file system's own, and the flags of the superblock."""
+def checks(container: "Container", row: "Wanted", mount: "Mount", later: "Sequence[Wanted]" = ()) -> "Iterator[Check]":
+    """Each option that is the file system's own, and the flags of the superblock.
+
+    ``later``: entries that remount it, whose options count instead.
+    """
+    changed = {option.partition("=")[0] for other in later for option in other.options.data}
     pointer, shown = f"{row.pointer}/options", dict(option.partition("=")[::2] for option in mount.options)
     for option in dict.fromkeys(row.options.data):
         name, equals, value = option.partition("=")
         what = f"{name} of {row.path}"
-        if name in SILENT:
+        if name in SILENT or name in changed:
             continue
         if name not in shown:
             default = DEFAULTS.get((mount.type, name))
@@ -45,7 +49,7 @@ def checks(container: "Container", row: "Wanted", mount: "Mount") -> "Iterator[C
             same = value == shown[name] or wanted == _shown(name, shown[name])
             yield judge(pointer, what, option, f"{name}={shown[name]}", same)
     for flag, word in SUPERBLOCK.items():
-        if row.options.superblock & flag:
+        if row.options.superblock & flag and not later:
             yield judge(pointer, f"{word} of {row.path}", word, ",".join(mount.options), word in shown)
 
 

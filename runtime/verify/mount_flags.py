@@ -12,8 +12,9 @@ from runtime.kernel import (
     MOUNT_ATTR_STRICTATIME,
 )
 
+from . import mount_data
 from .check import DIFFERS, OK, Check, gone, judge
-from .entries import covers, propagation
+from .entries import covers, host_path, propagation
 from .mountinfo import place_of
 
 TYPE_CHECKING = False
@@ -77,10 +78,8 @@ def _expected(container: "Container", row: "Wanted") -> "tuple[set[str], set[str
 
 def _of_source(container: "Container", row: "Wanted") -> "set[str]":
     """The flags of the mount that has the source of a bind, as the host sees it now."""
-    from os.path import realpath
-
     source = row.entry.get("source") or ""
-    place = place_of(container.host_mounts, realpath(source if source[:1] == "/" else f"{container.bundle}/{source}"))
+    place = place_of(container.host_mounts, host_path(container, source, row.follows_source))
     return place[0].flags if place else set(FLAGS.values())
 
 
@@ -125,3 +124,5 @@ def remounted(container: "Container", row: "Wanted") -> "Iterator[Check]":
     wanted = {word for bit, word in FLAGS.items() if row.options.set & bit}
     unwanted = {word for bit, word in FLAGS.items() if row.options.clear & ~row.options.set & bit}
     yield flags(f"{row.pointer}/options", f"flags of {row.path}", wanted, unwanted, mount)
+    if row.changes_superblock:
+        yield from mount_data.checks(container, row, mount)

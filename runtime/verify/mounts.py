@@ -1,7 +1,7 @@
 """The config's mounts against the container's mountinfo: each there, visible, of its type and source, with its options."""
 
 from . import mount_data, mount_flags
-from .check import DIFFERS, OK, Check, equal, gone, judge, words
+from .check import DIFFERS, OK, Check, equal, gone, judge, unknown, words
 from .entries import covers, same_place
 
 TYPE_CHECKING = False
@@ -28,7 +28,8 @@ def checks(container: "Container", wanted: "list[Wanted]") -> "Iterator[Check]":
             yield gone(row.pointer, f"mount on {row.path}", row.kind or "a bind", MISSING)
         else:
             yield _visible(container, row, wanted)
-            yield from _content(container, row, row.found)
+            later = [other for other in wanted if other.changes_superblock and other.path == row.path]
+            yield from _content(container, row, row.found, later)
             yield from mount_flags.checks(container, row, row.found, wanted)
 
 
@@ -53,8 +54,8 @@ def _visible(container: "Container", row: "Wanted", wanted: "list[Wanted]") -> C
     )
 
 
-def _content(container: "Container", row: "Wanted", mount: "Mount") -> "Iterator[Check]":
-    """File system, source, and the file system's own options."""
+def _content(container: "Container", row: "Wanted", mount: "Mount", later: "list[Wanted]") -> "Iterator[Check]":
+    """File system, source, and the file system's own options, unless ``later`` entries change them."""
     if row.is_bind:
         yield _bound(container, row, mount)
         return
@@ -68,7 +69,7 @@ def _content(container: "Container", row: "Wanted", mount: "Mount") -> "Iterator
     if source and mount.type == row.kind and not container.new_user_namespace:
         yield _source(row, source, mount)
     if mount.type == row.kind:
-        yield from mount_data.checks(container, row, mount)
+        yield from mount_data.checks(container, row, mount, later)
 
 
 def _source(row: "Wanted", source: str, mount: "Mount") -> Check:
@@ -83,14 +84,15 @@ def _bound(container: "Container", row: "Wanted", mount: "Mount") -> Check:
     """A bind shows the device and path of its source, as the host sees it now."""
     source = row.entry.get("source") or ""
     what, pointer = f"source of {row.path}", f"{row.pointer}/source"
-    return same_place(container, pointer, what, source, mount, row.path)
+    check = same_place(container, pointer, what, source, mount, row.path, row.follows_source)
+    if check.verdict != OK and container.joined_mounts:
+        return unknown(pointer, what, source, "it was looked up in the joined mount namespace")
+    return check
 
 
 def unexpected(container: "Container", wanted: "list[Wanted]") -> "Iterator[Check]":
     """Mounts that nothing in the config explains."""
-    if not container.own_mounts or any(
-        entry["type"] == "mount" and entry.get("path") for entry in container.spec["linux"]["namespaces"]
-    ):
+    if not container.own_mounts or container.joined_mounts:
         return
     explained = {row.found.id for row in wanted if row.found}
     covered = covers(container, wanted) | _below_rootfs(container)

@@ -6,7 +6,8 @@ from runtime.kernel import S_IFCHR, S_IFDIR, S_IFMT
 from runtime.plan.rootfs import PROPAGATION
 
 from .check import Check, gone, judge, unknown, words
-from .entries import propagation, same_place
+from .entries import covers, host_path, propagation, same_place
+from .mountinfo import place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ def _root(container: "Container") -> "Iterator[Check]":
     yield same_place(container, "/root/path", "root", root["path"], mount, "/")
     wanted = bool(root.get("readonly"))
     actual = "read-only" if mount.read_only else "writable"
-    # One that is not asked for may be the host's, whose file system is mounted so.
-    same = mount.read_only if wanted else "ro" not in mount.flags or container.new_user_namespace
+    host = place_of(container.host_mounts, host_path(container, root["path"]))
+    # One that is not asked for may be the host's, or a path of readonlyPaths that leads to /.
+    excused = bool(host and host[0].read_only) or "/" in covers(container, [])
+    same = mount.read_only if wanted else excused or "ro" not in mount.flags
     yield judge("/root/readonly", "root", "read-only" if wanted else "writable", actual, same)
     given = PROPAGATION.get(container.spec["linux"].get("rootfsPropagation", "").removeprefix("r"), 0)
     yield propagation("/linux/rootfsPropagation", "propagation of /", given, mount)

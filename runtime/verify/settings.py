@@ -51,10 +51,18 @@ def _answered(pointer: str, what: str, path: str, expected: str, answer: object)
         return unknown(pointer, what, expected, f"/proc/{path}: {words(error)}")
     if path == DEVICES:
         names = {line.partition(":")[0].strip() for line in answer.splitlines() if ":" in line}
-        return judge(pointer, what, expected, expected, True) if expected in names else gone(pointer, what, expected)
+        found = [name for name in sorted(names) if _is_named(name, expected)]
+        return judge(pointer, what, expected, found[0], True) if found else gone(pointer, what, expected)
     actual = " ".join(answer.split())
     note = ITSELF if path in NAMES.values() else ""
     return judge(pointer, what, expected, actual, actual == " ".join(expected.split()), note)
+
+
+def _is_named(name: str, wanted: str) -> bool:
+    """The kernel puts a number in the place of "%d"."""
+    start, pattern, end = wanted.partition("%d")
+    number = name.removeprefix(start).removesuffix(end)
+    return name == wanted or bool(pattern and name == f"{start}{number}{end}" and number.isdigit())
 
 
 def _resctrl(container: "Container") -> "Iterator[Check]":

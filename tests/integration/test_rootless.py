@@ -128,6 +128,20 @@ def test_every_command(user: User) -> None:
     assert not (user.root / id).exists()
 
 
+@pytest.mark.not_on("runc", "crun", reason="has no such command")
+def test_verify(user: User) -> None:
+    """The user can hold a running container against its config; before start only root may look into it."""
+    bundle = user.sleeper({"linux": {"resources": None}})
+    id = user.create(bundle)
+    assert "root may, or the user" in user.call("verify", id).failed(2).err
+    user.start(id)
+    assert "differs" not in user.call("verify", id).ok().out
+    bundle.process["oomScoreAdj"] = 500
+    other = bundle.save().directory
+    text = user.call("verify", "--bundle", other, "--pid", str(user.pid(id))).failed(1).out
+    assert "/process/oomScoreAdj" in text
+
+
 def test_delete_by_force(user: User) -> None:
     """A created and a running container are ended by `delete --force`."""
     for id in (user.create(user.sleeper()), user.launch(user.sleeper())):
