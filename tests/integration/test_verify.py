@@ -19,7 +19,7 @@ from tests.integration.caller import Caller, wait_for
 from tests.integration.conftest import cgroup_version
 from tests.integration.console import ConsoleSocket
 from tests.integration.prepared import finish_rootfs
-from tests.integration.test_configs import forbidden_limit
+from tests.integration.test_configs import ON_BOTH_KERNELS, forbidden_limit
 
 pytestmark = pytest.mark.not_on("runc", "crun", reason="has no such command")
 
@@ -36,7 +36,9 @@ def not_ok(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [check for check in checks if check["verdict"] != "ok"]
 
 
-@pytest.mark.parametrize("name", adapt.names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.kernel if name in ON_BOTH_KERNELS else ()) for name in adapt.names()]
+)
 def test_managers_configs(runtime: Caller, prepare: Callable[[str], Bundle], name: str) -> None:
     """A container of each manager's config is as its config says."""
     bundle = prepare(name)
@@ -112,6 +114,15 @@ OUTSIDE = {
     "another cgroup": ("echo $P > ${C_pids%/*}/cgroup.procs", "/linux/cgroupsPath"),
 }
 
+# The same on a host with cgroup v2, whose one directory is $C.
+OUTSIDE_V2 = {
+    "memory limit": ("echo 99999744 > $C/memory.max", "/linux/resources/memory/limit"),
+    "pids limit": ("echo 99 > $C/pids.max", "/linux/resources/pids/limit"),
+    "CPU weight": ("echo 99 > $C/cpu.weight", "/linux/resources/cpu/shares"),
+    "CPU quota": ("echo max > $C/cpu.max", "/linux/resources/cpu/quota"),
+    "another cgroup": ("echo $P > ${C%/*}/cgroup.procs", "/linux/cgroupsPath"),
+}
+
 CHANGE: dict[str, Any] = {
     "process": {
         "oomScoreAdj": 100,
@@ -151,7 +162,8 @@ def surroundings(bundle: Bundle, pid: int) -> dict[str, str]:
     """The variables of the commands in OUTSIDE."""
     paths = [line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     cgroups = {f"C_{name}": f"/sys/fs/cgroup/{name}{path}" for name, path in paths if name.isalpha()}
-    return {"P": str(pid), "B": str(bundle.directory), **cgroups}
+    unified = next((f"/sys/fs/cgroup{path}" for name, path in paths if not name), "")
+    return {"P": str(pid), "B": str(bundle.directory), "C": unified, **cgroups}
 
 
 def wrong(checks: list[dict[str, Any]]) -> set[str]:
@@ -165,12 +177,28 @@ def test_drift_from_outside(runtime: Caller, furnished: Bundle, drift: str) -> N
         pytest.skip("the cgroups are v2's")
     id = runtime.launch(furnished)
     assert not_ok(verify(runtime, id)[1]) == []
-    command, pointers = OUTSIDE[drift]
-    environment = {**os.environ, **surroundings(furnished, runtime.pid(id))}
+    assert drifted(runtime, furnished, id, OUTSIDE[drift][0]) == set(OUTSIDE[drift][1].split())
+
+
+def drifted(runtime: Caller, bundle: Bundle, id: str, command: str) -> set[str]:
+    """What verify names once the command has been run."""
+    environment = {**os.environ, **surroundings(bundle, runtime.pid(id))}
     subprocess.run(["sh", "-ec", command], env=environment, check=True, stdout=subprocess.DEVNULL)
     status, checks = verify(runtime, id)
-    assert wrong(checks) == set(pointers.split())
     assert status == 1
+    return wrong(checks)
+
+
+@pytest.mark.kernel
+def test_drift_of_a_v2_cgroup(runtime: Caller, furnished: Bundle) -> None:
+    """The same of limits and membership of a v2 cgroup, and of the filter of its devices."""
+    if cgroup_version() != "v2":
+        pytest.skip("the cgroups are not v2's alone")
+    for command, pointers in OUTSIDE_V2.values():
+        id = runtime.launch(furnished)
+        assert not_ok(verify(runtime, id)[1]) == []
+        assert drifted(runtime, furnished, id, command) == set(pointers.split())
+        runtime.remove(id)
 
 
 # What the config asks for, of a container that was made from another one: the change, and the pointers of what differs.
