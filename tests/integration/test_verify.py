@@ -304,6 +304,29 @@ def test_namespaces(runtime: Caller, kind: str) -> None:
     )
 
 
+FEW, MANY = ["CAP_KILL"], ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"]
+SETS: list[dict[str, list[str]]] = [
+    {"bounding": MANY, "permitted": FEW, "effective": []},
+    {"bounding": MANY, "permitted": MANY, "inheritable": FEW, "effective": FEW},
+    {"bounding": MANY, "permitted": MANY, "inheritable": MANY, "ambient": FEW, "effective": MANY},
+    {},
+]
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize("no_new_privs", [True, False])
+def test_capabilities_after_execve(runtime: Caller, uid: int, no_new_privs: bool) -> None:
+    """What execve makes of the config's sets is expected, for root and others, with no_new_privs and without."""
+    for sets in SETS:
+        process = {"user": {"uid": uid, "gid": uid}, "capabilities": sets, "noNewPrivileges": no_new_privs}
+        bundle = runtime.sleeper({"process": process})
+        bundle.process["capabilities"] = sets
+        id = runtime.launch(bundle.save())
+        status, checks = verify(runtime, id)
+        assert (status, not_ok(checks)) == (0, []), sets
+        runtime.remove(id)
+
+
 def test_id_maps(runtime: Caller) -> None:
     """Other maps than the config's are told by line."""
     maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
@@ -398,6 +421,23 @@ def test_text(runtime: Caller, furnished: Bundle) -> None:
     assert text.splitlines()[-1].endswith("ok, 1 differs")
     assert "\x1b" not in text
     assert "/process/rlimits/0" in runtime.call("verify", "--all", id).failed(1).out
+
+
+def test_colours(runtime: Caller) -> None:
+    """On a terminal the verdict has a colour, unless NO_COLOR asks for none."""
+    id = runtime.launch(runtime.sleeper({"process": {"oomScoreAdj": 100}}))
+    Path(f"/proc/{runtime.pid(id)}/oom_score_adj").write_text("300")
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        ours, theirs = os.openpty()
+        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        done = subprocess.run(
+            runtime.command("verify", id), stdout=theirs, env={**environment, **variables}, check=False
+        )
+        os.close(theirs)
+        text = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        assert done.returncode == 1
+        assert ("\x1b[31mdiffers\x1b[0m" in text) == coloured
 
 
 def test_usage(runtime: Caller) -> None:
