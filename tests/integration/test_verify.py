@@ -191,7 +191,7 @@ def drifted(runtime: Caller, bundle: Bundle, id: str, command: str) -> set[str]:
 
 @pytest.mark.kernel
 def test_drift_of_a_v2_cgroup(runtime: Caller, furnished: Bundle) -> None:
-    """The same of limits and membership of a v2 cgroup, and of the filter of its devices."""
+    """The same of limits and membership of a v2 cgroup."""
     if cgroup_version() != "v2":
         pytest.skip("the cgroups are not v2's alone")
     for command, pointers in OUTSIDE_V2.values():

@@ -17,6 +17,7 @@ from runtime.cgroups import apply, device_program, layout, resources, tree
 from runtime.cgroups.setting import Setting
 from runtime.errors import OcirunError
 from runtime.host import cgroups
+from runtime.shim import has_device_filter
 from tests.runtime.conftest import directories
 
 pytestmark = pytest.mark.kernel
@@ -316,6 +317,25 @@ def test_the_device_filter_holds_in_a_v2_cgroup(locations: Locations, nodes: Pat
         assert told[2] != "Operation not permitted"
         assert told[3] == "Operation not permitted"
     finally:
+        tree.remove(intent)
+
+
+def test_a_device_filter_is_found(locations: Locations):
+    """`verify` asks whether a v2 cgroup has one: no, yes, and no again once it is detached."""
+    unified = resources.unified(locations("box"))
+    if unified is None:
+        pytest.skip("no v2 hierarchy")
+    intent = tree.survey([unified])
+    tree.make(intent)
+    directory = os.open(unified["path"], os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        told = [has_device_filter(directory)]
+        for program in (device_program.program([DENY]), b""):
+            apply.attach(unified["path"], program, replace=True)
+            told.append(has_device_filter(directory))
+        assert told == [False, True, False]
+    finally:
+        os.close(directory)
         tree.remove(intent)
 
 
