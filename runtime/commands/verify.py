@@ -34,6 +34,6 @@ def main(call: "Call") -> int:
 
         write(1, json.dumps(report.document(), indent=2) + "\n")
     else:
-        colour = posix.isatty(1) and b"NO_COLOR" not in posix.environ
+        colour = posix.isatty(1) and not posix.environ.get(b"NO_COLOR")
         write(1, report.text(bool(options.get("all")), colour))
     return int(report.differs)

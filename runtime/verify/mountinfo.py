@@ -3,10 +3,6 @@
 from runtime.files import components
 from runtime.host.cgroups import unescape
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 PROPAGATION = ("shared", "master", "unbindable")
 
 
@@ -84,8 +80,3 @@ def place_of(mounts: Mounts, path: str) -> "tuple[Mount, str] | None":
         return None
     rest = path[len(mount.point.rstrip("/")) :]
     return mount, f"{mount.device}:{(mount.root.rstrip('/') + rest) or '/'}"
-
-
-def flags_of(mounts: "Sequence[Mount]") -> "set[str]":
-    """The flags that all of them have."""
-    return set.intersection(*(mount.flags for mount in mounts)) if mounts else set()

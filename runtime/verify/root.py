@@ -5,7 +5,7 @@ import posix
 from runtime.kernel import S_IFCHR, S_IFDIR, S_IFMT
 from runtime.plan.rootfs import PROPAGATION
 
-from .check import Check, gone, judge, unknown, words
+from .check import Check, judge, unknown, words
 from .entries import covers, host_path, propagation, same_place
 from .mountinfo import place_of
 
@@ -79,10 +79,3 @@ def _effect(container: "Container", pointer: str, path: str, effect: str) -> Che
         return judge(pointer, path, effect, "no such file", True)
     except OSError as error:
         return unknown(pointer, path, effect, words(error))
-
-
-def missing_device(pointer: str, what: str, expected: str, error: OSError) -> Check:
-    """A file that cannot be opened: gone, or unknown."""
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return gone(pointer, what, expected)
-    return unknown(pointer, what, expected, words(error))
