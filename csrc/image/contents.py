@@ -67,13 +67,19 @@ LEFT_OUT = (
 )
 NEVER = {"site"}  # for an installation that is not complete
 BUILDING = ("training", "hot")  # not in the image
-# Kept as code, and imported by a process that needs it.
+# Kept as code, and imported by a process that needs it: half of the room. A name stands for what is below it, too.
 COLD = (
     "subprocess",
     *BUILDING,
     "oci_spec.mistakes",
+    "oci_spec.places",
+    "oci_spec.schema_files",
+    "runtime.commands.doctor",
+    "runtime.commands.explain",
     "runtime.commands.report_forms",
     "runtime.commands.validate",
+    "runtime.commands.verify",
+    "runtime.doctor",
     "runtime.host.elf",
     "runtime.host.executable",
     "runtime.host.kernel_checks",
@@ -84,6 +90,8 @@ COLD = (
     "runtime.lifecycle.trace_forms",
     "runtime.plan.kernel_limits",
     "runtime.plan.mount_data",
+    "runtime.reference",
+    "runtime.verify",
 )
 # What the standard library imports when it is called: for a traceback, and to encode text.
 LATE = ("linecache", "tokenize", "encodings.ascii", "encodings.latin_1", "encodings.unicode_escape")
@@ -135,7 +143,11 @@ def own_modules() -> "list[str]":
         for file in files
         if file.endswith(".py")
     ]
-    return sorted(name for name in names if name not in LEFT_OUT + COLD)
+    return sorted(name for name in names if name not in LEFT_OUT)
+
+
+def is_cold(name: str) -> bool:
+    return f"{name}.".startswith(tuple(f"{cold}." for cold in COLD))
 
 
 def late_imports(name: str) -> "Iterator[str]":
@@ -150,15 +162,29 @@ def late_imports(name: str) -> "Iterator[str]":
                 yield node.module
 
 
+def late_names(names: "list[str]") -> "list[str]":
+    """What the functions of these modules import, but for cold modules."""
+    late = {imported for name in names for imported in late_imports(name)}
+    return sorted(name for name in late - NEVER if not is_cold(name))
+
+
 def import_all() -> None:
     """Import what the image contains: in the order of HOT, then the rest."""
     link_shim()
     link_resources()
-    own = own_modules()
+    own = [name for name in own_modules() if not is_cold(name)]
     for name in (*HOT, *own):
         __import__(name)
-    late = {imported for name in own for imported in late_imports(name)}
-    for name in (*sorted(late - NEVER - {*COLD}), *LATE):
+    for name in (*late_names(own), *LATE):
+        __import__(name)
+
+
+def import_cold() -> None:
+    """Import the cold modules, so that their code is in the library, and that of what they need."""
+    own = [name for name in own_modules() if is_cold(name)]
+    for name in ("subprocess", *BUILDING, *own):
+        __import__(name)
+    for name in late_names(own):
         __import__(name)
 
 
@@ -294,7 +320,7 @@ early = [value.__code__ for value in gc.get_objects() if type(value) is type(mai
 library = Library((f"{HERE}/standins", HERE, SITE, STDLIB))
 linked = Linked(library)
 sys.meta_path.insert(2, linked)
-import_again(library.fill(import_all, COLD))
+import_again(library.fill(import_all, import_cold))
 
 from runtime.cli import main as command  # noqa: E402
 

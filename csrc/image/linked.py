@@ -133,8 +133,8 @@ class Library:
         place = self.rows[package][0].removesuffix("/__init__.py")
         return next(path for path in (Path(root, place) for root in self.roots) if path.exists())
 
-    def fill(self, import_all: "Callable[[], None]", cold: "Sequence[str]") -> list[str]:
-        """Compile, in a child, the modules that ``import_all`` imports, what ``cold`` needs besides, and those that are
+    def fill(self, import_all: "Callable[[], None]", import_cold: "Callable[[], None]") -> list[str]:
+        """Compile, in a child, the modules that ``import_all`` imports, then those of ``import_cold``, and those that are
         already here.
 
         Returns the names of the first, in their order.
@@ -146,8 +146,7 @@ class Library:
                 present = [name for name, module in sys.modules.items() if getattr(module, "__file__", None)]
                 import_all()
                 names = [name for name in self.rows if name in sys.modules]
-                for name in cold:
-                    __import__(name)
+                import_cold()
                 for name in present:
                     self.find(name)
                 with open(writing, "wb") as pipe:
