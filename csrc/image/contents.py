@@ -291,7 +291,7 @@ def finish(record: "memoryview | None" = None) -> None:
     del sys.modules["importlib.resources"]
     link_init()
     forget_builder()
-    linked.close()
+    linked.close(PACKAGES)
     called = train(watched=bool(record))
     if record:
         import hot  # type: ignore[import-not-found]
@@ -300,7 +300,7 @@ def finish(record: "memoryview | None" = None) -> None:
         return
     for name in BUILDING:
         sys.modules.pop(name, None)
-        del linked.codes[name], linked.sources[name]
+        del linked.codes[name]
     sys.path_importer_cache.clear()
     sys.path_hooks.clear()
     del sys.path[:], argv[:], sys.meta_path[2:]

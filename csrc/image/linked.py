@@ -58,19 +58,22 @@ class Linked:
         exec(code, module.__dict__)
 
     def get_source(self, name: str) -> str:
-        """The source, for a traceback."""
-        compressed = self.library.source(name) if self.library else self.sources[name]
+        """The source, for a traceback. ImportError if it was not kept."""
+        compressed = self.library.source(name) if self.library else self.sources.get(name)
+        if compressed is None:
+            raise ImportError(f"the source of {name} is not in the image")
         return zlib.decompress(compressed).decode()
 
-    def close(self) -> None:
-        """Keep what a process of the image may need, and forget the library."""
+    def close(self, packages: "Sequence[str]") -> None:
+        """Keep what a process of the image may need, and the sources of these packages, and forget the library."""
         assert self.library
         for name in self.library.rows:
             self.find_spec(name)
             if name not in sys.modules:
                 self.codes[name] = self.library.code(name)
         for name in self.files:
-            self.sources[name] = self.library.source(name)
+            if name.partition(".")[0] in packages:
+                self.sources[name] = self.library.source(name)
         self.library = None
 
 

@@ -14,7 +14,9 @@ class Signature:
 
     empty = Parameter.empty
     return_annotation = Parameter.empty
-    parameters: "dict[str, Parameter]" = {}
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Parameter] = {}
 
     def __str__(self) -> str:
         return "()"
