@@ -39,7 +39,7 @@ OPTIONS = ("--lsm=", "--cgroups=", "--machines=", "--report=")
 """Ours; the rest of the arguments is pytest's."""
 DISK_MB = 64
 # What the guest needs of the tree. It is in another place there, so that only the installed wheel is tested.
-PARTS = ("oci_spec", "runtime", "csrc", "tests", "docs")
+PARTS = ("oci_spec", "runtime", "csrc", "contrib", "tests", "docs")
 IN_GUEST = "/srv/ocirun"
 # These take as long as all others together. Without arguments they are left to `make cgroups` and
 # `make test-vm-managers`.

@@ -6,7 +6,7 @@ import os
 import pty
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.integration.console import Terminal
@@ -19,7 +19,13 @@ class Session:
     """
 
     def __init__(
-        self, command: Sequence[str], rows: int, columns: int, cwd: Path | None = None, **streams: int
+        self,
+        command: Sequence[str],
+        rows: int,
+        columns: int,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        **streams: int,
     ) -> None:
         master, slave = pty.openpty()
         self.terminal = Terminal(master)
@@ -30,6 +36,7 @@ class Session:
             **{"stdin": slave, "stdout": slave, "stderr": slave, **streams},
             start_new_session=True,
             cwd=cwd,
+            env=environment,
             preexec_fn=_take_terminal,
         )
         os.close(slave)
@@ -55,5 +62,12 @@ def _take_terminal() -> None:
     fcntl.ioctl(next(stream for stream in (0, 1, 2) if os.isatty(stream)), termios.TIOCSCTTY, 0)
 
 
-def run(command: Sequence[str], rows: int, columns: int, timeout: float, cwd: Path | None = None) -> tuple[int, str]:
-    return Session(command, rows, columns, cwd).finish(timeout)
+def run(
+    command: Sequence[str],
+    rows: int,
+    columns: int,
+    timeout: float,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
+    return Session(command, rows, columns, cwd, environment).finish(timeout)

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""`make managers`: every row of tests/integration/managers.toml with ocirun, crun and runc, as docs/managers.md.
+
+Each manager is started once for each runtime, on private directories and sockets. Whatever ends the command, SIGTERM too,
+nothing of it remains. Exits 1 if a row fails with ocirun and not with both peers.
+
+    conformance/managers.py [--runtimes A,B] [--managers A,B] [--rows WORD] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+TREE = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TREE))
+
+from conformance.bench import places  # noqa: E402 - the tree is no installed package
+from conformance.coverage import one_line  # noqa: E402
+from tests.integration import managers  # noqa: E402
+
+PAGE = TREE / "docs/managers.md"
+NAMES = ("ocirun", "crun", "runc")
+OK, ABSENT = "ok", "n/a"
+Row = dict[str, Any]
+Cells = dict[str, list[str]]
+"""runtime -> the cell of each chosen row"""
+
+TOP = """# Managers
+
+What real managers do with each runtime, in one run of `make managers`. They are started on private directories and
+sockets, with the files of [contrib/](../contrib/). The rows are in tests/integration/managers.toml, with their commands;
+`make test` runs nearly all of them with ocirun, and `make test-vm-managers` some with systemd's cgroups.
+
+A cell is **ok**, **failed** with the first line of the reason, or **n/a** with what this machine lacks.
+"""
+
+
+def chosen_rows(options: argparse.Namespace) -> list[Row]:
+    names = options.managers.split(",") if options.managers else list(managers.TABLE["manager"])
+    return [row for name in names for row in managers.ROWS if row["manager"] == name and options.rows in row["name"]]
+
+
+def lacking(row: Row) -> str | None:
+    """What the machine does not have for the row."""
+    missing = managers.missing_program(row["manager"]) or managers.missing_need(row)
+    return f"{missing} is not installed" if missing else None
+
+
+def run(place: places.Place, runtime: str, rows: list[Row], rootfs: Path) -> Iterator[str]:
+    """The cell of each row. A manager that does not start fails all its rows."""
+    broken: dict[str, str] = {}
+    with managers.starter(place.programs[runtime], place.directory, rootfs, strict=False) as start:
+        for row in rows:
+            name = row["manager"]
+            places.progress(f"{runtime}: {name}: {row['name']}")
+            if reason := lacking(row):
+                yield f"{ABSENT}: {reason}"
+                continue
+            try:
+                wrong = broken.get(name) or start(name).try_row(row)
+            except AssertionError as error:
+                wrong = broken[name] = str(error)
+            except subprocess.TimeoutExpired as error:
+                wrong = f"no answer in {error.timeout:g} s"
+            yield f"failed: {reason_of(wrong)}" if wrong else OK
+
+
+def reason_of(wrong: str) -> str:
+    """The first line of what was printed on standard error, or what was different."""
+    said = wrong.partition("\nstderr: ")[2]
+    lines = [line for line in said.splitlines() if line.strip() and "level=warning" not in line]
+    summary = wrong.splitlines()[0]
+    text = one_line(f"stderr: {lines[0]}" if lines else summary)
+    for pattern, word in (
+        (r"/tmp/ocirun-bench-\w+/m[0-9a-f]{8}", "DIR"),
+        (r"\bm[0-9a-f]{8}[\w-]*", "ID"),
+        (r"\b[0-9a-f]{64}\b", "ID"),
+    ):
+        text = re.sub(pattern, word, text)
+    return text if summary.split(",")[0] in text or not lines else f"{summary.split(', ')[0]}; {text}"
+
+
+# The page
+
+
+def version(name: str) -> str:
+    """The version of the manager's first program: the first number that it prints."""
+    program = managers.manager_table(name)["programs"][0]
+    path = f"{managers.BUILT}:{os.environ['PATH']}"
+    if managers.missing_program(name):
+        return ""
+    said = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
+    found = re.search(r"\d+\.\d+[\w.]*", said.stdout)
+    return found[0] if found else ""
+
+
+def page(rows: list[Row], cells: Cells, programs: dict[str, str]) -> str:
+    used = ", ".join(f"{name} {version}" for name, version in places.versions(programs).items() if name != "python")
+    lines = [TOP, f"{time.strftime('%Y-%m-%d', time.gmtime())}; {used}; cgroups {cgroups()}.\n"]
+    lines += [summary(rows, cells)]
+    for manager in dict.fromkeys(row["manager"] for row in rows):
+        title = managers.manager_table(manager)["title"]
+        lines += [
+            f"\n## {title} {version(manager)}".rstrip() + "\n",
+            f"| | {' | '.join(cells)} |",
+            "|---" * (len(cells) + 1) + "|",
+        ]
+        for index, row in enumerate(rows):
+            if row["manager"] == manager:
+                lines.append(f"| {row['name']} | {' | '.join(cells[name][index] for name in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(rows: list[Row], cells: Cells) -> str:
+    counts = [f"{name} {sum(cell == OK for cell in column)}" for name, column in cells.items()]
+    return f"{len(rows)} rows. Ok: {', '.join(counts)}."
+
+
+def cgroups() -> str:
+    kinds = {line.split(" - ")[1].split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    return "v1" if "cgroup" in kinds else "v2"
+
+
+def defects(rows: list[Row], cells: Cells) -> list[str]:
+    """The rows that fail with ocirun though a peer, if any ran, does not."""
+    peers = [column for name, column in cells.items() if name != "ocirun"]
+    found = []
+    for index, row in enumerate(rows):
+        cell = cells.get("ocirun", [OK] * len(rows))[index]
+        if cell.startswith("failed") and (not peers or any(column[index] == OK for column in peers)):
+            found.append(f"{row['manager']}: {row['name']}: {cell}")
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="managers", description="managers with each runtime")
+    parser.add_argument("--runtimes", default=",".join(NAMES), help="comma-separated (default: all three)")
+    parser.add_argument("--managers", default="", help="comma-separated (default: all)")
+    parser.add_argument("--rows", default="", metavar="WORD", help="only the rows with this in their name")
+    parser.add_argument("--output", type=Path, help="the page (default: docs/managers.md, if nothing is left out)")
+    options = parser.parse_args(arguments)
+    if os.geteuid() != 0:
+        print("managers: needs root", file=sys.stderr)
+        return 2
+    rows, programs = chosen_rows(options), places.find_programs(options.runtimes.split(","))
+    cells: Cells = {}
+    with places.place(programs) as place:
+        rootfs = place.make_rootfs("managers-image") / "rootfs"
+        for runtime in programs:
+            cells[runtime] = list(run(place, runtime, rows, rootfs))
+    places.progress("")
+    text = page(rows, cells, programs)
+    print(text)
+    whole = not options.managers and not options.rows and set(programs) == set(NAMES)
+    if options.output or whole:
+        (options.output or PAGE).write_text(text)
+    found = defects(rows, cells)
+    for line in found:
+        print(f"managers: {line}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
