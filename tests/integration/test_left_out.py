@@ -77,12 +77,21 @@ def test_device_rules_that_allow_all(runtime: Caller) -> None:
 def test_ambient_without_inheritable(runtime: Caller) -> None:
     """An ambient capability that is not inheritable is left out with one warning; validate says the same once."""
     sets = {"inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL", "CAP_AUDIT_WRITE"]}
-    bundle = runtime.shell("grep CapAmb /proc/self/status", {"process": {"capabilities": sets}})
+    process = {"capabilities": sets, "user": {"uid": 1000, "gid": 1000}}
+    bundle = runtime.shell("grep CapAmb /proc/self/status", {"process": process})
     done = runtime.run(bundle).ok()
     assert done.out.split()[1] == f"{1 << 5:016x}"
     assert "/process/capabilities/ambient: not both permitted and inheritable, left out: CAP_AUDIT_WRITE" in done.err
     report = json.loads(runtime.call("validate", "--format", "json", bundle.directory).ok().out)["problems"]
     assert [one["pointer"] for one in report] == ["/process/capabilities/ambient"]
+
+
+def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
+    """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
+    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
+    sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
+    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
+    assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
 
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
@@ -106,6 +115,14 @@ def test_no_process(runtime: Caller) -> None:
     assert runtime.known_ids() == []
 
 
+def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
+    """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
+    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
+    sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
+    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
+    assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
+
+
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
 def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
     """A container without a process can be made where the lowest id of its user namespace is not 0."""
@@ -117,6 +134,14 @@ def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
     (bundle.directory / "rootfs/dev").chmod(0o777)
     id = runtime.create(bundle.save())
     assert "Uid:\t100007\t" in Path(f"/proc/{runtime.pid(id)}/status").read_text()
+
+
+def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
+    """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
+    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
+    sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
+    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
+    assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
 
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
