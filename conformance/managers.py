@@ -24,6 +24,7 @@ sys.path.insert(0, str(TREE))
 
 from conformance.bench import places  # noqa: E402 - the tree is no installed package
 from conformance.coverage import one_line  # noqa: E402
+from conformance.runtime_tools import go_program  # noqa: E402
 from tests.integration import managers  # noqa: E402
 
 PAGE = TREE / "docs/managers.md"
@@ -41,6 +42,22 @@ sockets, with the files of [contrib/](../contrib/). The rows are in tests/integr
 
 A cell is **ok**, **failed** with the first line of the reason, or **n/a** with what this machine lacks.
 """
+
+
+def build_buildkit() -> None:
+    """buildkitd and buildctl, which Debian does not have, if Go is there: from the modules of conformance/buildkit."""
+    program, source = go_program(), TREE / "conformance/buildkit"
+    if program is None or (managers.BUILT / "buildkitd").exists():
+        return
+    print("managers: building BuildKit, which takes some minutes", file=sys.stderr)
+    module = "github.com/moby/buildkit"
+    number = re.search(rf"{module} (v[\d.]+)", (source / "go.mod").read_text())
+    flags = f"-X {module}/version.Version={number[1] if number else ''}"
+    managers.BUILT.mkdir(parents=True, exist_ok=True)
+    command = [program, "build", "-ldflags", flags, "-o", f"{managers.BUILT}/"]
+    subprocess.run(
+        [*command, f"{module}/cmd/buildctl", f"{module}/cmd/buildkitd"], cwd=source, check=False, timeout=1800
+    )
 
 
 def chosen_rows(options: argparse.Namespace) -> list[Row]:
@@ -77,6 +94,7 @@ def reason_of(wrong: str) -> str:
     """The first line of what was printed on standard error, or what was different."""
     said = wrong.partition("\nstderr: ")[2]
     lines = [line for line in said.splitlines() if line.strip() and "level=warning" not in line]
+    lines = [line for line in lines if "unrecognized option" in line or re.match(r"(?i)error", line)] or lines
     summary = wrong.splitlines()[0]
     text = one_line(f"stderr: {lines[0]}" if lines else summary)
     for pattern, word in (
@@ -153,6 +171,8 @@ def main(arguments: Sequence[str]) -> int:
         print("managers: needs root", file=sys.stderr)
         return 2
     rows, programs = chosen_rows(options), places.find_programs(options.runtimes.split(","))
+    if any(row["manager"] == "buildkit" for row in rows):
+        build_buildkit()
     cells: Cells = {}
     with places.place(programs) as place:
         rootfs = place.make_rootfs("managers-image") / "rootfs"

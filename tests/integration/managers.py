@@ -114,7 +114,9 @@ class Manager:
         contrib = self.home / "contrib"
         shutil.copytree(CONTRIB, contrib)
         for file in contrib.glob("*/*"):
-            file.write_text(file.read_text().replace(INSTALLED, runtime))
+            text = file.read_text().replace(INSTALLED, runtime)
+            file.write_text(text)
+            self.words[f"contrib/{file.relative_to(contrib)}"] = text
         (self.home / "bin").mkdir()
         (self.home / "bin/runc").symlink_to(runtime)
         self.words["contrib"] = str(contrib)
@@ -173,6 +175,7 @@ class Manager:
         words: Mapping[str, str] | None = None,
         on_terminal: bool = False,
         environment: Mapping[str, str] | None = None,
+        stdin: str = "",
     ) -> Outcome:
         arguments = self.prefix + shlex.split(self.fill(f"{self.table['command']} {command}", words or {}))
         around = {**self.environment, **(environment or {})}
@@ -186,7 +189,7 @@ class Manager:
         with open(out_file, "wb") as out_stream, open(err_file, "wb") as err_stream:
             done = subprocess.run(
                 arguments,
-                stdin=subprocess.DEVNULL,
+                input=stdin.encode(),
                 stdout=out_stream,
                 stderr=err_stream,
                 timeout=PATIENCE_S,
@@ -212,7 +215,11 @@ class Manager:
             deadline = time.monotonic() + row.get("until", 0)
             while True:
                 outcome = self.call(
-                    row["command"], words, on_terminal=row.get("terminal", False), environment=environment
+                    row["command"],
+                    words,
+                    on_terminal=row.get("terminal", False),
+                    environment=environment,
+                    stdin=row.get("stdin", ""),
                 )
                 wrong = self.difference(row, outcome, words)
                 if not wrong or time.monotonic() > deadline:

@@ -115,14 +115,6 @@ def test_no_process(runtime: Caller) -> None:
     assert runtime.known_ids() == []
 
 
-def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
-    """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
-    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
-    sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
-    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
-    assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
-
-
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
 def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
     """A container without a process can be made where the lowest id of its user namespace is not 0."""
@@ -134,14 +126,6 @@ def test_no_process_in_a_user_namespace(runtime: Caller) -> None:
     (bundle.directory / "rootfs/dev").chmod(0o777)
     id = runtime.create(bundle.save())
     assert "Uid:\t100007\t" in Path(f"/proc/{runtime.pid(id)}/status").read_text()
-
-
-def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
-    """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
-    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
-    sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
-    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
-    assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
 
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
