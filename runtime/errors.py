@@ -47,6 +47,10 @@ class WrongState(OcirunError):
     code = "wrong-state"
 
 
+class Foreign(WrongState):
+    """The container is another runtime's, which alone knows how to end it."""
+
+
 class InvalidConfig(OcirunError):
     """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""
 

@@ -7,7 +7,7 @@ Hot: imports only builtins.
 
 import posix
 
-from runtime.errors import NotFound, OcirunError, WrongState
+from runtime.errors import Foreign, NotFound, OcirunError, WrongState
 from runtime.lifecycle import document, init_program, state, store
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def _kill_first(root: str, id: str) -> bool:
 
 
 def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str], None]") -> "Record | None":
-    """The record. None if it was missing or damaged, and ``force`` removed the directory.
+    """The record. None if it was missing or damaged, and ``force`` removed the directory. Foreign is never removed.
 
     With ``force`` also of a newer release, as far as it is known.
     """
@@ -82,7 +82,7 @@ def _record(root: str, id: str, handle: int, force: bool, warn: "Callable[[str],
             return kept(record, warn)
         return record
     except OcirunError as error:
-        if not force:
+        if not force or isinstance(error, Foreign):
             raise
         if not isinstance(error, NotFound):
             warn(str(error))

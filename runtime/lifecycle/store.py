@@ -25,7 +25,7 @@ import fcntl
 import posix
 import time
 
-from runtime.errors import NotFound, OcirunError, WrongState, system_failure
+from runtime.errors import Foreign, NotFound, OcirunError, WrongState, system_failure
 from runtime.lifecycle.document import MEMBERS, VERSION, dumps, loads
 
 TYPE_CHECKING = False
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 STATE, NEXT_STATE = "state.json", "state.json.new"
+CRUN_STATE, RUNC_MEMBER = "status", "init_process_pid"  # what a container of theirs has under the same --root
 CONFIG = "config.json"
 START_SOCKET = "start.sock"
 NETWORK = "netns"
@@ -101,7 +102,8 @@ def reserve(root: str, id: str) -> int:
                 posix.rmdir(path)
             raise
         # Another create may have adopted our directory before we locked it.
-        if not _lock(handle, 1.0 if made else 0.0) or exists(handle, STATE):
+        taken = not _lock(handle, 1.0 if made else 0.0) or exists(handle, STATE)
+        if taken or (not made and exists(handle, CRUN_STATE)):
             posix.close(handle)
             raise WrongState(f'container with id "{id}" already exists')
         if _is_at(handle, path):
@@ -285,11 +287,15 @@ def read_state(handle: int, id: str, force: bool = False) -> "Record":
     try:
         data = read_file(handle, STATE)
     except FileNotFoundError:
+        if exists(handle, CRUN_STATE):
+            raise _foreign(id, "crun") from None
         raise missing(id) from None
     try:
         record: Json = loads(data)
         if type(record) is not dict:
             raise ValueError("not an object")
+        if RUNC_MEMBER in record:
+            raise _foreign(id, "runc")
         for member, kind in MEMBERS.items():
             if type(record.get(member)) is not kind:
                 raise ValueError(f'its "{member}" is {"wrong" if member in record else "missing"}')
@@ -304,6 +310,12 @@ def read_state(handle: int, id: str, force: bool = False) -> "Record":
         ) from None
     checked: Record = record
     return checked
+
+
+def _foreign(id: str, runtime: str) -> Foreign:
+    return Foreign(
+        f'container "{id}" was created by {runtime}, under the same --root: only {runtime} can control and delete it'
+    )
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:
