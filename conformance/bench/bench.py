@@ -128,7 +128,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--configs", default="spec,podman", help="comma-separated: spec, podman")
     parser.add_argument("--launcher", type=Path, default=places.LAUNCHER, help="measured too, where it exists")
     parser.add_argument("--no-extras", action="store_true", help="leave out instructions, memory and the Python API")
-    parser.add_argument("--podman", action="store_true", help="also `podman run` with each runtime")
+    parser.add_argument("--podman", action="store_true", help="also `run --rm` of Podman, Docker and ctr")
     parser.add_argument("--density", action="store_true", help="then also density.py, for docs/density.md")
     parser.add_argument("--output", type=Path, default=TREE / "docs", help="directory of the pages")
     return parser.parse_args(arguments)
@@ -155,7 +155,7 @@ def whole(place: Place, options: argparse.Namespace) -> dict[str, Any]:
         result["memory"] = costs.memory(bench)
         result["imports"] = costs.imports()
     if options.podman:
-        result["podman"] = podman.measure(place)
+        result.update(podman.measure(place))
     result["minutes"] = round((time.monotonic() - began) / 60, 1)
     return result
 

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""How long `podman run --rm` takes with each runtime in turn, in an image store of its own. No daemon, no network.
+"""How long `podman run --rm`, `docker run --rm` and `ctr run --rm` take with each runtime in turn.
 
-`make bench ARGS=--podman` puts it on the bench's page.
+Each runtime has a manager of its own, with private directories, image store and daemon. No network. `make bench
+ARGS=--podman` puts it on the bench's page; `--output docs` puts it on the page that is there.
 
-    conformance/bench/podman.py [--n N] [--runtimes A,B] [--launcher PATH]
+    conformance/bench/podman.py [--managers A,B] [--n N] [--runtimes A,B] [--launcher PATH] [--output DIR]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -24,33 +27,51 @@ from conformance.bench import places, report  # noqa: E402
 from conformance.bench.places import Failed, Place, middle, rotated  # noqa: E402
 from tests.integration import managers  # noqa: E402
 
-RUN = "run --rm {run} {image} true"
+RUNS = {
+    "podman": "run --rm {run} {image} true",
+    "docker": "run --rm {run} {image} true",
+    "containerd": "run --rm {run} {image} {id} true",
+}
+"""manager -> what is measured"""
 
 
-def measure(place: Place, n: int = 20) -> dict[str, Any]:
-    """{"version", "n", "runtimes": runtime -> {"mean_ms", "median_ms", "min_ms"}}"""
-    missing = managers.missing_program("podman")
-    if missing:
-        raise Failed(f"{missing} is not installed: make deps-managers")
-    samples: dict[str, list[float]] = {name: [] for name in place.programs}
+def measure(place: Place, n: int = 20, names: Sequence[str] = tuple(RUNS)) -> dict[str, Any]:
+    """manager -> {"version", "n", "runtimes": runtime -> {"mean_ms", "median_ms", "min_ms"}}"""
+    for name in names:
+        missing = managers.missing_program(name)
+        if missing:
+            raise Failed(f"{missing} is not installed: make deps-managers")
     rootfs = place.make_rootfs("podman-image") / "rootfs"
-    with managers.starter("crun", place.directory, rootfs) as start:
-        podman = start("podman")
-        for number in range(-1, n):  # the first to fill the caches
-            places.progress(f"podman run {number + 1} of {n}")
-            for name in rotated(list(samples), number):
-                with places.deferred():
-                    done = podman.call(RUN, {"runtime": place.programs[name]})
-                if done.code != 0:
-                    raise Failed(f"podman run with {name}: exit {done.code}\n{done.err}")
-                if number >= 0:
-                    samples[name].append(done.seconds * 1000)
-    version = subprocess.run(["podman", "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    with contextlib.ExitStack() as stack:
+        starters = {
+            runtime: stack.enter_context(managers.starter(program, place.directory, rootfs, strict=False))
+            for runtime, program in place.programs.items()
+        }
+        return {name: one_manager(name, {key: start(name) for key, start in starters.items()}, n) for name in names}
+
+
+def one_manager(name: str, started: dict[str, managers.Manager], n: int) -> dict[str, Any]:
+    """started: runtime -> the manager that has it. They take turns."""
+    samples: dict[str, list[float]] = {runtime: [] for runtime in started}
+    for number in range(-1, n):  # the first to fill the caches
+        places.progress(f"{name} run {number + 1} of {n}")
+        for runtime in rotated(list(samples), number):
+            with places.deferred():
+                done = started[runtime].call(RUNS[name], {"id": f"bench{number}"})
+            if done.code != 0:
+                raise Failed(f"{name} run with {runtime}: exit {done.code}\n{done.err}")
+            if number >= 0:
+                samples[runtime].append(done.seconds * 1000)
     return {
-        "version": version,
+        "version": version(managers.manager_table(name)["programs"][0]),
         "n": n,
-        "runtimes": {name: summary(values) for name, values in samples.items()},
+        "runtimes": {runtime: summary(values) for runtime, values in samples.items()},
     }
+
+
+def version(program: str) -> str:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return next(word.strip(",") for word in said.split() if word[0].isdigit())
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -62,18 +83,25 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="podman", description="podman run with each runtime")
+    parser = argparse.ArgumentParser(prog="podman", description="managers' run --rm with each runtime")
+    parser.add_argument("--managers", default=",".join(RUNS), help="comma-separated (default: all)")
     parser.add_argument("--n", type=int, default=20, help="containers for each runtime (default 20)")
     parser.add_argument("--runtimes", default="ocirun,crun", help="comma-separated (default: ocirun and crun)")
     parser.add_argument("--launcher", type=Path, default=places.LAUNCHER, help="measured too, where it exists")
+    parser.add_argument("--output", type=Path, help="directory of the bench's page, to put it there")
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("podman: needs root", file=sys.stderr)
         return 2
     with places.place(places.find_programs(options.runtimes.split(","), options.launcher)) as place:
-        measured = measure(place, options.n)
+        measured = measure(place, options.n, options.managers.split(","))
     places.progress("")
-    print(report.table(report.PODMAN_HEAD, report.podman_rows(measured["runtimes"])))
+    for name, found in measured.items():
+        print(f"{name} {found['version']}, n = {found['n']}")
+        print(report.table(report.PODMAN_HEAD, report.podman_rows(found["runtimes"])))
+    if options.output:
+        result = json.loads((options.output / "bench.json").read_text())
+        report.write({**result, **measured}, options.output)
     return 0
 
 

@@ -39,10 +39,18 @@ COUNTERS = {
     "nothing": "left out, since neither valgrind nor perf could count here",
 }
 PODMAN = """\
-Milliseconds of wall time of `podman --runtime … run --rm` with `true` in busybox, no network, an image store of its own. The
-runtimes take turns. Most of it is Podman and conmon. With Podman 4.3 the times come in steps of some 50 ms, so the mean says
-more than the median.
+Milliseconds of wall time of `{command}` with `true` in busybox, no network, an image store for each runtime. The runtimes
+take turns. Most of it is the manager.
 """
+PODMAN_STEPS = """\
+With Podman 4.3 the times come in steps of some 50 ms, so the mean says more than the median.
+"""
+MANAGERS = {
+    "podman": ("Podman", "podman run --rm"),
+    "docker": ("Docker", "docker run --rm"),
+    "containerd": ("containerd", "ctr run --rm"),
+}
+"""The result's key -> the manager, and what was measured"""
 
 
 def write(result: Result, directory: Path) -> None:
@@ -139,10 +147,11 @@ def work(result: Result) -> Iterator[str]:
 
 def extras(result: Result) -> Iterator[str]:
     """Memory, imports and Podman, as far as they were measured."""
-    if "podman" in result:
-        yield f"## Under Podman {result['podman']['version']}, n = {result['podman']['n']}\n"
-        yield PODMAN
-        yield table(PODMAN_HEAD, podman_rows(result["podman"]["runtimes"]))
+    for name, (title, command) in MANAGERS.items():
+        if name in result:
+            yield f"## Under {title} {result[name]['version']}, n = {result[name]['n']}\n"
+            yield PODMAN.format(command=command) + (PODMAN_STEPS if name == "podman" else "")
+            yield table(PODMAN_HEAD, podman_rows(result[name]["runtimes"]))
     if "memory" in result:
         yield "## Memory\n"
         yield table(

@@ -296,14 +296,26 @@ def starter(
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
     left = snapshot.leftovers(before, token, patience=5)
+    unmount_below(workplace / token)
     assert not left or not strict, f"left behind: {left}"
 
 
+def unmount_below(directory: Path) -> None:
+    """Whatever a manager that was killed has left, so that the directory can be removed."""
+    with open("/proc/self/mountinfo") as file:
+        places = [line.split()[4] for line in file]
+    for place in reversed([place for place in places if place.startswith(f"{directory}/")]):
+        subprocess.run(["umount", "--lazy", place], check=False)
+
+
 def write_archives(rootfs: Path, directory: Path) -> None:
-    """rootfs.tar, which Podman and Docker import, and image.tar, the same as an OCI archive for containerd."""
+    """rootfs.tar, which Podman and Docker import, and image.tar, the same as an archive for containerd."""
     layer = directory / "rootfs.tar"
     with tarfile.open(layer, "w") as archive:
         archive.add(rootfs, arcname=".")
+    # Where builds find it, and nothing else.
+    (directory / "context").mkdir()
+    os.link(layer, directory / "context/rootfs.tar")
     data = layer.read_bytes()
     digest = f"sha256:{sha256(data).hexdigest()}"
     configuration = json.dumps(
