@@ -14,6 +14,7 @@ import re
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import tarfile
 import time
@@ -268,10 +269,10 @@ def starter(
 ) -> Iterator[Starter]:
     """Starts a manager at its first use; all end with the context, and leave no cgroup, mount or process.
 
-    strict: what is left is an error; without it, it is the caller's to remove.
+    strict: what is left is an error; without it, it is only removed.
     """
     token = f"m{secrets.token_hex(4)}"
-    before = snapshot.take(token)
+    before, others = snapshot.take(token), default_parents()
     started: dict[str, Manager] = {}
 
     def get(name: str) -> Manager:
@@ -285,27 +286,45 @@ def starter(
     try:
         yield get
     finally:
-        for one in started.values():
-            one.close()
+        with contextlib.ExitStack() as stack:
+            for one in started.values():
+                stack.callback(one.close)
         # The parent was asked for by name and is shared by the containers: no runtime may remove it.
         if driver == "systemd":
             systemd.stop(f"{token}.slice")
         # Podman puts its monitor beside the containers.
-        for mount in snapshot.cgroup_mounts():
-            for directory in (mount / token / "conmon", mount / token):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+        own = [mount / token / name for mount in snapshot.cgroup_mounts() for name in ("conmon", "")]
+        for directory in [*own, *(path for path in default_parents() if path not in others)]:
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
     left = snapshot.leftovers(before, token, patience=5)
-    unmount_below(workplace / token)
+    discard(token, workplace / token)
     assert not left or not strict, f"left behind: {left}"
 
 
-def unmount_below(directory: Path) -> None:
-    """Whatever a manager that was killed has left, so that the directory can be removed."""
+def default_parents() -> list[Path]:
+    """The cgroups that managers create for containers and builds for which nothing else was asked, and keep."""
+    names = ("libpod_parent/conmon", "libpod_parent", "docker", "buildkit")
+    return [mount / name for mount in snapshot.cgroup_mounts() for name in names if (mount / name).exists()]
+
+
+def discard(token: str, directory: Path) -> None:
+    """Whatever is left where a manager failed or was killed: processes, mounts, cgroups."""
+    for pid in snapshot.descendants(os.getpid()):
+        # Shims and monitors have the token in their arguments, containers in their cgroups.
+        with contextlib.suppress(OSError):
+            if token in snapshot.command_of(pid) or token in Path(f"/proc/{pid}/cgroup").read_text():
+                os.kill(pid, signal.SIGKILL)
     with open("/proc/self/mountinfo") as file:
         places = [line.split()[4] for line in file]
     for place in reversed([place for place in places if place.startswith(f"{directory}/")]):
         subprocess.run(["umount", "--lazy", place], check=False)
+    deadline = time.monotonic() + 5
+    while (cgroups := snapshot.cgroups(token)) and time.monotonic() < deadline:
+        snapshot.reap_orphans()
+        for cgroup in sorted(cgroups, key=len, reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(cgroup)
 
 
 def write_archives(rootfs: Path, directory: Path) -> None:
