@@ -227,8 +227,9 @@ class Manager:
                     return wrong
                 time.sleep(0.1)
         finally:
-            for command in [*row.get("after", []), *(self.table["remove"] if background else [])]:
-                self.call(command, words)
+            for command in [*row.get("after", []), *(["{remove}"] if background else [])]:
+                for one in self.table["remove"] if command == "{remove}" else [command]:
+                    self.call(one, words)
 
     def difference(self, row: Mapping[str, Any], outcome: Outcome, words: Mapping[str, str]) -> str:
         """What is not as the row says; "" if all is."""
