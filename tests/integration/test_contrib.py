@@ -55,6 +55,6 @@ def test_version_3_says_the_same() -> None:
 def test_one_path() -> None:
     """Every file that names the program names the place of `make install`."""
     named = [file for file in CONTRIB.glob("*/*") if "bin/ocirun" in file.read_text()]
-    assert len(named) == 6
+    assert len(named) >= 6
     for file in named:
         assert file.read_text().count("bin/ocirun") == file.read_text().count(INSTALLED), file
