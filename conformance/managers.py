@@ -123,26 +123,39 @@ def version(name: str) -> str:
     return found[0] if found else ""
 
 
-def page(rows: list[Row], cells: Cells, programs: dict[str, str]) -> str:
+def page(rows: list[Row], cells: Cells, programs: dict[str, str], before: str = "") -> str:
+    """The page of these rows; those of `before`, an older page, stay where they were not run."""
     used = ", ".join(f"{name} {version}" for name, version in places.versions(programs).items() if name != "python")
-    lines = [TOP, f"{time.strftime('%Y-%m-%d', time.gmtime())}; {used}; cgroups {cgroups()}.\n"]
-    lines += [summary(rows, cells)]
-    for manager in dict.fromkeys(row["manager"] for row in rows):
+    lines = known_lines(before)
+    for index, row in enumerate(rows):
+        cell = " | ".join(cells[name][index] for name in cells)
+        lines[managers.manager_table(row["manager"])["title"], row["name"]] = f"| {row['name']} | {cell} |"
+    sections = []
+    for manager in managers.TABLE["manager"]:
         title = managers.manager_table(manager)["title"]
-        lines += [
-            f"\n## {title} {version(manager)}".rstrip() + "\n",
-            f"| | {' | '.join(cells)} |",
-            "|---" * (len(cells) + 1) + "|",
-        ]
-        for index, row in enumerate(rows):
-            if row["manager"] == manager:
-                lines.append(f"| {row['name']} | {' | '.join(cells[name][index] for name in cells)} |")
-    return "\n".join(lines) + "\n"
+        keys = [(title, row["name"]) for row in managers.ROWS if row["manager"] == manager]
+        if found := [lines[key] for key in keys if key in lines]:
+            head = [f"| | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
+            sections += ["", f"## {title} {version(manager)}".rstrip(), "", *head, *found]
+    top = f"{time.strftime('%Y-%m-%d', time.gmtime())}; {used}; cgroups {cgroups()}.\n"
+    return "\n".join([TOP, top, summary(sections, list(cells)), *sections]) + "\n"
 
 
-def summary(rows: list[Row], cells: Cells) -> str:
-    counts = [f"{name} {sum(cell == OK for cell in column)}" for name, column in cells.items()]
-    return f"{len(rows)} rows. Ok: {', '.join(counts)}."
+def known_lines(text: str) -> dict[tuple[str, str], str]:
+    """(the manager's title, the row's name) -> the line of a page."""
+    found, title = {}, ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            title = re.sub(r" [\d.]+\S*$", "", line[3:])
+        elif match := re.match(r"\| ([^|]+) \| ", line):
+            found[title, match[1]] = line
+    return found
+
+
+def summary(lines: list[str], names: list[str]) -> str:
+    table = [line.strip("| ").split(" | ") for line in lines if re.match(r"\| [^|]", line)]
+    counts = [f"{name} {sum(row[number] == OK for row in table)}" for number, name in enumerate(names, 1)]
+    return f"{len(table)} rows. Ok: {', '.join(counts)}."
 
 
 def cgroups() -> str:
@@ -166,7 +179,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runtimes", default=",".join(NAMES), help="comma-separated (default: all three)")
     parser.add_argument("--managers", default="", help="comma-separated (default: all)")
     parser.add_argument("--rows", default="", metavar="WORD", help="only the rows with this in their name")
-    parser.add_argument("--output", type=Path, help="the page (default: docs/managers.md, if nothing is left out)")
+    parser.add_argument(
+        "--output", type=Path, help="the page (default: docs/managers.md, if all three run); its other rows stay"
+    )
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("managers: needs root", file=sys.stderr)
@@ -180,11 +195,10 @@ def main(arguments: Sequence[str]) -> int:
         for runtime in programs:
             cells[runtime] = list(run(place, runtime, rows, rootfs))
     places.progress("")
-    text = page(rows, cells, programs)
-    print(text)
-    whole = not options.managers and not options.rows and set(programs) == set(NAMES)
-    if options.output or whole:
-        (options.output or PAGE).write_text(text)
+    print(page(rows, cells, programs))
+    if options.output or set(programs) == set(NAMES):
+        output = options.output or PAGE
+        output.write_text(page(rows, cells, programs, output.read_text() if output.exists() else ""))
     found = defects(rows, cells)
     for line in found:
         print(f"managers: {line}", file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.managers import defects, lacking, reason_of
+from conformance.managers import defects, known_lines, lacking, reason_of
 
 ROWS = [{"manager": "own-id", "name": name} for name in ("one", "two")]
 
@@ -36,6 +36,16 @@ def test_a_defect_is_what_a_peer_does() -> None:
 def test_the_reason(wrong: str, reason: str) -> None:
     """The first line on standard error that says something, on one line of the table."""
     assert reason_of(wrong) == reason
+
+
+@pytest.mark.no_runtime
+def test_the_rows_of_an_older_page_are_known() -> None:
+    """Those that were not run again keep their line, whatever the manager's version was."""
+    text = "## Podman, rootless 4.3.1\n\n| | ocirun |\n|---|---|\n| run echo | ok |\n## containerd (ctr) 1.6.20~ds1\n| task ps | failed: a |\n"
+    assert known_lines(text) == {
+        ("Podman, rootless", "run echo"): "| run echo | ok |",
+        ("containerd (ctr)", "task ps"): "| task ps | failed: a |",
+    }
 
 
 @pytest.mark.no_runtime
