@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -68,7 +69,13 @@ def chosen_rows(options: argparse.Namespace) -> list[Row]:
 def lacking(row: Row) -> str | None:
     """What the machine does not have for the row."""
     missing = managers.missing_program(row["manager"]) or managers.missing_need(row)
-    return f"{missing} is not installed" if missing else None
+    if missing:
+        return f"{missing} is not installed"
+    if "check" in row:
+        done = subprocess.run(shlex.split(row["check"]), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return f"{row['check']}: {one_line((done.stderr or done.stdout).strip() or f'exit {done.returncode}')}"
+    return None
 
 
 def run(place: places.Place, runtime: str, rows: list[Row], rootfs: Path) -> Iterator[str]:
@@ -93,17 +100,19 @@ def run(place: places.Place, runtime: str, rows: list[Row], rootfs: Path) -> Ite
 
 def reason_of(wrong: str) -> str:
     """The first line of what was printed on standard error, or what was different."""
-    said = wrong.partition("\nstderr: ")[2]
-    lines = [line for line in said.splitlines() if line.strip() and "level=warning" not in line]
-    lines = [line for line in lines if "unrecognized option" in line or re.match(r"(?i)error", line)] or lines
-    summary = wrong.splitlines()[0]
-    text = one_line(f"stderr: {lines[0]}" if lines else summary)
     for pattern, word in (
-        (r"/tmp/ocirun-bench-\w+/m[0-9a-f]{8}", "DIR"),
+        (rf"{TREE}/build/ocirun", "ocirun"),
+        (r"/tmp/ocirun-bench-\S+", "DIR"),
         (r"\bm[0-9a-f]{8}[\w-]*", "ID"),
         (r"\b[0-9a-f]{64}\b", "ID"),
     ):
-        text = re.sub(pattern, word, text)
+        wrong = re.sub(pattern, word, wrong)
+    said = wrong.partition("\nstderr: ")[2]
+    lines = [line for line in said.splitlines() if line.strip() and "level=warning" not in line]
+    # BuildKit's progress, but for an error.
+    lines = [line for line in lines if not re.match(r"#\d+ (?!.*unrecognized)", line)] or lines
+    summary = wrong.splitlines()[0]
+    text = one_line(f"stderr: {lines[0]}" if lines else summary)
     return text if summary.split(",")[0] in text or not lines else f"{summary.split(', ')[0]}; {text}"
 
 

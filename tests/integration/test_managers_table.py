@@ -55,6 +55,8 @@ def test_what_the_machine_lacks() -> None:
         "no-such-program is not installed",
         "buildah is not installed",
     )
+    row = {"manager": "buildah", "check": "sh -c 'echo no device >&2; exit 1'"}
+    assert lacking(row) in ("sh -c 'echo no device >&2; exit 1': no device", "buildah is not installed")
 
 
 @pytest.mark.slow
