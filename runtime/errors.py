@@ -50,6 +50,11 @@ class WrongState(OcirunError):
 class Foreign(WrongState):
     """The container is another runtime's, which alone knows how to end it."""
 
+    def __init__(self, id: str, runtime: str) -> None:
+        super().__init__(
+            f'container "{id}" was created by {runtime}, under the same --root: only {runtime} can control and delete it'
+        )
+
 
 class InvalidConfig(OcirunError):
     """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""

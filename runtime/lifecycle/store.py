@@ -288,14 +288,14 @@ def read_state(handle: int, id: str, force: bool = False) -> "Record":
         data = read_file(handle, STATE)
     except FileNotFoundError:
         if exists(handle, CRUN_STATE):
-            raise _foreign(id, "crun") from None
+            raise Foreign(id, "crun") from None
         raise missing(id) from None
     try:
         record: Json = loads(data)
         if type(record) is not dict:
             raise ValueError("not an object")
         if RUNC_MEMBER in record:
-            raise _foreign(id, "runc")
+            raise Foreign(id, "runc")
         for member, kind in MEMBERS.items():
             if type(record.get(member)) is not kind:
                 raise ValueError(f'its "{member}" is {"wrong" if member in record else "missing"}')
@@ -310,12 +310,6 @@ def read_state(handle: int, id: str, force: bool = False) -> "Record":
         ) from None
     checked: Record = record
     return checked
-
-
-def _foreign(id: str, runtime: str) -> Foreign:
-    return Foreign(
-        f'container "{id}" was created by {runtime}, under the same --root: only {runtime} can control and delete it'
-    )
 
 
 def write_file(handle: int, name: str, data: bytes) -> None:
