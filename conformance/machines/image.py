@@ -22,7 +22,7 @@ PACKAGES = (
     "linux-image-cloud-amd64 systemd-sysv udev dbus dbus-user-session libpam-systemd kmod"
     " apparmor policycoreutils selinux-policy-default"
     " python3 python3-venv libseccomp2 busybox-static uidmap iproute2 procps strace"
-    " podman netavark containerd docker.io"
+    " podman netavark containerd docker.io criu"
 ).split()
 SIZE_MB = 3000
 # The root file systems of tests/vm/test_system_container.py, as guides for LXC make them; jq is for docs/lxc.md.
