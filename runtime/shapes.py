@@ -83,6 +83,45 @@ class CreateOptions(PublishOptions, total=False):
     interruptible: bool  # a signal that ends a process is an error while hooks run: runtime.process.interruption
 
 
+class CriuOptions(TypedDict, total=False):
+    """checkpoint and restore alike: the flags of the same names. Paths are absolute; "" means none."""
+
+    criu: str  # the program, a name or a path
+    image_path: str
+    work_path: str
+    tcp_established: bool
+    ext_unix_sk: bool
+    shell_job: bool
+    file_locks: bool
+    auto_dedup: bool
+    lazy_pages: bool
+    manage_cgroups_mode: str
+    network_lock: str
+    empty_ns: list[str]
+    interruptible: bool  # a signal that ends a process is an error, and what was done is undone
+    debug: Callable[[str], None]  # takes what --debug reports
+
+
+class CheckpointOptions(CriuOptions, total=False):
+    """checkpoint."""
+
+    parent_path: str  # from the image directory
+    leave_running: bool
+    pre_dump: bool
+    tcp_skip_in_flight: bool
+    link_remap: bool
+    status_fd: int
+    page_server: str  # ADDRESS:PORT
+
+
+class RestoreOptions(CriuOptions, total=False):
+    """restore, besides what `CreateOptions` has."""
+
+    tcp_close: bool
+    lsm_profile: str
+    lsm_mount_context: str
+
+
 class ExecOptions(PublishOptions, total=False):
     """exec. The program comes from JSON (`process`, `document`) or from the options below those."""
 
@@ -204,6 +243,7 @@ class Record(TypedDict, total=False):
     bundle: str
     rootfs: str
     chroot: bool  # the container has no mount namespace of its own
+    restoring: bool  # its directory has one more: where CRIU finds the root (`runtime.lifecycle.restore`)
     created: str  # RFC 3339
     annotations: dict[str, str]
     cgroups: list[CgroupRow]  # one for each hierarchy; [] with --cgroup-manager disabled

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LATER = True
 
-# In the order of `ocirun --help`. "later" has the verbs that are not implemented.
+# In the order of `ocirun --help`.
 COMMANDS = {
     "create": ("create", "make a container from a bundle, up to the point before its program runs"),
     "start": ("start", "run the program of a created container"),
@@ -48,8 +48,8 @@ COMMANDS = {
         "add or remove mounts of a running container; FILE has an array, as mounts of config.json",
     ),
     "events": ("events", "report statistics and out-of-memory events"),
-    "checkpoint": ("later", "save a running container to disk"),
-    "restore": ("later", "restore a saved container"),
+    "checkpoint": ("checkpoint", "save a running container to disk"),
+    "restore": ("restore", "make a container again from what checkpoint has saved"),
 }
 
 

@@ -17,7 +17,7 @@ def overview(options: "Iterable[Option]") -> str:
     """The text of ``ocirun --help``. ``options``: the global ones."""
     width = max(map(len, COMMANDS)) + 3
     lines = ["usage: ocirun [OPTIONS] COMMAND [OPTIONS] [OPERANDS]", "", "Run OCI containers.", "", "commands:"]
-    lines += [f"  {name:{width}}{_later(module)}{summary}" for name, (module, summary) in COMMANDS.items()]
+    lines += [f"  {name:{width}}{summary}" for name, (_, summary) in COMMANDS.items()]
     lines += ["", "options, before or after the command:", *_rows(options)]
     lines += ["", "'ocirun COMMAND --help' lists the options of a command."]
     return "\n".join(lines) + "\n"
@@ -26,17 +26,13 @@ def overview(options: "Iterable[Option]") -> str:
 def page(command: str, module: "ModuleType") -> str:
     """The text of ``ocirun COMMAND --help``."""
     options, (_, _, operands) = options_of(module, command)
-    name, summary = COMMANDS[command]
+    summary = COMMANDS[command][1]
     usage = ["usage: ocirun [OPTIONS]", command, "[OPTIONS]" if options else "", operands]
-    lines = [" ".join(filter(None, usage)), "", f"{_later(name)}{summary[0].upper()}{summary[1:]}."]
+    lines = [" ".join(filter(None, usage)), "", f"{summary[0].upper()}{summary[1:]}."]
     if options:
         lines += ["", "options:", *_rows(options)]
     lines += ["", "'ocirun --help' lists the options of every command."]
     return "\n".join(lines) + "\n"
-
-
-def _later(module: str) -> str:
-    return "(not supported yet) " if module == "later" else ""
 
 
 def _rows(options: "Iterable[Option]") -> "list[str]":

@@ -135,6 +135,8 @@ def destroy(
         run_all(poststop, state.document(record, state.STOPPED), "/hooks/poststop", warn)
     if record["pid"] > 0:
         init_program.withdraw(root, record["pid"])
+    if "restoring" in record:
+        store.remove_directory(handle, store.CRIU_ROOT)
     store.remove(root, id, handle)
 
 

@@ -9,6 +9,7 @@ The directory has:
     start.sock    init's start channel; it exists from "created" until ``start`` has connected
     netns         the container's network namespace, bound here while devices are moved into it (linux.netDevices)
     notify/       the container's own NOTIFY_SOCKET, if the caller had one (runtime.lifecycle.notify)
+    criu-root/    while CRIU restores the container: where it finds the root (runtime.lifecycle.restore)
 
 A directory without state.json whose lock nobody holds was left by a killed ``create`` or ``delete``: it is not a
 container, and the next reserve() adopts it. Nothing here follows a symbolic link inside ROOT. Hot: imports only
@@ -40,6 +41,7 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 NETWORK = "netns"
 NOTIFY = "notify"
+CRIU_ROOT = "criu-root"
 RESERVED = {".seccomp": "the cache of seccomp programs", ".init": "the init program that containers share"}
 # Every file of the directory. The record is removed last: as long as it exists, `delete --force` knows what to undo.
 FILES = (START_SOCKET, CONFIG, NEXT_STATE, STATE)
@@ -370,6 +372,16 @@ def _clear(handle: int) -> None:
         remove_leftovers(handle, NOTIFY)
     for name in FILES:
         _unlink(handle, name)
+
+
+def remove_directory(handle: int, name: str) -> None:
+    """Remove an empty directory of the container's directory; no error where it is gone already. Raises OcirunError."""
+    try:
+        posix.rmdir(name, dir_fd=handle)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise system_failure(f"remove {name} of the container", error) from None
 
 
 def unlink_start_socket(handle: int) -> None:

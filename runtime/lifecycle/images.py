@@ -1,0 +1,168 @@
+"""The directories of a checkpoint: CRIU's images, its work files, and descriptors.json, which names the standard streams.
+
+The images become a process with its credentials, and CRIU's programs run with root's rights in the work directory. So
+neither may be another user's, or writable by one. What is read from descriptors.json only chooses among names that CRIU
+itself has in its images.
+"""
+
+import posix
+
+from runtime import files
+from runtime.cgroups import members
+from runtime.errors import OcirunError, system_failure
+from runtime.kernel import S_IFMT, S_IFREG
+from runtime.lifecycle.document import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.shapes import Record
+
+DESCRIPTORS = "descriptors.json"
+STREAMS = 3
+MAX_DESCRIPTORS = 64 << 10  # bytes of descriptors.json
+READS, WRITES = 1, 2  # ends of a pipe
+_OTHERS_WRITE = 0o022
+
+
+def open_directory(flag: str, path: str, make: bool) -> int:
+    """A descriptor of the directory that ``flag`` names. ``make``: with its parents, for the caller alone, if it is missing.
+
+    OcirunError for one that cannot be opened, is a symbolic link, or could be changed by another user.
+    """
+    try:
+        if make:
+            _make(path)
+        flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+        handle: int = posix.open(path, flags)
+    except OSError as error:
+        reason = system_failure(f"{flag} {path}", error)
+        if _is_link(path):
+            reason.message = f"{flag} {path} is a symbolic link; name the directory itself"
+        raise reason from None
+    status = posix.fstat(handle)
+    if status.st_uid in (posix.geteuid(), 0) and not status.st_mode & _OTHERS_WRITE:
+        return handle
+    posix.close(handle)
+    raise OcirunError(
+        f"{flag} {path} is not trusted: it belongs to user {status.st_uid}, or others may write to it;"
+        " use a directory of your own with mode 0700"
+    )
+
+
+def _make(path: str) -> None:
+    above = path.rstrip("/").rpartition("/")[0]
+    if above and not posix.access(above, posix.F_OK):
+        _make(above)
+    try:
+        posix.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+
+
+def _is_link(path: str) -> bool:
+    try:
+        posix.readlink(path.rstrip("/"))
+    except OSError:
+        return False
+    return True
+
+
+def check_parent(images: int, parent: str) -> None:
+    """OcirunError unless ``parent``, from the image directory, is a directory of earlier images."""
+    if parent.startswith("/"):
+        raise OcirunError("--parent-path must be relative: it counts from the image directory")
+    try:
+        posix.close(posix.open(parent, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=images))
+    except OSError as error:
+        raise system_failure(f"--parent-path {parent} (from the image directory)", error) from None
+
+
+def write_descriptors(images: int, record: "Record") -> None:
+    """Write descriptors.json, the names of the container's standard streams. Raises OcirunError."""
+    data = dumps(list(streams(record))).encode()
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    try:
+        descriptor = posix.open(DESCRIPTORS, flags, 0o600, dir_fd=images)
+        try:
+            posix.write(descriptor, data)
+        finally:
+            posix.close(descriptor)
+    except OSError as error:
+        raise system_failure(f"write {DESCRIPTORS} to the image directory", error) from None
+
+
+def read_descriptors(images: int) -> "list[tuple[str, int]]":
+    """(name, number) of each standard stream that was a pipe, the first number of each name. Raises OcirunError."""
+    tried = f"read {DESCRIPTORS} in the image directory"
+    try:
+        flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
+        descriptor = posix.open(DESCRIPTORS, flags, dir_fd=images)
+        try:
+            status = posix.fstat(descriptor)
+            if status.st_mode & S_IFMT != S_IFREG or status.st_size > MAX_DESCRIPTORS:
+                raise OcirunError(f"{tried}: it is not a regular file, or too large")
+            data = posix.read(descriptor, MAX_DESCRIPTORS)
+        finally:
+            posix.close(descriptor)
+    except FileNotFoundError:
+        raise OcirunError(f"{tried}: there is none; is this the directory of a complete checkpoint?") from None
+    except OSError as error:
+        raise system_failure(tried, error) from None
+    try:
+        names = loads(data)
+    except ValueError as error:
+        raise OcirunError(f"{tried}: {error}") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise OcirunError(f"{tried}: it is not a list of strings")
+    found: dict[str, int] = {}
+    for number, name in enumerate(names[:STREAMS]):
+        if _is_pipe(str(name)):
+            found.setdefault(str(name), number)
+    return list(found.items())
+
+
+def _is_pipe(name: str) -> bool:
+    return name.startswith("pipe:[") and name.endswith("]") and name[6:-1].isdecimal()
+
+
+def streams(record: "Record") -> "list[str]":
+    """What the container's standard input, output and error lead to, as /proc shows it.
+
+    Init's own, unless it has put something else there since it started: a pipe of which the container has both ends. Then
+    those of the first process that still has a pipe from outside.
+    """
+    first = record["pid"]
+    pids = [first, *(pid for pid in members.processes(record["cgroups"]) if pid != first)]
+    ends: dict[str, int] = {}
+    standard: dict[int, list[str]] = {}
+    for pid in pids:
+        standard[pid] = [""] * STREAMS
+        for number, name, end in _descriptors(pid):
+            if number < STREAMS:
+                standard[pid][number] = name
+            if end:
+                ends[name] = ends.get(name, 0) | end
+    result = []
+    for number in range(STREAMS):
+        outside = [names[number] for names in standard.values() if ends.get(names[number]) in (READS, WRITES)]
+        result.append(outside[0] if outside else standard[first][number])
+    return result
+
+
+def _descriptors(pid: int) -> "list[tuple[int, str, int]]":
+    """(number, name, ends of a pipe) of each open descriptor; [] if the process has ended."""
+    rows = []
+    try:
+        for number in posix.listdir(f"/proc/{pid}/fd"):
+            name = posix.readlink(f"/proc/{pid}/fd/{number}")
+            rows.append((int(number), name, _end(pid, number) if _is_pipe(name) else 0))
+    except OSError:
+        return []
+    return rows
+
+
+def _end(pid: int, number: str) -> int:
+    for line in files.read_page(f"/proc/{pid}/fdinfo/{number}").split(b"\n"):
+        if line.startswith(b"flags:"):
+            return (READS, WRITES, READS | WRITES, 0)[int(line.split()[1], 8) & 3]
+    return 0

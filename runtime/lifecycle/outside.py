@@ -1,0 +1,178 @@
+"""What of a container is outside of its images: mounts and namespaces of the host, which CRIU knows by names.
+
+A mount has the name of its mount point. Both are made here, to dump and to restore, from the config and the root file
+system, so they agree. A name becomes part of a text that CRIU takes apart at "]:": one that contains it is refused.
+"""
+
+import posix
+
+from runtime import files
+from runtime.cgroups import layout
+from runtime.errors import InvalidConfig, system_failure
+from runtime.files import clean
+from runtime.host.container_tree import Tree
+from runtime.plan.devices import DEFAULTS, has_own_dev
+from runtime.plan.namespaces import kinds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import Config, Mount
+    from runtime.shapes import Location
+
+    Pairs = list[tuple[str, str]]
+
+NULL = "/dev/null"
+# Namespaces that CRIU leaves alone if they are named: its word for the type, and the name.
+EXTERNAL = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
+# Namespaces that CRIU joins when it restores, although it has dumped what is in them.
+JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
+
+
+def check(spec: "Config") -> None:
+    """InvalidConfig for what CRIU cannot bring back."""
+    listed = kinds(spec)
+    if "mount" not in listed:
+        raise InvalidConfig("CRIU needs a container with its own mount namespace", "/linux/namespaces")
+    for kind, (pointer, path) in listed.items():
+        if path and kind not in EXTERNAL and kind not in JOINED:
+            raise InvalidConfig(f"CRIU cannot restore into an existing {kind} namespace", f"{pointer}/path")
+    for index, mount in enumerate(spec.get("mounts", ())):
+        options = mount.get("options", ())
+        if mount.get("uidMappings") or "idmap" in options or "ridmap" in options:
+            raise InvalidConfig("CRIU does not keep the id maps of a mount", f"/mounts/{index}")
+
+
+def binds(spec: "Config", rootfs: str, bundle: str) -> "Pairs":
+    """(name, source) of each bind mount of the config, and of each device that a user namespace makes one."""
+    tree, result = Tree(rootfs), []
+    for index, mount in enumerate(spec.get("mounts", ())):
+        options = mount.get("options", ())
+        if "remount" in options:
+            continue
+        name = tree.resolve(mount["destination"])
+        source = _source(mount, bundle) if "bind" in options or "rbind" in options else None
+        tree.add(name, source)
+        if source is not None:
+            result.append((_checked(name, f"/mounts/{index}/destination"), source))
+    if "user" in kinds(spec) and has_own_dev(spec):
+        result += _devices(spec)
+    return result
+
+
+def _source(mount: "Mount", bundle: str) -> "str | None":
+    """The source of a bind mount; None for a link that copy-symlink has copied."""
+    source = mount.get("source") or ""
+    path = source if source.startswith("/") else f"{bundle}/{source}"
+    if "copy-symlink" in mount.get("options", ()):
+        try:
+            posix.readlink(path)
+            return None
+        except OSError:
+            pass
+    return path
+
+
+def _devices(spec: "Config") -> "Pairs":
+    """The nodes of the host's that have the number which the config gives them."""
+    rows = [(path, major, minor) for path, major, minor in DEFAULTS]
+    rows += [(row["path"], row.get("major", 0), row.get("minor", 0)) for row in spec["linux"].get("devices") or ()]
+    found: dict[str, str] = {}
+    for path, major, minor in rows:
+        try:
+            number = posix.stat(path).st_rdev
+        except OSError:
+            continue
+        if (posix.major(number), posix.minor(number)) == (major, minor):
+            found[_checked(clean(path), "/linux/devices")] = path
+    return list(found.items())
+
+
+def _checked(name: str, pointer: str) -> str:
+    if "]:" in name:
+        raise InvalidConfig(f'{name!r}: CRIU cannot name a mount point that contains "]:"', pointer)
+    return name
+
+
+def cgroup_binds(spec: "Config", locations: "list[Location]") -> "Pairs":
+    """(name, source) of the directories that a v1 cgroup mount consists of, unless the container has a cgroup namespace."""
+    result = []
+    for mount in spec.get("mounts", ()):
+        if mount.get("type") == "cgroup":
+            rows = layout.mount_entries(locations, "cgroup" in kinds(spec))
+            target = clean(mount["destination"])
+            result += [(f"{target}/{below}", source) for kind, source, _, below in rows if kind == "bind"]
+    return result
+
+
+def dumped_mounts(spec: "Config", rootfs: str, bundle: str, pid: int) -> "Pairs":
+    """What to tell CRIU when it dumps process ``pid``: (mount point, name). Raises OcirunError."""
+    result = [(name, name) for name, _ in binds(spec, rootfs, bundle)]
+    shared = [clean(mount["destination"]) + "/" for mount in spec.get("mounts", ()) if mount.get("type") == "cgroup"]
+    masked = {clean(path) for path in spec["linux"].get("maskedPaths") or ()}
+    for point, root, kind in mounted(pid):
+        if point in masked and root != "/":  # a directory is covered by a file system, all of it
+            result.append((point, NULL))
+        elif kind == "cgroup" and "cgroup" not in kinds(spec) and point.startswith(tuple(shared)):
+            result.append((point, point))
+    return result
+
+
+def restored_mounts(spec: "Config", rootfs: str, bundle: str, locations: "list[Location]") -> "Pairs":
+    """What to tell CRIU when it restores: (name, source). InvalidConfig for a name that CRIU would misread."""
+    null = [(NULL, NULL)] if spec["linux"].get("maskedPaths") else []
+    return binds(spec, rootfs, bundle) + cgroup_binds(spec, locations) + null
+
+
+def mounted(pid: int) -> "list[tuple[str, str, str]]":
+    """(mount point, root, type) of each mount of the process's namespace. OcirunError if the process has ended."""
+    try:
+        text = files.read(f"/proc/{pid}/mountinfo").decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise system_failure(f"read the mounts of process {pid}", error) from None
+    rows = []
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        rows.append((_plain(fields[4]), _plain(fields[3]), after.split(" ")[0]))
+    return rows
+
+
+def _plain(text: str) -> str:
+    """A path of mountinfo without its octal escapes."""
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def dumped_namespaces(spec: "Config") -> "list[str]":
+    """The namespaces that CRIU is to leave alone, as it names them. OcirunError for one that is gone."""
+    result = []
+    for kind, (pointer, path) in kinds(spec).items():
+        if path and kind in EXTERNAL:
+            word, name = EXTERNAL[kind]
+            try:
+                inode = posix.stat(path).st_ino
+            except OSError as error:
+                raise system_failure(f"find the {kind} namespace {path}", error, f"{pointer}/path") from None
+            result.append(f"{word}[{inode}]:{name}")
+    return result
+
+
+def open_namespaces(spec: "Config") -> "list[tuple[str, int]]":
+    """(name, descriptor) of the namespaces that CRIU left alone; the caller closes them. OcirunError for one that is gone."""
+    opened: list[tuple[str, int]] = []
+    for kind, (pointer, path) in kinds(spec).items():
+        if path and kind in EXTERNAL:
+            try:
+                opened.append((EXTERNAL[kind][1], posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)))
+            except OSError as error:
+                for _, descriptor in opened:
+                    posix.close(descriptor)
+                reason = f"open the {kind} namespace {path}, which must exist before the restore"
+                raise system_failure(reason, error, f"{pointer}/path") from None
+    return opened
+
+
+def joined_namespaces(spec: "Config") -> "Pairs":
+    """(CRIU's word for the type, path) of the other namespaces to restore into."""
+    return [(JOINED[kind], path) for kind, (_, path) in kinds(spec).items() if path and kind in JOINED]
