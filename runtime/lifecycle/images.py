@@ -21,7 +21,7 @@ DESCRIPTORS = "descriptors.json"
 STREAMS = 3
 MAX_DESCRIPTORS = 64 << 10  # bytes of descriptors.json
 READS, WRITES = 1, 2  # ends of a pipe
-_OTHERS_WRITE = 0o022
+_OTHERS_WRITE, _GROUP_READS, _GROUP_SEARCHES = 0o022, 0o040, 0o010
 
 
 def open_directory(flag: str, path: str, make: bool) -> int:
@@ -65,6 +65,23 @@ def _is_link(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def open_to_group(images: int, gid: int) -> None:
+    """Let the group ``gid`` read the images: in a user namespace CRIU's processes read some of them as its root. Raises
+    OcirunError.
+    """
+    try:
+        posix.chown(images, -1, gid)
+        posix.chmod(images, posix.fstat(images).st_mode & 0o7777 | _GROUP_SEARCHES)
+        for name in posix.listdir(images):
+            if name.endswith(".img"):
+                posix.chown(name, -1, gid, dir_fd=images, follow_symlinks=False)
+                mode = posix.stat(name, dir_fd=images, follow_symlinks=False).st_mode
+                if mode & S_IFMT == S_IFREG:
+                    posix.chmod(name, mode & 0o7777 | _GROUP_READS, dir_fd=images)
+    except OSError as error:
+        raise system_failure("let the container's user namespace read the images", error) from None
 
 
 def check_parent(images: int, parent: str) -> None:

@@ -42,9 +42,30 @@ def check(spec: "Config") -> None:
             raise InvalidConfig("CRIU does not keep the id maps of a mount", f"/mounts/{index}")
 
 
+class Mounted:
+    """A row of mountinfo."""
+
+    __slots__ = ("options", "point", "root", "type")
+
+    def __init__(self, line: str) -> None:
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        self.root, self.point = _plain(fields[3]), _plain(fields[4])
+        self.options = fields[5].split(",")
+        self.type = after.split(" ")[0]
+
+
 def binds(spec: "Config", rootfs: str, bundle: str) -> "Pairs":
     """(name, source) of each bind mount of the config, and of each device that a user namespace makes one."""
-    tree, result = Tree(rootfs), []
+    result = list(bind_mounts(spec, rootfs, bundle).values())
+    if "user" in kinds(spec) and has_own_dev(spec):
+        result += _devices(spec)
+    return result
+
+
+def bind_mounts(spec: "Config", rootfs: str, bundle: str) -> "dict[int, tuple[str, str]]":
+    """Index of each bind mount of the config → (name, source)."""
+    tree, result = Tree(rootfs), {}
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if "remount" in options:
@@ -53,9 +74,7 @@ def binds(spec: "Config", rootfs: str, bundle: str) -> "Pairs":
         source = _source(mount, bundle) if "bind" in options or "rbind" in options else None
         tree.add(name, source)
         if source is not None:
-            result.append((_checked(name, f"/mounts/{index}/destination"), source))
-    if "user" in kinds(spec) and has_own_dev(spec):
-        result += _devices(spec)
+            result[index] = _checked(name, f"/mounts/{index}/destination"), source
     return result
 
 
@@ -109,11 +128,11 @@ def dumped_mounts(spec: "Config", rootfs: str, bundle: str, pid: int) -> "Pairs"
     result = [(name, name) for name, _ in binds(spec, rootfs, bundle)]
     shared = [clean(mount["destination"]) + "/" for mount in spec.get("mounts", ()) if mount.get("type") == "cgroup"]
     masked = {clean(path) for path in spec["linux"].get("maskedPaths") or ()}
-    for point, root, kind in mounted(pid):
-        if point in masked and root != "/":  # a directory is covered by a file system, all of it
-            result.append((point, NULL))
-        elif kind == "cgroup" and "cgroup" not in kinds(spec) and point.startswith(tuple(shared)):
-            result.append((point, point))
+    for row in mounted(pid):
+        if row.point in masked and row.root != "/":  # a directory is covered by a file system, all of it
+            result.append((row.point, NULL))
+        elif row.type == "cgroup" and "cgroup" not in kinds(spec) and row.point.startswith(tuple(shared)):
+            result.append((row.point, row.point))
     return result
 
 
@@ -123,18 +142,13 @@ def restored_mounts(spec: "Config", rootfs: str, bundle: str, locations: "list[L
     return binds(spec, rootfs, bundle) + cgroup_binds(spec, locations) + null
 
 
-def mounted(pid: int) -> "list[tuple[str, str, str]]":
-    """(mount point, root, type) of each mount of the process's namespace. OcirunError if the process has ended."""
+def mounted(pid: int) -> "list[Mounted]":
+    """The mounts of the process's namespace. OcirunError if the process has ended."""
     try:
         text = files.read(f"/proc/{pid}/mountinfo").decode("utf-8", "surrogateescape")
     except OSError as error:
         raise system_failure(f"read the mounts of process {pid}", error) from None
-    rows = []
-    for line in text.splitlines():
-        before, _, after = line.partition(" - ")
-        fields = before.split(" ")
-        rows.append((_plain(fields[4]), _plain(fields[3]), after.split(" ")[0]))
-    return rows
+    return [Mounted(line) for line in text.splitlines()]
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,7 @@ from runtime.criu.program import Criu
 from runtime.criu.service import SOCKET, Service
 from runtime.errors import InvalidConfig, OcirunError, system_failure
 from runtime.kernel import CLONE_NEWNS, MS_SLAVE
-from runtime.lifecycle import assembly, criu, images, network, notify, outside, publishing, state, store
+from runtime.lifecycle import assembly, criu, images, network, notify, outside, publishing, restrictions, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.delete import destroy
@@ -94,6 +94,7 @@ class Restorer:
         self.request = request
         self.options = options
         self.opened = opened
+        self.spec = request.spec
         self.terminal = -1
         self.service: Service | None = None
         self.path = options["image_path"]
@@ -138,9 +139,11 @@ class Restorer:
         spec = request.spec
         if record.get("notify"):
             notify.make_directory(handle)
-            spec = notify.with_mount(spec, request.root, request.id)
+            spec = self.spec = notify.with_mount(spec, request.root, request.id)
         perform = creating.host_side(creation)
         creating.attend(request, lambda: make_mount_points(spec, creation, perform))
+        if self.facts["gid_map"]:
+            images.open_to_group(self.images, self.facts["gid_map"][0]["hostID"])
         posix.mkdir(store.CRIU_ROOT, 0o700, dir_fd=handle)
         where = f"{request.root}/{request.id}/{store.CRIU_ROOT}"
         given = [descriptor for _, descriptor in self.namespaces]
@@ -204,6 +207,7 @@ class Restorer:
                     run_hooks(hooks[kind], state.document(record, state.CREATING), f"/hooks/{kind}")
         elif script == "post-restore":
             state.note_pid(record, pid)
+            restrictions.apply(self.spec, creation, perform)
             creating.delegate(creation)
             record["status"], record["tail"] = state.CREATED, [0, []]
             store.write_state(creation.handle, record)
