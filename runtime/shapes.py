@@ -115,7 +115,15 @@ class CheckpointOptions(CriuOptions, total=False):
 
 
 class RestoreOptions(CriuOptions, total=False):
-    """restore, besides what `CreateOptions` has."""
+    """restore. Those of the same names as in `CreateOptions` are the same."""
+
+    bundle: str
+    cgroup_manager: str
+    rootless: str
+    detach: bool
+    pid_file: str
+    console_socket: str
+    no_pivot: bool
 
     tcp_close: bool
     lsm_profile: str

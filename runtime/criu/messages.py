@@ -8,6 +8,7 @@ from runtime.criu import wire
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from runtime.criu.wire import Fields, Received, Value
 
@@ -70,8 +71,9 @@ def options(values: "Mapping[str, object]") -> "Fields":
         value = values.get(name)
         if value is None or value is False or value == []:
             continue
-        for one in value if isinstance(value, list) else [value]:
-            fields.append((number, [(i, part) for i, part in enumerate(one, 1)] if isinstance(one, tuple) else one))
+        every: list[Any] = value if isinstance(value, list) else [value]
+        for one in every:
+            fields.append((number, list(enumerate(one, 1)) if isinstance(one, tuple) else one))
     return fields
 
 

@@ -8,8 +8,9 @@ guide of protocol buffers, proto2.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
-    Value = int | str | bytes | "Sequence[tuple[int, Value]]"
+    Value = int | str | bytes | Sequence[tuple[int, Any]]  # the last is a message
     Fields = Sequence[tuple[int, Value]]
     Received = dict[int, list[int | bytes]]
 
@@ -36,10 +37,13 @@ def encode(fields: "Fields") -> bytes:
         if isinstance(value, int):
             pieces += [_varint(number << 3 | VARINT), _varint(int(value))]
             continue
-        if isinstance(value, str):
-            data = value.encode("utf-8", "surrogateescape")
-        else:
-            data = value if isinstance(value, bytes) else encode(value)
+        data = (
+            value.encode("utf-8", "surrogateescape")
+            if isinstance(value, str)
+            else value
+            if isinstance(value, bytes)
+            else encode(value)
+        )
         pieces += [_varint(number << 3 | BYTES), _varint(len(data)), data]
     return b"".join(pieces)
 

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import Config
     from runtime.criu.messages import Response
+    from runtime.criu.service import Notified
     from runtime.shapes import CheckpointOptions, Record, Warn
 
 LOG = "dump.log"
@@ -74,7 +75,7 @@ def request(
 ) -> "dict[str, object]":
     """The options of CRIU. ``directories``: of the images and the work files, open. OcirunError for a bad flag."""
     values = criu.common(options, spec, *directories)
-    values |= {name: bool(options.get(name)) for name in SWITCHES}  # type: ignore[misc]
+    values |= {name: bool(options.get(name)) for name in SWITCHES}
     values |= {"pid": record["pid"], "root": record["rootfs"], "log_file": LOG}
     values["external"] = outside.dumped_namespaces(spec)
     row = freezer.freezable(record["cgroups"])
@@ -150,9 +151,7 @@ def dump(
     raise criu.failure("checkpoint", reason, work, LOG, after)
 
 
-def ask(
-    program: Criu, kind: int, values: "dict[str, object]", notified: "messages.Notified"
-) -> "OcirunError | Response | None":
+def ask(program: Criu, kind: int, values: "dict[str, object]", notified: "Notified") -> "OcirunError | Response | None":
     """Send the request to a new CRIU. Returns what failed, None for success."""
     empty = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     service = Service(program.path, program.directory, stdio=(empty, empty, empty))

@@ -30,7 +30,7 @@ def check_rights(verb: str) -> None:
 
 def common(options: "CriuOptions", spec: "Config", images: int, work: int) -> "dict[str, object]":
     """The options of CRIU that both verbs set. ``images`` and ``work``: open directories. OcirunError for a bad value."""
-    values: dict[str, object] = {name: bool(options.get(name)) for name in SWITCHES}  # type: ignore[misc]
+    values: dict[str, object] = {name: bool(options.get(name)) for name in SWITCHES}
     values |= {"images_dir_fd": images, "work_dir_fd": work, "log_level": LOG_LEVEL, "notify_scripts": True}
     values |= {"orphan_pts_master": True, "manage_cgroups": True, "empty_ns": empty(options.get("empty_ns", []))}
     mode = _choice("manage-cgroups-mode", options.get("manage_cgroups_mode"), messages.CGROUP_MODES)
@@ -67,7 +67,9 @@ def config_file(spec: "Config") -> "str | None":
     return next((path for path in CONFIG_FILES if posix.access(path, posix.F_OK)), CONFIG_FILES[-1])
 
 
-def failure(tried: str, reason: "OcirunError | Response", work: "tuple[int, str]", name: str, after: str) -> OcirunError:
+def failure(
+    tried: str, reason: "OcirunError | Response", work: "tuple[int, str]", name: str, after: str
+) -> OcirunError:
     """The error for a CRIU that failed. ``work``: the directory of its log ``name``, open, and its path. ``after``: how
     things stand now."""
     directory, path = work

@@ -40,7 +40,10 @@ def prepare(creation: "Creation", perform: "Perform") -> None:
     if not plan:
         return
     pointer = listed["network"][0]
-    entering = [ops.open_namespace(CLONE_FLAGS["network"], 0, path, pointer), ops.join_namespace(CLONE_FLAGS["network"], 0, pointer)]
+    entering = [
+        ops.open_namespace(CLONE_FLAGS["network"], 0, path, pointer),
+        ops.join_namespace(CLONE_FLAGS["network"], 0, pointer),
+    ]
     handshake = spawn.init([*entering, *plan, ops.created()], 0, creation.request.root)
     try:
         if not handshake.follow(perform):

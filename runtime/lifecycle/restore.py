@@ -16,14 +16,13 @@ from runtime.cgroups.intent import POINTER, placement_files
 from runtime.criu import messages
 from runtime.criu.program import Criu
 from runtime.criu.service import SOCKET, Service
-from runtime.errors import InvalidConfig, OcirunError, system_failure
+from runtime.errors import OcirunError, system_failure
 from runtime.kernel import CLONE_NEWNS, MS_SLAVE
 from runtime.lifecycle import assembly, criu, images, network, notify, outside, publishing, restrictions, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.delete import destroy
 from runtime.lifecycle.hooks import run as run_hooks
-from runtime.lifecycle.operations import performer
 from runtime.lifecycle.request import Request
 from runtime.lifecycle.run import remove
 from runtime.plan import namespaces, ops
@@ -31,7 +30,7 @@ from runtime.process import interruption, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from oci_spec.types import Config, HookKind
+    from oci_spec.types import Config, HookKind, Mount
     from runtime.lifecycle.create import Creation
     from runtime.process.handshake import Perform
     from runtime.shapes import RestoreOptions, Warn
@@ -121,7 +120,12 @@ class Restorer:
         """The options of CRIU, as far as they are known before anything is made. OcirunError for a bad flag."""
         options = self.options
         values = criu.common(options, self.request.spec, self.images, self.work)
-        values |= {"log_file": LOG, "rst_sibling": True, "evasive_devices": True, "tcp_close": bool(options.get("tcp_close"))}
+        values |= {
+            "log_file": LOG,
+            "rst_sibling": True,
+            "evasive_devices": True,
+            "tcp_close": bool(options.get("tcp_close")),
+        }
         for name in ("lsm_profile", "lsm_mount_context"):
             values[name] = options.get(name) or None
         inherited = images.read_descriptors(self.images)
@@ -272,7 +276,7 @@ def make_mount_points(spec: "Config", creation: "Creation", perform: "Perform") 
 
     facts = {**creation.facts, "new_user_namespace": False}
     entries = [stand_in(mount) for mount in spec.get("mounts", ()) if "remount" not in mount.get("options", ())]
-    spec = {**spec, "mounts": entries, "linux": {"namespaces": [{"type": "mount"}]}}  # type: ignore[typeddict-item]
+    spec = {**spec, "mounts": entries, "linux": {"namespaces": [{"type": "mount"}]}}
     plan = [ops.unshare(CLONE_NEWNS, None), *rootfs.attach(spec, facts, True)]  # type: ignore[arg-type]
     plan += mounts.operations(spec, facts, [])  # type: ignore[arg-type]
     plan.append(ops.created())
@@ -285,10 +289,12 @@ def make_mount_points(spec: "Config", creation: "Creation", perform: "Perform") 
         handshake.close()
 
 
-def stand_in(mount: "dict[str, object]") -> "dict[str, object]":
+def stand_in(mount: "Mount") -> "Mount":
     """The mount as far as its mount point, and those below it, depend on it."""
     options = mount.get("options") or []
-    kept = [option for option in options if option in ("bind", "rbind", "src-nofollow", "dest-nofollow", "copy-symlink")]
+    kept = [
+        option for option in options if option in ("bind", "rbind", "src-nofollow", "dest-nofollow", "copy-symlink")
+    ]
     if "bind" in kept or "rbind" in kept:
         return {**mount, "options": kept}
     if mount.get("type") in ORDINARY:

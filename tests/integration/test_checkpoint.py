@@ -66,7 +66,11 @@ def test_the_cgroups_are_the_containers(checkpoints: Checkpoints) -> None:
     checkpoints.restored(bundle, id)
     pid = checkpoints.runtime.pid(id)
     assert Path(f"/proc/{pid}/cgroup").read_text() == before
-    limits = [Path(f"/sys/fs/cgroup{part}{line.split(':')[2]}/pids.max") for line in before.splitlines() for part in ("", "/pids")]
+    limits = [
+        Path(f"/sys/fs/cgroup{part}{line.split(':')[2]}/pids.max")
+        for line in before.splitlines()
+        for part in ("", "/pids")
+    ]
     assert [file.read_text() for file in limits if file.exists()][:1] == ["77\n"]
 
 
@@ -84,7 +88,10 @@ def test_leave_running(checkpoints: Checkpoints) -> None:
 
 def test_pre_dump(checkpoints: Checkpoints) -> None:
     """--pre-dump, then --parent-path: the memory saved earlier is not saved again."""
-    if "Dirty tracking is OFF" in subprocess.run([checkpoints.criu, "check", "--all"], capture_output=True, text=True, check=False).stderr:
+    if (
+        "Dirty tracking is OFF"
+        in subprocess.run([checkpoints.criu, "check", "--all"], capture_output=True, text=True, check=False).stderr
+    ):
         pytest.skip("CRIU cannot track changes of memory on this kernel")
     script = "x=$(dd if=/dev/zero bs=1M count=4 | tr '\\0' x); trap 'echo size ${#x}' USR1; echo up; while :; do sleep 0.1; done"
     bundle = checkpoints.bundle(script)
@@ -120,7 +127,7 @@ def test_a_terminal(checkpoints: Checkpoints) -> None:
             terminal.read_until("before-33 77-/dev/pts/0\r\n")
 
 
-def _line(client: "subprocess.Popen[bytes]") -> bytes:
+def _line(client: subprocess.Popen[bytes]) -> bytes:
     assert client.stdout
     assert select.select([client.stdout], [], [], 30)[0], "no answer"
     return client.stdout.readline()
@@ -131,25 +138,30 @@ def test_a_connection(checkpoints: Checkpoints, netns: Callable[[], str]) -> Non
     path = netns()
     subprocess.run(["ip", "-n", Path(path).name, "link", "set", "lo", "up"], check=True)
     namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
-    bundle = checkpoints.bundle("nc -ll -p 7 -e cat", {"linux": {"namespaces": [*namespaces, {"type": "network", "path": path}]}})
+    bundle = checkpoints.bundle(
+        "nc -ll -p 7 -e cat", {"linux": {"namespaces": [*namespaces, {"type": "network", "path": path}]}}
+    )
     id, _ = checkpoints.launch(bundle)
     enter = ["nsenter", f"--net={path}"]
     trial = [*enter, "busybox", "nc", "127.0.0.1", "7"]
     wait_for(lambda: subprocess.run(trial, stdin=subprocess.DEVNULL, check=False).returncode == 0, "a server")
     with subprocess.Popen(trial, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as client:
-        assert client.stdin and client.stdout
-        client.stdin.write(b"one\n")
-        assert _line(client) == b"one\n"
-        assert "onnected TCP socket" in checkpoints.checkpoint(id).failed(1).err
-        checkpoints.goes_on(id)
-        client.stdin.write(b"still\n")
-        assert _line(client) == b"still\n"
-        checkpoints.saved(id, "--tcp-established")
-        client.stdin.write(b"two\n")
-        checkpoints.restored(bundle, id, "--tcp-established")
-        assert _line(client) == b"two\n"
-        assert os.stat(f"/proc/{checkpoints.runtime.pid(id)}/ns/net").st_ino == os.stat(path).st_ino
-        client.kill()
+        try:
+            assert client.stdin
+            assert client.stdout
+            client.stdin.write(b"one\n")
+            assert _line(client) == b"one\n"
+            assert "onnected TCP socket" in checkpoints.checkpoint(id).failed(1).err
+            checkpoints.goes_on(id)
+            client.stdin.write(b"still\n")
+            assert _line(client) == b"still\n"
+            checkpoints.saved(id, "--tcp-established")
+            checkpoints.restored(bundle, id, "--tcp-established")
+            client.stdin.write(b"two\n")
+            assert _line(client) == b"two\n"
+            assert os.stat(f"/proc/{checkpoints.runtime.pid(id)}/ns/net").st_ino == os.stat(path).st_ino
+        finally:
+            client.kill()
 
 
 def test_an_own_network(checkpoints: Checkpoints) -> None:
@@ -173,7 +185,9 @@ def test_mounts_of_the_host(checkpoints: Checkpoints) -> None:
         (directory / name).mkdir()
         (directory / name / "file").write_text(f"{name}\n")
         options = ["bind", "nosuid", *(["ro"] if name != "three" else [])]
-        mounts.append({"destination": f"/to/{name}", "type": "bind", "source": str(directory / name), "options": options})
+        mounts.append(
+            {"destination": f"/to/{name}", "type": "bind", "source": str(directory / name), "options": options}
+        )
     (made.rootfs / "real").mkdir()
     (made.rootfs / "to").symlink_to("/real")
     made.config["mounts"] += mounts
@@ -223,7 +237,10 @@ def test_a_user_namespace(checkpoints: Checkpoints) -> None:
     maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     runtime = checkpoints.runtime
     namespaces = [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "user")]
-    bundle = checkpoints.bundle("i=0; while :; do i=$((i+1)); echo count $i; sleep 0.1; done", {"linux": {"namespaces": namespaces, "uidMappings": maps, "gidMappings": maps}})
+    bundle = checkpoints.bundle(
+        "i=0; while :; do i=$((i+1)); echo count $i; sleep 0.1; done",
+        {"linux": {"namespaces": namespaces, "uidMappings": maps, "gidMappings": maps}},
+    )
     subprocess.run(["chown", "-R", "100000:100000", bundle.rootfs], check=True)
     id, output = checkpoints.launch(bundle)
     output.wait("count 2\n")
@@ -289,7 +306,8 @@ def test_locks(checkpoints: Checkpoints) -> None:
     id, output = checkpoints.launch(bundle)
     output.wait("up")
     failed = checkpoints.checkpoint(id).failed(1)
-    assert "lock" in failed.err and str(checkpoints.work / "dump.log") in failed.err
+    assert "lock" in failed.err
+    assert str(checkpoints.work / "dump.log") in failed.err
     assert "goes on running" in failed.err
     checkpoints.goes_on(id)
     checkpoints.saved(id, "--file-locks")
@@ -324,7 +342,9 @@ def test_a_kill_while_it_restores(checkpoints: Checkpoints) -> None:
     where = ["--bundle", bundle.directory, "--image-path", checkpoints.images, "--criu", checkpoints.criu]
     child = subprocess.Popen(checkpoints.runtime.command("restore", "--detach", *where, id), stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: any("sleep 100" in snapshot.command_of(pid) for pid in snapshot.descendants(child.pid)), "the hook")
+        wait_for(
+            lambda: any("sleep 100" in snapshot.command_of(pid) for pid in snapshot.descendants(child.pid)), "the hook"
+        )
         child.terminate()
         assert child.wait(20) == 1
     finally:

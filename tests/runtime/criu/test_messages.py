@@ -68,5 +68,5 @@ def test_versions_and_features():
 @pytest.mark.parametrize("data", ["0a0141", "080110012a0141", "0801100128", "2801"])
 def test_a_malformed_response(data):
     """A response with a field of another type is a ValueError."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"field|number"):
         messages.Response(bytes.fromhex(data))

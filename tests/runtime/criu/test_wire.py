@@ -48,7 +48,7 @@ def test_any_bytes(data):
 @pytest.mark.parametrize("data", ["08", "0a05ab", "0b", "0d0102", "08ffffffffffffffffffffff01"])
 def test_bytes_that_are_cut_off(data):
     """A message that ends too early, or has a type that proto2 lacks, is refused."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"field|number"):
         wire.decode(bytes.fromhex(data))
 
 
