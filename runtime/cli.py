@@ -329,7 +329,7 @@ def _take_option(
     if not equals:
         index += 1
         if index == len(arguments):
-            raise UsageError(f"{text} needs a value ({option[1]})")
+            raise UsageError(f"{text}: flag needs an argument ({option[1]})")  # Podman looks for these words
         value = arguments[index]
     _set_value(target, option, value, text)
     return index + 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OPTIONS = ()
 OPERANDS = (0, 0, "")
 
+CHECKPOINT = "org.opencontainers.runc.checkpoint.enabled"  # under this name callers look for it
 HOOKS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 # Those of libseccomp 2.5, the oldest that we load.
 ARCHITECTURES = (
@@ -37,7 +38,7 @@ def document() -> "JsonObject":
     from runtime.plan.mount_options import NAMES
 
     version, commit = build()
-    annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit}
+    annotations = {"io.github.ocirun.version": version, "io.github.ocirun.commit": commit, CHECKPOINT: "true"}
     annotations["run.oci.crun.wasm"] = "false"
     if library := libseccomp():
         annotations["io.github.seccomp.libseccomp.version"] = library
@@ -51,7 +52,7 @@ def document() -> "JsonObject":
         # The annotations of a config that ocirun acts on. A name that ends with a dot is a prefix.
         "potentiallyUnsafeConfigAnnotations": [
             "org.systemd.property.",
-            *sorted([*crun.HONOURED, *crun.REFUSED, *crun.UNLESS_EMPTY, *crun.ELSEWHERE, crun.WASM]),
+            *sorted([*crun.HONOURED, *crun.REFUSED, *crun.UNLESS_EMPTY, *crun.ELSEWHERE, crun.WASM, crun.CRIU_CONFIG]),
         ],
     }
 

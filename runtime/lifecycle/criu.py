@@ -7,6 +7,7 @@ from runtime.criu import log, messages
 from runtime.errors import OcirunError
 from runtime.host import facts
 from runtime.kernel import CLONE_FLAGS
+from runtime.plan.annotations import CRIU_CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from runtime.criu.messages import Response
     from runtime.shapes import CriuOptions
 
-ANNOTATION = "org.criu.config"  # the path of a configuration file of CRIU's, "" for none; as with runc and crun
 CONFIG_FILES = ("/etc/criu/ocirun.conf", "/etc/criu/runc.conf")
 SWITCHES = ("tcp_established", "ext_unix_sk", "shell_job", "file_locks", "auto_dedup", "lazy_pages")
 LOG_LEVEL = 4
@@ -61,7 +61,7 @@ def empty(names: "list[str]") -> int:
 
 def config_file(spec: "Config") -> "str | None":
     """The configuration file that CRIU reads; what it says prevails over the command line."""
-    wanted = (spec.get("annotations") or {}).get(ANNOTATION)
+    wanted = (spec.get("annotations") or {}).get(CRIU_CONFIG)
     if wanted is not None:
         return wanted or None
     return next((path for path in CONFIG_FILES if posix.access(path, posix.F_OK)), CONFIG_FILES[-1])

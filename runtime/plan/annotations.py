@@ -20,6 +20,7 @@ FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
 SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 PIDFD_RECEIVER = "run.oci.pidfd_receiver"
 DELEGATE = "run.oci.delegate-cgroup"
+CRIU_CONFIG = "org.criu.config"  # runc's: the path of a configuration file for CRIU, "" for none
 HANDLER, WASM = "run.oci.handler", "module.wasm.image/variant"
 # Those that change what is done.
 HONOURED = (

@@ -32,6 +32,9 @@ MISSPELT = {
         "Facts": "priviledged",
         "PublishOptions": "pid_fiel",
         "CreateOptions": "pid_fiel",
+        "CriuOptions": "tcp_establish",
+        "CheckpointOptions": "leave_runing",
+        "RestoreOptions": "lsm_profil",
         "ExecOptions": "additional_gid",
         "PlanOptions": "wait_for_start",
         "Record": "starttime",
@@ -82,7 +85,7 @@ OPEN = {
     "runtime/lifecycle/seccomp_listener.py": "the spec's containerProcessState, which is written and never read",
 }
 # Words of the command line that go no further than the command's own module.
-OF_THE_COMMAND = {"create": {"no_subreaper"}, "run": {"no_subreaper"}}
+OF_THE_COMMAND = {verb: {"no_subreaper"} for verb in ("create", "run", "restore")}
 
 
 def lint(tree: Path, module: Path) -> str:
@@ -150,7 +153,13 @@ def test_a_misspelt_key_of_a_row_fails_lint(tree: Path, tmp_path: Path, use: str
 
 @pytest.mark.parametrize(
     ("command", "shape"),
-    [("create", shapes.CreateOptions), ("run", shapes.CreateOptions), ("exec", shapes.ExecOptions)],
+    [
+        ("create", shapes.CreateOptions),
+        ("run", shapes.CreateOptions),
+        ("exec", shapes.ExecOptions),
+        ("checkpoint", shapes.CheckpointOptions),
+        ("restore", shapes.RestoreOptions),
+    ],
 )
 def test_the_command_line_has_no_other_names(command: str, shape: type) -> None:
     """Each option that the command parses is a key of the dict that it becomes."""

@@ -130,29 +130,53 @@ TRIALS.update(
         for option, given in UPDATES.items()
     }
 )
-NO_OPS = {
-    **{(verb, "--no-subreaper"): "ocirun never becomes a subreaper" for verb in ("create", "run")},
-    ("", "--criu"): "no verb that calls criu is built",
+_FLAGS = "tests/integration/test_checkpoint_flags.py"
+_TAKEN: dict[str, dict[str, str]] = {
+    "checkpoint": {
+        "--image-path": f"{_FLAGS}::test_what_a_dump_is_told",
+        "--work-path": f"{_FLAGS}::test_what_a_dump_is_told",
+        "--status-fd": f"{_FLAGS}::test_the_status_descriptor",
+        "--pre-dump": f"{_FLAGS}::test_flags_of_checkpoint",
+        "--criu": f"{_FLAGS}::test_a_bad_flag_changes_nothing",
+    },
+    "restore": {
+        "--image-path": f"{_FLAGS}::test_hostile_descriptors",
+        "--work-path": f"{_FLAGS}::test_directories_that_are_not_trusted",
+        "--bundle": f"{_FLAGS}::test_flags_of_restore",
+        "--detach": "tests/integration/test_checkpoint.py::test_in_the_foreground",
+        "--pid-file": "tests/integration/test_checkpoint.py::test_a_program_goes_on",
+        "--console-socket": "tests/integration/test_checkpoint.py::test_a_terminal",
+        "--criu": f"{_FLAGS}::test_hostile_descriptors",
+        "--no-pivot": f"{_FLAGS}::test_an_id_that_is_taken",
+    },
 }
-# Verbs that are refused by name, whatever their options.
-LATER = [verb for verb, (module, _) in COMMANDS.items() if module == "later"]
+PROVED.update({(verb, option): test for verb, rows in _TAKEN.items() for option, test in rows.items()})
+NO_OPS = {
+    **{(verb, "--no-subreaper"): "ocirun never becomes a subreaper" for verb in ("create", "run", "restore")},
+    ("checkpoint", "--empty-ns"): "CRIU always leaves the network namespace empty; another value is refused",
+    ("restore", "--empty-ns"): "CRIU always leaves the network namespace empty; another value is refused",
+}
+for _verb in _TAKEN:
+    for _row in cli.options_of(cli.load(_verb), _verb)[0]:
+        _key = (_verb, max(_row[0], key=len))
+        if _key not in NO_OPS:
+            PROVED.setdefault(_key, f"{_FLAGS}::test_flags_of_{_verb}")
+PROVED["", "--criu"] = f"{_FLAGS}::test_a_checkpoint_ends_the_container"
 
 
 def options() -> list[tuple[str, str]]:
     """(verb or "", the option's longest name) of the whole command line."""
     found = [("", max(option[0], key=len)) for option in cli.GLOBAL_OPTIONS]
     for verb in COMMANDS:
-        if verb not in LATER:
-            table = cli.options_of(cli.load(verb), verb)[0]
-            found += [(verb, max(option[0], key=len)) for option in table]
+        table = cli.options_of(cli.load(verb), verb)[0]
+        found += [(verb, max(option[0], key=len)) for option in table]
     return found
 
 
 TOP = """
 ## Options
 
-Each option was tried with and without (tests/integration/test_options.py), with a different outcome, unless another test or a reason is named. The
-verbs {later} are refused with all their options.
+Each option was tried with and without (tests/integration/test_options.py), with a different outcome, unless another test or a reason is named.
 
 | verb | option | what differs |
 |---|---|---|
@@ -160,7 +184,7 @@ verbs {later} are refused with all their options.
 
 
 def table() -> str:
-    lines = [TOP.format(later=" and ".join(f"`{verb}`" for verb in LATER))]
+    lines = [TOP]
     for key in options():
         verb, option = key
         shows = (

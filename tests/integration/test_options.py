@@ -14,7 +14,7 @@ import pytest
 from tests.integration import snapshot
 from tests.integration.bundle import Bundle
 from tests.integration.caller import TREE, Caller, Result, wait_for
-from tests.integration.option_trials import LATER, NO_OPS, PROVED, TRIALS, Trial, options
+from tests.integration.option_trials import NO_OPS, PROVED, TRIALS, Trial, options
 
 pytestmark = pytest.mark.not_on("runc", "crun", reason="the command line of ocirun")
 LOOK = "id; pwd; env | sort; ls /proc/$$/fd; grep -E 'Cap|NoNew' /proc/$$/status; tty; cat /proc/self/cgroup"
@@ -206,9 +206,3 @@ def test_each_option(runtime: Caller, verb: str, scene: str) -> None:
     assert outcome([]) == without
     alike = [option for option, trial in trials.items() if outcome(stage.words(trial, True)) == without]
     assert alike == []
-
-
-@pytest.mark.parametrize("verb", LATER)
-def test_verbs_that_are_not_built(runtime: Caller, verb: str) -> None:
-    """A verb that is not built is refused by name, with any option."""
-    assert f"{verb} is not supported yet" in runtime.call(verb, "--tcp-established", "x").failed(1).err

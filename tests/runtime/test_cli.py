@@ -51,10 +51,10 @@ SURFACE = {
     "--kernel-memory-tcp --pids-limit --l3-cache-schema --mem-bw-schema",
     "checkpoint": "--image-path --work-path --parent-path --leave-running --tcp-established --tcp-skip-in-flight "
     "--link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --pre-dump "
-    "--manage-cgroups-mode --empty-ns --auto-dedup --network-lock",
+    "--manage-cgroups-mode --empty-ns --auto-dedup --network-lock --criu",
     "restore": "-b --bundle --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks "
     "--manage-cgroups-mode -d --detach --pid-file --console-socket --no-subreaper --no-pivot --empty-ns --auto-dedup "
-    "--lazy-pages --lsm-profile --lsm-mount-context --network-lock --tcp-close",
+    "--lazy-pages --lsm-profile --lsm-mount-context --network-lock --tcp-close --criu",
 }
 
 
@@ -147,7 +147,7 @@ def test_two_dashes_end_the_options() -> None:
     ("words", "message"),
     [
         (["create", "--nope", "x"], "unknown option --nope"),
-        (["create", "x", "--bundle"], "--bundle needs a value"),
+        (["create", "x", "--bundle"], "--bundle: flag needs an argument"),
         (["create", "--preserve-fds", "-1", "x"], "must be an unsigned number"),
         (["create", "--preserve-fds=x", "x"], "must be an unsigned number"),
         (["create", "--no-pivot=maybe", "x"], "must be true or false"),
