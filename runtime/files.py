@@ -76,6 +76,11 @@ def clean(path: str) -> str:
     return "/" + "/".join(parts)
 
 
+def is_below(path: str, above: str) -> bool:
+    """Whether ``path`` is ``above`` or below it, as text. Pure."""
+    return path == above or path.startswith(f"{above}/")
+
+
 def escape(name: str) -> str:
     """A property's name as part of a JSON pointer (RFC 6901). Pure."""
     return name.replace("~", "~0").replace("/", "~1")

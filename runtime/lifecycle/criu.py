@@ -8,6 +8,7 @@ from runtime.errors import OcirunError
 from runtime.host import facts
 from runtime.kernel import CLONE_FLAGS
 from runtime.plan.annotations import CRIU_CONFIG
+from runtime.plan.namespaces import kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def common(options: "CriuOptions", spec: "Config", images: int, work: int) -> "d
     """The options of CRIU that both verbs set. ``images`` and ``work``: open directories. OcirunError for a bad value."""
     values: dict[str, object] = {name: bool(options.get(name)) for name in SWITCHES}
     values |= {"images_dir_fd": images, "work_dir_fd": work, "log_level": LOG_LEVEL, "notify_scripts": True}
-    values |= {"orphan_pts_master": True, "manage_cgroups": True, "empty_ns": empty(options.get("empty_ns", []))}
+    values |= {"orphan_pts_master": True, "manage_cgroups": True, "empty_ns": empty(options.get("empty_ns", []), spec)}
     mode = _choice("manage-cgroups-mode", options.get("manage_cgroups_mode"), messages.CGROUP_MODES)
     values["manage_cgroups_mode"] = messages.CGROUP_MODES["soft"] if mode is None else mode
     values["network_lock"] = _choice("network-lock", options.get("network_lock"), messages.NETWORK_LOCKS)
@@ -48,15 +49,17 @@ def _choice(flag: str, value: "str | None", known: "dict[str, int]") -> "int | N
     return known[value]
 
 
-def empty(names: "list[str]") -> int:
-    """The namespaces whose content CRIU neither dumps nor restores: always the network, as with runc.
+def empty(names: "list[str]", spec: "Config") -> int:
+    """The namespaces whose content CRIU neither dumps nor restores: a new network, as with runc.
 
-    Its devices are the runtime's, the hooks' or the manager's to make.
+    Its devices are the runtime's, the hooks' or the manager's to make. One that the container joins is left alone anyway.
+    There CRIU would lock the network once more to restore, on top of the lock from the dump, and would undo only one.
     """
     for name in names:
         if name != NETWORK:
             raise OcirunError(f'--empty-ns "{name}": CRIU can leave only the network namespace empty')
-    return CLONE_FLAGS["network"]
+    joined = kinds(spec).get("network", ("", None))[1]
+    return 0 if joined and not names else CLONE_FLAGS["network"]
 
 
 def config_file(spec: "Config") -> "str | None":

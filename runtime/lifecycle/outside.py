@@ -112,26 +112,36 @@ def _checked(name: str, pointer: str) -> str:
     return name
 
 
+def borrowed_cgroups(spec: "Config") -> "tuple[str, ...]":
+    """The types of cgroup mounts that are binds of the host's: none, if the container has a cgroup namespace."""
+    listed = kinds(spec)
+    return () if "cgroup" in listed else ("cgroup", "cgroup2") if "user" in listed else ("cgroup",)
+
+
 def cgroup_binds(spec: "Config", locations: "list[Location]") -> "Pairs":
-    """(name, source) of the directories that a v1 cgroup mount consists of, unless the container has a cgroup namespace."""
+    """(name, source) of the directories of the host that the cgroup mounts consist of."""
     result = []
+    wanted = {"cgroup": "bind", "cgroup2": "cgroup2"}
+    borrowed = [wanted[kind] for kind in borrowed_cgroups(spec)]
     for mount in spec.get("mounts", ()):
         if mount.get("type") == "cgroup":
             rows = layout.mount_entries(locations, "cgroup" in kinds(spec))
             target = clean(mount["destination"])
-            result += [(f"{target}/{below}", source) for kind, source, _, below in rows if kind == "bind"]
+            result += [
+                (f"{target}/{below}" if below else target, source) for kind, source, _, below in rows if kind in borrowed
+            ]
     return result
 
 
 def dumped_mounts(spec: "Config", rootfs: str, bundle: str, pid: int) -> "Pairs":
     """What to tell CRIU when it dumps process ``pid``: (mount point, name). Raises OcirunError."""
     result = [(name, name) for name, _ in binds(spec, rootfs, bundle)]
-    shared = [clean(mount["destination"]) + "/" for mount in spec.get("mounts", ()) if mount.get("type") == "cgroup"]
+    shared = [clean(mount["destination"]) for mount in spec.get("mounts", ()) if mount.get("type") == "cgroup"]
     masked = {clean(path) for path in spec["linux"].get("maskedPaths") or ()}
     for row in mounted(pid):
         if row.point in masked and row.root != "/":  # a directory is covered by a file system, all of it
             result.append((row.point, NULL))
-        elif row.type == "cgroup" and "cgroup" not in kinds(spec) and row.point.startswith(tuple(shared)):
+        elif row.type in borrowed_cgroups(spec) and any(files.is_below(row.point, above) for above in shared):
             result.append((row.point, row.point))
     return result
 

@@ -4,6 +4,7 @@ CRIU takes two mounts of one of the host's file systems with equal options for c
 of only the first: the other one would be writable. So what is missing is set before the processes go on.
 """
 
+from runtime import files
 from runtime.files import clean
 from runtime.kernel import (
     CLONE_NEWNS,
@@ -40,6 +41,9 @@ def wanted(spec: "Config", rootfs: str, bundle: str) -> "dict[str, tuple[int, in
         options = mount_options.parse(spec["mounts"][index].get("options", []))
         every = sum(WORDS.values())
         result[name] = options.set & every, options.rec_set & every, f"/mounts/{index}"
+    for index, mount in enumerate(spec.get("mounts", ())):
+        if mount.get("type") == "cgroup" and "cgroup2" in outside.borrowed_cgroups(spec):  # the host's whole tree
+            result[clean(mount["destination"])] = MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY, f"/mounts/{index}"
     for index, path in enumerate(spec["linux"].get("maskedPaths") or ()):
         result[clean(path)] = MASK, 0, f"/linux/maskedPaths/{index}"
     return result
@@ -51,7 +55,7 @@ def lacking(asked: "dict[str, tuple[int, int, str]]", pid: int) -> "list[ops.Ope
     for point, present in {row.point: row.options for row in outside.mounted(pid)}.items():  # the last is on top
         attributes, _, origin = asked.get(point, (0, 0, ""))
         for above, (_, recursive, pointer) in asked.items():
-            if point == above or point.startswith(f"{above}/"):
+            if files.is_below(point, above):
                 attributes, origin = attributes | recursive, origin or pointer
         missing = sum(bit for word, bit in WORDS.items() if attributes & bit and word not in present)
         if missing:

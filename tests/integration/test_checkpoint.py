@@ -302,7 +302,14 @@ def test_hooks(checkpoints: Checkpoints) -> None:
 
 def test_locks(checkpoints: Checkpoints) -> None:
     """--file-locks: without it a program with a lock cannot be saved, and goes on; with it the lock is kept."""
-    bundle = checkpoints.bundle("touch /lock; exec 9</lock; flock 9; echo up; while :; do sleep 0.1; done")
+    held = "echo up; while :; do sleep 0.1; done"
+    bundle = checkpoints.bundle(change={"process": {"args": ["/usr/bin/flock", "/lock", "sh", "-c", held]}})
+    sources = {"/usr": "/usr", "/lib": "/usr/lib", "/lib64": "/usr/lib64"}  # busybox has no flock
+    mounts = [
+        {"destination": to, "type": "bind", "source": path, "options": ["bind", "ro"]} for to, path in sources.items()
+    ]
+    bundle.config["mounts"] += mounts
+    bundle.save()
     id, output = checkpoints.launch(bundle)
     output.wait("up")
     failed = checkpoints.checkpoint(id).failed(1)
@@ -312,7 +319,7 @@ def test_locks(checkpoints: Checkpoints) -> None:
     checkpoints.goes_on(id)
     checkpoints.saved(id, "--file-locks")
     checkpoints.restored(bundle, id, "--file-locks")
-    checkpoints.runtime.exec(id, "flock -n /lock true").failed(1)
+    checkpoints.runtime.exec(id, "/usr/bin/flock -n /lock true").failed(1)
 
 
 def test_images_that_are_no_images(checkpoints: Checkpoints) -> None:

@@ -108,6 +108,18 @@ def test_what_a_dump_is_told(runtime: Caller, fake: FakeCriu) -> None:
     assert (runtime.directory / "images").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize(("annotation", "file"), [("/etc/own.conf", [b"/etc/own.conf"]), ("", None)])
+def test_the_configuration_file(runtime: Caller, fake: FakeCriu, annotation: str, file: list[bytes] | None) -> None:
+    """The annotation org.criu.config names CRIU's configuration file, or none; without it, it is runc's or our own."""
+    id = runtime.launch(runtime.sleeper({"annotations": {"org.criu.config": annotation}}))
+    saved(runtime, fake, id, "--leave-running").ok()
+    assert fake.options(DUMP).get("config_file") == file
+    id = runtime.launch(runtime.sleeper())
+    saved(runtime, fake, id, "--leave-running").ok()
+    [path] = fake.options(DUMP)["config_file"]
+    assert path in (b"/etc/criu/runc.conf", b"/etc/criu/ocirun.conf")
+
+
 def test_a_checkpoint_ends_the_container(runtime: Caller, fake: FakeCriu) -> None:
     """Without --leave-running the container is deleted afterwards, and the image directory is ./checkpoint by default."""
     id = runtime.launch(runtime.sleeper())
