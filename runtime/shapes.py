@@ -120,6 +120,7 @@ class RestoreOptions(CriuOptions, total=False):
     bundle: str
     cgroup_manager: str
     rootless: str
+    activation: bool
     detach: bool
     pid_file: str
     console_socket: str

@@ -12,7 +12,7 @@ from runtime.criu import messages
 from runtime.criu.program import Criu
 from runtime.criu.service import Service
 from runtime.errors import Interrupted, OcirunError, WrongState, system_failure
-from runtime.lifecycle import criu, images, notify, outside, state, store
+from runtime.lifecycle import cgroup_options, criu, images, notify, outside, state, store
 from runtime.lifecycle.delete import destroy
 from runtime.process import interruption
 
@@ -56,7 +56,7 @@ def checkpoint(root: str, id: str, options: "CheckpointOptions", warn: "Warn") -
             options["debug"](f"{program.path} is asked for {values}")
         if not options.get("pre_dump"):
             images.write_descriptors(opened[0], record)
-        dump(program, values, options, record, (opened[-1], path), status)
+        dump(program, values, options, record, (opened[-1], path), status, warn)
         if not (options.get("leave_running") or options.get("pre_dump")):
             destroy(root, id, handle, record, warn)
     finally:
@@ -128,6 +128,7 @@ def dump(
     record: "Record",
     work: "tuple[int, str]",
     status: str,
+    warn: "Warn",
 ) -> None:
     """Let CRIU do it. When it fails, the container goes on, and OcirunError says why. ``status``: before."""
 
@@ -139,9 +140,11 @@ def dump(
     kind = messages.PRE_DUMP if options.get("pre_dump") else messages.DUMP
     if options.get("interruptible"):
         interruption.catch("; the container goes on running")
+    before = cgroup_options.read()
     try:
         reason = ask(program, kind, values, notified)
     finally:
+        cgroup_options.put_back(before, program.directory, warn)
         interruption.release()
     if reason is None:
         return

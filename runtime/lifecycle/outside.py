@@ -128,7 +128,9 @@ def cgroup_binds(spec: "Config", locations: "list[Location]") -> "Pairs":
             rows = layout.mount_entries(locations, "cgroup" in kinds(spec))
             target = clean(mount["destination"])
             result += [
-                (f"{target}/{below}" if below else target, source) for kind, source, _, below in rows if kind in borrowed
+                (f"{target}/{below}" if below else target, source)
+                for kind, source, _, below in rows
+                if kind in borrowed
             ]
     return result
 

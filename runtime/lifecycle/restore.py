@@ -18,7 +18,19 @@ from runtime.criu.program import Criu
 from runtime.criu.service import SOCKET, Service
 from runtime.errors import OcirunError, system_failure
 from runtime.kernel import CLONE_NEWNS, MS_SLAVE
-from runtime.lifecycle import assembly, criu, images, network, notify, outside, publishing, restrictions, state, store
+from runtime.lifecycle import (
+    assembly,
+    cgroup_options,
+    criu,
+    images,
+    network,
+    notify,
+    outside,
+    publishing,
+    restrictions,
+    state,
+    store,
+)
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.delete import destroy
@@ -51,6 +63,7 @@ def restore(root: str, id: str, options: "RestoreOptions", warn: "Warn") -> int:
     criu.check_rights("restore")
     if options.get("no_pivot"):
         raise OcirunError("--no-pivot: CRIU cannot restore without pivot_root(2)")
+    options["activation"] = False  # the program has been told long ago
     request = Request(root, id, options, warn)  # type: ignore[arg-type]  # the keys that it reads are there
     foreground = None
     opened: list[int] = []
@@ -65,11 +78,14 @@ def restore(root: str, id: str, options: "RestoreOptions", warn: "Warn") -> int:
         if options.get("interruptible"):
             interruption.catch("; the container is removed")
         creation = creating.reserve(request, restorer.facts)
+        before = cgroup_options.read()
         try:
             restorer.make(creation)
         except BaseException:
             restorer.undo(creation)
             raise
+        finally:
+            cgroup_options.put_back(before, root, warn)
     except OcirunError as error:
         locate(error, request.data)
         raise
@@ -141,9 +157,7 @@ class Restorer:
         creating.write_intent(creation)
         store.write_file(handle, store.CONFIG, request.data)
         spec = request.spec
-        if record.get("notify"):
-            notify.make_directory(handle)
-            spec = self.spec = notify.with_mount(spec, request.root, request.id)
+        notify.make_directory(handle)
         perform = creating.host_side(creation)
         creating.attend(request, lambda: make_mount_points(spec, creation, perform))
         if self.facts["gid_map"]:
@@ -158,7 +172,8 @@ class Restorer:
         bundle, rootfs = self.options["bundle"], self.facts["rootfs"]
         self.values["root"] = where
         self.values["work_dir_fd"] = self.reopen_work()
-        self.values["ext_mnt"] = outside.restored_mounts(spec, rootfs, bundle, creation.locations)
+        self.spec = notify.with_mount(spec, request.root, request.id)  # the program may have been started with one
+        self.values["ext_mnt"] = outside.restored_mounts(self.spec, rootfs, bundle, creation.locations)
         self.values["cg_root"] = cgroup_roots(self.service.pid)
         if self.options.get("debug"):
             self.options["debug"](f"{self.program.path} is asked for {self.values}")

@@ -56,6 +56,22 @@ def test_a_program_goes_on(checkpoints: Checkpoints) -> None:
     runtime.call("delete", id).ok()
 
 
+def test_the_hosts_cgroup_mount_stays(checkpoints: Checkpoints) -> None:
+    """CRIU mounts the v2 hierarchy without its options, which all its mounts share; they are as before afterwards."""
+
+    def options() -> list[str]:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        return [line.split(" - ")[1] for line in lines if " - cgroup2 " in line]
+
+    before, bundle = options(), checkpoints.bundle()
+    id, output = checkpoints.launch(bundle)
+    output.wait("count 2\n")
+    checkpoints.saved(id)
+    assert options() == before
+    checkpoints.restored(bundle, id)
+    assert options() == before
+
+
 def test_the_cgroups_are_the_containers(checkpoints: Checkpoints) -> None:
     """A restored program is in the cgroups of its config, with their limits."""
     bundle = checkpoints.bundle(change={"linux": {"resources": {"pids": {"limit": 77}}}})
