@@ -104,6 +104,11 @@ class Checkpoints:
         done = self.checkpoint(id, *flags, images=images)
         assert done.code == 0, f"{done.err}\n{self.log('dump.log')}"
 
+    def work_directory(self) -> Path:
+        """Made, if it is not there."""
+        self.work.mkdir(mode=0o700, exist_ok=True)
+        return self.work
+
     def restore(self, bundle: Bundle, id: str, *flags: str | Path, pipe: Piped | None = None) -> Result:
         where = ["--bundle", bundle.directory, "--image-path", self.images, "--work-path", self.work]
         return self._call(pipe or self.pipe(), "restore", *where, "--criu", self.criu, *flags, id)

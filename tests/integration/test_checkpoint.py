@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import snapshot
+from tests.integration.bundle import merge
 from tests.integration.caller import Caller, wait_for
 from tests.integration.checkpointing import Checkpoints, working_criu
 from tests.integration.console import ConsoleSocket
@@ -374,3 +376,73 @@ def test_a_kill_while_it_restores(checkpoints: Checkpoints) -> None:
         child.kill()
         child.wait()
     assert checkpoints.runtime.known_ids() == []
+
+
+def test_restore_is_killed(checkpoints: Checkpoints) -> None:
+    """After SIGKILL to restore in the middle, delete --force removes what is left, and the images can be restored."""
+    bundle = checkpoints.bundle()
+    id, output = checkpoints.launch(bundle)
+    output.wait("count 2\n")
+    checkpoints.saved(id)
+    bundle.config["hooks"] = {"prestart": [{"path": "/bin/sleep", "args": ["sleep", "100"]}]}
+    bundle.save()
+    where = ["--bundle", bundle.directory, "--image-path", checkpoints.images, "--criu", checkpoints.criu]
+    child = subprocess.Popen(checkpoints.runtime.command("restore", "--detach", *where, id), stderr=subprocess.DEVNULL)
+    hook = wait_for(
+        lambda: [pid for pid in snapshot.descendants(child.pid) if snapshot.command_of(pid) == "sleep 100"], "the hook"
+    )[0]
+    child.kill()
+    child.wait()
+    os.kill(hook, 9)
+    assert checkpoints.runtime.known_ids() == [id]
+    checkpoints.runtime.call("delete", "--force", id, reaping=True).ok()
+    assert checkpoints.runtime.known_ids() == []
+    bundle.config["hooks"] = {}
+    bundle.save()
+    checkpoints.restored(bundle, id).wait("count")
+
+
+def test_lazy_pages(checkpoints: Checkpoints) -> None:
+    """--lazy-pages with --page-server: the memory stays behind, --status-fd tells when it can be fetched, and it is."""
+    if subprocess.run(
+        [checkpoints.criu, "check", "--feature", "uffd-noncoop"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("CRIU cannot restore memory lazily on this kernel")
+    script = "x=$(dd if=/dev/zero bs=1M count=4 | tr '\\0' x); trap 'echo size ${#x}' USR1; echo up; while :; do sleep 0.1; done"
+    bundle = checkpoints.bundle(script)
+    id, output = checkpoints.launch(bundle)
+    output.wait("up")
+    port = free_port()
+    end, given = os.pipe()
+    flags = [
+        "--image-path",
+        checkpoints.images,
+        "--criu",
+        checkpoints.criu,
+        "--lazy-pages",
+        "--page-server",
+        f"127.0.0.1:{port}",
+    ]
+    command = checkpoints.runtime.command("checkpoint", *flags, f"--status-fd={given}", id)
+    with subprocess.Popen(command, pass_fds=[given], stdin=subprocess.DEVNULL) as dump:
+        os.close(given)
+        assert select.select([end], [], [], 60)[0]
+        assert os.read(end, 1) == b"\0"
+        os.close(end)
+        serve = [checkpoints.criu, "lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", str(port)]
+        with subprocess.Popen([*serve, "-D", checkpoints.images, "-W", checkpoints.work_directory()]) as server:
+            wait_for((checkpoints.work / "lazy-pages.socket").exists, "a page server")
+            cgroup = {"linux": {"cgroupsPath": f"/second-{checkpoints.runtime.token}"}}
+            bundle.config = merge(bundle.config, cgroup)
+            output = checkpoints.restored(bundle.save(), checkpoints.runtime.new_id(), "--lazy-pages")
+            assert server.wait(60) == 0
+        assert dump.wait(60) == 0
+    assert id not in checkpoints.runtime.known_ids()
+    checkpoints.runtime.kill(checkpoints.runtime.known_ids()[0], "USR1")
+    output.wait(f"size {4 << 20}\n")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
