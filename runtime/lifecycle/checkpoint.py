@@ -48,7 +48,7 @@ def checkpoint(root: str, id: str, options: "CheckpointOptions", warn: "Warn") -
         opened.append(images.open_directory("--image-path", path, make=True))
         if options.get("work_path"):
             path = options["work_path"]
-            opened.append(images.open_directory("--work-path", path, make=True))
+            opened.append(images.open_directory("--work-path", path, make=True, links=True))
         values = request(root, id, spec, record, options, (opened[0], opened[-1]))
         program = Criu(options.get("criu", ""), root, opened[0])
         program.require(values, features(options))

@@ -10,7 +10,7 @@ import posix
 from runtime import files
 from runtime.cgroups import members
 from runtime.errors import OcirunError, system_failure
-from runtime.kernel import S_IFMT, S_IFREG
+from runtime.kernel import S_IFLNK, S_IFMT, S_IFREG
 from runtime.lifecycle.document import dumps, loads
 
 TYPE_CHECKING = False
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 DESCRIPTORS = "descriptors.json"
 STREAMS = 3
 MAX_DESCRIPTORS = 64 << 10  # bytes of descriptors.json
+_LINKS = 40  # followed in a row, as the kernel does
 READS, WRITES = 1, 2  # ends of a pipe
 _OTHERS_WRITE, _GROUP_READS, _GROUP_SEARCHES = 0o022, 0o040, 0o010
 
 
-def open_directory(flag: str, path: str, make: bool) -> int:
+def open_directory(flag: str, path: str, make: bool, links: bool = False) -> int:
     """A descriptor of the directory that ``flag`` names. ``make``: with its parents, for the caller alone, if it is missing.
 
-    OcirunError for one that cannot be opened, is a symbolic link, or could be changed by another user.
+    OcirunError for one that cannot be opened or could be changed by another user, and for a symbolic link. ``links``: a link
+    of the caller's or root's is followed; containerd's work directory is one.
     """
     try:
+        for _ in range(_LINKS if links else 0):
+            target = _followed(flag, path)
+            if not target:
+                break
+            path = target
         if make:
             _make(path)
         flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -40,13 +47,35 @@ def open_directory(flag: str, path: str, make: bool) -> int:
             reason.message = f"{flag} {path} is a symbolic link; name the directory itself"
         raise reason from None
     status = posix.fstat(handle)
-    if status.st_uid in (posix.geteuid(), 0) and not status.st_mode & _OTHERS_WRITE:
+    if _is_trusted(status.st_uid) and not status.st_mode & _OTHERS_WRITE:
         return handle
     posix.close(handle)
     raise OcirunError(
         f"{flag} {path} is not trusted: it belongs to user {status.st_uid}, or others may write to it;"
         " use a directory of your own with mode 0700"
     )
+
+
+def _is_trusted(owner: int) -> bool:
+    return owner in (posix.geteuid(), 0)
+
+
+def _followed(flag: str, path: str) -> str:
+    """Where a link leads; "" for what is no link. Raises OSError, and OcirunError for another user's link."""
+    try:
+        descriptor = posix.open(path.rstrip("/"), posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        status = posix.fstat(descriptor)
+        if status.st_mode & S_IFMT != S_IFLNK:
+            return ""
+        if not _is_trusted(status.st_uid):
+            raise OcirunError(f"{flag} {path} is not trusted: it is a symbolic link of user {status.st_uid}")
+        target: str = posix.readlink("", dir_fd=descriptor)
+    finally:
+        posix.close(descriptor)
+    return target if target.startswith("/") else f"{path.rstrip('/').rpartition('/')[0]}/{target}"
 
 
 def _make(path: str) -> None:

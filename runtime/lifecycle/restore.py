@@ -116,7 +116,7 @@ class Restorer:
         opened.append(images.open_directory("--image-path", self.path, make=False))
         if options.get("work_path"):
             self.path = options["work_path"]
-            opened.append(images.open_directory("--work-path", self.path, make=True))
+            opened.append(images.open_directory("--work-path", self.path, make=True, links=True))
         self.images, self.work = opened[0], opened[-1]
         self.facts = assembly.read_host(request.spec, options["bundle"])
         self.namespaces = outside.open_namespaces(request.spec)
@@ -183,7 +183,7 @@ class Restorer:
     def reopen_work(self) -> int:
         """The work directory as CRIU's mount namespace has it: CRIU mounts its own things there. Raises OcirunError."""
         assert self.service is not None
-        path = f"/proc/{self.service.pid}/root{self.path}"
+        path = f"/proc/{self.service.pid}/root{posix.readlink(f'/proc/self/fd/{self.work}')}"
         try:
             descriptor: int = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
         except OSError as error:

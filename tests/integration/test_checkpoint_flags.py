@@ -322,6 +322,7 @@ def test_directories_that_are_not_trusted(runtime: Caller, fake: FakeCriu, verb:
     bad = runtime.directory / "bad"
     if kind == "link":
         bad.symlink_to(images)
+        os.chown(bad, 1000, 1000, follow_symlinks=False)
     elif kind == "file":
         bad.write_text("")
     else:
@@ -336,6 +337,16 @@ def test_directories_that_are_not_trusted(runtime: Caller, fake: FakeCriu, verb:
     assert not fake.asked(RESTORE)
     if verb == "checkpoint":
         assert runtime.status(id) == "running"
+
+
+def test_links(runtime: Caller, fake: FakeCriu) -> None:
+    """The caller's own link is followed for the work directory, as containerd gives it, but not for the images."""
+    id, images = runtime.launch(runtime.sleeper()), images_of(runtime)
+    (runtime.directory / "work").symlink_to("images")
+    where = ["--work-path", runtime.directory / "work", "--criu", fake.program, "--leave-running"]
+    runtime.call("checkpoint", *where, "--image-path", images, id).ok()
+    failed = runtime.call("checkpoint", *where, "--image-path", runtime.directory / "work", id).failed(1)
+    assert "is a symbolic link" in failed.err
 
 
 @pytest.mark.parametrize(
