@@ -93,8 +93,8 @@ def restore(root: str, id: str, options: "RestoreOptions", warn: "Warn") -> int:
         for descriptor in opened:
             posix.close(descriptor)
     posix.close(creation.handle)
-    interruption.release()
     if foreground is None:
+        interruption.release()
         return 0
     status = foreground.wait(creation.record["pid"], restorer.terminal)
     remove(creation)

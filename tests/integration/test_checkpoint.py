@@ -279,6 +279,22 @@ def test_in_the_foreground(checkpoints: Checkpoints) -> None:
     assert checkpoints.runtime.known_ids() == []
 
 
+def test_signals_in_the_foreground(checkpoints: Checkpoints) -> None:
+    """A signal to a restore in the foreground goes to the program."""
+    bundle = checkpoints.bundle("trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done")
+    id, output = checkpoints.launch(bundle)
+    output.wait("up")
+    checkpoints.saved(id)
+    where = ["--bundle", bundle.directory, "--image-path", checkpoints.images, "--criu", checkpoints.criu]
+    command = checkpoints.runtime.command("restore", *where, id)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:
+        wait_for(lambda: checkpoints.runtime.call("state", id).out.find('"running"') > 0, "the container")
+        wait_for(lambda: not (checkpoints.runtime.root / id / "criu-root").exists(), "the end of the restore")
+        child.terminate()
+        assert child.wait(30) == 7
+    assert checkpoints.runtime.known_ids() == []
+
+
 def test_a_paused_container(checkpoints: Checkpoints) -> None:
     """A paused container can be saved; restored, it runs."""
     bundle = checkpoints.bundle()
