@@ -42,6 +42,8 @@ BUILD_PACKAGES := gcc libc6-dev libffi-dev libseccomp-dev make musl-tools python
 DEMO_PACKAGES := busybox-static libseccomp2
 TEST_PACKAGES := dbus-daemon debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman catatonit buildah containerd docker.io crun runc conmon netavark umoci skopeo
+TEST_PACKAGES := criu dbus-daemon debootstrap git iproute2 procps strace uidmap
+MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 
