@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from oci_spec.types import Json
-    from runtime.shapes import CreateOptions, ExecOptions, StateDocument
+    from runtime.shapes import CheckpointOptions, CreateOptions, ExecOptions, RestoreOptions, StateDocument
 
     Path = str | PathLike[str]
 
@@ -111,8 +111,7 @@ class Container:
 
         A failure leaves nothing behind. `InvalidConfig` has pointer and line; `WrongState`: the id is in use.
         """
-        if cgroup_manager not in CGROUP_MANAGERS:
-            raise OcirunError(f"cgroup_manager {cgroup_manager!r}: must be one of {', '.join(CGROUP_MANAGERS)}")
+        _check_manager(cgroup_manager)
         options: CreateOptions = {
             "bundle": posix.fspath(_bundle(bundle)),
             "preserve_fds": preserve_fds,
@@ -148,6 +147,72 @@ class Container:
         # 0: init cannot be waited for, since its pid was reused or it does not exist yet.
         same = record["pid"] > 0 and state.start_time(record["pid"], zombie=True) == record["start_time"]
         return cls(id, state_root, record["pid"] if same else 0)
+
+    @classmethod
+    def restore(
+        cls,
+        id: str,
+        bundle: "Path",
+        image_path: "Path",
+        *,
+        root: "Path | None" = None,
+        work_path: "Path | None" = None,
+        console_socket: "Path | None" = None,
+        pid_file: "Path | None" = None,
+        tcp_established: bool = False,
+        file_locks: bool = False,
+        criu: str = "",
+        cgroup_manager: str = "cgroupfs",
+    ) -> "Container":
+        """Make a container again from the images of `checkpoint`; returns once its program goes on.
+
+        ``criu``: the program, by default criu in PATH. The other parameters are the options of the command of the same
+        names, and those of `create`. A failure leaves nothing behind.
+        """
+        _check_manager(cgroup_manager)
+        from runtime.lifecycle.restore import restore
+
+        options: RestoreOptions = {
+            "bundle": _bundle(bundle),
+            "image_path": _absolute(image_path),
+            "work_path": _absolute(work_path) if work_path is not None else "",
+            "console_socket": _absolute(console_socket) if console_socket is not None else "",
+            "pid_file": _absolute(pid_file) if pid_file is not None else "",
+            "tcp_established": tcp_established,
+            "file_locks": file_locks,
+            "criu": criu,
+            "cgroup_manager": cgroup_manager,
+            "rootless": "auto",
+            "detach": True,
+        }
+        restore(_root(root), id, options, _warn)
+        return cls.load(id, root)
+
+    def checkpoint(
+        self,
+        image_path: "Path",
+        *,
+        work_path: "Path | None" = None,
+        leave_running: bool = False,
+        tcp_established: bool = False,
+        file_locks: bool = False,
+        criu: str = "",
+    ) -> None:
+        """Save the container to the directory ``image_path``, and delete it unless ``leave_running``.
+
+        `WrongState` unless it is running or paused. When it cannot be saved, it goes on.
+        """
+        from runtime.lifecycle.checkpoint import checkpoint
+
+        options: CheckpointOptions = {
+            "image_path": _absolute(image_path),
+            "work_path": _absolute(work_path) if work_path is not None else "",
+            "leave_running": leave_running,
+            "tcp_established": tcp_established,
+            "file_locks": file_locks,
+            "criu": criu,
+        }
+        checkpoint(self._root, self._id, options, _warn)
 
     def start(self) -> None:
         """Run the program; returns once it runs. `WrongState` unless the container is created."""
@@ -211,6 +276,11 @@ class Container:
         if self._exit_status is None:
             self._exit_status = _collect(self._pid)
         return self._exit_status
+
+
+def _check_manager(name: str) -> None:
+    if name not in CGROUP_MANAGERS:
+        raise OcirunError(f"cgroup_manager {name!r}: must be one of {', '.join(CGROUP_MANAGERS)}")
 
 
 def _bundle(bundle: "Path") -> str:

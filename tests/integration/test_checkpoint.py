@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import Container, OcirunError
 from tests.integration import snapshot
 from tests.integration.bundle import merge
 from tests.integration.caller import Caller, wait_for
@@ -392,6 +393,26 @@ def test_a_kill_while_it_restores(checkpoints: Checkpoints) -> None:
         child.kill()
         child.wait()
     assert checkpoints.runtime.known_ids() == []
+
+
+def test_the_python_api(checkpoints: Checkpoints) -> None:
+    """Container.checkpoint and Container.restore: this process is the parent, and can wait for the program."""
+    runtime, bundle = (
+        checkpoints.runtime,
+        checkpoints.bundle("trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done"),
+    )
+    id, output = checkpoints.launch(bundle)
+    output.wait("up")
+    Container.load(id, runtime.root).checkpoint(checkpoints.images, criu=checkpoints.criu, leave_running=True)
+    Container.load(id, runtime.root).checkpoint(checkpoints.images, criu=checkpoints.criu)
+    assert runtime.known_ids() == []
+    restored = Container.restore(id, bundle.directory, checkpoints.images, root=runtime.root, criu=checkpoints.criu)
+    assert restored.state()["status"] == "running"
+    restored.kill("TERM")
+    assert restored.wait() == 3
+    restored.delete()
+    with pytest.raises(OcirunError, match="no such file"):
+        Container.restore(id, bundle.directory, checkpoints.images / "absent", root=runtime.root, criu=checkpoints.criu)
 
 
 def test_restore_is_killed(checkpoints: Checkpoints) -> None:
