@@ -66,8 +66,11 @@ def test_the_hosts_cgroup_mount_stays(checkpoints: Checkpoints) -> None:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         return [line.split(" - ")[1] for line in lines if " - cgroup2 " in line]
 
-    before, bundle = options(), checkpoints.bundle()
+    kinds = ("pid", "network", "ipc", "uts", "mount", "cgroup")
+    bundle = checkpoints.bundle(change={"linux": {"namespaces": [{"type": kind} for kind in kinds]}})
+    before = options()
     id, output = checkpoints.launch(bundle)
+    assert options() == before
     output.wait("count 2\n")
     checkpoints.saved(id)
     assert options() == before
