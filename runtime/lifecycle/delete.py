@@ -136,7 +136,9 @@ def destroy(
     if record["pid"] > 0:
         init_program.withdraw(root, record["pid"])
     if "restoring" in record:
-        store.remove_directory(handle, store.CRIU_ROOT)
+        from runtime.lifecycle.leftovers import remove_empty
+
+        remove_empty(handle, store.CRIU_ROOT)
     store.remove(root, id, handle)
 
 

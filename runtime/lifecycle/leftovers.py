@@ -6,6 +6,7 @@ import posix
 from sys import byteorder
 
 from runtime import shim
+from runtime.errors import system_failure
 from runtime.host.walk import walk
 from runtime.kernel import FS_APPEND_FL, FS_IMMUTABLE_FL, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, S_IFDIR, S_IFMT, S_IFREG
 
@@ -86,3 +87,13 @@ def _clear_flags(descriptor: int) -> None:
             fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, (flags & ~FORBIDDING).to_bytes(8, byteorder))
     except OSError:
         pass  # no flags on this file system, or no right to change them: the second try reports it
+
+
+def remove_empty(handle: int, name: str) -> None:
+    """Remove an empty directory of the container's directory; no error where it is gone already. Raises OcirunError."""
+    try:
+        posix.rmdir(name, dir_fd=handle)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise system_failure(f"remove {name} of the container", error) from None

@@ -35,6 +35,7 @@ from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
 from runtime.lifecycle.delete import destroy
 from runtime.lifecycle.hooks import run as run_hooks
+from runtime.lifecycle.leftovers import remove_empty
 from runtime.lifecycle.request import Request
 from runtime.lifecycle.run import remove
 from runtime.plan import namespaces, ops
@@ -228,7 +229,8 @@ class Restorer:
             state.note_pid(record, pid)
             restrictions.apply(self.spec, creation, perform)
             creating.delegate(creation)
-            record["status"], record["tail"] = state.CREATED, [0, []]
+            record["status"] = state.CREATED
+            record["tail"] = {"first": 0, "operations": []}
             store.write_state(creation.handle, record)
         elif script == "orphan-pts-master" and descriptor >= 0:
             if self.options.get("console_socket"):
@@ -245,7 +247,7 @@ class Restorer:
         """The container runs. Raises OcirunError."""
         assert self.service is not None
         self.service.close()
-        store.remove_directory(creation.handle, store.CRIU_ROOT)
+        remove_empty(creation.handle, store.CRIU_ROOT)
         del creation.record["restoring"]
         store.write_state(creation.handle, creation.record)
         if self.options.get("pid_file"):

@@ -374,16 +374,6 @@ def _clear(handle: int) -> None:
         _unlink(handle, name)
 
 
-def remove_directory(handle: int, name: str) -> None:
-    """Remove an empty directory of the container's directory; no error where it is gone already. Raises OcirunError."""
-    try:
-        posix.rmdir(name, dir_fd=handle)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise system_failure(f"remove {name} of the container", error) from None
-
-
 def unlink_start_socket(handle: int) -> None:
     """Mark the container as started: "created" lasts as long as start.sock exists."""
     _unlink(handle, START_SOCKET)
