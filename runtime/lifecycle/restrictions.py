@@ -1,7 +1,7 @@
 """Read-only and other restrictions of a restored container's mounts, as its config asks for them.
 
-CRIU takes two mounts of one of the host's file systems with equal options for copies of each other, and then sets the options
-of only the first: the other one would be writable. So what is missing is set before the processes go on.
+CRIU takes two mounts of one source with equal options for copies of each other, and then sets the options of only the first:
+the other one would be writable. So what is missing is set before the processes go on.
 """
 
 from runtime import files
