@@ -46,11 +46,13 @@ TEST_PACKAGES := criu dbus-daemon debootstrap git iproute2 procps strace uidmap
 MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
+KUBERNETES_PACKAGES := containernetworking-plugins docker.io iproute2 iptables runc
 
 .DELETE_ON_ERROR:
 .PHONY: all build static install install-image install-launcher check demo test test-launcher test-kernel test-vm \
 	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance fuzz crash-sweep \
 	managers mutate deps deps-managers clean help packages-build packages-test site FORCE
+	mutate deps deps-managers deps-kubernetes clean help packages-build packages-test site FORCE
 
 all: build site build/launcher/ocirun build/ocirun
 
@@ -71,6 +73,8 @@ help:
 	@echo 'make cgroups       run the cgroup tests here and under qemu, and write docs/cgroups.md'
 	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker'
 	@echo 'make bench, conformance, crash-sweep, fuzz, managers, mutate: see CONTRIBUTING.md'
+	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker; deps-kubernetes: for conformance and kubernetes'
+	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
 
 # --- what has to be installed
 
@@ -84,6 +88,9 @@ deps: packages-test $(VENV)/.stamp
 
 deps-managers:
 	@.ci/packages $(MANAGER_PACKAGES) $(KERNEL_PACKAGES) $(FUZZ_PACKAGES)
+
+deps-kubernetes:
+	@.ci/packages $(KUBERNETES_PACKAGES)
 
 # The stamp is in the environment, so that removing one removes both.
 $(VENV)/.stamp: pyproject.toml

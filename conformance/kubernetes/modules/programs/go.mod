@@ -1,0 +1,3 @@
+module ocirun/conformance/programs
+
+go 1.21
