@@ -52,6 +52,7 @@ KUBERNETES_PACKAGES := containernetworking-plugins docker.io iproute2 iptables r
 .PHONY: all build static install install-image install-launcher check demo test test-launcher test-kernel test-vm \
 	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance fuzz crash-sweep \
 	managers mutate deps deps-managers clean help packages-build packages-test site FORCE
+	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance kubernetes fuzz crash-sweep \
 	mutate deps deps-managers deps-kubernetes clean help packages-build packages-test site FORCE
 
 all: build site build/launcher/ocirun build/ocirun
@@ -70,6 +71,7 @@ help:
 	@echo 'make test-kernel   run tests on Debian'"'"'s kernel, under qemu'
 	@echo 'make test-vm       run tests on a full Debian with systemd, under qemu (LSM=selinux: with SELinux)'
 	@echo 'make test-vm-managers: test Podman, Docker and containerd with systemd, likewise'
+	@echo 'make kubernetes    run pods of a kubelet, of containerd and of Swarm'
 	@echo 'make cgroups       run the cgroup tests here and under qemu, and write docs/cgroups.md'
 	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker'
 	@echo 'make bench, conformance, crash-sweep, fuzz, managers, mutate: see CONTRIBUTING.md'
@@ -297,6 +299,9 @@ conformance: all
 # Podman, containerd, Docker and others with each runtime: docs/managers.md
 managers: all
 	$(call script,conformance/managers.py,$(VENV)/bin/python)
+# Go builds the kubelet and the rest once, in some ten minutes, into ~/.cache/ocirun.
+kubernetes: all
+	$(VENV)/bin/python -m pytest -q --kubernetes --junit-xml=build/test-kubernetes.xml tests/kubernetes $(ARGS)
 
 fuzz: all
 	@.ci/packages $(FUZZ_PACKAGES)

@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--write-pages", action="store_true", help="write tests/guards/pages.toml anew, likewise")
     parser.addoption("--launcher", action="store_true", help="run the tests that start the command, with the launcher")
+    parser.addoption(
+        "--kubernetes", action="store_true", help="run tests/kubernetes, whose programs Go builds in some ten minutes"
+    )
     parser.addoption("--share", metavar="I/N", default="1/1", help="run every Nth of the tests, from the Ith on")
 
 

@@ -163,6 +163,7 @@ class Node:
     token: str = field(default_factory=lambda: f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}")
     process: subprocess.Popen[bytes] | None = None
     pid: int = 0
+    spawned: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
         self.directory.mkdir(parents=True)
@@ -231,11 +232,14 @@ class Node:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def spawn(self, *command: str | Path, log: Path) -> subprocess.Popen[bytes]:
+        """Start a daemon in the node, which ends with the node."""
         with open(log, "wb") as stream:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.inside(command), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
                 env=environment(self.programs),
             )  # fmt: skip
+        self.spawned.append(process)
+        return process
 
     def cgroup(self, controller: str, path: str) -> Path:
         """The directory on the host of a cgroup that has this path in the node."""
@@ -253,7 +257,8 @@ class Node:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
             self.process.kill()
-            self.process.wait()
+            for process in (self.process, *self.spawned):
+                process.wait()
         left = remove_cgroups(self.token)
         shutil.rmtree(self.directory, ignore_errors=True)
         return left
