@@ -241,6 +241,11 @@ class Node:
         self.spawned.append(process)
         return process
 
+    def restart_containerd(self) -> None:
+        """Kill containerd and start it again: process 1 does that when it ends."""
+        pid = self.call("pidof", "containerd").out.strip()
+        self.call("kill", "-KILL", pid)
+
     def cgroup(self, controller: str, path: str) -> Path:
         """The directory on the host of a cgroup that has this path in the node."""
         for mount, kind, options in hierarchies():
@@ -350,13 +355,16 @@ def first(channel: str, directory: str, programs: str) -> None:
         str(REGISTRY_PORT),
     ]
     subprocess.Popen(registry, env=own, close_fds=True)
-    containerd = subprocess.Popen(["containerd", "--config", f"{directory}/config.toml"], env=own, close_fds=True)
+    command = ["containerd", "--config", f"{directory}/config.toml"]
+    containerd = subprocess.Popen(command, env=own, close_fds=True)
     wait_for(("127.0.0.1", REGISTRY_PORT), containerd)
     wait_for(str(SOCKET), containerd)
     with socket.socket(fileno=int(channel)) as channel_socket:
         channel_socket.send(b"ready")
     while True:
-        os.wait()
+        pid, _ = os.wait()
+        if pid == containerd.pid:
+            containerd = subprocess.Popen(command, env=own, close_fds=True)
 
 
 def wait_for(address: Any, process: subprocess.Popen[bytes]) -> None:

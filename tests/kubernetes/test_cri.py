@@ -1,0 +1,182 @@
+"""What an administrator does with crictl, through containerd's CRI plugin, to pods of the runtime under test."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from images import BUSYBOX
+from node import SOCKET, Node
+
+WEB = "registry.k8s.io/e2e-test-images/nginx:1.14-2"
+NETWORK_OF_THE_NODE = 2  # NamespaceMode NODE
+
+
+class Crictl:
+    """crictl on a node; what it started is removed with `close`."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.token = secrets.token_hex(3)
+        self.sandboxes: dict[str, dict[str, Any]] = {}
+
+    def try_to(self, *words: str, input: str | None = None, timeout: float = 60) -> tuple[int, str, str]:
+        done = self.node.call("crictl", "--runtime-endpoint", f"unix://{SOCKET}", *words, input=input, timeout=timeout)
+        return done.code, done.out, done.err
+
+    def __call__(self, *words: str, input: str | None = None) -> str:
+        code, out, err = self.try_to(*words, input=input)
+        assert code == 0, f"crictl {' '.join(words)}: {err}"
+        return out.strip()
+
+    def file(self, name: str, content: dict[str, Any]) -> str:
+        path = self.node.directory / f"{self.token}-{name}.json"
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def sandbox(self, name: str, host_network: bool = False, **fields: Any) -> str:
+        """The id of a new pod."""
+        config: dict[str, Any] = {
+            "metadata": {
+                "name": f"{name}-{self.token}",
+                "namespace": "default",
+                "uid": f"{name}-{self.token}",
+                "attempt": 1,
+            },
+            "log_directory": str(self.node.directory / "logs"),
+            "linux": {"cgroup_parent": f"/cri-{self.token}"},
+            **fields,
+        }
+        if host_network:
+            config["linux"]["security_context"] = {"namespace_options": {"network": NETWORK_OF_THE_NODE}}
+        id = self("runp", self.file(name, config))
+        self.sandboxes[id] = config
+        return id
+
+    def container(self, sandbox: str, name: str, *command: str, image: str = BUSYBOX, **fields: Any) -> str:
+        """The id of a new container of the pod, started."""
+        self("pull", image)
+        config = {
+            "metadata": {"name": name, "attempt": 1},
+            "image": {"image": image},
+            "command": list(command),
+            "log_path": f"{name}-{self.token}.log",
+            **fields,
+        }
+        pod = self.file("pod", self.sandboxes[sandbox])
+        id = self("create", sandbox, self.file(name, config), pod)
+        self("start", id)
+        return id
+
+    def close(self) -> None:
+        for id in self.sandboxes:
+            self("rmp", "-f", id)
+
+
+@pytest.fixture
+def crictl(node: Node) -> Iterator[Crictl]:
+    one = Crictl(node)
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("host_network", [False, True], ids=["bridge", "host network"])
+def test_pod(crictl: Crictl, host_network: bool):
+    """A pod's container runs, answers exec and logs, and is stopped and removed."""
+    pod = crictl.sandbox("pod", host_network)
+    id = crictl.container(pod, "main", "sh", "-c", "echo begun; trap 'exit 0' TERM; while :; do sleep 0.1; done")
+    assert crictl("exec", id, "echo", "in exec") == "in exec"
+    assert crictl("logs", id) == "begun"
+    links = crictl("exec", id, "ls", "/sys/class/net").split()
+    assert ("node0" in links) == host_network
+    assert ("eth0" in links) != host_network
+    crictl("stop", "--timeout", "20", id)
+    assert json.loads(crictl("inspect", id))["status"]["exitCode"] == 0
+    crictl("rm", id)
+    crictl("stopp", pod)
+
+
+def test_exit_codes(crictl: Crictl):
+    """A container's exit code and that of a command in it are reported."""
+    pod = crictl.sandbox("codes")
+    id = crictl.container(pod, "main", "sleep", "1000")
+    code, _, err = crictl.try_to("exec", id, "sh", "-c", "exit 9")
+    assert code != 0
+    assert "exit code 9" in err
+    ended = crictl.container(pod, "ended", "sh", "-c", "exit 7")
+    wait(lambda: json.loads(crictl("inspect", ended))["status"]["state"] == "CONTAINER_EXITED")
+    assert json.loads(crictl("inspect", ended))["status"]["exitCode"] == 7
+
+
+def test_missing_command(crictl: Crictl):
+    """A command that is not there is said so, in the words that the kubelet's users know."""
+    pod = crictl.sandbox("missing")
+    with pytest.raises(AssertionError, match=r"no-such-command.*executable file not found in \$PATH"):
+        crictl.container(pod, "main", "no-such-command")
+    id = crictl.container(pod, "other", "sleep", "1000")
+    code, _, err = crictl.try_to("exec", "--sync", id, "no-such-command")
+    assert code != 0
+    assert "executable file not found in $PATH" in err
+
+
+def test_terminal_and_input(crictl: Crictl):
+    """Input reaches a command, and with -t it has a terminal."""
+    pod = crictl.sandbox("terminal")
+    id = crictl.container(pod, "main", "sleep", "1000")
+    assert crictl("exec", "-i", id, "cat", input="typed\n") == "typed"
+    done = crictl.node.call(
+        "script", "-qec", f"crictl --runtime-endpoint unix://{SOCKET} exec -it {id} tty", "/dev/null"
+    )
+    assert "/dev/pts/0" in done.out
+
+
+def test_update(crictl: Crictl, node: Node):
+    """New limits reach the cgroup of a running container."""
+    pod = crictl.sandbox("update")
+    id = crictl.container(pod, "main", "sleep", "1000", linux={"resources": {"memory_limit_in_bytes": 64 << 20}})
+    group = node.cgroup("memory", f"/cri-{crictl.token}/{id}")
+    file = next(group / name for name in ("memory.limit_in_bytes", "memory.max") if (group / name).exists())
+    assert file.read_text().strip() == str(64 << 20)
+    crictl("update", "--memory", str(32 << 20), id)
+    assert file.read_text().strip() == str(32 << 20)
+
+
+def test_stats(crictl: Crictl):
+    """The statistics of a container have its memory and its processes."""
+    pod = crictl.sandbox("stats")
+    id = crictl.container(pod, "main", "sleep", "1000")
+    (stats,) = json.loads(crictl("stats", "--output", "json", id))["stats"]
+    assert int(stats["memory"]["workingSetBytes"]["value"]) > 0
+    (whole,) = json.loads(crictl("statsp", "--output", "json", pod))["stats"]
+    assert int(whole["linux"]["process"]["processCount"]["value"]) == 1
+
+
+def test_ports(crictl: Crictl):
+    """A port of the node leads to a pod on the bridge."""
+    pod = crictl.sandbox("ports", port_mappings=[{"container_port": 80, "host_port": 12345}])
+    crictl.container(pod, "web", image=WEB)
+    wait(lambda: "It works!" in crictl.node.call("busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:12345/").out)
+
+
+def test_daemon_restarts(crictl: Crictl, node: Node):
+    """Pods outlive a containerd that is killed, and the next one stops them."""
+    pod = crictl.sandbox("restart")
+    id = crictl.container(pod, "main", "sleep", "1000")
+    pid = json.loads(crictl("inspect", id))["info"]["pid"]
+    node.restart_containerd()
+    wait(lambda: crictl.try_to("version")[0] == 0)
+    assert json.loads(crictl("inspect", id))["info"]["pid"] == pid
+    assert crictl("exec", id, "echo", "still here") == "still here"
+    crictl("stop", "--timeout", "0", id)
+    assert json.loads(crictl("inspect", id))["status"]["exitCode"] == 137
+
+
+def wait(condition: Callable[[], bool], patience: float = 30) -> None:
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"not true in {patience} s"
+        time.sleep(0.2)
