@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 sys.path.insert(0, str(Path(__file__).parent))
 import built
 import node
+from daemons import SOCKET, containerd_node
 
 TREE = Path(__file__).resolve().parents[2]
 PAGE = TREE / "docs/critest.md"
@@ -72,8 +73,8 @@ def judge(name: str, path: str, programs: Path, arguments: list[str]) -> Results
     logs.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="ocirun-critest-") as scratch:
         os.chmod(scratch, 0o755)
-        with node.running(Path(scratch) / "node", programs, {name: path}) as one:
-            socket = f"unix://{node.SOCKET}"
+        with node.running(containerd_node(Path(scratch) / "node", programs, {name: path})) as one:
+            socket = f"unix://{SOCKET}"
             command = [
                 programs / "critest", f"-runtime-endpoint={socket}", f"-image-endpoint={socket}", f"-runtime-handler={name}",
                 f"-ginkgo.junit-report={logs}/report.xml", "-ginkgo.no-color", "-ginkgo.timeout=40m", "-test.timeout=0", *arguments,
@@ -81,7 +82,7 @@ def judge(name: str, path: str, programs: Path, arguments: list[str]) -> Results
             with open(logs / "out", "w") as out:
                 subprocess.run(
                     one.inside(command), stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=TIMEOUT_S, check=False,
-                    env=node.environment(programs),
+                    env=one.environment,
                 )  # fmt: skip
             shutil.copy(one.directory / "node.log", logs / "node.log")
     return parse(logs / "report.xml")

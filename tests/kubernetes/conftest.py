@@ -43,9 +43,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def node(programs: Path, ocirun: Path, workplace: Path, request: pytest.FixtureRequest) -> Iterator[object]:
     """A node whose only runtime is the one under test (OCIRUN_RUNTIME: a peer); nothing of it stays."""
     import node
+    from daemons import containerd_node
 
     name = request.module.__name__.rpartition(".")[2]
     peer = os.environ.get("OCIRUN_RUNTIME")
     runtimes = {os.path.basename(peer): shutil.which(peer) or peer} if peer else {"ocirun": str(ocirun)}
-    with node.running(workplace / name, programs, runtimes) as one:
+    with node.running(containerd_node(workplace / name, programs, runtimes)) as one:
         yield one

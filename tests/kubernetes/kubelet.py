@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from daemons import SOCKET
 from images import BUSYBOX
-from node import SOCKET, Node
+from node import Node
 
 PATIENCE_S = 90
 
