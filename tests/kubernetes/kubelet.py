@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,10 @@ CONFIG: dict[str, Any] = {
     "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
     "containerRuntimeEndpoint": f"unix://{SOCKET}",
     "serializeImagePulls": False,
+    # A pod that asks for whole processors has them for itself, and the others' cpusets change while they run.
+    "cpuManagerPolicy": "static",
+    "cpuManagerReconcilePeriod": "1s",
+    "reservedSystemCPUs": "0",
     # A container that ends is started again at once, and not after ten seconds and more.
     "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
     "featureGates": {"KubeletCrashLoopBackOffMax": True},
@@ -136,11 +139,18 @@ class Kubelet:
     def remove(self, name: str) -> None:
         (self.manifests / f"{name.removesuffix('-node')}.json").unlink(missing_ok=True)
 
+    def remove_all(self) -> None:
+        for file in self.manifests.iterdir():
+            file.unlink()
+
+    def pods(self) -> list[dict[str, Any]] | None:
+        """What the kubelet says of its pods; None when it does not answer."""
+        text = self.get("pods")
+        return (json.loads(text).get("items") or []) if text else None
+
     def pod(self, name: str) -> dict[str, Any]:
         """What the kubelet says of the pod; empty when it has none."""
-        text = self.get("pods")
-        items = (json.loads(text).get("items") or []) if text else []
-        return next((item for item in items if item["metadata"]["name"] == name), {})
+        return next((one for one in self.pods() or [] if one["metadata"]["name"] == name), {})
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.pod(name).get("status", {})
@@ -181,14 +191,6 @@ class Kubelet:
     def process_of(self, name: str, container: str) -> int:
         """The pid, in the node, of the container's first process."""
         return int(json.loads(self.crictl("inspect", self.id(name, container)))["info"]["pid"])
-
-
-@contextlib.contextmanager
-def running(node: Node) -> Iterator[Kubelet]:
-    """A kubelet; it is killed with its node."""
-    kubelet = Kubelet(node)
-    kubelet.start()
-    yield kubelet
 
 
 def cgroup_of(node: Node, kubelet: Kubelet, name: str, container: str, controller: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -9,13 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.kubelet import Kubelet, cgroup_of, container, pod, running
+from tests.kubernetes.kubelet import Kubelet, cgroup_of, container, pod
 
 
 @pytest.fixture(scope="module")
-def kubelet(node) -> Iterator[Kubelet]:
-    with running(node) as one:
-        yield one
+def one_kubelet(node) -> Kubelet:
+    """A kubelet, which ends with its node."""
+    kubelet = Kubelet(node)
+    kubelet.start()
+    return kubelet
+
+
+@pytest.fixture
+def kubelet(one_kubelet: Kubelet) -> Iterator[Kubelet]:
+    """The kubelet without pods; those of the test are removed."""
+    one_kubelet.wait(lambda: one_kubelet.pods() == [], "the pods of the test before to go")
+    yield one_kubelet
+    one_kubelet.remove_all()
 
 
 SHARED = {"name": "shared", "mountPath": "/shared"}
@@ -102,6 +113,32 @@ def value(group: Path, v1: str, v2: str) -> str:
     return file.read_text().strip()
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor cannot be given away")
+def test_exclusive_processor(kubelet: Kubelet, node):
+    """A pod that asks for a whole processor has it alone: a pod that runs already leaves it."""
+    other = kubelet.put(pod("other", container("main", "sleep 1000")))
+    kubelet.wait_until_ready(other)
+    shared = cgroup_of(node, kubelet, other, "main", "cpuset") / "cpuset.cpus"
+    before = processors(shared)
+    whole = {"limits": {"cpu": "1", "memory": "32Mi"}}
+    name = kubelet.put(pod("whole", container("main", "sleep 1000", resources=whole)))
+    kubelet.wait_until_ready(name)
+    own = cgroup_of(node, kubelet, name, "main", "cpuset") / "cpuset.cpus"
+    kubelet.wait(lambda: len(processors(own)) == 1, "a processor of its own")
+    kubelet.wait(lambda: not processors(own) & processors(shared), "the other pod to leave the processor")
+    stop(kubelet, name)
+    kubelet.wait(lambda: processors(shared) == before, "the processor to be shared again")
+
+
+def processors(file: Path) -> set[int]:
+    """Those that a cpuset allows, such as "0-2,4"."""
+    found: set[int] = set()
+    for part in file.read_text().strip().split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
 def test_out_of_memory(kubelet: Kubelet):
     """A container that needs more memory than its limit is killed, and the kubelet knows why."""
     limit = {"limits": {"memory": "16Mi"}}
@@ -128,6 +165,15 @@ def test_user_namespace(kubelet: Kubelet, node):
     assert (volumes / "kubernetes.io~empty-dir/shared/file").stat().st_uid == 0  # the mount is id-mapped
     status = node.call("cat", f"/proc/{kubelet.process_of(name, 'main')}/status").out
     assert f"Uid:\t{outside}\t" in status
+
+
+def test_unmasked_proc(kubelet: Kubelet):
+    """In a user namespace a pod may have /proc without the masks, and mount one itself."""
+    context = {"procMount": "Unmasked", "capabilities": {"add": ["SYS_ADMIN"]}}
+    script = "mkdir /tmp/proc && unshare --pid --fork --mount sh -c 'mount -t proc proc /tmp/proc && echo mounted'; sleep 1000"
+    name = kubelet.put(pod("proc", container("main", script, securityContext=context), hostUsers=False))
+    kubelet.wait_until_ready(name)
+    assert kubelet.wait(lambda: kubelet.logs(name, "main"), "the script") == "mounted\n"
 
 
 def test_crash(kubelet: Kubelet, node):
