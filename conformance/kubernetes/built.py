@@ -26,8 +26,9 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocir
 MAIN_MODULES = {
     "containerd": "github.com/containerd/containerd/v2",
     "cri-tools": "sigs.k8s.io/cri-tools",
-    "kubelet": "k8s.io/kubernetes",
+    "kubernetes": "k8s.io/kubernetes",
 }
+KUBERNETES = ("kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 # What go is told, with the module's directory as the working directory; {out} is a directory, {version} the main module's version.
 COMMANDS = {
     "containerd": [
@@ -38,13 +39,16 @@ COMMANDS = {
         "build -o {out}/ sigs.k8s.io/cri-tools/cmd/crictl",
         "test -c -o {out}/critest sigs.k8s.io/cri-tools/cmd/critest",
     ],
-    "kubelet": ["build -o {out}/ k8s.io/kubernetes/cmd/kubelet"],
+    "kubernetes": [
+        *(f"build -o {{out}}/ k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES),
+        "build -o {out}/etcd go.etcd.io/etcd/server/v3",
+    ],
     "programs": ["build -o {out}/programs ."],
 }
 LINKED = {
     "containerd": "-X github.com/containerd/containerd/v2/version.Version={version}",
     "cri-tools": "-X sigs.k8s.io/cri-tools/pkg/version.Version={version}",
-    "kubelet": "-X k8s.io/component-base/version.gitVersion={version}",
+    "kubernetes": "-X k8s.io/component-base/version.gitVersion={version}",
 }
 
 

@@ -36,7 +36,6 @@ NETWORK = {
 
 CONFIG = """version = 2
 root = "{directory}/root"
-imports = ["{directory}/ocirun.toml"]
 [grpc]
 address = "{socket}"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -70,10 +69,11 @@ def containerd_node(directory: Path, programs: Path, runtimes: Mapping[str, str]
     for one in (mirror, directory / "cni"):
         one.mkdir(parents=True)
     (directory / "cni/10-pods.conflist").write_text(json.dumps(NETWORK))
-    (mirror / "hosts.toml").write_text(f'server = "http://127.0.0.1:{REGISTRY_PORT}"\n')
+    server = f"http://127.0.0.1:{REGISTRY_PORT}"
+    (mirror / "hosts.toml").write_text(f'server = "{server}"\n[host."{server}"]\n')
     shared = (TREE / "contrib/containerd/cri.toml").read_text()
     ours = shared.replace("/usr/local/bin/ocirun", runtimes.get("ocirun", "/nonexistent"))
-    (directory / "ocirun.toml").write_text(ours.replace("SystemdCgroup = true", "SystemdCgroup = false"))
+    ours = ours.replace("SystemdCgroup = true", "SystemdCgroup = false").replace("version = 2\n", "")
     others = [RUNTIME.format(name=name, path=path) for name, path in runtimes.items() if name != "ocirun"]
     config = CONFIG.format(
         directory=directory,
@@ -81,7 +81,7 @@ def containerd_node(directory: Path, programs: Path, runtimes: Mapping[str, str]
         pause=PAUSE,
         plugins=CNI_PLUGINS,
         default=next(iter(runtimes)),
-        runtimes="".join(others),
+        runtimes="".join([*others, ours]),
     )
     (directory / "config.toml").write_text(config)
     images = [str(programs / "busybox"), str(programs / "programs"), str(REGISTRY_PORT)]

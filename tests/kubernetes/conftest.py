@@ -27,7 +27,7 @@ def programs() -> Path:
     missing = node.missing()
     if missing:
         pytest.fail(f"a node needs {', '.join(missing)}: make deps-kubernetes")
-    return built.programs("containerd", "cri-tools", "kubelet", "programs")
+    return built.programs("containerd", "cri-tools", "kubernetes", "programs")
 
 
 @pytest.fixture(scope="session")

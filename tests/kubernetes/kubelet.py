@@ -18,7 +18,6 @@ PATIENCE_S = 90
 CONFIG: dict[str, Any] = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
-    "address": "127.0.0.1",
     "readOnlyPort": 10255,
     "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
     "authorization": {"mode": "AlwaysAllow"},
@@ -83,7 +82,7 @@ class Kubelet:
         self.log = node.directory / "kubelet.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *flags: str) -> None:
         self.manifests.mkdir(parents=True)
         (self.home / "resolv.conf").write_text("nameserver 10.89.0.1\n")
         config = {
@@ -102,7 +101,7 @@ class Kubelet:
             f"kubelet --config={self.home}/config.json --root-dir={self.home}/root --cert-dir={self.home}/certificates"
             " --hostname-override=node --node-ip=10.89.0.1 --v=2"
         )
-        script.append(f"exec {command}")
+        script.append(" ".join(["exec", command, *flags]))
         self.process = self.node.spawn(
             "unshare", "--mount", "--propagation=unchanged", "sh", "-c", "\n".join(script), log=self.log
         )
