@@ -65,25 +65,24 @@ def test_runtime_class(cluster: Cluster):
     cluster.kubectl("delete", "pod", "chosen", "other")
 
 
-def test_volumes(cluster: Cluster):
-    """Config maps, secrets and the token of the account are files of the pod; recursively read-only mounts are."""
-    cluster.kubectl("create", "configmap", "words", "--from-literal=word=mapped")
-    cluster.kubectl("create", "secret", "generic", "secrets", "--from-literal=word=secret")
+@pytest.mark.parametrize("host_users", [True, False], ids=["users of the host", "user namespace"])
+def test_volumes(cluster: Cluster, host_users: bool):
+    """Config maps, secrets and the token of the account are files of the pod, whose root owns them; one is mounted recursively read-only."""
+    name = "volumes" if host_users else "mapped"
+    cluster.kubectl("create", "configmap", name, "--from-literal=word=public")
+    cluster.kubectl("create", "secret", "generic", name, "--from-literal=word=secret")
     mounts = [
         {"name": "words", "mountPath": "/words", "readOnly": True, "recursiveReadOnly": "Enabled"},
         {"name": "secrets", "mountPath": "/secrets"},
     ]
-    script = (
-        "cat /words/word /secrets/word; test -s /run/secrets/kubernetes.io/serviceaccount/token && echo; sleep 1000"
-    )
-    volumes = [
-        {"name": "words", "configMap": {"name": "words"}},
-        {"name": "secrets", "secret": {"secretName": "secrets"}},
-    ]
-    cluster.apply(ours("volumes", container("main", script, volumeMounts=mounts), volumes=volumes))
-    wait_until_ready(cluster, "volumes")
-    assert cluster.wait(lambda: cluster.kubectl("logs", "volumes"), "the script") == "mappedsecret\n"
-    cluster.kubectl("delete", "pod", "volumes")
+    token = "/run/secrets/kubernetes.io/serviceaccount/token"
+    script = f"cat /words/word /secrets/word; test -s {token} && stat -L -c ' %u %u' /secrets/word {token}; sleep 1000"
+    volumes = [{"name": "words", "configMap": {"name": name}}, {"name": "secrets", "secret": {"secretName": name}}]
+    main = container("main", script, volumeMounts=mounts)
+    cluster.apply(ours(name, main, volumes=volumes, hostUsers=host_users))
+    wait_until_ready(cluster, name)
+    assert cluster.wait(lambda: cluster.kubectl("logs", name), "the script") == "publicsecret 0 0\n 0 0\n"
+    cluster.kubectl("delete", "pod", name)
 
 
 def test_resize(cluster: Cluster):
