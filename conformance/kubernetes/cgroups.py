@@ -31,6 +31,12 @@ def make(name: str) -> None:
                 (group / file).write_text((mount / file).read_text())
 
 
+def of_daemons(name: str) -> list[Path]:
+    """The cgroups of the node's daemons: on v2 alone, below its first one, which could otherwise not limit others."""
+    groups = [mount / name for mount, _, _ in hierarchies()]
+    return [group / "daemons" if (group / "daemons").exists() else group for group in groups]
+
+
 def join(name: str) -> None:
     for mount, _, _ in hierarchies():
         (mount / name / "cgroup.procs").write_text("0")

@@ -28,14 +28,8 @@ NAMESPACES = ("mount", "net", "pid", "ipc", "uts", "cgroup")
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_S = 120
 
-# A command that comes from outside joins the node's cgroups.
-JOIN = """if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-  echo 0 > /sys/fs/cgroup/daemons/cgroup.procs
-else
-  for group in /sys/fs/cgroup/*; do echo 0 > "$group/cgroup.procs"; done
-fi
-exec "$@"
-"""
+# A command joins the node's cgroups before it enters the namespaces: from outside of a cgroup namespace nothing can move into it.
+JOIN = 'for group in $1; do echo 0 > "$group/cgroup.procs"; done; shift; exec "$@"'
 
 
 def missing(*more: str) -> list[str]:
@@ -107,6 +101,8 @@ class Node:
             raise RuntimeError(f"the node did not start: {self.log()[-3000:]}")
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         self.pid = int(children[0])
+        for group in cgroups.of_daemons(self.token):  # unshare, which waits for process 1
+            (group / "cgroup.procs").write_text(str(self.process.pid))
 
     def log(self) -> str:
         """What the daemons said."""
@@ -115,8 +111,8 @@ class Node:
     def inside(self, command: Sequence[str | Path]) -> list[str]:
         """The command that runs `command` in the node."""
         spaces = [f"--{name}" for name in NAMESPACES]
-        join = ["sh", "-c", JOIN, "sh"]
-        return ["nsenter", f"--target={self.pid}", *spaces, "--wd=/", "--", *join, *map(str, command)]
+        join = ["sh", "-c", JOIN, "sh", " ".join(map(str, cgroups.of_daemons(self.token)))]
+        return [*join, "nsenter", f"--target={self.pid}", *spaces, "--wd=/", "--", *map(str, command)]
 
     def call(self, *command: str | Path, timeout: float = 120, input: str | None = None) -> Done:
         done = subprocess.run(

@@ -177,7 +177,7 @@ class Kubelet:
         return str(self.containers(name)[container]["containerID"]).removeprefix("containerd://")
 
     def crictl(self, *words: str) -> str:
-        done = self.node.call("crictl", "--runtime-endpoint", f"unix://{SOCKET}", *words)
+        done = self.node.call("crictl", "--timeout=60s", "--runtime-endpoint", f"unix://{SOCKET}", *words)
         assert done.code == 0, f"crictl {' '.join(words)}: {done.err}"
         return done.out
 

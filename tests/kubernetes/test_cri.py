@@ -26,7 +26,9 @@ class Crictl:
         self.sandboxes: dict[str, dict[str, Any]] = {}
 
     def try_to(self, *words: str, input: str | None = None, timeout: float = 60) -> tuple[int, str, str]:
-        done = self.node.call("crictl", "--runtime-endpoint", f"unix://{SOCKET}", *words, input=input, timeout=timeout)
+        done = self.node.call(
+            "crictl", "--timeout=60s", "--runtime-endpoint", f"unix://{SOCKET}", *words, input=input, timeout=timeout
+        )
         return done.code, done.out, done.err
 
     def __call__(self, *words: str, input: str | None = None) -> str:
