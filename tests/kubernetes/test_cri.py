@@ -126,6 +126,13 @@ def test_missing_command(crictl: Crictl):
     assert "executable file not found in $PATH" in err
 
 
+def test_pod_that_cannot_be_made(crictl: Crictl):
+    """The reason why a pod's sandbox could not be created is told, though its standard error takes nothing."""
+    linux = {"cgroup_parent": f"/cri-{crictl.token}", "sysctls": {"kernel.shm_rmid_forced": "nonsense"}}
+    with pytest.raises(AssertionError, match=r"OCI runtime create failed: .*shm_rmid_forced"):
+        crictl.sandbox("unmade", linux=linux)
+
+
 def test_terminal_and_input(crictl: Crictl):
     """Input reaches a command, and with -t it has a terminal."""
     pod = crictl.sandbox("terminal")
