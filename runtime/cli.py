@@ -157,13 +157,14 @@ def shown(message: str) -> str:
 
 
 def write(descriptor: int, text: str) -> None:
-    """Write all of ``text``. Stops silently if the reader has gone, as SIGPIPE would do (Python ignores that signal)."""
+    """Write all of ``text``. Stops if the reader has gone, or standard error takes nothing: containerd opens /dev/null for reading."""
     rest = text.encode(errors="surrogateescape")
     try:
         while rest:
             rest = rest[posix.write(descriptor, rest) :]
-    except BrokenPipeError:
-        pass
+    except OSError as error:
+        if descriptor != 2 and not isinstance(error, BrokenPipeError):
+            raise
 
 
 def main(arguments: list[str]) -> int:

@@ -63,6 +63,29 @@ def test_log_of_a_failed_create(runtime: Caller) -> None:
         assert "executable file not found in $PATH" in errors[0]["msg"]
 
 
+@pytest.mark.parametrize("log", [True, False], ids=["log", "no log"])
+@pytest.mark.parametrize("warned", [True, False], ids=["warned", "failed"])
+def test_standard_error_that_takes_nothing(runtime: Caller, warned: bool, log: bool) -> None:
+    """Where standard error cannot be written to, as in containerd's sandboxes, the log has the message, and a warning stops nothing."""
+    kept = runtime.directory / "log"
+    capability = {"process": {"capabilities": {"bounding": ["CAP_NO_SUCH"]}}}
+    bundle = runtime.bundle(capability if warned else {"process": {"args": ["no-such-command"]}})
+    words = [
+        *(["--log", str(kept), "--log-format", "json"] if log else []),
+        "create",
+        "--bundle",
+        str(bundle.directory),
+    ]
+    id = runtime.new_id()
+    with open(os.devnull) as nothing:
+        command = runtime.command(*words, id)
+        done = subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, timeout=60, check=False)
+    assert done.returncode == (0 if warned else 1)
+    if log:
+        assert "CAP_NO_SUCH" in kept.read_text() if warned else "no-such-command" in kept.read_text()
+    runtime.call("delete", "--force", id)
+
+
 @pytest.mark.not_on("runc", "crun", reason="has its own order of words")
 def test_error_names_the_place_in_the_config(runtime: Caller) -> None:
     """A failing operation is told with the file's line and the pointer of what asked for it."""
