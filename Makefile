@@ -40,20 +40,16 @@ SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\
 
 BUILD_PACKAGES := gcc libc6-dev libffi-dev libseccomp-dev make musl-tools python3 python3-dev python3-venv zlib1g-dev
 DEMO_PACKAGES := busybox-static libseccomp2
-TEST_PACKAGES := dbus-daemon debootstrap git iproute2 procps strace uidmap
-MANAGER_PACKAGES := podman catatonit buildah containerd docker.io crun runc conmon netavark umoci skopeo
 TEST_PACKAGES := criu dbus-daemon debootstrap git iproute2 procps strace uidmap
-MANAGER_PACKAGES := podman buildah containerd docker.io crun runc conmon netavark umoci skopeo
+MANAGER_PACKAGES := podman catatonit buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
 KUBERNETES_PACKAGES := containernetworking-plugins docker.io iproute2 iptables runc
 
 .DELETE_ON_ERROR:
 .PHONY: all build static install install-image install-launcher check demo test test-launcher test-kernel test-vm \
-	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance fuzz crash-sweep \
-	managers mutate deps deps-managers clean help packages-build packages-test site FORCE
-	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance kubernetes fuzz crash-sweep \
-	mutate deps deps-managers deps-kubernetes clean help packages-build packages-test site FORCE
+	test-vm-managers fresh lint lint-python lint-c lint-shell format bench generate cgroups conformance kubernetes managers fuzz \
+	crash-sweep mutate deps deps-managers deps-kubernetes clean help packages-build packages-test site FORCE
 
 all: build site build/launcher/ocirun build/ocirun
 
@@ -73,10 +69,8 @@ help:
 	@echo 'make test-vm-managers: test Podman, Docker and containerd with systemd, likewise'
 	@echo 'make kubernetes    run pods of a kubelet, of containerd and of Swarm'
 	@echo 'make cgroups       run the cgroup tests here and under qemu, and write docs/cgroups.md'
-	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker'
-	@echo 'make bench, conformance, crash-sweep, fuzz, managers, mutate: see CONTRIBUTING.md'
 	@echo 'make deps          install what build and test need; make deps-managers: podman, containerd, docker; deps-kubernetes: for conformance and kubernetes'
-	@echo 'make bench, conformance, crash-sweep, fuzz, mutate: see CONTRIBUTING.md'
+	@echo 'make bench, conformance, crash-sweep, fuzz, managers, mutate: see CONTRIBUTING.md'
 
 # --- what has to be installed
 
