@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from oci_spec import Row
     from oci_spec.types import Config
 
-    Form = str | tuple[str, ...]
+    Form = int | tuple[str, ...]
 
 # Forms of a value. A tuple has the values that are allowed.
-NONE, ANY, SIZE, PORTION, NUMBER, OCTAL, ID = "none", "any", "size", "portion", "number", "octal", "id"
+NONE, ANY, SIZE, PORTION, START, NUMBER, OCTAL, ID = range(8)
 SWITCH = ("on", "off")
 
 _OWNER: "dict[str, Form]" = {"uid": ID, "gid": ID, "mode": OCTAL}
@@ -40,7 +40,8 @@ TYPES: "dict[str, dict[str, Form]]" = {
     "sysfs": {},
     "mqueue": {},
     "ramfs": {"mode": OCTAL},
-    "hugetlbfs": {**_OWNER, "size": PORTION, "min_size": PORTION, "pagesize": SIZE, "nr_inodes": SIZE},
+    # What follows the number is not looked at.
+    "hugetlbfs": {**_OWNER, **dict.fromkeys(("size", "min_size", "pagesize", "nr_inodes"), START)},
     "overlay": {
         **dict.fromkeys(("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"), ANY),
         "redirect_dir": ("on", "off", "follow", "nofollow"),
@@ -111,6 +112,8 @@ def _fault(form: "Form", given: bool, value: str) -> "tuple[str, str | None] | N
         return (
             None if value and not value.strip("01234567") else (f"{value} is not an octal number", "write it like 755")
         )
+    if form == START:
+        return None if value[0].isdigit() else (f"{value} is not a size", _size(value))
     if form in (SIZE, PORTION):
         return None if _is_size(value, form == PORTION) else (f"{value} is not a size", _size(value))
     return None

@@ -260,7 +260,7 @@ RESOURCES = [
     Case(f"{R}/devices/0/type", "x", "none of a, b and c"),
     Case(f"{R}/devices/0/allow", "false", "expected true or false"),
     Case(f"{R}/devices/0/allow", GONE, "allow is missing"),
-    Case(f"{R}/blockIO", {"weight": 5}, "", pointer=f"{R}/blockIO/weight"),
+    Case(f"{R}/blockIO", {"weight": 5}, "not between 10 and 1000", pointer=f"{R}/blockIO/weight", created=True),
     Case(
         f"{R}/blockIO",
         {"weightDevice": [{"major": 8, "minor": 0}]},
@@ -354,9 +354,9 @@ MOUNTS = [
     ),
     Case(
         "/mounts/8",
-        {"destination": "/o", "type": "hugetlbfs", "source": "o", "options": ["pagesize=2MB"]},
+        {"destination": "/o", "type": "hugetlbfs", "source": "o", "options": ["pagesize=huge"]},
         "not a size",
-        "write 2m",
+        "write a number",
         "/mounts/8/options/0",
     ),
 ]
@@ -374,7 +374,7 @@ HOST = [
     Case(f"{L}/sysctl/kernel.shm_rmid", "1", "", None),
     Case(f"{L}/sysctl/net.ipv4.ip_forwards", "1", "no parameter net.ipv4.ip_forwards", "did you mean ip_forward"),
     Case(f"{L}/netDevices", {"eth99": {}}, "no network device eth99", "", f"{L}/netDevices/eth99"),
-    Case(f"{L}/seccomp/listenerPath", "/run/" + "x" * 110, "", None),
+    Case(f"{L}/seccomp/listenerPath", "/run/" + "x" * 110, "at most 107", "shorter path", created=True),
     Case("/hooks/poststop/0/path", "/no/such/hook", "no such file", severity="warning", created=True),
     Case("/hooks/poststop/0/path", "/etc/passwd", "not an executable file", severity="warning", created=True),
 ]
