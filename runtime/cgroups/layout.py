@@ -72,8 +72,9 @@ def below_mount(own: str, root: str) -> str:
 def mount_entries(locations: "list[Location]", cgroup_namespace: bool) -> list[tuple[str, str, str, str]]:
     """What a mount of type `cgroup` consists of: (kind, source, data, target below the destination), in order.
 
-    As with runc. v2: one ("cgroup2", fallback, "", ""), where `fallback` is the directory to bind when the kernel
-    refuses the mount (in a user namespace without a cgroup namespace of its own). v1 and hybrid: a tmpfs; then, for each
+    As with runc. v2: one ("cgroup2", fallback, options, ""), where `fallback` is the directory to bind when the kernel
+    refuses the mount (in a user namespace without a cgroup namespace of its own). Without a cgroup namespace it has the
+    host's options, since the kernel takes those of the newest mount for the whole hierarchy. v1 and hybrid: a tmpfs; then, for each
     v1 hierarchy, a new ("cgroup", source, data, target) within a cgroup namespace, else a ("bind", the container's own
     directory, "", target); then a ("symlink", "cpu,cpuacct", "", "cpu") for each name of a joined pair. The v2 hierarchy
     of a hybrid host is not shown. [] on a host without cgroups.
@@ -83,7 +84,8 @@ def mount_entries(locations: "list[Location]", cgroup_namespace: bool) -> list[t
     v1 = [location for location in locations if location["hierarchy"]["version"] == 1]
     if not v1:
         shown = locations[0]["path"] if cgroup_namespace else locations[0]["hierarchy"]["mountpoint"]
-        return [("cgroup2", shown, "", "")]
+        data = "" if cgroup_namespace else ",".join(locations[0]["hierarchy"].get("options", ()))
+        return [("cgroup2", shown, data, "")]
     entries = [("tmpfs", "tmpfs", "mode=755", "")]
     links = []
     for location in v1:

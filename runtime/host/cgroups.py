@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         mountpoint: str
         root: str  # the part of the hierarchy that the mount shows
         own: str  # the caller's cgroup, relative to the hierarchy's root: "/a/b"
+        options: NotRequired[list[str]]  # v2: of the whole hierarchy, such as nsdelegate
         beside: NotRequired[bool]  # pure v2: whether the caller may also make cgroups beside its own
 
     class CgroupFacts(TypedDict):
@@ -75,6 +76,8 @@ def _facts(mounts: list[str], membership: str, unified_controllers: str) -> "Cgr
             "root": unescape(fields[3]),
             "own": own[name],
         }
+        if not name:
+            by_name[name]["options"] = [option for option in options.split(",") if option not in ("rw", "ro")]
     mode = _mode(by_name)
     kept = [hierarchy for hierarchy in by_name.values() if mode != "v2" or hierarchy["version"] == 2]
     return {"mode": mode, "hierarchies": tuple(sorted(kept, key=lambda hierarchy: -hierarchy["version"]))}

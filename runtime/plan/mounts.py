@@ -70,6 +70,8 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
             plan += _cgroup(entry, options, facts, cgroup_namespace, context, origin)
         else:
             _label(entry["type"], options, context)
+            if entry["type"] == "cgroup2" and not cgroup_namespace and not _in_user_namespace(facts):
+                options.data += [name for name in _hierarchy_options(facts) if name not in options.data]
             plan.append(_mount(entry, options, facts, warnings, origin))
             if label and entry["type"] == "mqueue":
                 plan.append(ops.file_label(entry["destination"], label, "/linux/mountLabel"))
@@ -203,6 +205,14 @@ def _label(kind: str, options: "Options", context: str) -> None:
         options.data.append(context)
 
 
+def _hierarchy_options(facts: "Facts") -> "list[str]":
+    """Those of the host's v2 hierarchy: without a cgroup namespace, a mount without them would take them from it."""
+    for hierarchy in facts.get("cgroup", {"hierarchies": ()})["hierarchies"]:
+        if hierarchy["version"] == 2:
+            return hierarchy.get("options", [])
+    return []
+
+
 def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnings", origin: str) -> "Operation":
     kind = entry["type"]
     attributes, superblock, data = options.set, options.superblock, options.data
@@ -322,6 +332,8 @@ def _cgroup(
         else:
             if kind == "cgroup2" and not user:
                 source = "cgroup"
+            elif kind == "cgroup2":  # a user namespace cannot change them
+                data = ""
             plan.append(
                 ops.mount(
                     target,

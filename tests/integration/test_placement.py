@@ -118,6 +118,32 @@ def test_into_a_containers_cgroup_namespace(runtime: Caller, user: bool) -> None
     assert set(own_cgroups(Path(f"/proc/{beside}/cgroup").read_text()).values()) == {f"/{runtime.token}-b"}
 
 
+def v2_options() -> list[str]:
+    """Of the host's v2 hierarchy, sorted."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        kind, _, options = line.partition(" - ")[2].split(" ", 2)
+        if kind == "cgroup2":
+            return sorted(options.split(","))
+    return []
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("kind", ["cgroup", "cgroup2"])
+@pytest.mark.skipif(len(v2_options()) < 2, reason="the v2 hierarchy has no options")
+@pytest.mark.not_on("runc", "crun", reason="takes the options from the host")
+def test_the_hosts_hierarchy_keeps_its_options(runtime: Caller, kind: str) -> None:
+    """Without a cgroup namespace, a mount sets the options of the whole hierarchy: nsdelegate and the others stay."""
+    before = v2_options()
+    bundle = runtime.bundle({"process": {"args": ["true"]}})
+    bundle.linux["namespaces"] = [entry for entry in bundle.linux["namespaces"] if entry["type"] != "cgroup"]
+    bundle.config["mounts"] = [mount for mount in bundle.config["mounts"] if mount["type"] != "cgroup"]
+    bundle.config["mounts"].append(
+        {"destination": "/sys/fs/cgroup", "type": kind, "source": "cgroup", "options": ["ro"]}
+    )
+    runtime.run(bundle.save()).ok()
+    assert v2_options() == before
+
+
 def test_ten_at_once_share_a_parent_and_leave_nothing(runtime: Caller) -> None:
     """Ten containers that begin and end at the same time below one new parent leave nothing."""
     calls = []

@@ -83,6 +83,10 @@ def test_a_v2_mount_is_one_file_system():
     locations = layout.locations("/box", "box", hosts.v2())
     assert layout.mount_entries(locations, False) == [("cgroup2", "/sys/fs/cgroup", "", "")]
     assert layout.mount_entries(locations, True) == [("cgroup2", "/sys/fs/cgroup/box", "", "")]
+    locations[0]["hierarchy"]["options"] = ["nsdelegate", "memory_recursiveprot"]
+    options = "nsdelegate,memory_recursiveprot"
+    assert layout.mount_entries(locations, False) == [("cgroup2", "/sys/fs/cgroup", options, "")]
+    assert layout.mount_entries(locations, True) == [("cgroup2", "/sys/fs/cgroup/box", "", "")]
 
 
 def test_a_v1_mount_binds_the_containers_own_directories():

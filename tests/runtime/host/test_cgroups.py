@@ -46,6 +46,14 @@ def test_hybrid_puts_the_unified_hierarchy_first():
     ]
 
 
+def test_options_of_the_v2_hierarchy():
+    """They are those of the superblock, which all its mounts have, without rw."""
+    line = V2_LINE + ",nsdelegate,memory_recursiveprot"
+    (hierarchy,) = cgroups.parse(line, "0::/x\n", "memory pids\n")["hierarchies"]
+    assert hierarchy["options"] == ["nsdelegate", "memory_recursiveprot"]
+    assert cgroups.parse(V2_LINE, "0::/x\n", "")["hierarchies"][0]["options"] == []
+
+
 def test_a_stray_v1_mount_leaves_a_v2_host_v2():
     """On a v2 host a v1 hierarchy that somebody mounted elsewhere is not used."""
     stray = "60 31 0:50 / /run/net_cls rw - cgroup cgroup rw,net_cls"
