@@ -57,6 +57,27 @@ def test_podman(manager: Starter) -> None:
         one.call("rm -f -t 0 {id}", {"id": id})
 
 
+def test_podman_with_a_server_a_tmpfs_and_a_terminal(manager: Starter) -> None:
+    """All of it is there again: what the tmpfs has, who listens, the terminal; and the server answers."""
+    one = manager("podman")
+    id = f"{one.words['token']}-s"
+    serve = "nc -ll -p 7777 -e cat"
+    program = f"sh -c 'echo kept > /scratch/file; tty > /scratch/tty; exec {serve}'"
+    ask = "exec {id} sh -c 'echo ping | nc -w 2 127.0.0.1 7777'"
+    try:
+        done(one, f"run -d -t --name {{id}} {{run}} --tmpfs /scratch {{image}} {program}", id)
+        wait_for(lambda: one.call(ask, {"id": id}).out == "ping\n", "an answer")
+        tty = done(one, "exec {id} cat /scratch/tty", id)
+        assert tty.startswith("/dev/")
+        done(one, "container checkpoint --tcp-established {id}", id)
+        done(one, "container restore --tcp-established {id}", id)
+        assert done(one, "exec {id} cat /scratch/file /scratch/tty", id) == "kept\n" + tty
+        assert done(one, "exec {id} readlink /proc/1/fd/0", id) == tty
+        wait_for(lambda: one.call(ask, {"id": id}).out == "ping\n", "an answer after the restore")
+    finally:
+        one.call("rm -f -t 0 {id}", {"id": id})
+
+
 def test_containerd(manager: Starter) -> None:
     """ctr container checkpoint with its task, and restore --live: the program goes on."""
     one = manager("containerd")
