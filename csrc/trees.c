@@ -190,11 +190,19 @@ static int copy_locked(struct work *work, int fd, bool directory)
 	return clone_at(work, "tree");
 }
 
+/* It shares the caller's descriptors, and enters a user namespace whose root may see it: nobody may trace it. */
+static int refuse_tracing(struct work *work)
+{
+	end_with_parent();
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? tried(work, TREE_START) : 0;
+}
+
 static int outside(void *data)
 {
 	struct work *work = data;
 	struct stat st;
-	end_with_parent();
+	if ((work->result = refuse_tracing(work)) < 0)
+		_exit(0);
 	int fd = clone_at(work, work->tree.path);
 	int r = fd < 0 ? fd : set_attributes(work, fd);
 	if (r == 0 && (fstat(fd, &st) < 0 || st.st_dev != work->tree.device || st.st_ino != work->tree.inode)) {
@@ -213,7 +221,8 @@ static int lock_mount(void *data)
 {
 	struct work *work = data;
 	struct stat st;
-	end_with_parent();
+	if ((work->result = refuse_tracing(work)) < 0)
+		_exit(0);
 	int fd = work->tree.mount;
 	int r = set_attributes(work, fd);
 	if (r == 0 && fstat(fd, &st) < 0)
