@@ -40,6 +40,7 @@ class Tree:
         self.count = 0
         self.below_mount = False
         self.host = rootfs
+        self.base = rootfs  # where the mount that has it begins on the host
         self._modes: dict[str, int] = {}
 
     def add(self, destination: str, source: "str | None") -> None:
@@ -88,6 +89,7 @@ class Tree:
             trail.append((inside, host, mount))
         self.below_mount = trail[-1][2] > 0
         self.host = trail[-1][1]
+        self.base = next(host for _, host, mount in trail if mount == trail[-1][2])
         return trail[-1][0] or "/", mode
 
     def _step(self, parent: "tuple[str, str, int]", name: str, last: bool) -> "tuple[str, str, int]":
@@ -113,20 +115,25 @@ def tree_of(rootfs: str, mounts: "Iterable[Mount]", bundle: str, exact: bool) ->
     """The tree of a config. `exact`: resolve links in mount points, instead of taking them as written."""
     tree = Tree(rootfs)
     for mount in mounts:
-        options = mount.get("options", ())
-        if "remount" in options:
-            continue
-        source = None
-        if ("bind" in options or "rbind" in options) and mount.get("source"):
-            source = mount["source"]
-            source = source if source[0] == "/" else f"{bundle}/{source}"
-            source = _followed(source)
-        destination = mount["destination"]
-        destination = tree.resolve(destination) if exact else clean(destination)
-        if destination == "/":
-            tree = Tree(source or "")  # hides everything before
-        else:
-            tree.add(destination, source)
+        tree = with_mount(tree, mount, bundle, exact)
+    return tree
+
+
+def with_mount(tree: Tree, mount: "Mount", bundle: str, exact: bool) -> Tree:
+    """The tree with one more mount: the same object, unless the mount hides all of it."""
+    options = mount.get("options", ())
+    if "remount" in options:
+        return tree
+    source = None
+    if ("bind" in options or "rbind" in options) and mount.get("source"):
+        source = mount["source"]
+        source = source if source[0] == "/" else f"{bundle}/{source}"
+        source = _followed(source)
+    destination = mount["destination"]
+    destination = tree.resolve(destination) if exact else clean(destination)
+    if destination == "/":
+        return Tree(source or "")  # hides everything before
+    tree.add(destination, source)
     return tree
 
 

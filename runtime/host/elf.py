@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 DT_NEEDED, DT_STRTAB, DT_RPATH, DT_RUNPATH = 1, 5, 15, 29
 ET_EXEC, ET_DYN = 2, 3
+PATH_MAX = 4096
 
 
 class Elf:
@@ -46,14 +47,15 @@ class Elf:
 
     def interpreter(self) -> str:
         """The dynamic loader; "" for a static program."""
-        return next((self.text(offset, size) for kind, offset, _, size in self.segments() if kind == PT_INTERP), "")
+        found = ((offset, min(size, PATH_MAX)) for kind, offset, _, size in self.segments() if kind == PT_INTERP)
+        return next((self.text(*place) for place in found), "")
 
     def dynamic(self) -> "dict[int, list[str]]":
         """Tag → strings, of the tags that name files."""
         segments = list(self.segments())
         entries: list[tuple[int, int]] = []
         for kind, offset, _, size in segments:
-            if kind == PT_DYNAMIC:
+            if kind == PT_DYNAMIC and not entries:  # the first one counts
                 step = 16 if self.wide else 8
                 for at in range(offset, offset + min(size, 1 << 16), step):
                     tag, value = self.unpack("QQ" if self.wide else "II", at)

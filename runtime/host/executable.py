@@ -7,6 +7,7 @@ Documentation/admin-guide/binfmt-misc.rst.
 
 import _struct as struct
 import posix
+from errno import EISDIR, ESTALE
 
 from runtime.host.container_tree import Unknown
 from runtime.host.elf import DT_NEEDED, DT_RPATH, DT_RUNPATH, ET_DYN, ET_EXEC, Elf
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Fault = tuple[str, str | None, bool]
     """Message, remedy, and whether execve fails: otherwise the program starts and cannot go on."""
 
+LOOKUPS, NAMES = 5_000, 500  # of one check: paths, and names of one directory
 HEAD = 256  # bytes of a file by which the kernel knows its format (BINPRM_BUF_SIZE)
 SCRIPTS = 5  # interpreters that are scripts themselves, at most
 # e_machine → the name that uname(1) and images have for it.
@@ -58,45 +60,82 @@ BINFMT_MISC = "/proc/sys/fs/binfmt_misc"
 
 
 class Reader:
-    """Files of a container, as bytes."""
+    """Files of a container, as bytes. Its user may change them meanwhile, so each is opened name by name, without links.
+
+    After LOOKUPS paths every one counts as there: what a file names may be without end.
+    """
 
     def __init__(self, tree: "Tree") -> None:
         self.tree = tree
+        self.left = LOOKUPS
+
+    def mode(self, path: str) -> int:
+        """As Tree.mode, and Unknown when too many were asked for."""
+        self.left -= 1
+        if self.left < 0:
+            raise Unknown(path, False)
+        return self.tree.mode(path)
+
+    def locate(self, path: str) -> int:
+        """An O_PATH descriptor of what a path leads to. Raises OSError, also if it is another file by now, and Unknown."""
+        mode = self.mode(path)
+        base, rest = self.tree.base, self.tree.host[len(self.tree.base) :]
+        descriptor = posix.open(base, posix.O_PATH | posix.O_CLOEXEC)
+        for name in rest.split("/"):
+            if not name:
+                continue
+            try:
+                inner = posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=descriptor)
+            finally:
+                posix.close(descriptor)
+            descriptor = inner
+        if posix.fstat(descriptor).st_mode & S_IFMT != mode & S_IFMT:
+            posix.close(descriptor)
+            raise OSError(ESTALE, posix.strerror(ESTALE))
+        return descriptor
 
     def open(self, path: str) -> int:
         """A descriptor of a regular file. Raises OSError, and Unknown below a mount of unknown content."""
-        mode = self.tree.mode(path)
-        if mode & S_IFMT != S_IFREG:
-            raise IsADirectoryError(21, "not a regular file")
-        return posix.open(self.tree.host, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NONBLOCK)
+        place = self.locate(path)
+        try:
+            if posix.fstat(place).st_mode & S_IFMT != S_IFREG:
+                raise OSError(EISDIR, "not a regular file")
+            return posix.open(f"/proc/self/fd/{place}", posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+        finally:
+            posix.close(place)
 
     def exists(self, path: str) -> bool:
         """Whether the file is there, or may be: below a mount of unknown content."""
         try:
-            return self.tree.mode(path) & S_IFMT == S_IFREG
+            return self.mode(path) & S_IFMT == S_IFREG
         except Unknown:
             return True
-        except OSError:
+        except (OSError, ValueError):
             return False
 
     def lines(self, path: str) -> "list[str]":
         """The lines of a small text file; [] if it cannot be read."""
         try:
             descriptor = self.open(path)
-        except (OSError, Unknown):
+        except (OSError, ValueError, Unknown):
             return []
         try:
-            return posix.read(descriptor, 1 << 16).decode(errors="replace").splitlines()
+            return posix.read(descriptor, 1 << 16).decode(errors="replace").split("\n")
         finally:
             posix.close(descriptor)
 
     def names(self, directory: str) -> "list[str]":
-        """The names in a directory; [] if it cannot be read."""
+        """The first names in a directory; [] if it cannot be read."""
         try:
-            self.tree.mode(directory)
-            return sorted(posix.listdir(self.tree.host))
-        except (OSError, Unknown):
+            descriptor = self.locate(directory)
+        except (OSError, ValueError, Unknown):
             return []
+        try:
+            return sorted(posix.listdir(f"/proc/self/fd/{descriptor}"))[:NAMES]
+        except OSError:
+            return []
+        finally:
+            posix.close(descriptor)
 
 
 def faults(tree: "Tree", path: str, env: "Sequence[str]", machine: str) -> "Iterator[Fault]":
@@ -110,7 +149,7 @@ def faults(tree: "Tree", path: str, env: "Sequence[str]", machine: str) -> "Iter
 def _of_file(reader: Reader, path: str, env: "Sequence[str]", machine: str, depth: int) -> "Iterator[Fault]":
     try:
         descriptor = reader.open(path)
-    except (OSError, Unknown):
+    except (OSError, ValueError, Unknown):
         return
     try:
         head = posix.pread(descriptor, HEAD, 0)
@@ -120,7 +159,7 @@ def _of_file(reader: Reader, path: str, env: "Sequence[str]", machine: str, dept
             yield from _of_script(reader, head, path, env, machine, depth)
         elif not _handled(head, path):
             yield _unknown_format(head, path)
-    except (struct.error, OSError, OverflowError, IndexError):  # type: ignore[attr-defined]  # missing in the stub
+    except (struct.error, OSError, OverflowError, IndexError, ValueError):  # type: ignore[attr-defined]  # missing in the stub
         yield f"{path} is a damaged ELF file", "copy it again", True
     finally:
         posix.close(descriptor)
@@ -152,7 +191,7 @@ def _unknown_format(head: bytes, path: str) -> "Fault":
 def _of_script(
     reader: Reader, head: bytes, path: str, env: "Sequence[str]", machine: str, depth: int
 ) -> "Iterator[Fault]":
-    line = head[2:].split(b"\n", 1)[0]
+    line = head[2:].split(b"\n", 1)[0].split(b"\0", 1)[0]
     if b"\n" not in head and len(head) == HEAD:
         yield f"{path}: its interpreter line is longer than {HEAD - 2} bytes", "shorten it", True
         return
@@ -197,9 +236,9 @@ def _similar(reader: Reader, path: str) -> "str | None":
     for directory in ("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin"):
         other = f"{directory}/{name}"
         try:
-            if other != path and reader.tree.mode(other) & S_IFMT == S_IFREG:
+            if other != path and reader.mode(other) & S_IFMT == S_IFREG:
                 return f"{name} is {other}"
-        except (OSError, Unknown):
+        except (OSError, ValueError, Unknown):
             continue
     return f"install {name}, or name another interpreter" if name else None
 

@@ -6,7 +6,7 @@ Rows are as those of `checks`. It reads /proc and /sys, and changes nothing.
 import posix
 
 from runtime.files import clean, escape, read_or_empty
-from runtime.host.container_tree import Unknown, tree_of
+from runtime.host.container_tree import Tree, Unknown, with_mount
 from runtime.kernel import S_IFDIR, S_IFMT
 
 TYPE_CHECKING = False
@@ -88,35 +88,34 @@ def _targets(spec: "Config", bundle: str) -> "Iterator[Row]":
     if not root:
         return
     rootfs = root if root[:1] == "/" else f"{bundle}/{root}"
-    mounts = spec.get("mounts", [])
     try:
         if posix.stat(rootfs).st_mode & S_IFMT != S_IFDIR:
             return
     except OSError:
         return
-    for index, mount in enumerate(mounts):
-        if "remount" in mount.get("options", ()):
-            continue
-        pointer, target = f"/mounts/{index}/destination", clean(mount["destination"])
-        source_is_file = _is_bound_file(mount, bundle)
-        try:
-            mode = tree_of(rootfs, mounts[:index], bundle, exact=True).mode(target)
-        except (Unknown, FileNotFoundError, PermissionError):
-            continue  # it is made
-        except OSError as error:
-            yield (
-                pointer,
-                "error",
-                f"{target}: {posix.strerror(error.errno or 0).lower()}",
-                "mount it elsewhere",
-                "host:mount_target",
-            )
-            continue
-        is_file = mode & S_IFMT != S_IFDIR
-        if source_is_file is not None and is_file != source_is_file:
-            kinds = ("a directory", "a file")
-            message = f"{target} is {kinds[is_file]}, and what is mounted on it {kinds[source_is_file]}"
-            yield pointer, "error", message, f"mount it on {kinds[source_is_file]}", "host:mount_target"
+    tree = Tree(rootfs)
+    for index, mount in enumerate(spec.get("mounts", ())):
+        if "remount" not in mount.get("options", ()):
+            yield from _target(index, mount, tree, bundle)
+            tree = with_mount(tree, mount, bundle, exact=True)
+
+
+def _target(index: int, mount: "Mount", tree: Tree, bundle: str) -> "Iterator[Row]":
+    pointer, target = f"/mounts/{index}/destination", clean(mount["destination"])
+    source_is_file = _is_bound_file(mount, bundle)
+    try:
+        mode = tree.mode(target)
+    except (Unknown, FileNotFoundError, PermissionError):
+        return  # it is made
+    except OSError as error:
+        message = f"{target}: {posix.strerror(error.errno or 0).lower()}"
+        yield pointer, "error", message, "mount it elsewhere", "host:mount_target"
+        return
+    is_file = mode & S_IFMT != S_IFDIR
+    if source_is_file is not None and is_file != source_is_file:
+        kinds = ("a directory", "a file")
+        message = f"{target} is {kinds[is_file]}, and what is mounted on it {kinds[source_is_file]}"
+        yield pointer, "error", message, f"mount it on {kinds[source_is_file]}", "host:mount_target"
 
 
 def _is_bound_file(mount: "Mount", bundle: str) -> "bool | None":

@@ -9,6 +9,7 @@ import posix
 from runtime.errors import PROGRAM
 from runtime.files import clean
 from runtime.host.container_tree import Unknown
+from runtime.host.executable import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,53 +64,60 @@ def outside(number: int, mappings: "Sequence[IdMapping] | None") -> int:
 
 def faults(spec: "Config", tree: "Tree", path: str, is_script: bool) -> "Iterator[Fault]":
     """Why the container's user may not execute the file at a path of the container."""
+    reader = Reader(tree)
     try:
-        tree.mode(path)
-        resolved, host = tree.resolve(path), tree.host
-    except (OSError, Unknown):
+        resolved = tree.resolve(path)
+        place = reader.locate(path)
+    except (OSError, ValueError, Unknown):
         return
-    yield from _noexec(spec, resolved, host)
+    try:
+        yield from _noexec(spec, resolved, place)
+    finally:
+        posix.close(place)
     user = User(spec)
     if user.unknown or user.overrides:
         return
     names = resolved.strip("/").split("/")
     for depth in range(len(names)):
         directory = "/" + "/".join(names[:depth])
-        fault = _denied(tree, directory, user, EXECUTE, "search")
+        fault = _denied(reader, directory, user, EXECUTE, "search")
         if fault:
             yield fault
             return
-    fault = _denied(tree, resolved, user, EXECUTE, "execute") or (
-        _denied(tree, resolved, user, READ, "read") if is_script else None
+    fault = _denied(reader, resolved, user, EXECUTE, "execute") or (
+        _denied(reader, resolved, user, READ, "read") if is_script else None
     )
     if fault:
         yield fault
 
 
-def _denied(tree: "Tree", path: str, user: User, right: int, verb: str) -> "Fault | None":
+def _denied(reader: Reader, path: str, user: User, right: int, verb: str) -> "Fault | None":
     try:
-        tree.mode(path)
-        status = posix.stat(tree.host)
-        if user.may(right, status) or _has_acl(tree.host):
-            return None
-    except (OSError, Unknown):
+        place = reader.locate(path)
+    except (OSError, ValueError, Unknown):
         return None
+    try:
+        status = posix.fstat(place)
+        if user.may(right, status) or _has_acl(place):
+            return None
+    finally:
+        posix.close(place)
     mode = f"{status.st_mode & 0o7777:04o}"
     message = f"user {user.uid} may not {verb} {path} (mode {mode}, owner {status.st_uid}:{status.st_gid} on the host)"
     remedy = f"chmod a+{'r' if right == READ else 'x'} it, or change its owner"
     return PROGRAM, message, remedy
 
 
-def _has_acl(host: str) -> bool:
+def _has_acl(place: int) -> bool:
     import os
 
     try:
-        return bool(os.getxattr(host, ACL))
+        return bool(os.getxattr(f"/proc/self/fd/{place}", ACL))
     except OSError:
         return False
 
 
-def _noexec(spec: "Config", path: str, host: str) -> "Iterator[Fault]":
+def _noexec(spec: "Config", path: str, place: int) -> "Iterator[Fault]":
     """A mount that forbids the execution of all its files."""
     index, mount = _mount_of(spec.get("mounts", ()), path)
     for option in reversed(mount.get("options", ()) if mount else ()):
@@ -123,8 +131,8 @@ def _noexec(spec: "Config", path: str, host: str) -> "Iterator[Fault]":
     if mount and not {"bind", "rbind"} & set(mount.get("options", ())):
         return
     try:
-        if posix.statvfs(host).f_flag & posix.ST_NOEXEC:
-            source = f"{host} is on a file system that the host has mounted noexec"
+        if posix.fstatvfs(place).f_flag & posix.ST_NOEXEC:
+            source = "it is on a file system that the host has mounted noexec"
             yield PROGRAM, f"{path} cannot be executed: {source}", "remount it with exec, or move the bundle"
     except OSError:
         return
