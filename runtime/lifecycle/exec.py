@@ -144,9 +144,9 @@ def begin(
         ran()
         publishing.publish_pid(options, handshake)
     except BaseException as error:
+        end(execution, handshake)
         if isinstance(error, OcirunError) and error.pointer == PROGRAM:
             explain(execution, error)
-        end(execution, handshake)
         raise
     return handshake
 
@@ -157,7 +157,10 @@ def explain(execution: Execution, error: OcirunError) -> None:
     from runtime.host.program_file import explained
 
     spec: Config = {**execution.spec, "process": execution.process}
-    explained(error, spec, execution.record["bundle"], Tree(f"/proc/{execution.record['pid']}/root"))
+    try:
+        explained(error, spec, execution.record["bundle"], Tree(f"/proc/{execution.record['pid']}/root"))
+    except Exception:  # the file is stranger than we know: the kernel's word must do
+        return
 
 
 def end(execution: Execution, handshake: "Handshake") -> None:

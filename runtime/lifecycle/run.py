@@ -14,6 +14,7 @@ from runtime.lifecycle.request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from oci_spec.types import Config
     from runtime.lifecycle.create import Creation
     from runtime.lifecycle.notify import Notification
     from runtime.process.handshake import Handshake
@@ -106,15 +107,23 @@ def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None"
     except BaseException as error:
         from runtime.lifecycle.undo import undo
 
-        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
-            from runtime.host.program_file import explained
-
-            explained(error, request.spec, record["bundle"])
         undo(creation, handshake)
         if notification:
             notification.close()
+        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
+            explain(error, request.spec, record["bundle"])
         raise
     return notification
+
+
+def explain(error: OcirunError, spec: "Config", bundle: str) -> None:
+    """Add to the kernel's word on the program what is wrong with its file, if that can be seen."""
+    from runtime.host.program_file import explained
+
+    try:
+        explained(error, spec, bundle)
+    except Exception:  # the file is stranger than we know: the kernel's word must do
+        return
 
 
 def remove(creation: "Creation") -> None:

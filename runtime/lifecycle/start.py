@@ -200,8 +200,8 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
                 failure = _worded(row, number, step, detail, output.said(index) if output else b"")
                 _locate(failure, handle)
                 if kind == REPORT_FAILED:
-                    _explain(failure, handle, record)
                     _end(root, id, handle, record, warn, row)
+                    _explain(failure, handle, record)
                     raise failure
                 warn(str(failure))
             elif kind != REPORT_TRACE:
@@ -214,8 +214,8 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
             unspoken = last_word.failure(word, lambda: _recalled(_rows(record)[-1]))
             if unspoken:
                 _locate(unspoken, handle)
-                _explain(unspoken, handle, record)
                 _end(root, id, handle, record, warn, None)
+                _explain(unspoken, handle, record)
                 raise unspoken
     finally:
         if word >= 0:
@@ -333,8 +333,8 @@ def _explain(error: OcirunError, handle: int, record: "Record") -> None:
 
     try:
         explained(error, load_accepted(store.read_file(handle, store.CONFIG)), record["bundle"])
-    except (OSError, OcirunError):
-        return  # the copy is gone: the kernel's word must do
+    except Exception:  # the copy is gone, or the file is stranger than we know: the kernel's word must do
+        return
 
 
 def _end(
