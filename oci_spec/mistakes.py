@@ -68,7 +68,7 @@ class Stop:
         self.opened: list[int] = []
         self.last = -1
         self.string: int | None = at if message.startswith("unterminated") else None
-        for token in re.finditer(r'"(?:[^"\\]|\\.)*("?)|[][{}]', text[:at], re.DOTALL):
+        for token in re.finditer(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[][{}]', text[:at], re.DOTALL):
             if token[0] in ("{", "["):
                 self.opened.append(token.start())
             elif token[0] in ("}", "]"):

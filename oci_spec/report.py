@@ -14,7 +14,7 @@ from oci_spec.shape import elsewhere, shape_of, verify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from oci_spec.problem import More, Row
     from oci_spec.types import Json
@@ -50,9 +50,10 @@ def check(data: bytes, kind: str = "config", more: "More | None" = None) -> "lis
     sound, moved = prune(value, [*refused, *crippled(value, kind, refused)])
     if type(sound) is dict:
         findings = [restore(row, moved) for row in finding_rows(sound, kind)] + list(tolerant_rows(value, kind))
-        rows += [row for row in findings if not follows(row, refused)]
-        wrong = [row[0] for row in rows if row[1] == "error"]
-        rows += [row for row in (restore(row, moved) for row in further_rows(sound, more)) if not follows(row, wrong)]
+        known = Wrong(refused)
+        rows += [row for row in findings if not known.explains(row)]
+        wrong = Wrong(row[0] for row in rows if row[1] == "error")
+        rows += [row for row in (restore(row, moved) for row in further_rows(sound, more)) if not wrong.explains(row)]
     return ordered(located(data, rows) + repeated(data))
 
 
@@ -265,14 +266,23 @@ DEPENDS = {
 }
 
 
-def follows(row: "Row", wrong: "list[str]") -> bool:
-    """Whether a finding may be no more than a consequence: of a value that is wrong at its place, above, below, or where
-    else it looks.
-    """
-    places = (row[0], *DEPENDS.get(row[4], ()))
-    return any(related(place, pointer) for place in places for pointer in wrong)
+class Wrong:
+    """The places of errors, to tell what may be no more than a consequence of them."""
+
+    def __init__(self, pointers: "Iterable[str]") -> None:
+        self.pointers = set(pointers)
+        self.above = {above for pointer in self.pointers for above in parents(pointer)}
+
+    def explains(self, row: "Row") -> bool:
+        """Whether one of the errors is at the finding's place, above it, below it, or where else it looks."""
+        return any(
+            place in self.above or any(above in self.pointers for above in (place, *parents(place)))
+            for place in (row[0], *DEPENDS.get(row[4], ()))
+        )
 
 
-def related(pointer: str, other: str) -> bool:
-    """Whether one of two values is the other, or contains it."""
-    return f"{pointer}/".startswith(f"{other}/") or f"{other}/".startswith(f"{pointer}/")
+def parents(pointer: str) -> "Iterator[str]":
+    """The pointers of the values that contain a value."""
+    while pointer:
+        pointer = pointer.rpartition("/")[0]
+        yield pointer
