@@ -18,7 +18,7 @@ READ_ONLY = ("rw", "ro")
 
 def read() -> "tuple[str, list[str]]":
     """The mount point of the hierarchy, and its options; "" and [] without one."""
-    for line in files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines():
+    for line in files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").split("\n"):
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         if kind == KIND and before.split(" ")[3] == "/":

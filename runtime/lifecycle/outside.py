@@ -160,7 +160,7 @@ def mounted(pid: int) -> "list[Mounted]":
         text = files.read(f"/proc/{pid}/mountinfo").decode("utf-8", "surrogateescape")
     except OSError as error:
         raise system_failure(f"read the mounts of process {pid}", error) from None
-    return [Mounted(line) for line in text.splitlines()]
+    return [Mounted(line) for line in text.split("\n") if line]
 
 
 def _plain(text: str) -> str:

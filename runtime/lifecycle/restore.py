@@ -322,7 +322,7 @@ def stand_in(mount: "Mount") -> "Mount":
 def cgroup_roots(pid: int) -> "list[tuple[str, str]]":
     """(controller, path) of each hierarchy: where the process is, the container's first process will be."""
     result = []
-    for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").splitlines():
+    for line in files.read(f"/proc/{pid}/cgroup").decode("utf-8", "surrogateescape").rstrip("\n").split("\n"):
         _, controllers, path = line.split(":", 2)
         result += [(name, path) for name in controllers.split(",")]
     return result

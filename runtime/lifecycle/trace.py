@@ -1,5 +1,7 @@
 """--trace FILE: when each operation started and ended; and the lines of --debug. Cold."""
 
+import posix
+
 from runtime.errors import system_failure
 
 TYPE_CHECKING = False
@@ -15,8 +17,10 @@ def write(path: str, operations: "Sequence[ops.Operation]", reports: "Sequence[R
     from runtime.lifecycle.trace_forms import form
 
     text = form(path, operations, reports)
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NONBLOCK
     try:
-        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        # Not by a link, which others can leave in /tmp; nor does a fifo hold us up.
+        with open(posix.open(path, flags, 0o644), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
     except OSError as error:
         raise system_failure(f"write the trace {path}", error) from None

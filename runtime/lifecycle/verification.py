@@ -63,7 +63,11 @@ def _notes(record: "Record", data: bytes) -> "list[str]":
     """What the reader may not know: the bundle's config is another one by now, or the limits were changed."""
     notes = []
     file = f"{record['bundle']}/config.json"
-    if files.read_or_empty(file) != data:
+    try:
+        present = config.read(file, ordinary=True)
+    except OcirunError:
+        present = b""
+    if present != data:
         what = "is gone" if not posix.access(file, posix.F_OK) else "differs from it"
         notes.append(f"the config is the one that create read; {file} {what}")
     if record.get("resources"):

@@ -22,7 +22,9 @@ POINTER = "/linux/cgroupsPath"
 
 def membership(container: "Container") -> "dict[str, str]":
     """The directory of the process's cgroup by hierarchy: `key` → path. Raises OSError."""
-    own = {parts[1]: parts[2] for parts in (line.split(":", 2) for line in container.text("cgroup").splitlines())}
+    own = {
+        parts[1]: parts[2] for parts in (line.split(":", 2) for line in container.text("cgroup").split("\n") if line)
+    }
     result = {}
     for hierarchy in container.facts["cgroup"]["hierarchies"]:
         if (path := own.get(key(hierarchy))) is not None:

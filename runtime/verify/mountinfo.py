@@ -45,7 +45,7 @@ class Mounts:
     """All mounts below one root, in the order of the file, which is the order in which they were made."""
 
     def __init__(self, text: str) -> None:
-        self.all = [Mount(line) for line in text.splitlines()]
+        self.all = [Mount(line) for line in text.split("\n") if line]
         self._on = {(mount.parent, mount.point): mount for mount in self.all}  # of two, the later covers the earlier
         self._ids = {mount.id for mount in self.all}
 

@@ -51,7 +51,7 @@ class Report:
         )
         title = self.title
         name = f"container {title['id']}, process {title['pid']}" if title["id"] else f"process {title['pid']}"
-        lines = [f"{name}, against {title['config']}", *(f"note: {note}" for note in self.notes)]
+        lines = [f"{name}, against {title['config']}", *(f"note: {_cut(note, 4 * LONGEST)}" for note in self.notes)]
         if shown:
             lines += ["", *self._table(shown, colour)]
         summary = ", ".join(f"{count} {verdict}" for verdict, count in reversed(self.counts.items()) if count)

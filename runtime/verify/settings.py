@@ -40,6 +40,8 @@ def _wanted(container: "Container") -> "Iterator[tuple[str, str, str, str]]":
         if text := spec.get(name):
             yield f"/{name}", name, path, str(text)
     for name, value in spec["linux"].get("sysctl", {}).items():
+        if {"", ".", ".."} & set(sysctl_path(name).split("/")):
+            continue  # not below /proc/sys: `create` refuses it
         yield f"/linux/sysctl/{escape(name)}", name, sysctl_path(name), value
     for name, device in spec["linux"].get("netDevices", {}).items():
         yield f"/linux/netDevices/{escape(name)}", "network device", DEVICES, device.get("name") or name
