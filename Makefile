@@ -293,6 +293,7 @@ conformance: all
 # Podman, containerd, Docker and others with each runtime: docs/managers.md
 managers: all
 	$(call script,conformance/managers.py,$(VENV)/bin/python)
+
 # Go builds the kubelet and the rest once, in some ten minutes, into ~/.cache/ocirun.
 kubernetes: all
 	$(VENV)/bin/python -m pytest -q --kubernetes --junit-xml=build/test-kubernetes.xml tests/kubernetes $(ARGS)

@@ -322,8 +322,6 @@ def _take_option(
             return index + 1
         known = {name for option in (*own.values(), *names.values()) for name in option[0]}
         raise UsageError(f"unknown option {text}{_guess(text if text[1:2] == '-' else f'-{text}', known)}")
-    if len(option) > 4:
-        raise OcirunError(f"{text} is not supported yet")
     if option[1] is None:
         _set_switch(target, option, value if equals else "true", text)
         return index + 1

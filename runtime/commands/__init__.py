@@ -5,8 +5,7 @@ in ``runtime.lifecycle`` and ``runtime.process``.
 
 OPTIONS rows are ``(names, metavar, key, help)``: all spellings with their dashes; the name of the value in ``--help``,
 None for a switch, "N" for an unsigned number, ending in "..." if the option may be repeated; the key in
-``call.options``; the help text. A fifth element, LATER, marks a flag that is known but refused, since it is not
-implemented.
+``call.options``; the help text.
 
 OPERANDS is ``(least, most, usage)``. If ``most`` is None, everything after the first operand is an operand, options too.
 
@@ -17,10 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-    Option = tuple[tuple[str, ...], str | None, str, str] | tuple[tuple[str, ...], str | None, str, str, bool]
+    Option = tuple[tuple[str, ...], str | None, str, str]
     Operands = tuple[int, int | None, str]
-
-LATER = True
 
 # In the order of `ocirun --help`.
 COMMANDS = {

@@ -20,7 +20,7 @@ SHARED: "tuple[Option, ...]" = (
         ("--shell-job",),
         None,
         "shell_job",
-        "allow a session whose leader, or a terminal that, is outside of the container",
+        "allow a session leader or a terminal outside of the container of the container",
     ),
     (("--file-locks",), None, "file_locks", "allow file locks"),
     (("--auto-dedup",), None, "auto_dedup", "keep each memory page only once in a chain of images"),

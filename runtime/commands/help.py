@@ -37,10 +37,10 @@ def page(command: str, module: "ModuleType") -> str:
 
 def _rows(options: "Iterable[Option]") -> "list[str]":
     lines = []
-    for names, metavar, _, sentence, *later in options:
+    for names, metavar, _, sentence in options:
         value = f" {metavar}" if metavar else ""
         head = f"  {', '.join(sorted(names, key=len))}{value}"
-        lines += _wrapped(head, ("(not supported yet) " if later else "") + sentence)
+        lines += _wrapped(head, sentence)
     return lines
 
 

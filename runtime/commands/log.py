@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SOCKETS = {"journald": "/run/systemd/journal/socket", "syslog": "/dev/log"}
 PRIORITIES = {"error": 3, "warning": 4, "debug": 7}  # syslog(3)
 USER_FACILITY = 1 << 3
+LONGEST_POINTER = 4096  # characters: a key may be as long as the document
 CODES = {"KeyboardInterrupt": "interrupted"}
 
 
@@ -50,7 +51,7 @@ def details(error: BaseException) -> "dict[str, str | int]":
     return {
         "code": getattr(error, "code", CODES.get(type(error).__name__, "system" if number else "internal")),
         "errno": errorcode.get(number or 0, ""),
-        "pointer": getattr(error, "pointer", None) or "",
+        "pointer": (getattr(error, "pointer", None) or "")[:LONGEST_POINTER],
         "line": getattr(error, "line", None) or 0,
     }
 

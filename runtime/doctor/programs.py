@@ -3,7 +3,7 @@
 import posix
 
 from runtime import files
-from runtime.doctor.row import missing, ok
+from runtime.doctor.row import limited, missing, ok
 from runtime.kernel import S_IFMT, S_IFREG
 
 TYPE_CHECKING = False
@@ -15,22 +15,21 @@ if TYPE_CHECKING:
 
 PATIENCE = 10  # seconds that a program may take
 RUNTIMES = ("runc", "crun", "youki", "runsc")
+CONTAINERS = (
+    "/usr/share/containers/containers.conf",
+    "/etc/containers/containers.conf",
+    "/etc/containers/containers.conf.d/ocirun.conf",
+    "~/.config/containers/containers.conf",
+    "~/.config/containers/containers.conf.d/ocirun.conf",
+)
 # manager → (its configuration files, how to make it use ocirun)
 MANAGERS = {
     "podman": (
-        (
-            "/usr/share/containers/containers.conf",
-            "/etc/containers/containers.conf",
-            "~/.config/containers/containers.conf",
-        ),
+        CONTAINERS,
         'podman --runtime ocirun, or runtime = "ocirun" in containers.conf',
     ),
     "buildah": (
-        (
-            "/usr/share/containers/containers.conf",
-            "/etc/containers/containers.conf",
-            "~/.config/containers/containers.conf",
-        ),
+        CONTAINERS,
         "buildah --runtime ocirun, or BUILDAH_RUNTIME=ocirun",
     ),
     "dockerd": (
@@ -38,11 +37,11 @@ MANAGERS = {
         '{"runtimes": {"ocirun": {"path": "/usr/local/bin/ocirun"}}} in /etc/docker/daemon.json, and docker run --runtime ocirun',
     ),
     "containerd": (
-        ("/etc/containerd/config.toml",),
+        ("/etc/containerd/config.toml", "/etc/containerd/conf.d/ocirun.toml", "/etc/containerd/ocirun.toml"),
         "ctr run --runc-binary ocirun; BinaryName in the runtime's options in config.toml",
     ),
     "crio": (
-        ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d/ocirun.conf"),
+        ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d/10-ocirun.conf"),
         "[crio.runtime.runtimes.ocirun] with runtime_path in crio.conf",
     ),
 }
@@ -121,7 +120,7 @@ def criu(caller: "Caller") -> "Iterator[Row]":
         yield missing("CRIU", "not in PATH", means, "apt install criu")
         return
     if not caller.privileged:
-        yield ok("CRIU", f"{path}: {first}; `criu check` takes root")
+        yield limited("CRIU", f"{path}: {first}", means, "checkpoint and restore as root")
         return
     status, said = outcome(path, "check")
     if status:

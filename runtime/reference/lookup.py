@@ -17,7 +17,7 @@ An entry is a dict, printed as JSON by ``--format json``:
 """
 
 from oci_spec import places
-from runtime.errors import OcirunError
+from runtime.errors import NotFound
 from runtime.reference import examples, kernel_needs, peers, vocabulary
 from runtime.reference.sources import operations
 
@@ -31,7 +31,7 @@ NEAR = 5  # suggestions for an unknown word
 
 
 def find(asked: str) -> "list[JsonObject]":
-    """The entries for a pointer or a word. OcirunError with the nearest known ones if there is none."""
+    """The entries for a pointer or a word. NotFound with the nearest known ones if there is none."""
     pointer = _pointer(asked)
     place = places.find(pointer) if pointer else None
     if place is not None:
@@ -40,7 +40,7 @@ def find(asked: str) -> "list[JsonObject]":
     if found:
         return found
     near = nearest(asked)
-    raise OcirunError(
+    raise NotFound(
         f'"{asked}" is neither a property of config.json nor a word of it'
         + (f"; near: {', '.join(near)}" if near else "; docs/properties.md lists the properties")
     )

@@ -57,6 +57,7 @@ WORDS: "dict[str, tuple[str, str]]" = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": ("since 1.5.0", "since 1.6"),
 }
 _RECURSIVE = ("since 1.1.0", "since 1.4")
+CRUNS = ("run.oci.", "module.wasm.")  # annotations
 
 
 def of_pointer(pointer: str) -> "tuple[str, str]":
@@ -72,4 +73,6 @@ def of_word(word: str) -> "tuple[str, str]":
 
     if word not in WORDS and OPTIONS.get(word, (-1, 0, 0))[0] == RECURSIVE:
         return _RECURSIVE
+    if word.startswith(CRUNS):
+        return NO, YES
     return WORDS.get(word, ALL)

@@ -239,6 +239,7 @@ ANNOTATIONS = {
     "org.opencontainers.image.stopSignal": "the signal that managers send to stop the container, of its image",
     "org.systemd.property.": "a property of the unit, with --systemd-cgroup: name and value, in GVariant's form",
     "module.wasm.image/variant": "the kind of a WebAssembly image, which is not run",
+    "org.criu.config": "CRIU's configuration file, for checkpoint and restore",
     "run.oci.handler": "crun's choice of another way to run the program, such as krun or wasm",
     "run.oci.mount_context_type": "which SELinux option of a mount gets linux.mountLabel: context, fscontext, defcontext, rootcontext",
     "run.oci.pidfd_receiver": "a socket that gets a pidfd of the container's first process",

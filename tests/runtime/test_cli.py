@@ -177,14 +177,6 @@ def test_wrong_usage(run: Run, words: list[str], message: str) -> None:
     assert re.fullmatch(r"ocirun: error: [^\n]*; see 'ocirun [^\n]*--help'\n", result.stderr)
 
 
-@pytest.mark.parametrize("command", [name for name, (module, _) in COMMANDS.items() if module == "later"])
-def test_verbs_of_later_work(run: Run, command: str) -> None:
-    """They answer --help, for callers that probe, and are refused by name."""
-    assert run(command, "--help").returncode == 0
-    result = run(command, "x")
-    assert (result.returncode, result.stderr) == (1, f"ocirun: error: {command} is not supported yet\n")
-
-
 @pytest.mark.parametrize("command", SURFACE)
 @pytest.mark.parametrize("form", [["--help"], ["-h"], ["x", "-help"]])
 def test_help_of_a_command(run: Run, command: str, form: list[str]) -> None:
