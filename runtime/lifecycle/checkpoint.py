@@ -140,11 +140,12 @@ def dump(
     kind = messages.PRE_DUMP if options.get("pre_dump") else messages.DUMP
     if options.get("interruptible"):
         interruption.catch("; the container goes on running")
-    before = cgroup_options.read()
     try:
-        reason = ask(program, kind, values, notified)
+        with cgroup_options.Kept(program.directory, warn):
+            if not state.is_alive(record):
+                raise OcirunError("the container has ended meanwhile")
+            reason = ask(program, kind, values, notified)
     finally:
-        cgroup_options.put_back(before, program.directory, warn)
         interruption.release()
     if reason is None:
         return

@@ -46,14 +46,35 @@ def open_directory(flag: str, path: str, make: bool, links: bool = False) -> int
         if _is_link(path):
             reason.message = f"{flag} {path} is a symbolic link; name the directory itself"
         raise reason from None
-    status = posix.fstat(handle)
-    if _is_trusted(status.st_uid) and not status.st_mode & _OTHERS_WRITE:
-        return handle
-    posix.close(handle)
-    raise OcirunError(
-        f"{flag} {path} is not trusted: it belongs to user {status.st_uid}, or others may write to it;"
-        " use a directory of your own with mode 0700"
-    )
+    try:
+        _trust(handle, f"{flag} {path}", "use a directory of your own with mode 0700")
+    except OcirunError:
+        posix.close(handle)
+        raise
+    return handle
+
+
+def _trust(descriptor: int, what: str, remedy: str) -> None:
+    """OcirunError for a file that another user could have written."""
+    status = posix.fstat(descriptor)
+    if not _is_trusted(status.st_uid) or status.st_mode & _OTHERS_WRITE:
+        raise OcirunError(
+            f"{what} is not trusted: it belongs to user {status.st_uid}, or others may write to it; {remedy}"
+        )
+
+
+def check_config(path: str) -> None:
+    """OcirunError for a configuration of CRIU that another user could have written: it can name programs to run."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    except OSError:
+        return  # CRIU says so
+    try:
+        _trust(
+            descriptor, f"the annotation org.criu.config: {path}", "use a file of root's that only root may write to"
+        )
+    finally:
+        posix.close(descriptor)
 
 
 def _is_trusted(owner: int) -> bool:
@@ -117,10 +138,15 @@ def check_parent(images: int, parent: str) -> None:
     """OcirunError unless ``parent``, from the image directory, is a directory of earlier images."""
     if parent.startswith("/"):
         raise OcirunError("--parent-path must be relative: it counts from the image directory")
+    what = f"--parent-path {parent} (from the image directory)"
     try:
-        posix.close(posix.open(parent, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=images))
+        descriptor = posix.open(parent, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=images)
     except OSError as error:
-        raise system_failure(f"--parent-path {parent} (from the image directory)", error) from None
+        raise system_failure(what, error) from None
+    try:
+        _trust(descriptor, what, "its pages become the program")
+    finally:
+        posix.close(descriptor)
 
 
 def write_descriptors(images: int, record: "Record") -> None:

@@ -79,14 +79,12 @@ def restore(root: str, id: str, options: "RestoreOptions", warn: "Warn") -> int:
         if options.get("interruptible"):
             interruption.catch("; the container is removed")
         creation = creating.reserve(request, restorer.facts)
-        before = cgroup_options.read()
-        try:
-            restorer.make(creation)
-        except BaseException:
-            restorer.undo(creation)
-            raise
-        finally:
-            cgroup_options.put_back(before, root, warn)
+        with cgroup_options.Kept(root, warn):
+            try:
+                restorer.make(creation)
+            except BaseException:
+                restorer.undo(creation)
+                raise
     except OcirunError as error:
         locate(error, request.data)
         raise

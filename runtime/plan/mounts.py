@@ -330,10 +330,8 @@ def _cgroup(
             data_options = [data, context] if context else [data]
             plan.append(ops.mount(target, kind, source, data_options, writable, options.propagation, origin=origin))
         else:
-            if kind == "cgroup2" and not user:
-                source = "cgroup"
-            elif kind == "cgroup2":  # a user namespace cannot change them
-                data = ""
+            if kind == "cgroup2":  # whose options a user namespace cannot change
+                source, data = (source, "") if user else ("cgroup", data)
             plan.append(
                 ops.mount(
                     target,
