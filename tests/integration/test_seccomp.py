@@ -255,7 +255,7 @@ def test_execve_that_fails_under_a_filter(runtime: Caller) -> None:
     (bundle.rootfs / "script").write_text("#!/none\n")
     (bundle.rootfs / "script").chmod(0o755)
     bundle.process["args"] = ["/script"]
-    words = "exec /script: no such file or directory; the interpreter"
+    words = "exec /script: no such file or directory; /script: its interpreter /none does not exist"
     error = runtime.run(bundle.save()).failed().err
     assert words in error
     assert "/process/args/0" in error
