@@ -199,6 +199,12 @@ def test_an_own_network(checkpoints: Checkpoints) -> None:
     assert told.endswith("\n81\n")
 
 
+@pytest.mark.attack(
+    hole="restore",
+    what="CRIU takes the second of two read-only mounts of one source for a copy and leaves out its options, so the host's files are writable there",
+    stops="what the config asks for and CRIU forgot is set before the program goes on",
+    bites=(),
+)
 def test_mounts_of_the_host(checkpoints: Checkpoints) -> None:
     """Bind mounts are made again from the bundle's sources, also through links, and stay read-only and masked."""
     directory = checkpoints.runtime.directory
@@ -230,6 +236,12 @@ def test_mounts_of_the_host(checkpoints: Checkpoints) -> None:
     assert os.stat("/dev/null").st_mode & 0o777 == 0o666
 
 
+@pytest.mark.attack(
+    hole="CVE-2026-119101",
+    what="a link of the image confuses CRIU's names of external mounts on restore",
+    stops="links are resolved within the root, for the name as for the mount point",
+    bites=(),
+)
 def test_mount_points_are_made_in_the_root(checkpoints: Checkpoints) -> None:
     """A mount point that the root lacks is made as create makes it: below the root, whatever links say there."""
     directory = checkpoints.runtime.directory

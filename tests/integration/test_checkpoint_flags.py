@@ -315,6 +315,12 @@ def test_names_that_are_no_pipes(runtime: Caller, fake: FakeCriu) -> None:
 @pytest.mark.parametrize("verb", ["checkpoint", "restore"])
 @pytest.mark.parametrize("flag", ["--image-path", "--work-path"])
 @pytest.mark.parametrize("kind", ["link", "open", "foreign", "file"])
+@pytest.mark.attack(
+    hole="images",
+    what="another user prepares the image directory, or replaces it by a link",
+    stops="it must be the caller's or root's, writable by nobody else, and not a symlink",
+    bites=(),
+)
 def test_directories_that_are_not_trusted(runtime: Caller, fake: FakeCriu, verb: str, flag: str, kind: str) -> None:
     """A directory that is a link, another user's or writable by others is refused, and the container goes on."""
     bundle, images = runtime.sleeper(), images_of(runtime)
@@ -357,6 +363,12 @@ def test_links(runtime: Caller, fake: FakeCriu) -> None:
         ({"process": {"terminal": True}}, "--console-socket"),
     ],
     ids=["name", "id map", "terminal"],
+)
+@pytest.mark.attack(
+    hole="CVE-2026-115520",
+    what="the same, with `]:` in a mount point",
+    stops="a name with `]:` is refused",
+    bites=(),
 )
 def test_configs_that_cannot_be_restored(
     runtime: Caller, fake: FakeCriu, change: dict[str, object], words: str
