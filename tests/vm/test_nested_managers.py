@@ -22,8 +22,9 @@ SYSTEMD = "/lib/systemd/systemd"
 SMALL = "[Unit]\nDefaultDependencies=no\n"
 MARKER = f"{SMALL}[Service]\nType=exec\nExecStart=/bin/sh -c 'cat /proc/self/cgroup > /run/marker; exec sleep 1000'\n"
 # As its own image does it: no process in the cgroup that is divided.
-DOCKER = """cd /sys/fs/cgroup && mkdir init && echo 0 > init/cgroup.procs &&
-sed 's/^/+/; s/ / +/g' cgroup.controllers > cgroup.subtree_control &&
+# An exec that has come before may still be in the container's own cgroup, which then takes no controllers.
+DOCKER = """cd /sys/fs/cgroup && mkdir init && echo 0 > init/cgroup.procs
+until sed 's/^/+/; s/ / +/g' cgroup.controllers > cgroup.subtree_control; do sleep 0.1; done
 exec dockerd --host unix:///run/docker.sock --bridge none --iptables=false --ip6tables=false --storage-driver vfs --data-root /run/data
 """
 CLIENT = "docker -H unix:///run/docker.sock"
