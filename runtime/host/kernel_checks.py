@@ -5,8 +5,9 @@ Rows are as those of `checks`. It reads /proc and /sys, and changes nothing.
 
 import posix
 
-from runtime.files import clean, escape, read_or_empty
+from runtime.files import clean, escape, read, read_or_empty
 from runtime.host.container_tree import Tree, Unknown, with_mount
+from runtime.host.facts import status_mask
 from runtime.kernel import S_IFDIR, S_IFMT
 
 TYPE_CHECKING = False
@@ -198,10 +199,7 @@ def _huge_pages() -> "set[str]":
 
 def _may_raise() -> bool:
     """Whether the caller has CAP_SYS_RESOURCE."""
-    for line in read_or_empty("/proc/self/status").decode().splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
-    return True
+    return bool(status_mask(read("/proc/self/status"), b"CapEff:\t") >> CAP_SYS_RESOURCE & 1)
 
 
 def _process_limits(spec: "Config") -> "Iterator[Row]":
