@@ -121,6 +121,8 @@ def guest_script(lsm: str, arguments: Sequence[str]) -> str:
             # None of these tests uses it, and loading it takes the guest ten seconds.
             *("-p", "no:hypothesispytest"),
             "--color=no",
+            # A test that hangs says where.
+            *("-o", "faulthandler_timeout=300"),
         ]
         pytest += [f"--junit-xml=/tmp/{mark}.xml", "-o", f"junit_suite_name={mark}"]
         words = [*arguments, *test_files(mark, arguments)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KIND = "cgroup2"
 READ_ONLY = ("rw", "ro")
+LOCK = "/run/ocirun-criu.lock"
 
 
 def read() -> "tuple[str, list[str]]":
@@ -42,23 +43,42 @@ class Kept:
         self.lock = -1
         self.before: tuple[str, list[str]] = "", []
 
-    def __enter__(self) -> None:
-        import fcntl
-
-        point, _ = read()
-        if point:
-            self.lock = posix.open(point, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-            fcntl.flock(self.lock, fcntl.LOCK_EX)
+    def __enter__(self) -> "Kept":
+        if read()[0]:
+            self.lock = lock()
             self.before = read()
+        return self
+
+    def end(self) -> None:
+        """Let others go on, before it is left; once."""
+        if self.lock < 0:
+            return
+        try:
+            put_back(self.before, self.directory, self.warn)
+        finally:
+            posix.unlink(LOCK)
+            posix.close(self.lock)
+            self.lock = -1
 
     def __exit__(
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
-        if self.lock >= 0:
-            try:
-                put_back(self.before, self.directory, self.warn)
-            finally:
-                posix.close(self.lock)
+        self.end()
+
+
+def lock() -> int:
+    """The open lock file, once no other process has it. Not the hierarchy itself, which any user can lock."""
+    import fcntl
+
+    while True:
+        descriptor = posix.open(LOCK, posix.O_RDWR | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            if posix.stat(LOCK).st_ino == posix.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:  # its last owner has removed it
+            pass
+        posix.close(descriptor)
 
 
 def put_back(before: "tuple[str, list[str]]", directory: str, warn: "Warn") -> None:

@@ -133,15 +133,19 @@ def dump(
     """Let CRIU do it. When it fails, the container goes on, and OcirunError says why. ``status``: before."""
 
     def notified(script: str, _: int, __: int) -> None:
-        if script == READY and options.get("status_fd") is not None:
+        if script != READY:
+            return
+        kept.end()  # the restore that fetches the pages is next
+        if options.get("status_fd") is not None:
             posix.write(options["status_fd"], b"\0")
             posix.close(options["status_fd"])
 
+    kept = cgroup_options.Kept(program.directory, warn)
     kind = messages.PRE_DUMP if options.get("pre_dump") else messages.DUMP
     if options.get("interruptible"):
         interruption.catch("; the container goes on running")
     try:
-        with cgroup_options.Kept(program.directory, warn):
+        with kept:
             if not state.is_alive(record):
                 raise OcirunError("the container has ended meanwhile")
             reason = ask(program, kind, values, notified)

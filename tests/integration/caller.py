@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,17 @@ def reap_until_end(child: subprocess.Popen[bytes], timeout: float) -> None:
         if ended and ended.si_pid != child.pid:
             os.waitpid(ended.si_pid, 0)
         time.sleep(0.005)
+
+
+@contextmanager
+def ended(child: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
+    """Popen's own context waits for the child, without end when a test fails that was to end it: this one kills it."""
+    with child:
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.kill()
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = 20) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from runtime import Container, OcirunError
 from tests.integration import snapshot
 from tests.integration.bundle import merge
-from tests.integration.caller import Caller, wait_for
+from tests.integration.caller import Caller, ended, wait_for
 from tests.integration.checkpointing import Checkpoints, working_criu
 from tests.integration.console import ConsoleSocket
 
@@ -167,7 +167,7 @@ def test_a_connection(checkpoints: Checkpoints, netns: Callable[[], str]) -> Non
     enter = ["nsenter", f"--net={path}"]
     trial = [*enter, "busybox", "nc", "127.0.0.1", "7"]
     wait_for(lambda: subprocess.run(trial, stdin=subprocess.DEVNULL, check=False).returncode == 0, "a server")
-    with subprocess.Popen(trial, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as client:
+    with ended(subprocess.Popen(trial, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)) as client:
         try:
             assert client.stdin
             assert client.stdout
@@ -304,7 +304,7 @@ def test_signals_in_the_foreground(checkpoints: Checkpoints) -> None:
     checkpoints.saved(id)
     where = ["--bundle", bundle.directory, "--image-path", checkpoints.images, "--criu", checkpoints.criu]
     command = checkpoints.runtime.command("restore", *where, id)
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:
+    with ended(subprocess.Popen(command, stdin=subprocess.DEVNULL)) as child:
         wait_for(lambda: checkpoints.runtime.call("state", id).out.find('"running"') > 0, "the container")
         wait_for(lambda: not (checkpoints.runtime.root / id / "criu-root").exists(), "the end of the restore")
         child.terminate()
@@ -477,13 +477,14 @@ def test_lazy_pages(checkpoints: Checkpoints) -> None:
         f"127.0.0.1:{port}",
     ]
     command = checkpoints.runtime.command("checkpoint", *flags, f"--status-fd={given}", id)
-    with subprocess.Popen(command, pass_fds=[given], stdin=subprocess.DEVNULL) as dump:
+    with ended(subprocess.Popen(command, pass_fds=[given], stdin=subprocess.DEVNULL)) as dump:
         os.close(given)
         assert select.select([end], [], [], 60)[0]
         assert os.read(end, 1) == b"\0"
         os.close(end)
         serve = [checkpoints.criu, "lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", str(port)]
-        with subprocess.Popen([*serve, "-D", checkpoints.images, "-W", checkpoints.work_directory()]) as server:
+        where = ["-D", checkpoints.images, "-W", checkpoints.work_directory()]
+        with ended(subprocess.Popen([*serve, *where])) as server:
             wait_for((checkpoints.work / "lazy-pages.socket").exists, "a page server")
             cgroup = {"linux": {"cgroupsPath": f"/second-{checkpoints.runtime.token}"}}
             bundle.config = merge(bundle.config, cgroup)

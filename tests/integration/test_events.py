@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.integration.caller import Caller
+from tests.integration.caller import Caller, ended
 from tests.integration.resources.readings import TAKE
 
 
@@ -26,7 +26,7 @@ def test_a_stream(runtime: Caller) -> None:
     limits = {"memory": {"limit": 24 << 20, "swap": 24 << 20}}
     id = runtime.launch(runtime.shell("exec sleep 100", {"linux": {"resources": limits}}))
     command = runtime.command("events", "--interval", "200ms", id)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)) as stream:
         assert stream.stdout is not None
         first = json.loads(stream.stdout.readline())
         assert first["type"] == "stats"
