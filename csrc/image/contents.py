@@ -87,6 +87,7 @@ COLD = (
     "runtime.host.elf",
     "runtime.host.executable",
     "runtime.host.kernel_checks",
+    "runtime.host.mountinfo",
     "runtime.host.program_file",
     "runtime.host.reach",
     "runtime.lifecycle.cgroup_options",

@@ -44,11 +44,9 @@ def has_selinux() -> bool:
 
 def resctrl_mount() -> "str | None":
     """The mount point of resctrl; None if it is not mounted."""
-    for line in read("/proc/self/mountinfo").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("resctrl "):
-            return before.split(" ")[4].replace("\\040", " ")
-    return None
+    from runtime.host import mountinfo
+
+    return next((mount.point for mount in mountinfo.of_process().all if mount.type == "resctrl"), None)
 
 
 def check_apparmor(spec: "Config") -> "Iterator[Row]":

@@ -5,8 +5,8 @@ Without nsdelegate, a container could change limits that are not its own. So the
 
 import posix
 
-from runtime import files
 from runtime.errors import OcirunError
+from runtime.host import mountinfo
 from runtime.plan import ops
 from runtime.process import spawn
 
@@ -23,11 +23,9 @@ LOCK = "/run/ocirun-criu.lock"
 
 def read() -> "tuple[str, list[str]]":
     """The mount point of the hierarchy, and its options; "" and [] without one."""
-    for line in files.read("/proc/self/mountinfo").decode("utf-8", "surrogateescape").split("\n"):
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        if kind == KIND and before.split(" ")[3] == "/":
-            return before.split(" ")[4], [name for name in options.split(",") if name not in READ_ONLY]
+    for mount in mountinfo.of_process().all:
+        if mount.type == KIND and mount.root == "/":
+            return mount.point, [name for name in mount.options if name not in READ_ONLY]
     return "", []
 
 

@@ -10,6 +10,7 @@ from runtime import files
 from runtime.cgroups import layout
 from runtime.errors import InvalidConfig, system_failure
 from runtime.files import clean
+from runtime.host import mountinfo
 from runtime.host.container_tree import Tree
 from runtime.plan.devices import DEFAULTS, has_own_dev
 from runtime.plan.namespaces import kinds
@@ -40,19 +41,6 @@ def check(spec: "Config") -> None:
         options = mount.get("options", ())
         if mount.get("uidMappings") or "idmap" in options or "ridmap" in options:
             raise InvalidConfig("CRIU does not keep the id maps of a mount", f"/mounts/{index}")
-
-
-class Mounted:
-    """A row of mountinfo."""
-
-    __slots__ = ("options", "point", "root", "type")
-
-    def __init__(self, line: str) -> None:
-        before, _, after = line.partition(" - ")
-        fields = before.split(" ")
-        self.root, self.point = _plain(fields[3]), _plain(fields[4])
-        self.options = fields[5].split(",")
-        self.type = after.split(" ")[0]
 
 
 def binds(spec: "Config", rootfs: str, bundle: str) -> "Pairs":
@@ -154,20 +142,12 @@ def restored_mounts(spec: "Config", rootfs: str, bundle: str, locations: "list[L
     return binds(spec, rootfs, bundle) + cgroup_binds(spec, locations) + null
 
 
-def mounted(pid: int) -> "list[Mounted]":
+def mounted(pid: int) -> "list[mountinfo.Mount]":
     """The mounts of the process's namespace. OcirunError if the process has ended."""
     try:
-        text = files.read(f"/proc/{pid}/mountinfo").decode("utf-8", "surrogateescape")
+        return mountinfo.of_process(pid).all
     except OSError as error:
         raise system_failure(f"read the mounts of process {pid}", error) from None
-    return [Mounted(line) for line in text.split("\n") if line]
-
-
-def _plain(text: str) -> str:
-    """A path of mountinfo without its octal escapes."""
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
 
 
 def dumped_namespaces(spec: "Config") -> "list[str]":

@@ -52,7 +52,7 @@ def wanted(spec: "Config", rootfs: str, bundle: str) -> "dict[str, tuple[int, in
 def lacking(asked: "dict[str, tuple[int, int, str]]", pid: int) -> "list[ops.Operation]":
     """The operations that set what the mounts of process ``pid`` lack."""
     plan = []
-    for point, present in {row.point: row.options for row in outside.mounted(pid)}.items():  # the last is on top
+    for point, present in {row.point: row.flags for row in outside.mounted(pid)}.items():  # the last is on top
         attributes, _, origin = asked.get(point, (0, 0, ""))
         for above, (_, recursive, pointer) in asked.items():
             if files.is_below(point, above):

@@ -75,14 +75,10 @@ def file_system(path: str) -> str:
     """The type of the file system that holds ``path``, from mountinfo; "" if it is not there."""
     import os
 
-    real, kind, longest = os.path.realpath(path), "", -1
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            fields = line.split(" ")
-            mountpoint = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
-            if (f"{real}/".startswith(f"{mountpoint}/") or mountpoint == "/") and len(mountpoint) >= longest:
-                kind, longest = fields[fields.index("-") + 1], len(mountpoint)
-    return kind
+    from runtime.host import mountinfo
+
+    mount = mountinfo.of_process().seen(os.path.realpath(path))
+    return mount.type if mount else ""
 
 
 def send_tree(handshake: "Handshake", operation: "Operation") -> None:

@@ -4,9 +4,9 @@ import posix
 
 from runtime import files
 from runtime.host import facts as host
+from runtime.host import mountinfo
 from runtime.kernel import NAMESPACE_FILES
 
-from .mountinfo import Mounts
 from .tree import Tree
 
 TYPE_CHECKING = False
@@ -48,8 +48,8 @@ class Container:
         self.resctrl = resctrl
         self.facts: Facts = host.read(spec, bundle)
         self.status = dict(_fields(self.text("status")))
-        self.mounts = Mounts(self.text("mountinfo"))
-        self.host_mounts = Mounts(files.read("/proc/self/mountinfo").decode(errors="surrogateescape"))
+        self.mounts = mountinfo.of_process(pid)
+        self.host_mounts = mountinfo.of_process()
         self.tree = Tree(pid)
         self.uids, self.gids = self.map("uid"), self.map("gid")
         self.new_user_namespace = self.namespace("user") != posix.readlink("/proc/self/ns/user")

@@ -3,20 +3,20 @@
 import posix
 
 from runtime.files import clean
+from runtime.host.mountinfo import place_of
 from runtime.kernel import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from runtime.plan import mount_options
 from runtime.plan.mount_options import BINDS
 
 from .check import OK, Check, equal, judge, unknown, words
-from .mountinfo import place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from oci_spec.types import Mount as Entry
+    from runtime.host.mountinfo import Mount
     from runtime.plan.mount_options import Options
 
     from .container import Container
-    from .mountinfo import Mount
 
 
 class Wanted:

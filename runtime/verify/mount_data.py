@@ -9,10 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runtime.host.mountinfo import Mount
+
     from .check import Check
     from .container import Container
     from .entries import Wanted
-    from .mountinfo import Mount
 
 SUPERBLOCK = {MS_SYNCHRONOUS: "sync", MS_DIRSYNC: "dirsync", MS_MANDLOCK: "mand", MS_LAZYTIME: "lazytime"}
 # The options that the kernel does not show: they are done, or the mount would have failed.

@@ -1,5 +1,6 @@
 """The flags and the propagation of a mount: the config's options against mountinfo. Pure but for the container's files."""
 
+from runtime.host.mountinfo import place_of
 from runtime.kernel import (
     MOUNT_ATTR_ATIME,
     MOUNT_ATTR_NOATIME,
@@ -15,15 +16,15 @@ from runtime.kernel import (
 from . import mount_data
 from .check import DIFFERS, OK, Check, gone, judge
 from .entries import covers, host_path, propagation
-from .mountinfo import place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runtime.host.mountinfo import Mount
+
     from .container import Container
     from .entries import Wanted
-    from .mountinfo import Mount
 
 # Bits → the word in mountinfo.
 FLAGS = {

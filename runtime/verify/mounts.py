@@ -8,9 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runtime.host.mountinfo import Mount, Mounts
+
     from .container import Container
     from .entries import Wanted
-    from .mountinfo import Mount, Mounts
 
 MISSING = "it is not mounted"
 

@@ -2,12 +2,12 @@
 
 import posix
 
+from runtime.host.mountinfo import place_of
 from runtime.kernel import S_IFCHR, S_IFDIR, S_IFMT
 from runtime.plan.rootfs import PROPAGATION
 
 from .check import Check, judge, unknown, words
 from .entries import covers, host_path, propagation, same_place
-from .mountinfo import place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.verify.mountinfo import Mounts, place_of
+from runtime.host.mountinfo import Mounts, place_of
 
 STACK = r"""
 20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard

@@ -1,6 +1,6 @@
-"""/proc/PID/mountinfo (proc_pid_mountinfo(5)) as mounts, and which of them a path leads to. Pure."""
+"""/proc/PID/mountinfo (proc_pid_mountinfo(5)) as mounts, and which of them a path leads to. Cold."""
 
-from runtime.files import components
+from runtime.files import components, read
 from runtime.host.cgroups import unescape
 
 PROPAGATION = ("shared", "master", "unbindable")
@@ -71,6 +71,11 @@ class Mounts:
         """The mounts below a path, not those on it."""
         prefix = path.rstrip("/") + "/"
         return [mount for mount in self.all if mount.point.startswith(prefix) and mount.point != path]
+
+
+def of_process(pid: "int | str" = "self") -> Mounts:
+    """The mounts of the process's namespace. Raises OSError."""
+    return Mounts(read(f"/proc/{pid}/mountinfo").decode("utf-8", "surrogateescape"))
 
 
 def place_of(mounts: Mounts, path: str) -> "tuple[Mount, str] | None":
