@@ -214,7 +214,9 @@ static int mount_legacy(struct context *ctx, const struct plan_op *op, int targe
 		r = failed(ctx, STEP_CHDIR);
 	if (r < 0)
 		return r;
-	int fd = root_open(ctx, text(ctx, op, MOUNT_DESTINATION), O_PATH | O_DIRECTORY);
+	/* From a root that is covered, only ".." leads to what covers it. */
+	const char *path = op->number[MOUNT_FLAGS] & MOUNT_ROOT ? ".." : text(ctx, op, MOUNT_DESTINATION);
+	int fd = root_open(ctx, path, O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return root_failed(ctx, STEP_OPEN, fd);
 	uint64_t clear = set & MOUNT_ATTR__ATIME ? MOUNT_ATTR__ATIME : 0;
@@ -276,7 +278,9 @@ static int mount_on(struct context *ctx, const struct plan_op *op, int target, c
 	struct stat below;
 	if (r == -EINVAL && ctx->step == STEP_MOVE_MOUNT && fstat(target, &below) == 0 && !S_ISDIR(below.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
-	if (r == 0 && flags & MOUNT_ORDINARY)
+	if (r == 0 && flags & MOUNT_ROOT)
+		root_replace(ctx, tree);
+	else if (r == 0 && flags & MOUNT_ORDINARY)
 		root_hold(ctx, text(ctx, op, MOUNT_DESTINATION), tree);
 	else
 		close(tree);
@@ -298,9 +302,10 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 	const char *path = text(ctx, op, MOUNT_DESTINATION);
 	char mode[16] = "";
 	struct stat st;
+	bool root = op->number[MOUNT_FLAGS] & MOUNT_ROOT;
 	root_release(ctx, path);
-	int target = open_mount_target(ctx, path, op->number[MOUNT_FLAGS] & MOUNT_ORDINARY);
-	if (ctx->step == STEP_VERIFY)
+	int target = root ? root_to_cover(ctx) : open_mount_target(ctx, path, op->number[MOUNT_FLAGS] & MOUNT_ORDINARY);
+	if (ctx->step == STEP_VERIFY || (root && target < 0))
 		return target;
 	if (target >= 0 && op->number[MOUNT_FLAGS] & MOUNT_TARGET_MODE && fstat(target, &st) == 0)
 		mode_option(mode, st.st_mode);
@@ -309,7 +314,7 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 		target = root_open_target(ctx, path, true);
 	if (target < 0)
 		return root_failed(ctx, missing ? STEP_MKDIR : STEP_OPEN, target);
-	int r = root_spare(ctx, target);
+	int r = root ? 0 : root_spare(ctx, target);
 	if (r == 0)
 		r = mount_on(ctx, op, target, mode);
 	close(target);
@@ -318,10 +323,28 @@ int op_mount(struct context *ctx, const struct plan_op *op)
 
 /* --- binds */
 
+/* Where the tree goes; -errno with the failed step. */
+static int open_bind_target(struct context *ctx, const struct plan_op *op, bool directory)
+{
+	const char *path = text(ctx, op, BIND_DESTINATION);
+	uint64_t flags = op->number[BIND_RECURSIVE];
+	if (flags & BIND_ROOT)
+		return root_to_cover(ctx);
+	root_release(ctx, path);
+	int target = flags & BIND_TARGET_NOFOLLOW ? root_open(ctx, path, O_PATH | O_NOFOLLOW) : -ENOENT;
+	if (target == -ENOENT)
+		target = root_open_target(ctx, path, directory);
+	if (target < 0)
+		return root_failed(ctx, directory ? STEP_MKDIR : STEP_CREATE, target);
+	int r = root_spare(ctx, target);
+	if (r < 0)
+		close(target);
+	return r < 0 ? r : target;
+}
+
 static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 {
 	const uint64_t *n = op->number;
-	const char *path = text(ctx, op, BIND_DESTINATION);
 	struct stat st;
 	if (fstat(tree, &st) < 0)
 		return failed(ctx, STEP_STAT);
@@ -330,15 +353,10 @@ static int bind_tree(struct context *ctx, const struct plan_op *op, int tree)
 		r = set_attributes(ctx, tree, true, n[BIND_REC_SET], n[BIND_REC_CLR], 0);
 	if (r < 0)
 		return r;
-	root_release(ctx, path);
-	int target = n[BIND_RECURSIVE] & BIND_TARGET_NOFOLLOW ? root_open(ctx, path, O_PATH | O_NOFOLLOW) : -ENOENT;
-	if (target == -ENOENT)
-		target = root_open_target(ctx, path, S_ISDIR(st.st_mode));
+	int target = open_bind_target(ctx, op, S_ISDIR(st.st_mode));
 	if (target < 0)
-		return root_failed(ctx, S_ISDIR(st.st_mode) ? STEP_MKDIR : STEP_CREATE, target);
-	r = root_spare(ctx, target);
-	if (r == 0)
-		r = attach(ctx, tree, target);
+		return target;
+	r = attach(ctx, tree, target);
 	struct stat below;
 	if (r == -EINVAL && fstat(target, &below) == 0 && S_ISDIR(below.st_mode) != S_ISDIR(st.st_mode))
 		r = -ENOTDIR; /* mount(2) says it better */
@@ -352,7 +370,10 @@ int op_bind(struct context *ctx, const struct plan_op *op)
 	if (tree < 0)
 		return tree;
 	int r = bind_tree(ctx, op, tree);
-	close(tree);
+	if (r == 0 && op->number[BIND_RECURSIVE] & BIND_ROOT)
+		root_replace(ctx, tree);
+	else
+		close(tree);
 	return r;
 }
 

@@ -26,6 +26,11 @@ int copy_up(struct context *ctx, int from, int to);
 /* rootfs.c. Sets the propagation of the mount `directory` is in: climbs to that mount's root, since only a root can be
  * changed. Closes `directory`. */
 int set_mount_of(struct context *ctx, int directory, uint64_t propagation);
+/* rootfs.c: the container's root, for a mount that is to cover it; mounts on it do not reach the host. A descriptor, or
+ * -errno with the failed step. */
+int root_to_cover(struct context *ctx);
+/* The mount `root`, which covers the root, takes its place. Takes ownership of `root`. */
+void root_replace(struct context *ctx, int root);
 /* peers.c: attaches the runtime's own mount `tree` to `target`, which was looked up at `path`, without propagating it
  * to the host. */
 int attach_apart(struct context *ctx, int tree, int target, const char *path);

@@ -139,11 +139,13 @@ enum plan_step {
 #define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= gets that of the directory it covers */
 #define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below it are looked up in this mount */
 #define MOUNT_HOST_COPY 16  /* if the kernel refuses a new mount, bind `source` or the host's recursively */
+#define MOUNT_ROOT 32       /* on the container's root: from then on it is the root */
 
 /* The flags of `bind` and of `open_tree`. */
 #define BIND_REC 1             /* include the mounts below */
 #define BIND_SOURCE_NOFOLLOW 2 /* bind a symlink itself */
 #define BIND_TARGET_NOFOLLOW 4 /* mount on a symlink itself */
+#define BIND_ROOT 8            /* on the container's root: from then on it is the root */
 
 /* The flags of `symlink`. */
 #define SYMLINK_IF_TARGET 1 /* only if its target exists in the container */

@@ -82,6 +82,24 @@ int op_root(struct context *ctx, const struct plan_op *op)
 	return attach_root(ctx, path);
 }
 
+/* The root as a mount of the config: nobody sees what it covers. pivot_root refuses a shared parent mount. */
+int root_to_cover(struct context *ctx)
+{
+	int r = set_attributes(ctx, ctx->root, false, 0, 0, MS_PRIVATE);
+	if (r < 0)
+		return r;
+	int fd = fcntl(ctx->root, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? failed(ctx, STEP_OPEN) : fd;
+}
+
+void root_replace(struct context *ctx, int root)
+{
+	root_release(ctx, NULL);
+	close(ctx->root);
+	ctx->root = root;
+	root_hold_dev(ctx, "/dev");
+}
+
 /* A procfs that no configured mount can cover. Where the kernel refuses a new one (the pid namespace is not ours, or
  * procfs here is partly masked), a private clone of the host's. */
 int op_proc_handle(struct context *ctx, const struct plan_op *op)

@@ -88,6 +88,7 @@ COLD = (
     "runtime.host.executable",
     "runtime.host.kernel_checks",
     "runtime.host.mountinfo",
+    "runtime.host.overlay",
     "runtime.host.program_file",
     "runtime.host.reach",
     "runtime.lifecycle.cgroup_options",

@@ -261,6 +261,8 @@ def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) 
 
 def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":
     """(pointer, message, certain) for a missing cwd or args[0]. Not certain: a mount may provide it."""
+    if not tree.rootfs:  # a mount of unknown content is the root
+        return
     cwd = process.get("cwd", "/")
     try:
         # A rule refuses a relative one.

@@ -12,9 +12,10 @@ from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from oci_spec.types import Mount
+    from runtime.host.overlay import Layers
 
 # The kernel's limit on symbolic links (path_resolution(7)).
 _LINKS = 40
@@ -31,9 +32,10 @@ class Unknown(Exception):
 class Tree:
     """`mode` resolves a path; then `below_mount` says whether that went through a bind mount, and `host` where it is."""
 
-    def __init__(self, rootfs: str) -> None:
-        """`rootfs`: path on the host, "" if the content of / is unknown."""
+    def __init__(self, rootfs: str, layers: "Layers | None" = None) -> None:
+        """`rootfs`: path on the host, "" if the content of / is unknown. `layers`: what / merges, `rootfs` first."""
         self.rootfs = rootfs
+        self.layers = layers
         # Mount point in the container → number of the mount, counted from 1, and the source of a bind mount, else None.
         # Mounts hidden by a later one stay here, and are skipped.
         self.mounts: dict[str, tuple[int, str | None]] = {}
@@ -90,6 +92,8 @@ class Tree:
         self.below_mount = trail[-1][2] > 0
         self.host = trail[-1][1]
         self.base = next(host for _, host, mount in trail if mount == trail[-1][2])
+        if self.layers and not self.below_mount:
+            self.base = self.layers.base(self.host)
         return trail[-1][0] or "/", mode
 
     def _step(self, parent: "tuple[str, str, int]", name: str, last: bool) -> "tuple[str, str, int]":
@@ -98,6 +102,8 @@ class Tree:
         mount, source = self.mounts.get(inside, (0, None))
         if mount <= parent[2]:
             self.below_mount = parent[2] > 0
+            if self.layers and not self.below_mount:
+                return inside, self.layers.find(parent[0], name), 0
             return inside, f"{parent[1]}/{name}", parent[2]
         if source is None:
             raise Unknown(inside, last)
@@ -131,10 +137,17 @@ def with_mount(tree: Tree, mount: "Mount", bundle: str, exact: bool) -> Tree:
         source = _followed(source)
     destination = mount["destination"]
     destination = tree.resolve(destination) if exact else clean(destination)
-    if destination == "/":
-        return Tree(source or "")  # hides everything before
+    if destination == "/":  # hides everything before
+        return _overlay(options) if mount.get("type") == "overlay" and not source else Tree(source or "")
     tree.add(destination, source)
     return tree
+
+
+def _overlay(options: "Sequence[str]") -> Tree:
+    from runtime.host import overlay
+
+    directories = overlay.layers(options)
+    return Tree(directories[0], overlay.Layers(directories)) if directories else Tree("")
 
 
 def _followed(path: str) -> str:

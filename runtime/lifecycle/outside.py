@@ -14,6 +14,7 @@ from runtime.host import mountinfo
 from runtime.host.container_tree import Tree
 from runtime.plan.devices import DEFAULTS, has_own_dev
 from runtime.plan.namespaces import kinds
+from runtime.plan.rootfs import is_covered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def check(spec: "Config") -> None:
     for kind, (pointer, path) in listed.items():
         if path and kind not in EXTERNAL and kind not in JOINED:
             raise InvalidConfig(f"CRIU cannot restore into an existing {kind} namespace", f"{pointer}/path")
+    if is_covered(spec):
+        raise InvalidConfig(
+            "CRIU would take the mount on / for a directory of the host's, and not restore it: mount it on root.path before",
+            "/mounts/0/destination",
+        )
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", ())
         if mount.get("uidMappings") or "idmap" in options or "ridmap" in options:

@@ -67,7 +67,7 @@ def plan(spec: "Config", facts: "Facts", options: "PlanOptions") -> "tuple[list[
         operations += rootfs.create_hooks(spec, options.get("caller_environment", ()))
     operations += rootfs.settings(spec, "pid" not in listed, properties.asks(process, properties.LABELS))
     operations += rootfs.enter(spec, options, mounted)
-    options = {**options, "readonly_root": bool(mounted and spec["root"].get("readonly")), "make_cwd": True}
+    options = {**options, "readonly_root": mounted and rootfs.read_only(spec), "make_cwd": True}
     operations += identity.before(process, spec["linux"], facts, options, "user" in listed)
     operations += identity.privileges(process, facts, bool(options.get("seccomp")), warnings)
     if not spec.get("process"):

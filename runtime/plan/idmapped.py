@@ -5,6 +5,7 @@ config that has one.
 """
 
 from runtime.errors import InvalidConfig
+from runtime.files import clean
 from runtime.kernel import MOUNT_ATTR_RDONLY, MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS
 
 from . import mount_options, ops
@@ -61,6 +62,7 @@ def operations(
         elif attributes & MOUNT_ATTR_RDONLY and kind not in mount_options.KERNEL_TYPES:
             data.insert(0, "ro")
     recursive = "rbind" in options.keywords
+    where = ops.BIND_ROOT if clean(entry["destination"]) == "/" else 0
     # The parent makes a new file system outside the user namespace, so its flags are locked there. A tmpfs that becomes
     # read-only later does so inside, as one without id maps does.
     locked = (attributes, options.clear, options.rec_set, options.rec_clear)
@@ -72,7 +74,7 @@ def operations(
         ops.bind(
             entry["destination"],
             None,
-            ops.BIND_REC if recursive else 0,
+            where | ops.BIND_REC if recursive else where,
             attributes,
             options.clear,
             options.propagation,

@@ -49,6 +49,10 @@ def operations(spec: "Config", facts: "Facts", warnings: "Warnings") -> "list[Op
         origin = f"/mounts/{i}"
         options = mount_options.parse(entry.get("options", []))
         _refuse(entry, options, origin)
+        if clean(entry["destination"]) == "/":
+            from . import root_mount
+
+            root_mount.prepare(entry, options, i == 0 and not facts.get("elsewhere"), origin)
         if _may_be_lost(entry, options):
             from . import lost_options
 
@@ -90,7 +94,7 @@ def read_only_operations(spec: "Config") -> "list[Operation]":
     """Make read-only the mounts that other operations had to write to first: every tmpfs, and /dev."""
     plan = []
     for i, entry in enumerate(spec.get("mounts", ())):
-        if "ro" in entry.get("options", ()):
+        if "ro" in entry.get("options", ()) and clean(entry["destination"]) != "/":
             options = mount_options.parse(entry["options"])
             if (
                 options.set & MOUNT_ATTR_RDONLY
@@ -122,8 +126,6 @@ def _refuse_proc(destination: str, origin: str) -> None:
 def _refuse(entry: "Mount", options: "Options", origin: str) -> None:
     """Raises InvalidConfig for a mount that makes no sense."""
     kind = entry.get("type")
-    if clean(entry["destination"]) == "/":
-        raise InvalidConfig("a mount on / would cover the container's root", f"{origin}/destination")
     if options.keywords & {"bind", "rbind", "remount"}:
         return
     if not kind:
@@ -145,6 +147,7 @@ def _bind(entry: "Mount", options: "Options", facts: "Facts", origin: str) -> "l
         return [ops.symlink(link, entry["destination"], ops.SYMLINK_SAME, origin)]
     follow = ops.BIND_SOURCE_NOFOLLOW if "src-nofollow" in options.keywords else 0
     follow |= ops.BIND_TARGET_NOFOLLOW if "dest-nofollow" in options.keywords else 0
+    follow |= ops.BIND_ROOT if clean(entry["destination"]) == "/" else 0
     recursive = ops.BIND_REC if "rbind" in options.keywords else 0
     rec_set = options.rec_set
     if recursive and options.set & MOUNT_ATTR_RDONLY and _in_user_namespace(facts) and _holds_cgroups(source):
@@ -225,8 +228,10 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
     if kind == "tmpfs":
         flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.keywords else 0
         flags |= 0 if any(option.startswith("mode=") for option in data) else ops.MOUNT_TARGET_MODE
-    if kind in ("proc", "sysfs") or clean(entry["destination"]) == "/dev":
+    destination = clean(entry["destination"])
+    if kind in ("proc", "sysfs") or destination == "/dev":
         flags |= ops.MOUNT_ORDINARY
+    flags |= ops.MOUNT_ROOT if destination == "/" else 0
     if _in_user_namespace(facts):
         data = _mapped(data, facts, warnings, origin)
         # A bind of the host's would not have these options.

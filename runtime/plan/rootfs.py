@@ -1,6 +1,6 @@
 """root, rootfsPropagation, hooks, names and sysctls → operations: from the new namespaces to entering the root. Pure and hot."""
 
-from runtime.files import escape
+from runtime.files import clean, escape
 from runtime.kernel import MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 
 from . import ops
@@ -103,6 +103,22 @@ def settings(spec: "Config", host_pids: bool, labelled: bool) -> "list[ops.Opera
     for key, value in sysctls.items():
         plan.append(ops.sysctl(sysctl_path(key), value, f"/linux/sysctl/{escape(key)}"))
     return plan
+
+
+def is_covered(spec: "Config") -> bool:
+    """Whether the first mount is on /: then it is the root, and root.path only its place."""
+    return any(clean(mount["destination"]) == "/" for mount in spec.get("mounts", ())[:1])
+
+
+def read_only(spec: "Config") -> bool:
+    """Whether the root becomes read-only, last: by root.readonly, or by an option of a mount on /."""
+    if spec["root"].get("readonly"):
+        return True
+    if not is_covered(spec):
+        return False
+    from . import root_mount
+
+    return root_mount.is_read_only(spec["mounts"][0])
 
 
 def enter(spec: "Config", options: "PlanOptions", in_mount_namespace: bool) -> "list[ops.Operation]":

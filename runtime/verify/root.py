@@ -4,7 +4,7 @@ import posix
 
 from runtime.host.mountinfo import place_of
 from runtime.kernel import S_IFCHR, S_IFDIR, S_IFMT
-from runtime.plan.rootfs import PROPAGATION
+from runtime.plan.rootfs import PROPAGATION, is_covered, read_only
 
 from .check import Check, judge, unknown, words
 from .entries import covers, host_path, propagation, same_place
@@ -35,12 +35,14 @@ def _root(container: "Container") -> "Iterator[Check]":
     if not container.own_mounts or mount is None or mount.point != "/":
         yield _same_root(container)
         return
-    yield same_place(container, "/root/path", "root", root["path"], mount, "/")
-    wanted = bool(root.get("readonly"))
+    covered = is_covered(container.spec)
+    if not covered:
+        yield same_place(container, "/root/path", "root", root["path"], mount, "/")
+    wanted = read_only(container.spec)
     actual = "read-only" if mount.read_only else "writable"
     host = place_of(container.host_mounts, host_path(container, root["path"]))
     # One that is not asked for may be the host's, or a path of readonlyPaths that leads to /.
-    excused = bool(host and host[0].read_only) or "/" in covers(container, [])
+    excused = bool(host and host[0].read_only and not covered) or "/" in covers(container, [])
     same = mount.read_only if wanted else excused or "ro" not in mount.flags
     yield judge("/root/readonly", "root", "read-only" if wanted else "writable", actual, same)
     given = PROPAGATION.get(container.spec["linux"].get("rootfsPropagation", "").removeprefix("r"), 0)

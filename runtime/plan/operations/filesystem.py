@@ -128,6 +128,8 @@ def mount(
     text += own_options(options)
     if flags & bits.MOUNT_COPY_UP:
         text += ", filled with what it covers"
+    if flags & bits.MOUNT_ROOT:
+        text += ", as the root"
     if flags & bits.MOUNT_HOST_COPY:
         text += "; where the kernel refuses that, bind the host's"
     return text
@@ -156,6 +158,7 @@ def bind(
     if recursive & bits.BIND_SOURCE_NOFOLLOW:
         what += ", which may be a link,"
     over = ", over a link that stands there" if recursive & bits.BIND_TARGET_NOFOLLOW else ""
+    over += ", as the root" if recursive & bits.BIND_ROOT else ""
     return f"bind {what} on {destination}{mount_options(attr_set, attr_clr, rec_set, rec_clr, propagation)}{over}"
 
 

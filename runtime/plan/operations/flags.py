@@ -9,11 +9,13 @@ MOUNT_LEGACY = 2  # use mount(2) on the checked descriptor: fsconfig cannot expr
 MOUNT_TARGET_MODE = 4  # a tmpfs without mode= gets that of the directory it covers
 MOUNT_ORDINARY = 8  # no symlink may lead to the target, and paths below it are looked up in this mount
 MOUNT_HOST_COPY = 16  # if the kernel refuses a new mount, bind `source` or the host's recursively
+MOUNT_ROOT = 32  # on the container's root: from then on it is the root
 
 # The flags of `bind` and of `open_tree`.
 BIND_REC = 1  # include the mounts below
 BIND_SOURCE_NOFOLLOW = 2  # bind a symlink itself
 BIND_TARGET_NOFOLLOW = 4  # mount on a symlink itself
+BIND_ROOT = 8  # on the container's root: from then on it is the root
 
 # The flags of `symlink`.
 SYMLINK_IF_TARGET = 1  # only if its target exists in the container

@@ -216,8 +216,9 @@ def test_remounts() -> None:
 @pytest.mark.parametrize(
     ("entry", "pointer"),
     [
-        ({"destination": "/", "type": "tmpfs"}, "/mounts/0/destination"),
-        ({"destination": "/a/..", "type": "tmpfs"}, "/mounts/0/destination"),
+        ({"destination": "/", "type": "proc"}, "/mounts/0/type"),
+        ({"destination": "/a/..", "type": "x", "options": ["remount"]}, "/mounts/0/options"),
+        ({"destination": "/", "source": "/x", "options": ["bind", "copy-symlink"]}, "/mounts/0/options"),
         ({"destination": "/a"}, "/mounts/0/type"),
         ({"destination": "/a", "type": "bind", "source": "/x"}, "/mounts/0/type"),
         ({"destination": "/a", "options": ["bind"]}, "/mounts/0/source"),

@@ -215,7 +215,7 @@ def test_nothing_is_mounted_inside_proc(destination):
 
 @pytest.mark.parametrize("destination", ["/proc", "/proc/cpuinfo", "/process", "/proc/a/../uptime", "/proc/.."])
 def test_what_may_be_mounted_near_proc(destination):
-    """/proc itself, files that emulations replace, and names that only look like it are allowed; the root is not."""
+    """/proc itself, files that emulations replace, and names that only look like it are allowed; the root, later, is not."""
     spec = machines.spec_with()
     spec["mounts"].append({"destination": destination, "source": "/src", "options": ["bind"]})
     if destination == "/proc/..":
