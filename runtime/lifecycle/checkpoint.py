@@ -12,7 +12,7 @@ from runtime.criu import messages
 from runtime.criu.program import Criu
 from runtime.criu.service import Service
 from runtime.errors import Interrupted, OcirunError, WrongState, system_failure
-from runtime.lifecycle import cgroup_options, criu, images, notify, outside, state, store
+from runtime.lifecycle import cgroup_options, criu, criu_external, criu_images, notify, state, store
 from runtime.lifecycle.delete import destroy
 from runtime.process import interruption
 
@@ -43,19 +43,19 @@ def checkpoint(root: str, id: str, options: "CheckpointOptions", warn: "Warn") -
         if status not in (state.RUNNING, state.PAUSED):
             raise WrongState(f'cannot checkpoint container "{id}": container not running: it is {status}')
         spec: Config = load_accepted(store.read_file(handle, store.CONFIG))
-        outside.check(spec)
+        criu_external.check(spec)
         path = options["image_path"]
-        opened.append(images.open_directory("--image-path", path, make=True))
+        opened.append(criu_images.open_directory("--image-path", path, make=True))
         if options.get("work_path"):
             path = options["work_path"]
-            opened.append(images.open_directory("--work-path", path, make=True, links=True))
+            opened.append(criu_images.open_directory("--work-path", path, make=True, links=True))
         values = request(root, id, spec, record, options, (opened[0], opened[-1]))
         program = Criu(options.get("criu", ""), root, opened[0])
         program.require(values, features(options))
         if options.get("debug"):
             options["debug"](f"{program.path} is asked for {values}")
         if not options.get("pre_dump"):
-            images.write_descriptors(opened[0], record)
+            criu_images.write_descriptors(opened[0], record)
         dump(program, values, options, record, (opened[-1], path), status, warn)
         if not (options.get("leave_running") or options.get("pre_dump")):
             destroy(root, id, handle, record, warn)
@@ -77,14 +77,14 @@ def request(
     values = criu.common(options, spec, *directories)
     values |= {name: bool(options.get(name)) for name in SWITCHES}
     values |= {"pid": record["pid"], "root": record["rootfs"], "log_file": LOG}
-    values["external"] = outside.dumped_namespaces(spec)
+    values["external"] = criu_external.dumped_namespaces(spec)
     row = freezer.freezable(record["cgroups"])
     if row and row["made"] != SHARED:  # others may be in the cgroups below: CRIU stops each process by ptrace instead
         values["freeze_cgroup"] = row["path"]
     if options.get("page_server"):
         values["ps"] = server(options["page_server"])
     if options.get("parent_path"):
-        images.check_parent(directories[0], options["parent_path"])
+        criu_images.check_parent(directories[0], options["parent_path"])
         values["parent_img"] = options["parent_path"]
     if options.get("parent_path") or options.get("pre_dump"):
         values["track_mem"] = True
@@ -93,7 +93,7 @@ def request(
     if not options.get("pre_dump"):
         if record.get("notify"):
             spec = notify.with_mount(spec, root, id)
-        values["ext_mnt"] = outside.dumped_mounts(spec, record["rootfs"], record["bundle"], record["pid"])
+        values["ext_mnt"] = criu_external.dumped_mounts(spec, record["rootfs"], record["bundle"], record["pid"])
     return values
 
 

@@ -7,7 +7,7 @@ from runtime.criu import log, messages
 from runtime.errors import OcirunError
 from runtime.host import facts
 from runtime.kernel import CLONE_FLAGS
-from runtime.lifecycle import images
+from runtime.lifecycle import criu_images
 from runtime.plan.annotations import CRIU_CONFIG
 from runtime.plan.namespaces import kinds
 
@@ -68,7 +68,7 @@ def config_file(spec: "Config") -> "str | None":
     wanted = (spec.get("annotations") or {}).get(CRIU_CONFIG)
     if wanted is not None:
         if wanted:
-            images.check_config(wanted)
+            criu_images.check_config(wanted)
         return wanted or None
     return next((path for path in CONFIG_FILES if posix.access(path, posix.F_OK)), CONFIG_FILES[-1])
 

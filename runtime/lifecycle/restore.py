@@ -22,10 +22,10 @@ from runtime.lifecycle import (
     assembly,
     cgroup_options,
     criu,
-    images,
+    criu_external,
+    criu_images,
     network,
     notify,
-    outside,
     publishing,
     restrictions,
     state,
@@ -70,7 +70,7 @@ def restore(root: str, id: str, options: "RestoreOptions", warn: "Warn") -> int:
     opened: list[int] = []
     try:
         request.check_terminal(bool(options.get("detach")))
-        outside.check(request.spec)
+        criu_external.check(request.spec)
         restorer = Restorer(request, options, opened)
         if not options.get("detach"):
             from runtime.process.foreground import Foreground
@@ -112,13 +112,13 @@ class Restorer:
         self.terminal = -1
         self.service: Service | None = None
         self.path = options["image_path"]
-        opened.append(images.open_directory("--image-path", self.path, make=False))
+        opened.append(criu_images.open_directory("--image-path", self.path, make=False))
         if options.get("work_path"):
             self.path = options["work_path"]
-            opened.append(images.open_directory("--work-path", self.path, make=True, links=True))
+            opened.append(criu_images.open_directory("--work-path", self.path, make=True, links=True))
         self.images, self.work = opened[0], opened[-1]
         self.facts = assembly.read_host(request.spec, options["bundle"])
-        self.namespaces = outside.open_namespaces(request.spec)
+        self.namespaces = criu_external.open_namespaces(request.spec)
         opened += [descriptor for _, descriptor in self.namespaces]
         self.values = self.request_values()
         self.program = Criu(options.get("criu", ""), self.store(), self.images)
@@ -143,10 +143,10 @@ class Restorer:
         }
         for name in ("lsm_profile", "lsm_mount_context"):
             values[name] = options.get(name) or None
-        inherited = images.read_descriptors(self.images)
+        inherited = criu_images.read_descriptors(self.images)
         inherited += [(name, SOCKET + 1 + number) for number, (name, _) in enumerate(self.namespaces)]
         values["inherit_fd"] = inherited
-        values["join_ns"] = outside.joined_namespaces(self.request.spec)
+        values["join_ns"] = criu_external.joined_namespaces(self.request.spec)
         return values
 
     def make(self, creation: "Creation") -> None:
@@ -160,7 +160,7 @@ class Restorer:
         perform = creating.host_side(creation)
         creating.attend(request, lambda: make_mount_points(spec, creation, perform))
         if self.facts["gid_map"]:
-            images.open_to_group(self.images, self.facts["gid_map"][0]["hostID"])
+            criu_images.open_to_group(self.images, self.facts["gid_map"][0]["hostID"])
         posix.mkdir(store.CRIU_ROOT, 0o700, dir_fd=handle)
         where = f"{request.root}/{request.id}/{store.CRIU_ROOT}"
         given = [descriptor for _, descriptor in self.namespaces]
@@ -172,7 +172,7 @@ class Restorer:
         self.values["root"] = where
         self.values["work_dir_fd"] = self.reopen_work()
         self.spec = notify.with_mount(spec, request.root, request.id)  # the program may have been started with one
-        self.values["ext_mnt"] = outside.restored_mounts(self.spec, rootfs, bundle, creation.locations)
+        self.values["ext_mnt"] = criu_external.restored_mounts(self.spec, rootfs, bundle, creation.locations)
         self.values["cg_root"] = cgroup_roots(self.service.pid)
         if self.options.get("debug"):
             self.options["debug"](f"{self.program.path} is asked for {self.values}")

@@ -14,7 +14,7 @@ from runtime.kernel import (
     MOUNT_ATTR_RDONLY,
     MS_BIND,
 )
-from runtime.lifecycle import outside
+from runtime.lifecycle import criu_external
 from runtime.plan import mount_options, ops
 from runtime.process import spawn
 
@@ -37,12 +37,12 @@ MASK = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
 def wanted(spec: "Config", rootfs: str, bundle: str) -> "dict[str, tuple[int, int, str]]":
     """Mount point → (attributes of the mount, attributes of those below it too, pointer)."""
     result: dict[str, tuple[int, int, str]] = {}
-    for index, (name, _) in outside.bind_mounts(spec, rootfs, bundle).items():
+    for index, (name, _) in criu_external.bind_mounts(spec, rootfs, bundle).items():
         options = mount_options.parse(spec["mounts"][index].get("options", []))
         every = sum(WORDS.values())
         result[name] = options.set & every, options.rec_set & every, f"/mounts/{index}"
     for index, mount in enumerate(spec.get("mounts", ())):
-        if mount.get("type") == "cgroup" and "cgroup2" in outside.borrowed_cgroups(spec):  # the host's whole tree
+        if mount.get("type") == "cgroup" and "cgroup2" in criu_external.borrowed_cgroups(spec):  # the host's whole tree
             result[clean(mount["destination"])] = MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY, f"/mounts/{index}"
     for index, path in enumerate(spec["linux"].get("maskedPaths") or ()):
         result[clean(path)] = MASK, 0, f"/linux/maskedPaths/{index}"
@@ -52,7 +52,7 @@ def wanted(spec: "Config", rootfs: str, bundle: str) -> "dict[str, tuple[int, in
 def lacking(asked: "dict[str, tuple[int, int, str]]", pid: int) -> "list[ops.Operation]":
     """The operations that set what the mounts of process ``pid`` lack."""
     plan = []
-    for point, present in {row.point: row.flags for row in outside.mounted(pid)}.items():  # the last is on top
+    for point, present in {row.point: row.flags for row in criu_external.mounted(pid)}.items():  # the last is on top
         attributes, _, origin = asked.get(point, (0, 0, ""))
         for above, (_, recursive, pointer) in asked.items():
             if files.is_below(point, above):
