@@ -91,6 +91,7 @@ COLD = (
     "runtime.host.overlay",
     "runtime.host.program_file",
     "runtime.host.reach",
+    "runtime.images",
     "runtime.lifecycle.cgroup_options",
     "runtime.lifecycle.checkpoint",
     "runtime.lifecycle.criu",

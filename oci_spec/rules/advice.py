@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 _SETS: "tuple[CapabilitySet, ...]" = ("bounding", "permitted", "effective", "inheritable", "ambient")
 _RESERVED = "org.opencontainers."
-_IMAGE_KEYS = ("os", "os.version", "os.features", "architecture", "variant", "author", "created", "stopSignal")
+# image-spec's conversion.md, then its annotations.md, which labels of images follow.
+_IMAGE_KEYS = frozenset(
+    """os os.version os.features architecture variant author created stopSignal exposedPorts
+    authors url documentation source version revision vendor licenses ref.name title description base.digest base.name""".split()
+)
 _SIGNALS = frozenset(
     """ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP
     TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX""".split()

@@ -39,6 +39,7 @@ BUILTIN = {
 COLD = {
     "oci_spec/generate_shapes.py": "writes _shapes.py, by hand and in a test",
     "runtime/shapes.py": "types, for type checkers only",
+    "runtime/images/shapes.py": "types, for type checkers only",
     "oci_spec/places.py": "functools' cache: the schema is read once",
     "oci_spec/schema_files.py": "json and pathlib, to read the schema for a report",
     "oci_spec/schemas.py": "words a failure, with jsonschema",

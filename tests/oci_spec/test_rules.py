@@ -95,6 +95,7 @@ CASES = [
     ("annotation_key_empty", "/annotations/", "x", ERROR, None),
     ("annotation_key_domain", "/annotations/key", "x", WARNING, None),
     ("annotation_reserved", "/annotations/org.opencontainers.x", "x", WARNING, None),
+    ("annotation_reserved", "/annotations/org.opencontainers.image.x", "x", WARNING, None),
     ("annotation_stop_signal", "/annotations/org.opencontainers.image.stopSignal", "SIGFOO", WARNING, None),
     ("cwd_absolute", "/process/cwd", "tmp", ERROR, None),
     ("args_not_empty", "/process/args", [], ERROR, None),
