@@ -11,10 +11,8 @@ from runtime.images.errors import BadImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from oci_spec.types import IdMapping, Json, JsonObject
-    from runtime.images.shapes import Ids, Users
+    from runtime.images.shapes import Ids, Overlay, Users
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TERM = "TERM=xterm"
@@ -98,14 +96,14 @@ def runtime_config(
     image: "JsonObject",
     *,
     users: "Users",
-    overlay: "Sequence[str]" = (),
+    overlay: "Overlay | None" = None,
     rootless: "Ids | None" = None,
     terminal: bool = False,
     cgroup_namespace: bool = False,
 ) -> "tuple[JsonObject, list[str]]":
     """config.json for a container of the image, and warnings about what the image says and does not get.
 
-    ``overlay``: the mount options of the one that is the root; without any the directory rootfs is. ``cgroup_namespace``: as for `default`.
+    ``overlay``: the root, otherwise the directory rootfs in the bundle. ``cgroup_namespace``: as for `default`.
     Raises BadImage, with the place, for a config that is wrong, or whose user the image does not have.
     """
     warnings: list[str] = []
@@ -117,7 +115,7 @@ def runtime_config(
     process["capabilities"] = {name: list(CAPABILITIES) for name in ("bounding", "effective", "permitted")}
     spec["root"]["readonly"] = False
     if overlay:
-        spec["mounts"].insert(0, {"destination": "/", "type": "overlay", "source": "overlay", "options": list(overlay)})
+        spec["mounts"].insert(0, root_mount(overlay))
     spec["mounts"] += _volumes(source)
     if rootless:
         _map_ids(spec, rootless)
@@ -193,6 +191,18 @@ def _map_ids(spec: "JsonObject", ids: "Ids") -> None:
     spec["linux"]["gidMappings"] = ids["gid_map"]
     if _is_mapped(5, ids["gid_map"]):
         next(mount for mount in spec["mounts"] if mount["destination"] == "/dev/pts")["options"].append(TTY_GROUP)
+
+
+def root_mount(overlay: "Overlay") -> "JsonObject":
+    """The mount on /: overlayfs takes a backslash in a path for one that makes the next character an ordinary one."""
+
+    def escaped(path: str) -> str:
+        return path.replace("\\", "\\\\").replace(":", "\\:")
+
+    options = [f"lowerdir={':'.join(map(escaped, overlay['lower']))}"]
+    options += [f"upperdir={escaped(overlay['upper'])}", f"workdir={escaped(overlay['work'])}"]
+    options += ["userxattr"] if overlay["user"] else []
+    return {"destination": "/", "type": "overlay", "source": "overlay", "options": options}
 
 
 def _volumes(source: Source) -> "list[JsonObject]":

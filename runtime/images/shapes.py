@@ -15,6 +15,15 @@ class Users(TypedDict):
     group: str
 
 
+class Overlay(TypedDict):
+    """The layers of a container's root. Paths are absolute."""
+
+    lower: list[str]  # the top one first
+    upper: str
+    work: str
+    user: bool  # in a user namespace: overlayfs keeps its notes in user.overlay.*
+
+
 class Ids(TypedDict):
     """Who calls without root's rights, and the maps of the user namespace that the container gets."""
 

@@ -49,7 +49,7 @@ MISSPELT = {
         "StateDocument": "annotation",
         "VerifyTitle": "process",
     },
-    "runtime.images.shapes": {"Users": "shadow", "Ids": "uid_maps"},
+    "runtime.images.shapes": {"Users": "shadow", "Overlay": "lowers", "Ids": "uid_maps"},
     "runtime.cgroups.stats": {
         "Usage": "totals",
         "Throttling": "throttled_time",

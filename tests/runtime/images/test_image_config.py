@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oci_spec
+from runtime.host.overlay import split
 from runtime.images.errors import BadImage
 from runtime.images.image_config import STEERING, runtime_config
 
 HERE = Path(__file__).parent
 USERS = {"passwd": "root:x:0:0::/root:/bin/sh\nada:x:1000:1000::/:/bin/sh\n", "group": "ada:x:1000:\nstaff:x:50:ada\n"}
-OVERLAY = ["lowerdir=/store/2:/store/1", "upperdir=/b/upper", "workdir=/b/work"]
+OVERLAY = {"lower": ["/store/2", "/store/a:b"], "upper": "/b/upper", "work": "/b/work", "user": False}
 IDS = [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100000, "size": 65536}]
 ROOTLESS = {"uid": 1000, "gid": 1000, "uid_map": IDS, "gid_map": IDS}
 ALONE = {"uid": 1000, "gid": 1000, "uid_map": IDS[:1], "gid_map": IDS[:1]}
@@ -45,7 +46,7 @@ SERVER = {
 SCRATCH = {"architecture": "amd64", "os": "linux", "config": None, "rootfs": {"type": "layers", "diff_ids": []}}
 CASES = {
     "server": (SERVER, {"overlay": OVERLAY}),
-    "server-rootless": (SERVER, {"overlay": [*OVERLAY, "userxattr"], "rootless": ROOTLESS, "cgroup_namespace": True}),
+    "server-rootless": (SERVER, {"overlay": {**OVERLAY, "user": True}, "rootless": ROOTLESS, "cgroup_namespace": True}),
     "scratch-alone": (SCRATCH, {"rootless": ALONE, "terminal": True}),
 }
 
@@ -155,6 +156,15 @@ def test_users_in_a_user_namespace():
     spec, warnings = converted({"User": "root"}, users=users, rootless=ALONE)
     assert spec["process"]["user"] == {"uid": 0, "gid": 0}
     assert "left out: 1" in warnings[0]
+
+
+def test_paths_of_layers_are_escaped():
+    """A colon or a backslash in a layer's path does not end it, for what reads the options too."""
+    paths = ["/a:b", "/c\\d", "/e\\:f"]
+    overlay = {"lower": paths, "upper": "/u", "work": "/w", "user": True}
+    options = converted(overlay=overlay)[0]["mounts"][0]["options"]
+    assert split(options[0].removeprefix("lowerdir=")) == paths
+    assert options[-1] == "userxattr"
 
 
 json_values = st.recursive(
