@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from oci_spec.problem import More, Row
+    from oci_spec.rules import Rule
     from oci_spec.types import Json
 
 # How much of a refused value is quoted, in characters.
@@ -77,11 +78,8 @@ def repeated(data: bytes) -> "list[Problem]":
 
 def finding_rows(document: "Json", kind: str) -> "Iterator[Row]":
     """The findings of rules and advice on a document that may lack parts."""
-    from oci_spec.rules import advice
-
     whole = {"process": document} if kind == "process" else document
-    extra = {"config": advice.CONFIG, "process": advice.PROCESS}.get(kind, advice.DOCUMENT)
-    for rule in rules_for(whole, kind) + extra:
+    for rule in rules_for(whole, kind) + extra_rules(whole, kind):
         try:
             for finding in rule(whole):
                 pointer = finding[0].removeprefix("/process") if kind == "process" else finding[0]
@@ -89,6 +87,19 @@ def finding_rows(document: "Json", kind: str) -> "Iterator[Row]":
         except INCOMPLETE:
             # The schema reports the missing property; the rule's findings so far stand.
             continue
+
+
+def extra_rules(document: "Json", kind: str) -> "tuple[Rule, ...]":
+    """The rules for `validate` alone."""
+    from oci_spec.rules import advice, profile, surprises
+
+    if kind == "process":
+        return advice.PROCESS + surprises.PROCESS
+    if kind != "config":
+        return advice.DOCUMENT
+    linux = document.get("linux")
+    filtered = type(linux) is dict and "seccomp" in linux
+    return advice.CONFIG + surprises.CONFIG + (profile.RULES if filtered else ())
 
 
 def further_rows(document: "Json", more: "More | None") -> "Iterator[Row]":
@@ -257,10 +268,23 @@ DEPENDS = {
     "sysctl_own_namespace": ("/linux/namespaces",),
     "net_devices_namespace": ("/linux/namespaces",),
     "time_offsets_namespace": ("/linux/namespaces",),
+    "capabilities_lost": ("/process/user", "/process/capabilities"),
+    "capabilities_gained": ("/process/user", "/process/capabilities", "/process/noNewPrivileges"),
+    "inheritable_bounding": ("/process/capabilities",),
+    "console_size_used": ("/process/terminal",),
+    "mount_masked": ("/linux/maskedPaths",),
+    "path_masked_before": ("/linux/maskedPaths",),
+    "joined_namespace_kept": ("/linux/namespaces",),
+    "seccomp_program_runs": ("/linux/seccomp",),
+    "seccomp_rule_counts": ("/linux/seccomp",),
+    "kernel:device_rules": ("/linux/resources/devices",),
+    "kernel:swap_limit": ("/linux/resources/memory",),
     "host:ids_mapped": ("/linux/uidMappings", "/linux/gidMappings", "/linux/namespaces"),
     "host:sysctl": ("/linux/gidMappings",),
     "host:program": ("/root",),
     "host:cwd": ("/root",),
+    "host:cwd_made": ("/root", "/mounts"),
+    "host:hostname": ("/linux/namespaces",),
     "host:program_file": ("/root", "/mounts"),
     "host:mount_target": ("/root",),
 }

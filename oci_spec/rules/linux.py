@@ -228,14 +228,14 @@ def sysctl_own_namespace(spec: "Config") -> "Iterator[Finding]":
                 "sysctl -a lists the names",
             )
             continue
-        needed, message = _sysctl_namespace(name.replace("/", "."))
+        needed, message = sysctl_namespace(name.replace("/", "."))
         if needed and needed not in listed:
             message = f"{name} would be set on the host, the container has no {needed} namespace"
         if needed not in listed:
             yield f"/linux/sysctl/{escape(name)}", "error", message, "set it on the host, or leave it out"
 
 
-def _sysctl_namespace(name: str) -> "tuple[str, str]":
+def sysctl_namespace(name: str) -> "tuple[str, str]":
     """The namespace that a parameter belongs to; if none, "" and the reason."""
     if name == "kernel.hostname":
         return "", "kernel.hostname is set by /hostname"

@@ -99,18 +99,22 @@ def _problems(path: str, no_host: bool, manager: str, kind: str) -> "tuple[str, 
 def _of_config(file: str, data: bytes, no_host: bool, manager: str, piped: bool) -> "list[Problem]":
     """A config from standard input is that of a bundle in the working directory."""
     import oci_spec
-    from runtime.host import checks, kernel_checks, program_file
-    from runtime.plan import kernel_limits, mount_data
+    from runtime.cgroups import denied
+    from runtime.host import checks, kernel_checks, program_file, unexpected
+    from runtime.plan import contradictions, kernel_limits, mount_data
 
     bundle = absolute(".") if piped else absolute(file).rpartition("/")[0] or "/"
 
     def further(spec: "Config") -> "Iterator[Row]":
         yield from mount_data.rows(spec)
+        yield from contradictions.rows(spec)
         yield from kernel_limits.rows(spec)
+        yield from denied.rows(spec)
         if not no_host:
             yield from checks.rows(spec, bundle)
             yield from program_file.rows(spec, bundle)
             yield from kernel_checks.rows(spec, bundle)
+            yield from unexpected.rows(spec, bundle)
 
     problems = oci_spec.check(data, "config", further)
     unplanned = ("host:", "kernel:")

@@ -28,7 +28,6 @@ _SYSCTLS = {
 }
 ROOTFS = "unpack the root file system there, or correct the path"
 SOURCE = "create it, or correct the path; a relative one is from the bundle"
-NAMESPACE = "write /proc/PID/ns/TYPE of a process that runs, or leave the path out for a new namespace"
 CWD = "write a directory; one that is missing is made"
 # Hooks that run before the program is looked up can still create it.
 _EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
@@ -44,6 +43,8 @@ def rows(spec: "Config", bundle: str) -> "list[Row]":
         result += check_rootfs(rootfs)
     result += check_mount_sources(spec, bundle)
     result += check_namespace_paths(spec)
+    if "namespaces" in spec.get("linux", ()) and (spec.get("hostname") or spec.get("domainname")):
+        result += check_hostname(spec)
     if spec.get("linux", {}).get("sysctl"):
         result += check_sysctls(spec["linux"])
     process = spec.get("process")
@@ -114,6 +115,8 @@ def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
                 wrong = _not_of_type(path, entry["type"])
                 if not wrong and entry["type"] == "mount" and _is_host(path):
                     wrong = "the host's own mount namespace, whose root the container's would replace"
+                if not wrong and entry["type"] == "user" and _is_own(path, "user"):
+                    wrong = "the runtime's own user namespace, which the kernel lets nobody join again"
             except OSError as error:
                 # We may not look at another user's process, but may still be able to join.
                 severity = "warning" if error.errno == EACCES else "error"
@@ -121,12 +124,30 @@ def check_namespace_paths(spec: "Config") -> "Iterator[Row]":
                     f"/linux/namespaces/{index}/path",
                     severity,
                     f"{path}: {_reason(error)}",
-                    NAMESPACE,
+                    _namespace_remedy(path, entry["type"]),
                     "host:namespace",
                 )
                 continue
             if wrong:
-                yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", NAMESPACE, "host:namespace"
+                hint = _namespace_remedy(path, entry["type"])
+                yield f"/linux/namespaces/{index}/path", "error", f"{path} is {wrong}", hint, "host:namespace"
+
+
+def _namespace_remedy(path: str, kind: str) -> str:
+    from runtime.host import unexpected
+
+    return unexpected.namespace_remedy(path, NAMESPACE_FILES[kind])
+
+
+def check_hostname(spec: "Config") -> "Iterator[Row]":
+    """The host is not renamed through a path to its own uts namespace. (Without a path, a rule says so.)"""
+    for entry in spec["linux"]["namespaces"]:
+        path = entry.get("path")
+        if entry["type"] == "uts" and path and posix.access(path, posix.F_OK) and _is_own(path, "uts"):
+            for name in ("hostname", "domainname"):
+                if spec.get(name):
+                    message = f"{name} would be set on the host: {path} is the runtime's own uts namespace"
+                    yield f"/{name}", "error", message, f"leave {name} out, or the path", "host:hostname"
 
 
 def check_sysctls(linux: "Linux") -> "Iterator[Row]":

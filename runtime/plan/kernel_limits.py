@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PERIOD = range(1_000, 1_000_001)  # microseconds, of the CPU controller
 LEAST_QUOTA = 1_000
+SHARES = range(2, 262145)
 WEIGHTS = range(10, 1001)  # config-linux.md#block-io
 PAGE = 4096
 CPU, MEMORY, BLOCK = "/linux/resources/cpu", "/linux/resources/memory", "/linux/resources/blockIO"
@@ -46,6 +47,14 @@ def _cpu(resources: "Resources") -> "Iterator[Row]":
     if runtime > window > 0:
         message = f"a realtime runtime of {runtime} µs does not fit into the period, {window} µs"
         yield f"{CPU}/realtimeRuntime", "error", message, "give it less than the period", RULE
+    shares = cpu.get("shares", 0)
+    if shares and shares not in SHARES:
+        nearest = min(max(shares, SHARES.start), SHARES.stop - 1)
+        message = f"{shares} shares are taken as {nearest}"
+        yield f"{CPU}/shares", "warning", message, "1024 is the default, and more is a greater part", RULE
+    if shares and cpu.get("idle") == 1:
+        message = "the shares have no effect in a cgroup that is idle"
+        yield f"{CPU}/shares", "warning", message, "leave them out, or idle", RULE
 
 
 def _weights(resources: "Resources") -> "Iterator[Row]":

@@ -155,8 +155,9 @@ COMPANIONS: "dict[str, JsonObject]" = {
     "/process/scheduler/period": {"process": {"scheduler": _DEADLINE}},
     "/process/scheduler/priority": {"process": {"scheduler": {"policy": "SCHED_FIFO", "priority": 10}}},
     "/process/capabilities/ambient": {
-        "process": {"capabilities": {"permitted": _CAPABILITIES, "inheritable": _CAPABILITIES}}
+        "process": {"capabilities": dict.fromkeys(("bounding", "permitted", "inheritable"), _CAPABILITIES)}
     },
+    "/process/capabilities/inheritable": {"process": {"capabilities": {"bounding": _CAPABILITIES}}},
     "/process/capabilities/effective": {"process": {"capabilities": {"permitted": _CAPABILITIES}}},
     "/linux/resources/memory/swap": {"linux": {"resources": {"memory": {"limit": 536870912}}}},
     "/linux/resources/cpu/quota": {"linux": {"resources": {"cpu": {"period": 100000}}}},

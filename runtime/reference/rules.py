@@ -15,6 +15,8 @@ MODULES = {
     "documents": "State and features",
     "text": "Strings",
     "advice": "Advice, in `validate` only",
+    "surprises": "Surprises, in `validate` only",
+    "profile": "Seccomp profiles that surprise, in `validate` only",
     "unknown": "Unknown properties, in `validate`, and in the documents of `exec --process` and `update --resources`",
 }
 SCHEMA = {
@@ -31,6 +33,7 @@ HOST = {
     "rootfs": ("checks", "check_rootfs"),
     "mount_source": ("checks", "check_mount_sources"),
     "namespace": ("checks", "check_namespace_paths"),
+    "hostname": ("checks", "check_hostname"),
     "sysctl": ("checks", "check_sysctls"),
     "ids_mapped": ("checks", "check_ids_mapped"),
     "program": ("checks", "check_program"),
@@ -62,6 +65,16 @@ LATER = {
         "error",
         "An option of a file system is one that it has, and its value has the form that the kernel reads.",
     ),
+    "kernel:mount_options": (
+        "warning",
+        "No mount option is taken back by a later one, and no mode is in decimal.",
+    ),
+    "kernel:swap_limit": ("error", "A limit on memory and swap together needs one on memory."),
+    "kernel:device_rules": ("warning", "A device that is made may be opened, by a device rule or a default one."),
+    "host:root": ("warning", "The root file system is not the host's own root."),
+    "host:own_namespace": ("warning", "A namespace that is joined is not the runtime's own, which the host has too."),
+    "host:cwd_made": ("warning", "The working directory is in the root file system: a missing one is made, empty."),
+    "host:seccomp_architecture": ("warning", "A seccomp profile lists this machine's architecture."),
     "kernel:limits": (
         "error or warning",
         "A value is in the kernel's range: CPU quota and period, memory limits, the length of a socket's path; no variable is given twice.",

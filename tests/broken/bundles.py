@@ -53,6 +53,10 @@ def base() -> dict[str, Any]:
         },
     )
     config["linux"]["resources"].update(
+        devices=[
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"},
+        ],
         memory={"limit": 67108864, "swap": 134217728},
         cpu={"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
         pids={"limit": 100},
@@ -482,4 +486,195 @@ UNKNOWN = [
     Case("/freebsd", {}, "no effect on Linux", None, severity="warning", created=True),
     Case("/annotations/plain", "x", "reverse-domain", "com.example.plain", severity="warning", created=True),
 ]
-CASES = [*SCHEMA, *RESOURCES, *MOUNTS, *HOST, *PROGRAMS, *USERS, *SECCOMP, *USER_NAMESPACE, *UNKNOWN]
+
+
+def surprise(changed: str, value: Any, message: str, remedy: str, pointer: str | None = None) -> Case:
+    """A config that is taken, and does something else than it seems to."""
+    return Case(changed, value, message, remedy, pointer, "warning", True)
+
+
+def rule(names: list[str], action: str, *conditions: tuple[int, str, int, int]) -> dict[str, Any]:
+    """A seccomp rule; a condition is (index, operator, value, valueTwo)."""
+    entry: dict[str, Any] = {"names": names, "action": f"SCMP_ACT_{action}"}
+    if conditions:
+        entry["args"] = [
+            {"index": index, "op": f"SCMP_CMP_{operator}", "value": value, "valueTwo": two}
+            for index, operator, value, two in conditions
+        ]
+    return entry
+
+
+RULES = f"{L}/seccomp/syscalls"
+CAPABILITIES = f"{P}/capabilities"
+RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+ROOTS: dict[str, Any] = {**base()["process"], "noNewPrivileges": False}
+ROOTS["capabilities"] = {"bounding": RIGHTS, "permitted": RIGHTS[1:], "effective": RIGHTS[1:]}
+SURPRISES = [
+    surprise(
+        f"{P}/user/uid",
+        1000,
+        "user 1000 loses these when the program is executed",
+        "ambient",
+        f"{CAPABILITIES}/permitted",
+    ),
+    surprise(
+        f"{CAPABILITIES}/bounding", RIGHTS[1:], "root loses these", "add them to bounding", f"{CAPABILITIES}/permitted"
+    ),
+    surprise(P, ROOTS, "root gets these when the program is executed", "noNewPrivileges", f"{CAPABILITIES}/bounding"),
+    surprise(f"{P}/user/umask", 22, "22 is decimal, so the umask is 0026", "0022 is written 18"),
+    surprise(f"{P}/user/umask", 77, "so the umask is 0115", "0077 is written 63"),
+    surprise(f"{P}/consoleSize", {"height": 25, "width": 80}, "no effect without a terminal", "terminal to true"),
+    surprise(f"{P}/cwd", "/srv/app", "/srv/app is not in the root file system", "correct the path"),
+    surprise(
+        "/hooks/poststop/0/args",
+        ["--flag"],
+        "takes --flag for its own name",
+        "put true before it",
+        "/hooks/poststop/0/args/0",
+    ),
+    surprise(
+        "/mounts/8",
+        {"destination": "/dev/", "type": "tmpfs", "source": "t"},
+        "/dev/pts is hidden by the mount on /dev, item 8",
+        "put it after",
+        f"{PTS}/destination",
+    ),
+    surprise(
+        "/mounts/8",
+        {"destination": "/data", "type": "tmpfs", "source": "t"},
+        "/data is hidden by the mount on /data",
+        "leave one of them out",
+        f"{DATA}/destination",
+    ),
+    surprise(
+        f"{DATA}/options",
+        ["rbind", "ro", "rw"],
+        "ro has no effect, the later rw counts",
+        "leave one",
+        f"{DATA}/options/1",
+    ),
+    surprise(
+        f"{DATA}/options", ["rbind", "rslave", "rprivate"], "rslave has no effect", "leave one", f"{DATA}/options/1"
+    ),
+    surprise("/mounts/1/options/2", "size=1m", "size=1m has no effect, the later size=65536k counts", "leave one"),
+    surprise("/mounts/1/options/2", "mode=511", "mode=511 is octal, 329 in decimal", "mode=0777"),
+    surprise(
+        f"{L}/maskedPaths/0",
+        "/data",
+        "/data is hidden by the mask of /data",
+        "remove /data from maskedPaths",
+        f"{DATA}/destination",
+    ),
+    surprise(
+        f"{L}/maskedPaths/0", "/proc/kcore/x", "/proc/kcore/x has no effect, since /proc/kcore is masked", "leave one"
+    ),
+    surprise(f"{L}/readonlyPaths/0", "/proc/kcore", "no effect, since /proc/kcore is masked", "leave one"),
+    surprise(f"{L}/devices/0/fileMode", 444, "444 is decimal, so the mode is 0674", "0444 is written 292"),
+    surprise(
+        f"{R}/devices/1",
+        GONE,
+        "/dev/fuse is made, but no device rule allows to open it",
+        '"major": 10, "minor": 229',
+        f"{L}/devices/0",
+    ),
+    surprise(f"{R}/cpu/shares", 1, "1 shares are taken as 2", "1024 is the default"),
+    surprise(f"{R}/cpu/shares", 1 << 20, "taken as 262144", "1024 is the default"),
+    surprise(f"{R}/cpu/idle", 1, "no effect in a cgroup that is idle", "or idle", f"{R}/cpu/shares"),
+    Case(f"{R}/memory/limit", GONE, "cannot be limited without a memory limit", "add limit", f"{R}/memory/swap"),
+    surprise(
+        f"{L}/namespaces/0/path",
+        "/proc/self/ns/pid",
+        "the runtime's own pid namespace, so the container shares it",
+        "for a new one",
+    ),
+    surprise(
+        f"{L}/seccomp/architectures",
+        ["SCMP_ARCH_AARCH64"],
+        "the profile is not for this machine",
+        "add SCMP_ARCH_X86_64",
+    ),
+    surprise(f"{L}/seccomp/defaultAction", "SCMP_ACT_KILL_PROCESS", "execve is refused", "allow execve"),
+    surprise(f"{RULES}/0/names/1", "execve", "execve is refused", "allow execve"),
+    surprise(
+        f"{RULES}/0/names",
+        ["exit_group", "brk"],
+        "programs need exit_group",
+        "allow what they need",
+        f"{RULES}/0/names/0",
+    ),
+    surprise(
+        f"{RULES}/1", rule(["mount"], "KILL"), "this rule for mount has no effect", "leave one", f"{RULES}/1/names/0"
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mount"], "LOG", (0, "EQ", 1, 0)),
+        "that of item 0 has no conditions",
+        "leave one",
+        f"{RULES}/1/names/0",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mkdir"], "ALLOW"),
+        "SCMP_ACT_ALLOW is the default action",
+        "leave the rule out",
+        f"{RULES}/1/action",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mkdir"], "ERRNO", (0, "MASKED_EQ", 1, 2)),
+        "never holds",
+        "value is the mask",
+        f"{RULES}/1/args/0/value",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mkdir"], "ERRNO", (0, "LT", 0, 0)),
+        "never holds",
+        "another value",
+        f"{RULES}/1/args/0/value",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mkdir"], "ERRNO", (0, "EQ", 1, 7)),
+        "does not look at valueTwo",
+        "leave it out",
+        f"{RULES}/1/args/0/valueTwo",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["close"], "ERRNO", (1, "EQ", 1, 0)),
+        "close has 1 argument, none is number 1",
+        "counted from 0",
+        f"{RULES}/1/args/0/index",
+    ),
+    surprise(
+        f"{RULES}/1",
+        rule(["mkdir"], "ERRNO", (1, "GE", 1, 0), (1, "LE", 9, 0)),
+        "if any one of its conditions does",
+        "a range",
+        f"{RULES}/1/args",
+    ),
+]
+OWN = [
+    Case(f"{CAPABILITIES}/inheritable", ["CAP_CHOWN"], "not in bounding", "add it", f"{CAPABILITIES}/inheritable/0"),
+    Case(f"{CAPABILITIES}/inheritable", ["CAP_CHOWN"], "not in bounding", "add it", f"{CAPABILITIES}/inheritable/0"),
+    Case(
+        f"{L}/namespaces/5",
+        {"type": "user", "path": "/proc/self/ns/user"},
+        "own user namespace",
+        None,
+        f"{L}/namespaces/5/path",
+    ),
+    Case(
+        f"{L}/namespaces/3/path",
+        "/proc/self/ns/uts",
+        "hostname would be set on the host",
+        "leave hostname out",
+        "/hostname",
+        created=True,  # not tried here: a runtime that takes it renames the host
+    ),
+    Case(f"{L}/namespaces/1/path", "/proc/4194303/ns/net", "no such file", "process 4194303 has ended"),
+    Case(f"{L}/namespaces/1/path", "/proc/self/ns/network", "no such file", "write /proc/self/ns/net"),
+    Case(f"{L}/namespaces/1/path", "/proc/self/ns/ipc", "an ipc namespace, not a network", "write /proc/self/ns/net"),
+]
+CASES = [*SCHEMA, *RESOURCES, *MOUNTS, *HOST, *PROGRAMS, *USERS, *SECCOMP, *USER_NAMESPACE, *UNKNOWN, *SURPRISES, *OWN]

@@ -18,6 +18,7 @@ NOTIFY = {"names": ["mount"], "action": "SCMP_ACT_NOTIFY"}
 ALLOW = {"defaultAction": "SCMP_ACT_ALLOW"}
 FIFO = {"policy": "SCHED_FIFO"}
 CAPS = ["CAP_KILL"]
+PROGRAM = ["execve", "exit_group", "brk", "mprotect", "munmap", "read", "write", "close"]
 BOTH_FLAGS = ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]
 
 
@@ -59,19 +60,46 @@ def base():
                 "defaultErrnoRet": 38,
                 "syscalls": [
                     {
-                        "names": ["read"],
+                        "names": ["mmap"],
                         "action": "SCMP_ACT_ALLOW",
                         "args": [{"index": 5, "value": 0, "op": "SCMP_CMP_EQ"}],
-                    }
+                    },
+                    {"names": PROGRAM, "action": "SCMP_ACT_ALLOW"},
                 ],
             },
         },
     }
 
 
+SYSCALLS = "/linux/seccomp/syscalls"
+LOG = {"names": ["read"], "action": "SCMP_ACT_LOG"}
+RANGE = {"index": 5, "value": 9, "op": "SCMP_CMP_LE"}
 ERROR, WARNING = "error", "warning"
 # rule, place to set, value (... to remove), severity, pointer of the problem where it is not the place
 CASES = [
+    ("capabilities_lost", "/process/user/uid", 1000, WARNING, "/process/capabilities/permitted"),
+    ("capabilities_gained", "/process/capabilities/bounding", [*CAPS, "CAP_BPF"], WARNING, None),
+    (
+        "inheritable_bounding",
+        "/process/capabilities/inheritable",
+        ["CAP_BPF"],
+        ERROR,
+        "/process/capabilities/inheritable/0",
+    ),
+    ("umask_octal", "/process/user/umask", 22, WARNING, None),
+    ("console_size_used", "/process/consoleSize", {"height": 1, "width": 1}, WARNING, None),
+    ("hook_program_name", "/hooks/prestart/0/args", ["-x"], WARNING, "/hooks/prestart/0/args/0"),
+    ("mount_hidden", "/mounts/4/destination", "/dev", WARNING, "/mounts/2/destination"),
+    ("mount_masked", "/linux/maskedPaths", ["/dev"], WARNING, "/mounts/2/destination"),
+    ("path_masked_before", "/linux/readonlyPaths", ["/proc/kcore/"], WARNING, "/linux/readonlyPaths/0"),
+    ("device_mode_octal", "/linux/devices/0/fileMode", 440, WARNING, None),
+    ("joined_namespace_kept", "/linux/namespaces/3/path", "/run/uts", WARNING, "/hostname"),
+    ("joined_namespace_kept", "/linux/namespaces/1/path", "/n", WARNING, "/linux/sysctl/net.ipv4.ip_forward"),
+    ("unified_once", "/linux/resources/unified", {"memory.max": "1"}, WARNING, "/linux/resources/unified/memory.max"),
+    ("seccomp_program_runs", f"{SYSCALLS}/1/names", ["read"], WARNING, "/linux/seccomp/defaultAction"),
+    ("seccomp_rule_counts", f"{SYSCALLS}/0", LOG, WARNING, f"{SYSCALLS}/1/names/5"),
+    ("seccomp_conditions_hold", f"{SYSCALLS}/0/names", ["read"], WARNING, f"{SYSCALLS}/0/args/0/index"),
+    ("seccomp_conditions_together", f"{SYSCALLS}/0/args/1", RANGE, WARNING, f"{SYSCALLS}/0/args"),
     ("oci_version_semver", "/ociVersion", "1.3", ERROR, None),
     ("oci_version_semver", "/ociVersion", "1.03.0", ERROR, None),
     ("oci_version_supported", "/ociVersion", "2.0.0", ERROR, None),
@@ -221,6 +249,8 @@ MODULES = (
     "advice",
     "unknown",
     "text",
+    "surprises",
+    "profile",
 )
 
 
