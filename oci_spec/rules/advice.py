@@ -90,11 +90,13 @@ def capability_known(spec: "Config") -> "Iterator[Finding]":
 
 
 def ambient_supported(spec: "Config") -> "Iterator[Finding]":
-    """config.md#linux-process: the kernel raises an ambient capability only if it is permitted and inheritable too."""
-    sets = spec.get("process", {}).get("capabilities", {})
+    """config.md#linux-process: the kernel raises an ambient capability only if it is permitted and inheritable too. (Root does without.)"""
+    process = spec.get("process", {})
+    sets = process.get("capabilities", {})
+    kept = () if process.get("user", {}).get("uid", 0) else sets.get("bounding", ())
     name: Literal["permitted", "inheritable"]
     for name in ("permitted", "inheritable"):
-        lacking = [capability for capability in sets.get("ambient", ()) if capability not in sets.get(name, ())]
+        lacking = [one for one in sets.get("ambient", ()) if one not in sets.get(name, ()) and one not in kept]
         if lacking:
             message = f"ambient capabilities that are not {name} are left out: {', '.join(lacking)}"
             yield "/process/capabilities/ambient", "warning", message, f"add them to {name}"

@@ -47,10 +47,9 @@ def capabilities_lost(spec: "Config") -> "Iterator[Finding]":
     process = spec.get("process", {})
     sets = process.get("capabilities", {})
     uid = process.get("user", {}).get("uid", 0)
-    inheritable, permitted = sets.get("inheritable", ()), sets.get("permitted", ())
-    ambient = {name for name in sets.get("ambient", ()) if name in inheritable and name in permitted}
-    kept = {*sets.get("bounding", ()), *inheritable} if uid == 0 else ambient
-    lost = [name for name in permitted if name not in kept]
+    # Of an ambient capability that is not inheritable, `ambient_supported` tells.
+    kept = {*sets.get("bounding", ()), *sets.get("inheritable", ())} if uid == 0 else sets.get("ambient", ())
+    lost = [name for name in sets.get("permitted", ()) if name not in kept]
     if lost and uid == 0:
         message = f"root loses these when the program is executed, they are not in bounding: {listed(lost)}"
         yield "/process/capabilities/permitted", "warning", message, "add them to bounding, or leave them out"

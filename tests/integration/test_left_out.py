@@ -76,7 +76,8 @@ def test_device_rules_that_allow_all(runtime: Caller) -> None:
 @pytest.mark.not_on("runc", "crun", reason="leaves it out without a word")
 def test_ambient_without_inheritable(runtime: Caller) -> None:
     """An ambient capability that is not inheritable is left out with one warning; validate says the same once."""
-    sets = {"inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL", "CAP_AUDIT_WRITE"]}
+    names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
+    sets = {"permitted": names, "effective": names, "inheritable": ["CAP_KILL"], "ambient": names}
     process = {"capabilities": sets, "user": {"uid": 1000, "gid": 1000}}
     bundle = runtime.shell("grep CapAmb /proc/self/status", {"process": process})
     done = runtime.run(bundle).ok()
@@ -90,8 +91,10 @@ def test_ambient_without_inheritable_for_root(runtime: Caller) -> None:
     """Root's program has the capability all the same, so nothing is said: Buildah asks for it in each step of a build."""
     names = ["CAP_KILL", "CAP_AUDIT_WRITE"]
     sets = {"bounding": names, "permitted": names, "effective": names, "inheritable": [], "ambient": names}
-    done = runtime.run(runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})).ok()
+    bundle = runtime.shell("grep CapEff /proc/self/status", {"process": {"capabilities": sets}})
+    done = runtime.run(bundle).ok()
     assert (done.out.split()[1], done.err) == (f"{1 << 5 | 1 << 29:016x}", "")
+    assert json.loads(runtime.call("validate", "--format", "json", bundle.directory).ok().out)["problems"] == []
 
 
 @pytest.mark.not_on("runc", "crun", reason="the installed version refuses such a config at create")
