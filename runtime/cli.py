@@ -12,7 +12,6 @@ from runtime.errors import OcirunError, system_failure, system_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import ModuleType
     from typing import Any, TypedDict
 
@@ -234,9 +233,10 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
         write(1, versions())
         return 0
     if not rest or rest[0] == "help":
-        call.command = "".join(rest[1:2])
+        call.command = _command(rest[1:])
         return _help(call)
-    call.command = rest[0]
+    call.command = _command(rest)
+    del rest[: call.command.count(" ")]
     module = _module(call.command)
     statuses.update(usage=getattr(module, "USAGE_STATUS", 1))
     options, operands = options_of(module, call.command)
@@ -253,19 +253,19 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
     return status
 
 
+def _command(words: "list[str]") -> str:
+    """The verb, of one word or of two."""
+    pair = " ".join(words[:2])
+    return pair if pair in COMMANDS else "".join(words[:1])
+
+
 def _module(command: str) -> "ModuleType":
     """The module of a command. UsageError for an unknown one."""
     if command not in COMMANDS:
-        raise UsageError(f'there is no command "{command}"{_guess(command, COMMANDS)}')
+        from runtime.commands.help import unknown
+
+        raise UsageError(unknown(command))
     return load(command)
-
-
-def _guess(word: str, known: "Iterable[str]") -> str:
-    """The known word that was probably meant, as the end of an error."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), 1, 0.7)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _parse_globals(call: Call, arguments: list[str]) -> list[str]:
@@ -321,7 +321,9 @@ def _take_option(
                 _set_switch(call.options, own[letter], "true", text)
             return index + 1
         known = {name for option in (*own.values(), *names.values()) for name in option[0]}
-        raise UsageError(f"unknown option {text}{_guess(text if text[1:2] == '-' else f'-{text}', known)}")
+        from runtime.commands.help import guess
+
+        raise UsageError(f"unknown option {text}{guess(text if text[1:2] == '-' else f'-{text}', known)}")
     if option[1] is None:
         _set_switch(target, option, value if equals else "true", text)
         return index + 1

@@ -53,6 +53,22 @@ def _wrapped(head: str, sentence: str) -> "list[str]":
     return first + [" " * INDENT + line for line in body]
 
 
+def unknown(command: str) -> str:
+    """What is wrong with a verb that there is not, or with the first of two words."""
+    parts = [name.partition(" ")[2] for name in COMMANDS if command and name.startswith(f"{command} ")]
+    if parts:
+        return f"{command} needs one of {', '.join(parts)} behind it"
+    return f'there is no command "{command}"{guess(command, COMMANDS)}'
+
+
+def guess(word: str, known: "Iterable[str]") -> str:
+    """The known word that was probably meant, as the end of an error."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1, 0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def versions() -> str:
     """The five lines of ``ocirun --version``."""
     import sys
