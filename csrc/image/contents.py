@@ -63,6 +63,7 @@ LEFT_OUT = (
     "runtime.__main__",
     "runtime.api",
     "runtime.archive",
+    "runtime.images.shapes",
     "runtime.shapes",
 )
 NEVER = {"site"}  # for an installation that is not complete
@@ -77,6 +78,7 @@ COLD = (
     "oci_spec.rules.profile",
     "oci_spec.rules.surprises",
     "oci_spec.schema_files",
+    "runtime.commands.bundle",
     "runtime.commands.checkpoint",
     "runtime.commands.doctor",
     "runtime.commands.explain",

@@ -28,7 +28,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "oci
 NEEDED = {"_json": "_json", "termios": "termios", "_contextvars": "_contextvarsmodule", "_typing": "_typingmodule"}
 # Builtin modules that nothing here imports. They would be a tenth of the file.
 UNUSED = frozenset(
-    "_asyncio _csv _elementtree _lsprof _pickle grp pwd _sha2 _sha3 _statistics _symtable _tracemalloc _zoneinfo audioop cmath"
+    "_asyncio _csv _elementtree _lsprof _pickle grp pwd _sha3 _statistics _symtable _tracemalloc _zoneinfo audioop cmath"
     " faulthandler pyexpat spwd syslog unicodedata xxsubtype".split()
 )
 # Where the initialising function is not called PyInit_NAME.

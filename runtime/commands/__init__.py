@@ -47,6 +47,8 @@ COMMANDS = {
     "events": ("events", "report statistics and out-of-memory events"),
     "checkpoint": ("checkpoint", "save a running container to disk"),
     "restore": ("restore", "make a container again from what checkpoint has saved"),
+    "bundle unpack": ("bundle", "make a bundle of an image, an OCI layout or an archive; layers are shared"),
+    "bundle prune": ("bundle", "remove the layers that no bundle uses, and what a killed unpack has left"),
 }
 
 

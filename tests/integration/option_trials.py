@@ -130,6 +130,16 @@ TRIALS.update(
         for option, given in UPDATES.items()
     }
 )
+_UNPACK = "tests/integration/test_unpack.py"
+PROVED.update(
+    {
+        ("bundle unpack", "--store"): f"{_UNPACK}::test_the_bundle",
+        ("bundle unpack", "--platform"): f"{_UNPACK}::test_which_image",
+        ("bundle unpack", "--copy"): f"{_UNPACK}::test_an_image_runs",
+        ("bundle unpack", "--max-size"): f"{_UNPACK}::test_limits",
+        ("bundle prune", "--store"): f"{_UNPACK}::test_layers_are_shared",
+    }
+)
 _FLAGS = "tests/integration/test_checkpoint_flags.py"
 _TAKEN: dict[str, dict[str, str]] = {
     "checkpoint": {

@@ -55,6 +55,8 @@ SURFACE = {
     "restore": "-b --bundle --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks "
     "--manage-cgroups-mode -d --detach --pid-file --console-socket --no-subreaper --no-pivot --empty-ns --auto-dedup "
     "--lazy-pages --lsm-profile --lsm-mount-context --network-lock --tcp-close --criu",
+    "bundle unpack": "--store --platform --copy --max-size",
+    "bundle prune": "--store",
 }
 
 
@@ -166,6 +168,10 @@ def test_two_dashes_end_the_options() -> None:
         (["--rot", "/r", "list"], "unknown option --rot; did you mean --root?"),
         (["--nope"], "unknown option --nope"),
         (["help", "nope"], 'there is no command "nope"'),
+        (["bundle"], "bundle needs one of unpack, prune"),
+        (["bundle", "nope"], "bundle needs one of unpack, prune"),
+        (["bundle", "unpack", "x"], "bundle unpack needs LAYOUT[:TAG] BUNDLE"),
+        (["bundle", "prune", "x"], "bundle prune takes no operands"),
     ],
 )
 def test_wrong_usage(run: Run, words: list[str], message: str) -> None:
@@ -183,7 +189,7 @@ def test_help_of_a_command(run: Run, command: str, form: list[str]) -> None:
     """Every option is told, whatever else is given."""
     if form[0] == "x" and command in ("exec", "ps"):
         form = ["-help"]
-    result = run(command, *form)
+    result = run(*command.split(), *form)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"usage: ocirun [OPTIONS] {command}" in result.stdout
     for name in SURFACE[command].split():

@@ -1,0 +1,59 @@
+"""How much an image may become: bytes, entries, and how far its layers may grow when they are decompressed."""
+
+import posix
+
+from runtime.images.errors import BadImage
+
+MAX_ENTRIES = 2_000_000
+MAX_RATIO = 200  # decompressed to compressed bytes; a layer of programs has 2 to 4
+FREE_RATIO = 1 << 30  # decompressed bytes up to which the ratio does not count
+_RESERVE = 64 << 20  # bytes that stay free
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Budget:
+    """What is left of the limits, for all layers of a call. ``chosen``: the caller's own --max-size, without a ratio."""
+
+    def __init__(self, directory: int, chosen: "int | None") -> None:
+        status = posix.fstatvfs(directory)
+        free = max(0, status.f_bavail * status.f_frsize - _RESERVE)
+        self._chosen = chosen
+        self._most = free if chosen is None else min(chosen, free)
+        self._is_free_space = chosen is None or free < chosen
+        self._entries = min(MAX_ENTRIES, status.f_favail) if status.f_files else MAX_ENTRIES
+        self._files = 0
+        self._read = self._made = 0
+
+    def begin(self) -> None:
+        """A new layer: its ratio counts alone."""
+        self._read = self._made = 0
+
+    def compressed(self, count: int) -> None:
+        """So many bytes of a blob were read."""
+        self._read += count
+
+    def decompressed(self, count: int) -> None:
+        """They became so many. BadImage if that is out of all proportion."""
+        self._made += count
+        if self._chosen is None and self._made > max(FREE_RATIO, MAX_RATIO * self._read):
+            raise BadImage(
+                f"a layer decompresses to more than {MAX_RATIO} times its size; if that is meant, allow it with --max-size"
+            )
+
+    def entry(self, size: int) -> None:
+        """One more file, of ``size`` bytes. BadImage beyond the limits."""
+        self._entries -= 1
+        if self._entries < 0:
+            raise BadImage(f"the image has more files than {MAX_ENTRIES}, or than the file system has room for")
+        self._files += size
+        if self._files > self._most:
+            why = "are free where the layers are stored" if self._is_free_space else "are allowed (--max-size)"
+            raise BadImage(f"the image's files have more than the {self._most} bytes that {why}")
+
+
+def size(text: str) -> "int | None":
+    """Bytes of "512", "64k", "10M", "2G"; None for another text."""
+    digits, unit = (text[:-1], text[-1:].lower()) if text[-1:].isalpha() else (text, "")
+    if not (digits.isascii() and digits.isdigit()) or unit not in _UNITS or len(digits) > 15:
+        return None
+    return int(digits) * _UNITS[unit]

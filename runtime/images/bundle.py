@@ -1,0 +1,172 @@
+"""A bundle of an image: config.json, rootfs/, and either upper/ and work/ of an overlay, or a copy of the tree in rootfs/.
+
+    image.json   {"version": 1, "store": path, "layers": [diff_ids, the lowest first], "config": its digest,
+                  "image": the image's config, "copy": whether rootfs/ is a copy}
+
+It is made under another name next to its own, and renamed when it is whole. The store knows it by its path.
+"""
+
+import posix
+
+from runtime.errors import OcirunError, system_failure
+from runtime.images import attributes, digests
+from runtime.images.copy_tree import Copier
+from runtime.images.image_config import root_mount
+from runtime.images.stack import Stack, visible
+from runtime.images.store import layer_name, write_document
+from runtime.images.tree import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from oci_spec.types import JsonObject
+    from runtime.images.image import Image
+    from runtime.images.shapes import Overlay, Users
+    from runtime.images.store import Store
+
+    # The image's config, its accounts, and the overlay (None: rootfs/ is the root): config.json.
+    Configure = Callable[[JsonObject, Users, Overlay | None], JsonObject]
+
+IMAGE = "image.json"
+VERSION = 1
+MAX_OPTIONS = 4095  # bytes of a mount's options: mount(2) reads a page
+MAX_ACCOUNTS = 4 << 20  # bytes of /etc/passwd or /etc/group
+_SPECIAL = frozenset(":,\\\"'")
+_PARTIAL = ".ocirun-partial"
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+
+
+class Place:
+    """Where a bundle becomes: ``above``, a descriptor of the directory it is made in, its ``name`` there, and its real ``path``."""
+
+    def __init__(self, path: str) -> None:
+        above, _, self.name = path.rstrip("/").rpartition("/")
+        if self.name in ("", ".", ".."):
+            raise OcirunError(f"{path} cannot be a bundle: name a directory that is not there yet")
+        try:
+            self.above = posix.open(above or "/", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            self.path = f"{posix.readlink(f'/proc/self/fd/{self.above}').rstrip('/')}/{self.name}"
+        except OSError as error:
+            raise system_failure(f"open {above or '/'}, where the bundle is to be", error) from None
+        self.partial = f".{self.name}{_PARTIAL}"
+
+    def check_free(self) -> None:
+        """OcirunError unless there is nothing of this name, or an empty directory."""
+        try:
+            descriptor = posix.open(self.name, _DIRECTORY, dir_fd=self.above)
+            left = posix.listdir(descriptor)
+            posix.close(descriptor)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise system_failure(f"use {self.path} as a bundle", error) from None
+        if left:
+            raise OcirunError(f"{self.path} is not empty: remove it first, or choose another directory")
+
+
+def record_name(path: str) -> str:
+    """The name of a bundle's record in the store."""
+    return f"bundles/{digests.of(path.encode(errors='surrogateescape')).partition(':')[2][:32]}"
+
+
+def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure") -> None:
+    """Make the bundle, of layers that are in the store. Raises OcirunError; then nothing of it stays."""
+    if not copy and _SPECIAL & set(place.path):
+        raise OcirunError(
+            f"{place.path}: an overlay's path must not have one of : , \\ and quotes; choose another, or --copy"
+        )
+    name = record_name(place.path)
+    lock = store.lock(f"locks/{name.rpartition('/')[2]}", exclusive=True)
+    try:
+        place.check_free()
+        remove_tree(place.above, place.partial)  # of a call that was killed
+        store.write(name, {"path": place.path, "layers": list(image.diff_ids)})
+        posix.mkdir(place.partial, 0o700, dir_fd=place.above)
+        _fill(store, image, place, copy, configure)
+        posix.rename(place.partial, place.name, src_dir_fd=place.above, dst_dir_fd=place.above)
+        posix.fsync(place.above)
+    except BaseException as error:
+        remove_tree(place.above, place.partial)
+        if isinstance(error, OSError):
+            raise system_failure(f"make the bundle {place.path}", error) from None
+        raise
+    finally:
+        posix.close(lock)
+
+
+def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure") -> None:
+    """What is in the bundle. Raises OSError and OcirunError."""
+    diff_ids = list(
+        dict.fromkeys(reversed(image.diff_ids))
+    )  # overlayfs takes none twice; what comes again hides itself
+    partial = posix.open(place.partial, _DIRECTORY, dir_fd=place.above)
+    layers = [store.open(layer_name(diff_id)) for diff_id in diff_ids]
+    del layers[visible(layers, store.form) :]
+    implied = [implied_of(store, diff_id) for diff_id in diff_ids[: len(layers)]]
+    stack = Stack(layers, store.form)
+    try:
+        for name in ("rootfs",) if copy else ("rootfs", "upper", "work"):
+            posix.mkdir(name, 0o755, dir_fd=partial)
+        overlay: Overlay | None = None
+        if copy:
+            copy_layers(store, layers, implied, partial)
+        else:
+            overlay = overlay_of(store, diff_ids[: len(layers)], place.path)
+            upper = posix.open("upper", _DIRECTORY, dir_fd=partial)
+            attributes.complete(stack, implied, upper)
+            posix.close(upper)
+        users: Users = {"passwd": _account_file(stack, "passwd"), "group": _account_file(stack, "group")}
+        write_document("config.json", configure(image.config, users, overlay), partial)
+        facts: JsonObject = {
+            "version": VERSION,
+            "store": store.path,
+            "layers": list(image.diff_ids),
+            "config": image.digest,
+        }
+        write_document(IMAGE, {**facts, "image": image.config, "copy": copy}, partial)
+        if copy:
+            store.sync()
+    finally:
+        stack.close()
+        for descriptor in (*layers, partial):
+            posix.close(descriptor)
+
+
+def implied_of(store: "Store", diff_id: str) -> "frozenset[bytes]":
+    """The directories of a layer that it has no entry for."""
+    listed = store.facts(diff_id).get("implied")
+    paths = listed if isinstance(listed, list) else []
+    return frozenset(path.encode(errors="surrogateescape") for path in paths if isinstance(path, str))
+
+
+def copy_layers(store: "Store", layers: "Sequence[int]", implied: "Sequence[frozenset[bytes]]", bundle: int) -> None:
+    """Copy the layers, given top first, into the bundle's rootfs. Raises OSError."""
+    rootfs = posix.open("rootfs", _DIRECTORY, dir_fd=bundle)
+    copier = Copier(rootfs, store.form)
+    for layer, names in reversed(list(zip(layers, implied, strict=True))):
+        copier.add(layer, names)
+    posix.close(rootfs)
+
+
+def _account_file(stack: Stack, name: str) -> str:
+    return (stack.read(f"etc/{name}".encode(), MAX_ACCOUNTS) or b"").decode(errors="surrogateescape")
+
+
+def overlay_of(store: "Store", diff_ids: "Sequence[str]", path: str) -> "Overlay":
+    """The overlay that is the container's root; layers top first. OcirunError if there is no room for its options."""
+    if not diff_ids:
+        raise OcirunError("the image has no layers, so there is nothing to mount: unpack it with --copy")
+    overlay: Overlay = {
+        "lower": [store.short(diff_id) for diff_id in diff_ids],
+        "upper": f"{path}/upper",
+        "work": f"{path}/work",
+        "user": store.form == "user",
+    }
+    length = len(",".join(root_mount(overlay)["options"]).encode(errors="surrogateescape"))
+    if length > MAX_OPTIONS:
+        raise OcirunError(
+            f"the overlay of {len(diff_ids)} layers needs {length} bytes of options, and mount(2) takes {MAX_OPTIONS}:"
+            " choose a shorter path with --store, or --copy"
+        )
+    return overlay

@@ -1,0 +1,47 @@
+"""Digests of image-spec, such as sha256:0123…"""
+
+from runtime.images.errors import BadImage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Hash(Protocol):
+        """An object of hashlib."""
+
+        def update(self, data: bytes, /) -> None: ...
+
+        def hexdigest(self) -> str: ...
+
+
+LENGTHS = {"sha256": 64, "sha512": 128}  # hexadecimal digits
+_HEX = frozenset("0123456789abcdef")
+
+
+def check(digest: object, what: str) -> str:
+    """The digest, if it is one: it becomes a file's name. BadImage otherwise."""
+    algorithm, _, digits = digest.partition(":") if isinstance(digest, str) else ("", "", "")
+    if LENGTHS.get(algorithm) != len(digits) or not _HEX.issuperset(digits):
+        raise BadImage(f"{what} has no digest that is known: {str(digest)[:100]!r}; sha256 and sha512 are")
+    return str(digest)
+
+
+def hasher(digest: str) -> "Hash":
+    """A hash of the digest's algorithm: OpenSSL's, or the interpreter's own in the image, which has no OpenSSL.
+
+    Not by hashlib, which the image would need OpenSSL and logging for.
+    """
+    name = digest.partition(":")[0]
+    for module, function in (("_hashlib", f"openssl_{name}"), (f"_{name}", name), ("_sha2", name)):
+        try:
+            return getattr(__import__(module), function)()  # type: ignore[no-any-return]
+        except ImportError:
+            continue
+    raise BadImage(f"this Python has no {name}")
+
+
+def of(data: bytes, like: str = "sha256:") -> str:
+    """The digest of ``data``."""
+    made = hasher(like)
+    made.update(data)
+    return f"{like.partition(':')[0]}:{made.hexdigest()}"

@@ -1,0 +1,206 @@
+"""The entries of a layer become files, in the form that overlayfs reads: a whiteout is a device 0:0, an opaque directory has an attribute."""
+
+import posix
+
+from runtime.errors import system_failure
+from runtime.images import names
+from runtime.images.errors import BadImage, shown
+from runtime.images.tree import Tree, is_whiteout
+from runtime.kernel import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.images.budget import Budget
+    from runtime.images.names import Path
+    from runtime.images.owners import Rights
+    from runtime.images.tar_reader import Entry, TarReader
+
+_PIECE = 1 << 18  # bytes written at once
+_NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_TYPES = {"char": S_IFCHR, "block": S_IFBLK, "fifo": S_IFIFO}
+_MAX_DEVICE = (1 << 12) - 1, (1 << 20) - 1  # major, minor
+
+
+class LayerTree:
+    """Unpacks the entries of one layer below ``root``, a descriptor. Later entries replace earlier ones of the same name."""
+
+    def __init__(self, root: int, rights: "Rights", budget: "Budget") -> None:
+        self.tree = Tree(root, rights.set_opaque)
+        self.tree.implied.add(())
+        self.files = self.size = 0
+        self._rights = rights
+        self._budget = budget
+        self._times: dict[Path, int] = {}
+        self._links: list[Entry] = []
+
+    def unpack(self, reader: "TarReader") -> None:
+        """All entries. OcirunError when one cannot be made; the caller removes the rest."""
+        try:
+            for entry in reader:
+                self._take(entry, reader)
+            for entry in self._links:
+                if not self._link(entry):
+                    raise BadImage(
+                        f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which its layer does not have"
+                    )
+            self._finish()
+        finally:
+            self.tree.close()
+
+    def _take(self, entry: "Entry", reader: "TarReader") -> None:
+        try:
+            self._budget.entry(entry.real_size)
+            self.files += 1
+            self.size += entry.real_size
+            path = names.parts(entry.name)
+            if path and path[-1].startswith(names.WHITEOUT):
+                self._whiteout(path)
+            elif entry.kind == "link":
+                if not self._link(entry):
+                    self._links.append(entry)
+            elif entry.kind == "directory":
+                self._directory(entry, path)
+            elif not path:
+                raise BadImage(f"{shown(entry.name)}: the root must be a directory")
+            else:
+                self._file(entry, path, reader)
+        except OSError as error:
+            raise system_failure(f"unpack {shown(entry.name)}", error) from None
+
+    def _whiteout(self, path: "Path") -> None:
+        """Hide what lower layers have: all below the directory, or one name. What this layer has stays."""
+        above, name = self.tree.real(path[:-1], make=True), path[-1]
+        if name == names.OPAQUE:
+            self._rights.set_opaque(self.tree.descriptor(above))
+            return
+        target = names.hidden(name)
+        status = self.tree.status(above, target) if target else None
+        if target and status is None:
+            posix.mknod(target, S_IFCHR, 0, dir_fd=self.tree.descriptor(above))
+        elif status and status.st_mode & S_IFMT == S_IFDIR:
+            self._rights.set_opaque(self.tree.descriptor((*above, target)))
+
+    def _directory(self, entry: "Entry", path: "Path") -> None:
+        real: Path = ()
+        if path:
+            above = self.tree.real(path[:-1], make=True)
+            real = (*above, path[-1])
+            status = self.tree.status(above, path[-1])
+            hides = status is not None and status.st_mode & S_IFMT != S_IFDIR
+            if hides:
+                self._replace(above, path[-1])
+            if status is None or hides:
+                posix.mkdir(path[-1], 0o700, dir_fd=self.tree.descriptor(above))
+            if hides:
+                self._rights.set_opaque(self.tree.descriptor(real))
+        self.tree.implied.discard(real)
+        descriptor = self.tree.descriptor(real)
+        self._attributes(descriptor, entry)
+        self._times[real] = entry.mtime
+
+    def _file(self, entry: "Entry", path: "Path", reader: "TarReader") -> None:
+        """Anything but a directory and a hard link."""
+        above, name = self.tree.real(path[:-1], make=True), path[-1]
+        if self.tree.status(above, name):
+            self._replace(above, name)
+        directory = self.tree.descriptor(above)
+        if entry.kind == "file":
+            self._regular(entry, name, directory, reader)
+            return
+        if entry.kind == "symlink":
+            if not entry.link or b"\0" in entry.link:
+                raise BadImage(f"{shown(entry.name)}: a symbolic link to nothing")
+            posix.symlink(entry.link, name, dir_fd=directory)
+        elif not self._node(entry, name, directory):
+            return
+        self._rights.chown(
+            entry.uid,
+            entry.gid,
+            entry.name,
+            lambda uid, gid: posix.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False),
+        )
+        if entry.kind != "symlink":
+            posix.chmod(name, entry.mode, dir_fd=directory)
+        posix.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=directory, follow_symlinks=False)
+
+    def _regular(self, entry: "Entry", name: bytes, directory: int, reader: "TarReader") -> None:
+        descriptor = posix.open(name, _NEW, 0o600, dir_fd=directory)
+        try:
+            for offset, length in [(0, entry.size)] if entry.pieces is None else entry.pieces:
+                if entry.pieces is not None:
+                    posix.lseek(descriptor, offset, 0)
+                while length:
+                    piece = reader.data(min(length, _PIECE))
+                    length -= len(piece)
+                    write_all(descriptor, piece)
+            if entry.pieces is not None:
+                posix.ftruncate(descriptor, entry.real_size)
+            self._attributes(descriptor, entry)
+            posix.utime(descriptor, ns=(entry.mtime, entry.mtime))
+        finally:
+            posix.close(descriptor)
+
+    def _attributes(self, descriptor: int, entry: "Entry") -> None:
+        """Owner, mode and extended attributes; in this order: chown(2) takes the set-user-id bit and the capabilities away."""
+        self._rights.chown(entry.uid, entry.gid, entry.name, lambda uid, gid: posix.chown(descriptor, uid, gid))
+        posix.chmod(descriptor, entry.mode)
+        if entry.xattrs:
+            self._rights.set_xattrs(descriptor, entry.name, entry.xattrs)
+
+    def _node(self, entry: "Entry", name: bytes, directory: int) -> bool:
+        """Make a FIFO or a device. False where the caller cannot make devices: they are left out."""
+        device = 0
+        if entry.kind != "fifo":
+            if entry.major > _MAX_DEVICE[0] or entry.minor > _MAX_DEVICE[1]:
+                raise BadImage(f"{shown(entry.name)}: there is no device {entry.major}:{entry.minor}")
+            device = posix.makedev(entry.major, entry.minor)
+            if entry.kind == "char" and not device:
+                raise BadImage(f"{shown(entry.name)}: the device 0:0, which overlayfs would take for a whiteout")
+            if not self._rights.devices:
+                self._rights.warn("device", f"{shown(entry.name)}: devices are left out, since only root can make them")
+                return False
+        posix.mknod(name, _TYPES[entry.kind] | entry.mode, device, dir_fd=directory)
+        return True
+
+    def _link(self, entry: "Entry") -> bool:
+        """Make a hard link. False if what it names is not there yet."""
+        path, target = names.parts(entry.name), names.parts(entry.link)
+        if not path or not target:
+            raise BadImage(f"{shown(entry.name)}: a hard link from or to the root")
+        try:
+            source = self.tree.real(target[:-1], make=False)
+        except FileNotFoundError:
+            return False
+        status = self.tree.status(source, target[-1])
+        if status is None or is_whiteout(status):
+            return False
+        if status.st_mode & S_IFMT == S_IFDIR:
+            raise BadImage(f"{shown(entry.name)}: a hard link to a directory")
+        above = self.tree.real(path[:-1], make=True)
+        if (above, path[-1]) == (source, target[-1]):
+            return True
+        if self.tree.status(above, path[-1]):
+            self._replace(above, path[-1])
+        held = posix.dup(self.tree.descriptor(source))
+        try:
+            directory = self.tree.descriptor(above)
+            posix.link(target[-1], path[-1], src_dir_fd=held, dst_dir_fd=directory, follow_symlinks=False)
+        finally:
+            posix.close(held)
+        return True
+
+    def _replace(self, above: "Path", name: bytes) -> None:
+        gone = (*above, name)
+        self.tree.remove(above, name)
+        if gone in self._times:
+            self._times = {path: time for path, time in self._times.items() if path[: len(gone)] != gone}
+
+    def _finish(self) -> None:
+        """The times of directories, which each file in them has changed."""
+        for path, time in self._times.items():
+            posix.utime(self.tree.descriptor(path), ns=(time, time))
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[posix.write(descriptor, data) :]

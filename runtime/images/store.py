@@ -1,0 +1,205 @@
+"""The store of layers: each is unpacked once, and shared by the bundles that name it.
+
+    store.json                      the version of this form, and whose attributes overlayfs reads in it
+    layers/sha256/DIGITS/           a layer's tree, by its diff_id; whole, since it was renamed to this name
+    layers/sha256/DIGITS.json       what is not in the tree: {"version": 1, "implied": [...], "files": n, "size": bytes}
+    l/WORD                          a short link to a layer: mount(2) takes a page of options
+    bundles/NAME                    a bundle: {"path": ..., "layers": [diff_ids]}; NAME is made from the path
+    tmp/, locks/                    what is not whole yet; locks of layers and bundles
+
+Locks are flock(2), so that they end with their process. Whoever unpacks holds ``lock`` shared, and `prune` exclusively: then
+nothing in tmp/ belongs to anybody. A layer's own lock makes a second unpack of it wait, and find it there.
+"""
+
+import fcntl
+import posix
+
+from runtime import files, shim
+from runtime.errors import OcirunError, system_failure
+from runtime.images import digests
+from runtime.images.tree import remove_tree
+from runtime.kernel import S_IFDIR, S_IFMT
+from runtime.lifecycle.document import indented, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oci_spec.types import JsonObject
+    from runtime.images.owners import Form
+
+VERSION = 1
+DIRECTORIES = ("layers", "layers/sha256", "layers/sha512", "l", "bundles", "tmp", "locks")
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_SPECIAL = frozenset(":,\\\"'")  # of overlayfs' options
+_OTHERS_WRITE = 0o022
+_SHORT = 12  # digits of a short name; more where two layers share them
+
+
+def default_path(user: int) -> str:
+    """Root's store, or the user's own: $XDG_DATA_HOME/ocirun. OcirunError without a home directory."""
+    if user == 0:
+        return "/var/lib/ocirun"
+    own = [posix.environ.get(name, b"").decode(errors="surrogateescape") for name in (b"XDG_DATA_HOME", b"HOME")]
+    if own[0].startswith("/"):
+        return f"{own[0]}/ocirun"
+    if not own[1].startswith("/"):
+        raise OcirunError("there is no place for layers, since HOME is not set: choose one with --store")
+    return f"{own[1]}/.local/share/ocirun"
+
+
+class Store:
+    """An open store. ``form``: see `owners.Rights`."""
+
+    def __init__(self, path: str, descriptor: int, form: "Form") -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.form = form
+
+    def lock(self, name: str, exclusive: bool) -> int:
+        """Take a lock, waiting for it. Returns its descriptor, which is the lock."""
+        descriptor = posix.open(
+            name, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600, dir_fd=self.descriptor
+        )
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        return descriptor
+
+    def open(self, name: str) -> int:
+        """A directory of the store. Raises OSError."""
+        return posix.open(name, _DIRECTORY, dir_fd=self.descriptor)
+
+    def has(self, diff_id: str) -> bool:
+        """Whether the layer is there, whole."""
+        try:
+            posix.stat(layer_name(diff_id), dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def facts(self, diff_id: str) -> "JsonObject":
+        """What is not in the layer's tree."""
+        value = loads(files.read(f"{layer_name(diff_id)}.json", self.descriptor))
+        return value if isinstance(value, dict) else {}
+
+    def write(self, name: str, value: "JsonObject") -> None:
+        """Write a document so that it is whole or not there."""
+        fresh = f"tmp/{name.replace('/', '-')}.{posix.getpid()}"
+        write_document(fresh, value, self.descriptor)
+        posix.rename(fresh, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def publish(self, diff_id: str, fresh: str, facts: "JsonObject") -> None:
+        """Give the unpacked tree tmp/``fresh`` its name, after all of it is on the disk."""
+        self.write(f"{layer_name(diff_id)}.json", facts)
+        self.sync()
+        posix.rename(f"tmp/{fresh}", layer_name(diff_id), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        directory = self.open(layer_name(diff_id).rpartition("/")[0])
+        posix.fsync(directory)
+        posix.close(directory)
+
+    def sync(self) -> None:
+        """Write the file system's data to its disk: a layer's name says that it is whole, after a power failure too."""
+        number = -shim.system_call("syncfs", self.descriptor)
+        if number > 0:
+            raise system_failure(f"write {self.path} to disk", OSError(number, ""))
+
+    def remove_temporary(self, name: str) -> None:
+        """Remove tmp/``name``, a tree. Raises OSError."""
+        directory = self.open("tmp")
+        try:
+            remove_tree(directory, name)
+        finally:
+            posix.close(directory)
+
+    def short(self, diff_id: str) -> str:
+        """The path of the layer, as short as it can be: a link, which is made if it is missing."""
+        digits = diff_id.partition(":")[2]
+        target = f"../{layer_name(diff_id)}"
+        for length in range(_SHORT, len(digits) + 1):
+            name = f"l/{digits[:length]}"
+            try:
+                posix.symlink(target, name, dir_fd=self.descriptor)
+            except FileExistsError:
+                if posix.readlink(name, dir_fd=self.descriptor) != target:
+                    continue  # somebody has made a layer whose digest begins alike
+            return f"{self.path}/{name}"
+        raise AssertionError("two layers of one digest")
+
+
+def layer_name(diff_id: str) -> str:
+    """Where the layer is, from the store."""
+    return f"layers/{digests.check(diff_id, 'a layer').replace(':', '/')}"
+
+
+def write_document(path: str, value: "JsonObject", dir_fd: "int | None" = None) -> None:
+    """Write JSON to a new file, and to disk. Raises OSError."""
+    from runtime.images.layer_tree import write_all
+
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    descriptor = posix.open(path, flags, 0o600, dir_fd=dir_fd)
+    try:
+        write_all(descriptor, indented(value).encode() + b"\n")
+        posix.fsync(descriptor)
+    finally:
+        posix.close(descriptor)
+
+
+def open_store(path: str, form: "Form", make: bool = True) -> Store:
+    """The store at the absolute ``path``. OcirunError if it cannot be used, or another could have written to it."""
+    if _SPECIAL & set(path):
+        raise OcirunError(f"{path}: a store's path must not have one of : , \\ and quotes, which are overlayfs' own")
+    try:
+        if make:
+            make_directories(path)
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        status = posix.fstat(descriptor)
+        if status.st_uid != posix.geteuid() or status.st_mode & _OTHERS_WRITE:
+            raise OcirunError(f"{path} is not trusted as a store: it is another user's, or others may write to it")
+        for name in DIRECTORIES if make else ():
+            _make(name, descriptor)
+        store = Store(path, descriptor, form)
+        _check_form(store)
+    except OSError as error:
+        raise system_failure(f"open the store {path}", error) from None
+    return store
+
+
+def _make(name: str, directory: "int | None" = None) -> None:
+    try:
+        posix.mkdir(name, 0o700, dir_fd=directory)
+    except FileExistsError:
+        pass
+
+
+def make_directories(path: str) -> None:
+    """A directory with its parents. Raises OSError."""
+    parts: Sequence[str] = path.split("/")
+    for count in range(2, len(parts) + 1):
+        above = "/".join(parts[:count])
+        if not posix.access(above, posix.F_OK):
+            _make(above)
+
+
+def _check_form(store: Store) -> None:
+    """Write store.json, or OcirunError if it says that the store is of another form."""
+    try:
+        found = loads(files.read("store.json", store.descriptor))
+    except FileNotFoundError:
+        store.write("store.json", {"version": VERSION, "form": store.form})
+        return
+    except ValueError as error:
+        raise OcirunError(
+            f"{store.path}/store.json is damaged ({error}): remove the store, or choose another with --store"
+        ) from None
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        raise OcirunError(f"{store.path} was made by another release of ocirun: choose another store with --store")
+    if found.get("form") != store.form:
+        whose = "in a user namespace" if found.get("form") == "user" else "as root"
+        raise OcirunError(f"{store.path} was made {whose}: choose another store with --store")
+
+
+def is_directory(path: str, dir_fd: "int | None" = None) -> bool:
+    """Whether it is a directory, and no link to one."""
+    try:
+        return posix.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode & S_IFMT == S_IFDIR
+    except FileNotFoundError:
+        return False
