@@ -11,7 +11,8 @@
  * it.
  *
  * libc and Python's own allocators call it too; it replaces libc's. What libc takes in `seed` before main belongs to
- * that process, and stays out of the segment.
+ * that process, and stays out of the segment. Nobody asks for an alignment: whoever called memalign or the like would
+ * bring libc's own malloc too, and the program could not be linked.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -117,45 +118,38 @@ static char *take_hot(size_t size)
 	return NULL;
 }
 
-/* Room for `size` bytes at a multiple of `alignment`. The HEADER bytes before it belong to it. */
-static char *take(size_t size, size_t alignment)
+/* Room for `size` bytes. The HEADER bytes before it belong to it. */
+static char *take(size_t size)
 {
-	char *start = record && alignment == ALIGNMENT ? take_hot(size) : NULL;
+	char *start = record ? take_hot(size) : NULL;
 	if (start)
 		return start;
-	start = (char *)round_up((uintptr_t)top, alignment);
-	if (start >= limit || size > (size_t)(limit - start)) {
-		if (!more(size + alignment + ALIGNMENT))
+	if (top >= limit || size > (size_t)(limit - top))
+		if (!more(size + 2 * ALIGNMENT))
 			return NULL;
-		start = (char *)round_up((uintptr_t)top, alignment);
-	}
-	top = start + size;
+	start = top;
+	top += size;
 	return start;
 }
 
-static void *allocate(size_t size, size_t alignment)
+void *malloc(size_t size)
 {
 	size_t rounded;
-	if (size > PTRDIFF_MAX / 2 || alignment > PTRDIFF_MAX / 2) {
+	if (size > PTRDIFF_MAX / 2) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	unsigned class = class_of(size, &rounded);
 	lock();
-	char *block = alignment > ALIGNMENT ? NULL : free_blocks[class];
+	char *block = free_blocks[class];
 	if (block)
 		free_blocks[class] = *(void **)block;
-	else if ((block = take(rounded + HEADER, alignment)) != NULL)
+	else if ((block = take(rounded + HEADER)) != NULL)
 		*size_of(block) = rounded;
 	unlock();
 	if (!block)
 		errno = ENOMEM;
 	return block;
-}
-
-void *malloc(size_t size)
-{
-	return allocate(size, ALIGNMENT);
 }
 
 void free(void *block)
@@ -197,36 +191,6 @@ void *realloc(void *block, size_t size)
 		free(block);
 	}
 	return other;
-}
-
-/* An alignment that is no power of two counts as the next one, as with libc's. */
-void *memalign(size_t alignment, size_t size)
-{
-	size_t power = ALIGNMENT;
-	while (power < alignment && power <= PTRDIFF_MAX / 2)
-		power *= 2;
-	return allocate(size, power);
-}
-
-void *aligned_alloc(size_t alignment, size_t size)
-{
-	return memalign(alignment, size);
-}
-
-int posix_memalign(void **block, size_t alignment, size_t size)
-{
-	if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0)
-		return EINVAL;
-	void *found = memalign(alignment, size);
-	if (!found)
-		return ENOMEM;
-	*block = found;
-	return 0;
-}
-
-size_t malloc_usable_size(void *block)
-{
-	return block ? *size_of(block) : 0;
 }
 
 void heap_open(struct taken *taken)
