@@ -67,7 +67,7 @@ LEFT_OUT = (
     "runtime.shapes",
 )
 NEVER = {"site"}  # for an installation that is not complete
-BUILDING = ("training", "hot")  # not in the image
+BUILDING = ("training", "hot", "stray")  # not in the image
 # Kept as code, and imported by a process that needs it: half of the room. A name stands for what is below it, too.
 COLD = (
     "subprocess",
@@ -304,8 +304,11 @@ def main() -> int:
     return command(argv[1:])
 
 
-def finish(record: "memoryview | None" = None) -> None:
-    """The last step before the dump; with ``record``, the end of a process that only finds out what is hot (`hot.mark`)."""
+def finish(record: "memoryview | None" = None) -> "Callable[[str, int], int] | None":
+    """The last step before the dump, which the function that is returned checks (`stray.check`).
+
+    With ``record``, the end of a process that only finds out what is hot (`hot.mark`).
+    """
     from pathlib import Path
 
     from oci_spec import schema_files, schemas
@@ -323,7 +326,9 @@ def finish(record: "memoryview | None" = None) -> None:
         import hot  # type: ignore[import-not-found]
 
         hot.mark(record, called)
-        return
+        return None
+    from stray import check  # type: ignore[import-not-found]
+
     for name in BUILDING:
         sys.modules.pop(name, None)
         del linked.codes[name]
@@ -337,6 +342,8 @@ def finish(record: "memoryview | None" = None) -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    found: Callable[[str, int], int] = check
+    return found
 
 
 posix.register_at_fork = register_at_fork  # type: ignore[assignment]

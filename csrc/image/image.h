@@ -20,6 +20,5 @@ void heap_seal(void);
 char *heap_top(void);
 char *heap_limit(void);
 
-/* Writes this program with its present state to `path`. Returns 0, or -1 with errno: EFAULT after it has reported
- * pointers that mean nothing in another process. */
+/* Writes this program with its present state to `path`. Returns 0, or -1 with errno. */
 int image_write(const char *path);

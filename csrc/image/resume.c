@@ -179,17 +179,22 @@ static int dump(int argc, char **argv)
 	saved_argv = attribute("sys", "argv");
 	saved_signal = attribute("_signal", "signal");
 	saved_interrupt = attribute("_signal", "default_int_handler");
-	PyObject *result = PyObject_CallNoArgs(attribute("contents", "finish"));
-	if (!result)
+	PyObject *check = PyObject_CallNoArgs(attribute("contents", "finish"));
+	if (!check)
 		die("the image's contents");
 	PyOS_BeforeFork(); /* for Python, a process that starts from the image is the child of a fork */
 	saved_thread = PyEval_SaveThread();
 	saved_thread->native_thread_id = 0; /* PyOS_AfterFork_Child sets it */
 	clear_frames();
-	if (image_write(argv[1]) == 0)
-		return 0;
-	perror(argv[1]);
-	return 1;
+	if (image_write(argv[1]) < 0) {
+		perror(argv[1]);
+		return 1;
+	}
+	PyEval_RestoreThread(saved_thread);
+	PyObject *found = PyObject_CallFunction(check, "sk", argv[1], (unsigned long)heap_end);
+	if (!found)
+		die("stray pointers");
+	return PyLong_AsLong(found) != 0;
 }
 
 /* The image knows the numbers of Python's thread keys. A process hands them out in the same order. */
