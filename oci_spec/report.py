@@ -268,6 +268,7 @@ DEPENDS = {
     "sysctl_own_namespace": ("/linux/namespaces",),
     "net_devices_namespace": ("/linux/namespaces",),
     "time_offsets_namespace": ("/linux/namespaces",),
+    "effective_permitted": ("/process/capabilities/permitted",),
     "capabilities_lost": ("/process/user", "/process/capabilities"),
     "capabilities_gained": ("/process/user", "/process/capabilities", "/process/noNewPrivileges"),
     "inheritable_bounding": ("/process/capabilities",),

@@ -14,7 +14,7 @@ WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 def seccomp_errno_used(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#seccomp: an error number needs an action that takes one."""
     seccomp = spec["linux"]["seccomp"]
-    if "defaultErrnoRet" in seccomp and seccomp.get("defaultAction") not in WITH_NUMBER:
+    if "defaultErrnoRet" in seccomp and seccomp.get("defaultAction", WITH_NUMBER[0]) not in WITH_NUMBER:
         message = f"{seccomp.get('defaultAction')} gives no error number"
         yield "/linux/seccomp/defaultErrnoRet", "error", message, "remove defaultErrnoRet"
     for index, entry in enumerate(seccomp.get("syscalls", ())):

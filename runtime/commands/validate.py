@@ -106,6 +106,9 @@ def _of_config(file: str, data: bytes, no_host: bool, manager: str, piped: bool)
     bundle = absolute(".") if piped else absolute(file).rpartition("/")[0] or "/"
 
     def further(spec: "Config") -> "Iterator[Row]":
+        if not spec.get("linux"):
+            hint = 'add "linux": {"namespaces": [{"type": "mount"}]}, and the other namespaces that it shall have'
+            yield "/linux", "error", "a container cannot be made without linux", hint, "section"
         yield from mount_data.rows(spec)
         yield from contradictions.rows(spec)
         yield from kernel_limits.rows(spec)

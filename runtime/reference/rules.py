@@ -97,6 +97,7 @@ OTHERS = (
         "JSON of another kind: an image's manifest or config, a state or process document, a Kubernetes object",
     ),
     ("null", "warning", "a property is null, which counts as absent"),
+    ("section", "error", "the section linux is missing, which the spec allows, but no container can be made"),
     ("host:config", "error", "the bundle's config.json cannot be read"),
     (
         "plan",
