@@ -1,5 +1,7 @@
 """``ocirun plan BUNDLE|FILE``: what create would do, operation by operation. Makes nothing and needs no privilege."""
 
+import posix
+
 from runtime.cli import UsageError, write
 
 TYPE_CHECKING = False
@@ -28,6 +30,10 @@ def main(call: "Call") -> int:
         write(1, changes)
         return int(bool(changes))
     text, refusal = report(bundle, form, manager)
+    if form == "text" and posix.isatty(1) and not posix.environ.get(b"NO_COLOR"):
+        from runtime.lifecycle.plan_text import coloured
+
+        text = coloured(text)
     write(1, text)
     if refusal:
         raise refusal

@@ -23,6 +23,8 @@ GROUPS = {
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names.split()}
 
 STAR = "*"
+BOLD, FAINT, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
 
 
 def text(plan: "Plan") -> str:
@@ -47,6 +49,21 @@ def text(plan: "Plan") -> str:
         for problem in document["warnings"]
     ]
     return "\n".join([*lines, "", *problems] if problems else lines) + "\n"
+
+
+def coloured(text: str) -> str:
+    """The text for a terminal: groups in bold, places faint, the severity of a problem in its colour."""
+    return "\n".join(map(_coloured, text.split("\n")))
+
+
+def _coloured(line: str) -> str:
+    word, colon, rest = line.partition(": ")
+    if word in COLOURS and colon:
+        return f"{COLOURS[word]}{word}{PLAIN}{colon}{rest}"
+    if line in GROUPS or line.startswith("# "):
+        return f"{BOLD if line in GROUPS else FAINT}{line}{PLAIN}"
+    step, gap, place = line.rpartition("  [")
+    return f"{step}{FAINT}{gap}{place}{PLAIN}" if gap and place.endswith("]") else line
 
 
 def limits(plan: "Plan") -> "list[str]":
