@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ struct library {
 	int (*arch_add)(void *filter, uint32_t architecture);
 	int (*resolve)(const char *name);
 	int (*resolve_arch)(uint32_t architecture, const char *name);
+	char *(*name)(uint32_t architecture, int number);
 	int (*rule_add)(void *filter, uint32_t action, int number, unsigned int count,
 			const struct scmp_arg_cmp *conditions);
 	int (*export_bpf)(const void *filter, int fd);
@@ -62,6 +64,7 @@ struct library {
 	X(arch_add, seccomp_arch_add)                                                                                  \
 	X(resolve, seccomp_syscall_resolve_name)                                                                       \
 	X(resolve_arch, seccomp_syscall_resolve_name_arch)                                                             \
+	X(name, seccomp_syscall_resolve_num_arch)                                                                      \
 	X(rule_add, seccomp_rule_add_array)                                                                            \
 	X(export_bpf, seccomp_export_bpf)
 
@@ -327,6 +330,18 @@ int shim_seccomp_number(uint32_t token, const char *name)
 	struct library library;
 
 	return open_library(&library) ? -1 : library.resolve_arch(token, name);
+}
+
+int shim_seccomp_name(uint32_t token, int number, char *name, size_t size)
+{
+	struct library library;
+	char *found = open_library(&library) ? NULL : library.name(token, number);
+	size_t length = found ? strlen(found) : size;
+
+	if (length < size)
+		memcpy(name, found, length + 1);
+	free(found);
+	return length < size ? 0 : -ENOENT;
 }
 
 int shim_seccomp_version(struct seccomp_result *result)

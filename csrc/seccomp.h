@@ -66,5 +66,7 @@ struct seccomp_result {
 int shim_seccomp_compile(const char *profile, size_t size, struct seccomp_result *result, char *unknown);
 /* The number of a system call in the table `token`; negative if the table has none for it. */
 int shim_seccomp_number(uint32_t token, const char *name);
+/* The other way round: fills `name`. -ENOENT if the table has no such call, or there is no libseccomp. */
+int shim_seccomp_name(uint32_t token, int number, char *name, size_t size);
 /* Fills only version, api and library of the result: 0, or -ENOENT without libseccomp. */
 int shim_seccomp_version(struct seccomp_result *result);

@@ -391,11 +391,12 @@ int shim_io_priority(int pid, uint64_t value)
 
 int shim_system_call(int which, const uint64_t arguments[5])
 {
-	static const int numbers[] = {SYS_unshare,      SYS_mount,         SYS_prctl,         SYS_seccomp,
-				      SYS_memfd_create, SYS_clone3,        SYS_close_range,   SYS_openat2,
-				      SYS_open_tree,    SYS_mount_setattr, SYS_pidfd_open,    SYS_pidfd_send_signal,
-				      SYS_keyctl,       SYS_bpf,           SYS_set_mempolicy, SYS_sched_setattr,
-				      SYS_syncfs};
+	static const int numbers[] = {SYS_unshare,       SYS_mount,        SYS_prctl,
+				      SYS_seccomp,       SYS_memfd_create, SYS_clone3,
+				      SYS_close_range,   SYS_openat2,      SYS_open_tree,
+				      SYS_mount_setattr, SYS_pidfd_open,   SYS_pidfd_send_signal,
+				      SYS_keyctl,        SYS_bpf,          SYS_set_mempolicy,
+				      SYS_sched_setattr, SYS_syncfs,       SYS_rt_tgsigqueueinfo};
 	long r = syscall(numbers[which], arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]);
 
 	return r < 0 ? -errno : (int)r;

@@ -44,8 +44,9 @@ int shim_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int shim_scheduler(int pid, const uint64_t numbers[6]);
 int shim_io_priority(int pid, uint64_t value);
 /* System call number `which` of: unshare, mount, prctl, seccomp, memfd_create, clone3, close_range, openat2, open_tree,
- * mount_setattr, pidfd_open, pidfd_send_signal, keyctl, bpf, set_mempolicy, sched_setattr. For `ocirun doctor`, which
- * makes most of them with arguments that the kernel refuses, and the others in a child. */
+ * mount_setattr, pidfd_open, pidfd_send_signal, keyctl, bpf, set_mempolicy, sched_setattr, syncfs, rt_tgsigqueueinfo.
+ * For `ocirun doctor`, which makes most of them with arguments that the kernel refuses, and the others in a child, and
+ * for `run --seccomp-explain`. */
 int shim_system_call(int which, const uint64_t arguments[5]);
 /* The same numbers of a process as they are now. */
 int shim_scheduler_of(int pid, uint64_t numbers[6]);

@@ -26,6 +26,7 @@ _UNSIGNED = (1 << 64) - 1
 CALLS = (
     *("unshare", "mount", "prctl", "seccomp", "memfd_create", "clone3", "close_range", "openat2", "open_tree"),
     *("mount_setattr", "pidfd_open", "pidfd_send_signal", "keyctl", "bpf", "set_mempolicy", "sched_setattr", "syncfs"),
+    "rt_tgsigqueueinfo",
 )
 
 
