@@ -24,7 +24,8 @@
  */
 static bool load_later_filter(const struct context *ctx)
 {
-	const uint64_t notifying = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	const uint64_t notifying = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV |
+				   SECCOMP_OF_HOOKS;
 	for (uint32_t i = ctx->index + 1; i < ctx->plan->count; i++) {
 		const struct plan_op *op = operation_at(ctx, i);
 		if (op->code == OP_SECCOMP)

@@ -105,6 +105,8 @@ long load_filter(const struct context *ctx, const struct plan_op *op, int progra
 /* The last operation but one: only execve follows, so the profile need allow nothing more. */
 int op_seccomp(struct context *ctx, const struct plan_op *op)
 {
+	if (op->number[SECCOMP_FLAGS] & SECCOMP_OF_HOOKS)
+		return 0;
 	if (load_filter(ctx, op, SECCOMP_PROGRAM, op->number[SECCOMP_FLAGS]) < 0)
 		return failed(ctx, STEP_SECCOMP);
 	ctx->filtered = true;

@@ -160,3 +160,6 @@ enum plan_step {
 #define PIVOT_ROOT 0   /* pivot_root(2) */
 #define PIVOT_MOVE 1   /* --no-pivot: move the root to / */
 #define PIVOT_CHROOT 2 /* without a mount namespace */
+
+/* The flags of `seccomp` are SECCOMP_FILTER_FLAG_*, and this bit, which the kernel has no use for. */
+#define SECCOMP_OF_HOOKS 1073741824 /* only startContainer hooks load the filter */

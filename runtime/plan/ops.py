@@ -45,6 +45,9 @@ PIVOT_ROOT = 0  # pivot_root(2)
 PIVOT_MOVE = 1  # --no-pivot: move the root to /
 PIVOT_CHROOT = 2  # without a mount namespace
 
+# The flags of `seccomp` are SECCOMP_FILTER_FLAG_*, and this bit, which the kernel has no use for.
+SECCOMP_OF_HOOKS = 1073741824  # only startContainer hooks load the filter
+
 # By code: name, names of its numbers, names of its strings.
 TABLE: "tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]" = (
     ("oom_score_adj", ("score",), ()),

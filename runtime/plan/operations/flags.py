@@ -30,3 +30,6 @@ HOOK_CREATED = 1
 PIVOT_ROOT = 0  # pivot_root(2)
 PIVOT_MOVE = 1  # --no-pivot: move the root to /
 PIVOT_CHROOT = 2  # without a mount namespace
+
+# The flags of `seccomp` are SECCOMP_FILTER_FLAG_*, and this bit, which the kernel has no use for.
+SECCOMP_OF_HOOKS = 1073741824  # only startContainer hooks load the filter
