@@ -8,6 +8,7 @@ none of the subclasses is a failure of the system. Hot: imports only builtins.
 import posix
 
 PROGRAM = "/process/args/0"  # the pointer of an error about the program that is executed
+UNEXECUTED = (PROGRAM, "/linux/seccomp")  # of errors that `runtime.lifecycle.reasons` may explain
 
 
 class OcirunError(Exception):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from oci_spec.types import Hook, HookKind, Hooks, IdMapping, Linux, Resources
     from runtime.host.cgroups import CgroupFacts, Hierarchy
+    from runtime.lifecycle.seccomp_explain import Explainer
 
 Warn = Callable[[str], None]  # takes a warning
 Filter = tuple[bytes, int, str, str]  # seccomp: program, flags of seccomp(2), listenerPath, listenerMetadata
@@ -80,6 +81,9 @@ class CreateOptions(PublishOptions, total=False):
     no_new_keyring: bool
     trace: str
     keep: bool  # run: do not delete at the end
+    seccomp_explain: bool  # run: tell of each system call that the filter refuses
+    explain: Callable[[str], None]  # takes those lines
+    explainer: Explainer  # what tells of them
     interruptible: bool  # a signal that ends a process is an error while hooks run: runtime.process.interruption
 
 

@@ -22,7 +22,7 @@ _REFUSING = ("SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "
 _GRANTING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 _SYNONYMS = {"SCMP_ACT_KILL": "SCMP_ACT_KILL_THREAD"}
 # What even a static program calls before its main function, and to end.
-_NEEDED = ("exit_group", "brk", "mmap", "mprotect", "munmap", "read", "write", "close")
+NEEDED = ("exit_group", "brk", "mmap", "mprotect", "munmap", "read", "write", "close")
 
 
 def _numbered(action: str, number: "int | None") -> "Action":
@@ -70,7 +70,7 @@ def seccomp_program_runs(spec: "Config") -> "Iterator[Finding]":
     if pointer:
         yield pointer, "warning", "execve is refused, so the program cannot be started", "allow execve"
     by_place: dict[str, list[str]] = {}
-    for name in _NEEDED:
+    for name in NEEDED:
         if refusal(name):
             by_place.setdefault(refusal(name), []).append(name)
     for place, names in by_place.items():

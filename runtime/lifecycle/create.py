@@ -102,6 +102,9 @@ def build(
         if early:
             make_cgroups(creation)
         operations = plan_of(creation, wait_start)
+        explainer = request.options.get("explainer")
+        if explainer:
+            operations = explainer.changed(operations)
         handshake = launch(creation, operations, wait_start, stdio)
         if not early:
             make_cgroups(creation, handshake.pid)  # while init makes its namespaces
@@ -322,7 +325,11 @@ def follow(creation: Creation, handshake: "Handshake") -> None:
 def host_side(creation: Creation) -> "Perform":
     """The function that performs the host's side of the plan."""
     hooks = creation.request.spec.get("hooks") or {}
-    return performer({"record": creation.record, "status": state.CREATING, "handle": creation.handle, "hooks": hooks})
+    perform = performer(
+        {"record": creation.record, "status": state.CREATING, "handle": creation.handle, "hooks": hooks}
+    )
+    explainer = creation.request.options.get("explainer")
+    return explainer.performer(perform) if explainer else perform
 
 
 def prepare_created(creation: Creation, handshake: "Handshake", wait_start: bool) -> None:

@@ -14,7 +14,7 @@ from _signal import SIGKILL
 from oci_spec import load_accepted
 from runtime.cgroups import intent
 from runtime.cgroups.freezer import frozen
-from runtime.errors import PROGRAM, InvalidConfig, OcirunError, WrongState, system_failure
+from runtime.errors import PROGRAM, UNEXECUTED, InvalidConfig, OcirunError, WrongState, system_failure
 from runtime.files import read_or_empty
 from runtime.host import facts as host
 from runtime.kernel import CLONE_FLAGS, NAMESPACE_FILES
@@ -84,16 +84,40 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
         begin(execution, facts, operations, (0, 1, 2)).close()
         return 0
     from runtime.process import interruption
-    from runtime.process.foreground import Foreground
+    from runtime.process.foreground import FAULTS, Foreground
 
     foreground = Foreground()
     interruption.catch(" before the program ran")
     interruption.allow()
     handshake = begin(execution, facts, operations, (0, 1, 2), ran=interruption.hold)
     try:
-        return foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
+        status = foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
     finally:
         handshake.close()
+    if status in FAULTS:
+        tell_end(execution, handshake.pid, foreground.ended)
+    return status
+
+
+def tell_end(execution: Execution, pid: int, status: int) -> None:
+    """Warn if the seccomp filter is the reason for the program's end. ``status``: as wait(2) has it."""
+    from runtime.lifecycle import reasons
+
+    profile = assembly.seccomp_profile(execution.spec)
+    if profile:
+        reasons.tell(profile, config_text(execution), pid, status, execution.warn)
+
+
+def config_text(execution: Execution) -> bytes:
+    """The container's config; "{}" if the container was deleted meanwhile."""
+    try:
+        handle = store.open_unlocked(execution.root, execution.id)
+        try:
+            return store.read_file(handle, store.CONFIG)
+        finally:
+            posix.close(handle)
+    except (OSError, OcirunError):
+        return b"{}"
 
 
 def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
@@ -145,20 +169,23 @@ def begin(
         publishing.publish_pid(options, handshake)
     except BaseException as error:
         end(execution, handshake)
-        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
+        if isinstance(error, OcirunError) and error.pointer in UNEXECUTED:
             explain(execution, error)
         raise
     return handshake
 
 
 def explain(execution: Execution, error: OcirunError) -> None:
-    """Add to the kernel's word on the program what is wrong with its file, as the container sees it."""
+    """Add to the kernel's word on the program what is known: a fault of its file, as the container sees it, or the filter's rule."""
     from runtime.host.container_tree import Tree
-    from runtime.host.program_file import explained
+    from runtime.lifecycle import reasons
+    from runtime.lifecycle.config import locate
 
     spec: Config = {**execution.spec, "process": execution.process}
     try:
-        explained(error, spec, execution.record["bundle"], Tree(f"/proc/{execution.record['pid']}/root"))
+        reasons.explain(error, spec, execution.record["bundle"], Tree(f"/proc/{execution.record['pid']}/root"))
+        if error.pointer != PROGRAM:
+            locate(error, config_text(execution))
     except Exception:  # the file is stranger than we know: the kernel's word must do
         return
 

@@ -5,7 +5,7 @@ Here init does not wait for `start`: it goes on once released, and the handshake
 
 import posix
 
-from runtime.errors import PROGRAM, InvalidConfig, NotFound, OcirunError
+from runtime.errors import UNEXECUTED, InvalidConfig, NotFound, OcirunError
 from runtime.lifecycle import assembly, publishing, state, store
 from runtime.lifecycle import create as creating
 from runtime.lifecycle.config import locate
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from oci_spec.types import Config
     from runtime.lifecycle.create import Creation
     from runtime.lifecycle.notify import Notification
+    from runtime.process.foreground import Foreground
     from runtime.process.handshake import Handshake
     from runtime.shapes import CreateOptions, Warn
 
@@ -33,6 +34,8 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
     detach = bool(options.get("detach"))
     request.check_terminal(detach)
     foreground = None
+    if options.get("seccomp_explain"):
+        explain_seccomp(request)
     try:
         facts = assembly.read_host(request.spec, options["bundle"])
         if not detach:
@@ -43,29 +46,64 @@ def run(root: str, id: str, options: "CreateOptions", warn: "Warn") -> int:
         creation, handshake = creating.build(request, facts, wait_start=False)
         notification = begin(creation, handshake)
     except OcirunError as error:
+        if request.options.get("explainer"):
+            request.options["explainer"].summarise()
         locate(error, request.data)
         raise
     posix.close(creation.handle)
-    if foreground is None:
-        handshake.close()
-        if notification:
-            if request.spec.get("hooks"):
-                from runtime.process.interruption import release
-
-                release()  # there is nothing to undo any more
-            notification.wait(warn)
-        return 0
+    if foreground:
+        return attend(creation, handshake, notification, foreground)
+    handshake.close()
     if notification:
-        notification.wait_aside(warn)
-    terminal = -1 if options.get("console_socket") else handshake.console
+        if request.spec.get("hooks"):
+            from runtime.process.interruption import release
+
+            release()  # there is nothing to undo any more
+        notification.wait(warn)
+    return 0
+
+
+def attend(
+    creation: "Creation", handshake: "Handshake", notification: "Notification | None", foreground: "Foreground"
+) -> int:
+    """Wait for the program's end, and delete the container. Returns the exit status."""
+    from runtime.process.foreground import FAULTS
+
+    request = creation.request
+    if notification:
+        notification.wait_aside(request.warn)
     try:
-        status = foreground.wait(handshake.pid, terminal)
+        status = foreground.wait(handshake.pid, -1 if request.options.get("console_socket") else handshake.console)
     finally:
         handshake.close()
-    if not options.get("keep"):
+    explainer = request.options.get("explainer")
+    if explainer:
+        status = explainer.end(status)
+    elif status in FAULTS:
+        tell_end(request, handshake.pid, foreground.ended)
+    if not request.options.get("keep"):
         creating.catch_signals(request)  # again: a terminal's session changes what is done about them
         remove(creation)
     return status
+
+
+def explain_seccomp(request: Request) -> None:
+    """Have told what the seccomp filter refuses. InvalidConfig if that cannot be."""
+    from runtime.lifecycle.seccomp_explain import Explainer
+
+    try:
+        request.options = {**request.options, "explainer": Explainer(request)}
+    except InvalidConfig as error:
+        raise locate(error, request.data) from None
+
+
+def tell_end(request: Request, pid: int, status: int) -> None:
+    """Warn if the seccomp filter is the reason for the program's end. ``status``: as wait(2) has it."""
+    profile = assembly.seccomp_profile(request.spec)
+    if profile:
+        from runtime.lifecycle import reasons
+
+        reasons.tell(profile, request.data, pid, status, request.warn)
 
 
 def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None":
@@ -110,18 +148,18 @@ def begin(creation: "Creation", handshake: "Handshake") -> "Notification | None"
         undo(creation, handshake)
         if notification:
             notification.close()
-        if isinstance(error, OcirunError) and error.pointer == PROGRAM:
+        if isinstance(error, OcirunError) and error.pointer in UNEXECUTED:
             explain(error, request.spec, record["bundle"])
         raise
     return notification
 
 
 def explain(error: OcirunError, spec: "Config", bundle: str) -> None:
-    """Add to the kernel's word on the program what is wrong with its file, if that can be seen."""
-    from runtime.host.program_file import explained
+    """Add to the kernel's word on the program what is known: a fault of its file, or the filter's rule."""
+    from runtime.lifecycle import reasons
 
     try:
-        explained(error, spec, bundle)
+        reasons.explain(error, spec, bundle)
     except Exception:  # the file is stranger than we know: the kernel's word must do
         return
 

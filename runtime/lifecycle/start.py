@@ -21,7 +21,7 @@ from _socket import (
 from _struct import Struct
 from sys import byteorder
 
-from runtime.errors import PROGRAM, Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
+from runtime.errors import UNEXECUTED, Interrupted, InvalidConfig, OcirunError, WrongState, system_failure, system_words
 from runtime.lifecycle import state, store
 
 TYPE_CHECKING = False
@@ -213,9 +213,9 @@ def _listen(channel: socket, root: str, id: str, handle: int, record: "Record", 
 
             unspoken = last_word.failure(word, lambda: _recalled(_rows(record)[-1]))
             if unspoken:
-                _locate(unspoken, handle)
                 _end(root, id, handle, record, warn, None)
                 _explain(unspoken, handle, record)
+                _locate(unspoken, handle)
                 raise unspoken
     finally:
         if word >= 0:
@@ -325,14 +325,14 @@ def _locate(error: OcirunError, handle: int) -> None:
 
 
 def _explain(error: OcirunError, handle: int, record: "Record") -> None:
-    """Add to the kernel's word on the program what is wrong with its file, if that can be seen."""
-    if error.pointer != PROGRAM:
+    """Add to the kernel's word on the program what is known: a fault of its file, or the filter's rule."""
+    if error.pointer not in UNEXECUTED:
         return
     from oci_spec import load_accepted
-    from runtime.host.program_file import explained
+    from runtime.lifecycle import reasons
 
     try:
-        explained(error, load_accepted(store.read_file(handle, store.CONFIG)), record["bundle"])
+        reasons.explain(error, load_accepted(store.read_file(handle, store.CONFIG)), record["bundle"])
     except Exception:  # the copy is gone, or the file is stranger than we know: the kernel's word must do
         return
 

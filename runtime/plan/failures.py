@@ -66,6 +66,12 @@ def hook_name(pointer: "str | None", path: str) -> str:
     return f"error running {kind} hook #{index}: {path}"
 
 
+BY_FILTER = REFUSED, KILLED = (
+    "the seccomp filter refuses execve",
+    "killed before the program ran, as by a seccomp filter that kills on execve",
+)
+
+
 def unspoken(operation: "Operation | None", passed: bool, error: int) -> OcirunError:
     """The error for an execve under a filter that kept init from reporting it.
 
@@ -76,10 +82,8 @@ def unspoken(operation: "Operation | None", passed: bool, error: int) -> OcirunE
     if passed:
         return program_failure(name, steps.EXEC, error, origin)
     if error:
-        refused = f'exec: "{name}": the seccomp filter refuses execve: {system_words(error)}'
-        return OcirunError(refused, "/linux/seccomp", None, error)
-    killed = "killed before the program ran, as by a seccomp filter that kills on execve"
-    return OcirunError(f'exec: "{name}": {killed}', "/linux/seccomp")
+        return OcirunError(f'exec: "{name}": {REFUSED}: {system_words(error)}', "/linux/seccomp", None, error)
+    return OcirunError(f'exec: "{name}": {KILLED}', "/linux/seccomp")
 
 
 NOT_FILTERED, NOT_EXECUTED, SIGSYS = 125, 127, 31

@@ -20,6 +20,10 @@ KEPT = {
 }
 FORWARDED = [number for number in range(1, signal.NSIG) if number not in KEPT and number not in (32, 33)]
 
+# The exit statuses of a program that its seccomp filter has ended, or that ended because of what the filter refused: not found, and
+# SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV and SIGSYS.
+FAULTS = (127, 132, 133, 134, 135, 139, 159)
+
 
 def exit_status(wait_status: int) -> int:
     """The exit status as a shell has it: 128 + N for a signal."""
@@ -34,6 +38,7 @@ class Foreground:
     """
 
     def __init__(self) -> None:
+        self.ended = 0  # the wait status
         self.waited = {*FORWARDED, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, self.waited)
 
@@ -42,12 +47,14 @@ class Foreground:
         if terminal >= 0:
             from runtime.process.terminal import Session  # in the function: terminal imports this module, for `forward`
 
-            return Session(pid, terminal, self.waited).run()
+            self.ended = Session(pid, terminal, self.waited).run()
+            return exit_status(self.ended)
         while True:
             number = signal.sigwait(self.waited)
             if number == signal.SIGCHLD:
                 ended, status = posix.waitpid(pid, posix.WNOHANG)
                 if ended:
+                    self.ended = status
                     return exit_status(status)
             elif number != signal.SIGWINCH:
                 forward(pid, number)

@@ -8,7 +8,7 @@ import select
 import termios
 
 from runtime.kernel import TIOCGPTPEER
-from runtime.process.foreground import exit_status, forward
+from runtime.process.foreground import forward
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Session:
         self.pid = pid
         self.terminal = terminal
         self.waited = waited
-        self.status: int | None = None
+        self.status: int | None = None  # the wait status
         self.attributes: list[int | list[bytes | int]] | None = None  # as termios.tcgetattr
         self.typed = memoryview(b"")  # read, but not yet taken by the terminal
         self.within_line = False  # whether the last input ended inside a line
@@ -33,7 +33,7 @@ class Session:
         _hold_open(terminal)
 
     def run(self) -> int:
-        """Copy until the program has ended and its output is read. Returns the exit status."""
+        """Copy until the program has ended and its output is read. Returns the wait status."""
         try:
             self._raw()
             copy_size(self.terminal)
@@ -46,7 +46,7 @@ class Session:
         finally:
             if self.attributes is not None:
                 termios.tcsetattr(0, termios.TCSADRAIN, self.attributes)
-        return self.status if self.status is not None else exit_status(posix.waitpid(self.pid, 0)[1])
+        return self.status if self.status is not None else posix.waitpid(self.pid, 0)[1]
 
     def _raw(self) -> None:
         """Set our terminal raw, as cfmakeraw(3): the container's terminal does the editing."""
@@ -148,7 +148,7 @@ class Session:
         if self.status is None:
             ended, status = posix.waitpid(self.pid, posix.WNOHANG)
             if ended:
-                self.status = exit_status(status)
+                self.status = status
 
 
 def prepare(terminal: int) -> None:

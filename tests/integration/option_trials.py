@@ -37,6 +37,7 @@ TRIALS: dict[tuple[str, str], Trial] = {
     **{(verb, option): one for verb in ("create", "run") for option, one in SHARED.items()},
     ("run", "--detach"): trial("--detach", "make", "the container is there afterwards"),
     ("run", "--keep"): trial("--keep", "make", "the container is there afterwards"),
+    ("run", "--seccomp-explain"): trial("--seccomp-explain", "make", "refused, since there is no profile"),
     ("exec", "--detach"): trial("--detach", "exec", "the exit status is not the program's"),
     ("exec", "--tty"): trial("--tty", "exec", "the program's terminal"),
     ("exec", "--console-socket"): trial(

@@ -541,3 +541,24 @@ def test_mounts_of_a_container_that_runs(user: User) -> None:
     assert "/mounts/1: " in said
     assert "it takes CAP_SYS_ADMIN" in said
     assert "/tmp/new" not in user.exec(id, ["cat", "/proc/self/mountinfo"]).ok().out
+
+
+# Seccomp
+
+
+@pytest.mark.not_on(*PEERS, reason="has no such option")
+@pytest.mark.parametrize("view", [{}, {"subids": False, "tools": False}], ids=["subordinate ids", "own id alone"])
+def test_refused_calls_are_told(as_user: Callable[..., User], view: dict[str, Any]) -> None:
+    """`run --seccomp-explain` needs no rights: it tells the calls, with their paths, and does what the profile says."""
+    user = as_user(**view)
+    rules = [
+        {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+        {"names": ["rmdir"], "action": "SCMP_ACT_KILL_PROCESS"},
+    ]
+    bundle = user.shell("mkdir /a; rmdir /b; exec rmdir /c")
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
+    result = user.run(bundle.save(), "--seccomp-explain").failed(128 + 31)
+    assert "No space left" in result.err
+    for call in ('mkdir("/a", 0777) fails with ENOSPC', 'rmdir("/b") kills its process'):
+        assert call in result.err
+    assert "refused or logged: mkdir, rmdir \u00d72" in result.err
