@@ -48,6 +48,8 @@ COMMANDS = {
     "checkpoint": ("checkpoint", "save a running container to disk"),
     "restore": ("restore", "make a container again from what checkpoint has saved"),
     "bundle unpack": ("bundle", "make a bundle of an image, an OCI layout or an archive; layers are shared"),
+    "bundle diff": ("bundle", "show what a container has changed of its bundle's image"),
+    "bundle commit": ("bundle", "write what a container has changed to an OCI layout, as an image"),
     "bundle prune": ("bundle", "remove the layers that no bundle uses, and what a killed unpack has left"),
 }
 

@@ -1,8 +1,9 @@
-"""The command line of ``ocirun bundle unpack`` and ``prune``: images as bundles."""
+"""The command line of ``ocirun bundle``: images become bundles, and what containers change becomes images."""
 
 import posix
 
-from runtime.cli import UsageError, absolute, write
+from runtime import files
+from runtime.cli import UsageError, absolute, shown, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ _STORE = (
     "store",
     "the layers' directory (default: /var/lib/ocirun, or a directory of the user's)",
 )
+_DIGITS = 11  # of a time: until the year 5138
 OPTIONS = {
     "bundle unpack": (
         _STORE,
@@ -30,10 +32,30 @@ OPTIONS = {
         ),
     ),
     "bundle prune": (_STORE,),
+    "bundle diff": ((("--format",), "text|json", "format", "lines as of `docker diff` (default), or JSON"),),
+    "bundle commit": (
+        (
+            ("--base",),
+            "LAYOUT",
+            "base",
+            "where the image's own layers are (default: LAYOUT, or where they were unpacked from)",
+        ),
+        (("--compress",), "gzip|zstd|none", "compress", "how the new layer is compressed (default: gzip)"),
+        (
+            ("--timestamp",),
+            "SECONDS",
+            "timestamp",
+            "the time of the image, and the latest of its files' (default: SOURCE_DATE_EPOCH, else now)",
+        ),
+        (("--author",), "NAME", "author", "the author of the image"),
+        (("--message", "-m"), "TEXT", "message", "a comment in the image's history"),
+    ),
 }
 OPERANDS = {
     "bundle unpack": (2, 2, "LAYOUT[:TAG] BUNDLE"),
     "bundle prune": (0, 0, ""),
+    "bundle diff": (1, 1, "BUNDLE"),
+    "bundle commit": (2, 2, "BUNDLE LAYOUT[:TAG]"),
 }
 
 
@@ -42,6 +64,8 @@ def main(call: "Call") -> int:
     from runtime.images.store import default_path
 
     caller = Caller()
+    if call.command in ("bundle diff", "bundle commit"):
+        return (_diff if call.command == "bundle diff" else _commit)(call, caller)
     store = absolute(call.options["store"]) if call.options.get("store") else default_path(caller.uid)
     return _prune(call, caller, store) if call.command == "bundle prune" else _unpack(call, caller, store)
 
@@ -72,6 +96,63 @@ def _prune(call: "Call", caller: "Caller", path: str) -> int:
     for diff_id in prune(open_store(path, caller.rights(call.warn).form)):
         write(1, f"{diff_id}\n")
     return 0
+
+
+def _diff(call: "Call", caller: "Caller") -> int:
+    """Print what the container has changed, by path."""
+    from runtime.images import container
+    from runtime.lifecycle.document import indented
+
+    form = call.options.get("format", "text")
+    if form not in ("text", "json"):
+        raise UsageError(f'--format "{form}": must be text or json')
+    path = files.clean(absolute(call.operands[0]))
+    facts = container.facts_of(path)
+    caller.enter()
+    opened = container.open_container(path, facts, caller.rights(call.warn).form)
+    rows = sorted((b"/" + b"/".join(each.path), each.kind) for each in opened.changes() if each.kind)
+    opened.close()
+    named = [(kind, name.decode("utf-8", "backslashreplace")) for name, kind in rows]
+    if form == "json":
+        write(1, indented([{"kind": kind, "path": name} for kind, name in named]) + "\n")
+    else:
+        write(1, "".join(f"{kind} {shown(name)}\n" for kind, name in named))
+    return 0
+
+
+def _commit(call: "Call", caller: "Caller") -> int:
+    """Print the digest of the new image's manifest."""
+    from runtime.images import container
+    from runtime.images.commit import COMPRESSIONS, Request, commit
+
+    path = files.clean(absolute(call.operands[0]))
+    request = Request(call.operands[1])
+    request.base = call.options.get("base", "")
+    request.compression = call.options.get("compress", COMPRESSIONS[0])
+    if request.compression not in COMPRESSIONS:
+        raise UsageError(f'--compress "{request.compression}": must be gzip, zstd or none')
+    request.latest = _seconds(call)
+    request.author, request.message = (call.options.get(name, "") for name in ("author", "message"))
+    facts = container.facts_of(path)
+    container.check_still(call.root, path)
+    caller.enter()
+    posix.umask(0o022)
+    opened = container.open_container(path, facts, caller.rights(call.warn).form)
+    write(1, commit(opened, request, call.warn) + "\n")
+    opened.close()
+    return 0
+
+
+def _seconds(call: "Call") -> "int | None":
+    epoch = posix.environ.get(b"SOURCE_DATE_EPOCH", b"").decode(errors="replace")
+    name, text = (
+        ("--timestamp", call.options["timestamp"]) if "timestamp" in call.options else ("SOURCE_DATE_EPOCH", epoch)
+    )
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
+        raise UsageError(f'{name} "{text}": must be seconds since 1970')
+    return int(text)
 
 
 def _progress(call: "Call") -> "Callable[[str], None]":

@@ -1,7 +1,7 @@
 """A bundle of an image: config.json, rootfs/, and either upper/ and work/ of an overlay, or a copy of the tree in rootfs/.
 
-    image.json   {"version": 1, "store": path, "layers": [diff_ids, the lowest first], "config": its digest,
-                  "image": the image's config, "copy": whether rootfs/ is a copy}
+    image.json   {"version": 1, "store": path, "layers": [diff_ids, the lowest first], "config": its digest, "source": where
+                  the image was, "image": the image's config, "copy": whether rootfs/ is a copy}
 
 It is made under another name next to its own, and renamed when it is whole. The store knows it by its path.
 """
@@ -9,6 +9,7 @@ It is made under another name next to its own, and renamed when it is whole. The
 import posix
 
 from runtime.errors import OcirunError, system_failure
+from runtime.host.facts import absolute
 from runtime.images import attributes, digests
 from runtime.images.copy_tree import Copier
 from runtime.images.image_config import root_mount
@@ -97,13 +98,8 @@ def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "C
 
 def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure") -> None:
     """What is in the bundle. Raises OSError and OcirunError."""
-    diff_ids = list(
-        dict.fromkeys(reversed(image.diff_ids))
-    )  # overlayfs takes none twice; what comes again hides itself
     partial = posix.open(place.partial, _DIRECTORY, dir_fd=place.above)
-    layers = [store.open(layer_name(diff_id)) for diff_id in diff_ids]
-    del layers[visible(layers, store.form) :]
-    implied = [implied_of(store, diff_id) for diff_id in diff_ids[: len(layers)]]
+    diff_ids, layers, implied = open_layers(store, image.diff_ids)
     stack = Stack(layers, store.form)
     try:
         for name in ("rootfs",) if copy else ("rootfs", "upper", "work"):
@@ -112,7 +108,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
         if copy:
             copy_layers(store, layers, implied, partial)
         else:
-            overlay = overlay_of(store, diff_ids[: len(layers)], place.path)
+            overlay = overlay_of(store, diff_ids, place.path)
             upper = posix.open("upper", _DIRECTORY, dir_fd=partial)
             attributes.complete(stack, implied, upper)
             posix.close(upper)
@@ -123,6 +119,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
             "store": store.path,
             "layers": list(image.diff_ids),
             "config": image.digest,
+            "source": absolute(image.place, posix.getcwd()),
         }
         write_document(IMAGE, {**facts, "image": image.config, "copy": copy}, partial)
         if copy:
@@ -131,6 +128,18 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
         stack.close()
         for descriptor in (*layers, partial):
             posix.close(descriptor)
+
+
+def open_layers(store: "Store", diff_ids: "Sequence[str]") -> "tuple[list[str], list[int], list[frozenset[bytes]]]":
+    """The layers that count, the top one first: their diff_ids, descriptors, and see `implied_of`. ``diff_ids``: the lowest first.
+
+    Overlayfs takes none twice; what comes again hides itself. Raises OSError.
+    """
+    found = list(dict.fromkeys(reversed(diff_ids)))
+    layers = [store.open(layer_name(diff_id)) for diff_id in found]
+    for hidden in layers[(count := visible(layers, store.form)) :]:
+        posix.close(hidden)
+    return found[:count], layers[:count], [implied_of(store, diff_id) for diff_id in found[:count]]
 
 
 def implied_of(store: "Store", diff_id: str) -> "frozenset[bytes]":

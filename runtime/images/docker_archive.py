@@ -16,14 +16,23 @@ def of_archive(source: "Source", listed: "Json", tag: str, wanted: "Platform | N
     """The image that ``tag`` names ("": the only one) in manifest.json. Raises OcirunError."""
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise BadImage(f"{source.path}: manifest.json is not a list of images")
-    row = _chosen(source, [each for each in listed if isinstance(each, dict)], tag)
+    image = _of_row(source, _chosen(source, [each for each in listed if isinstance(each, dict)], tag))
+    check_platform(image, wanted)
+    return image
+
+
+def with_config(source: "Source", listed: "Json", digest: str) -> "Image | None":
+    """The image in manifest.json that has this config; None if there is none."""
+    rows = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return next((image for row in rows if (image := _of_row(source, row)).digest == digest), None)
+
+
+def _of_row(source: "Source", row: "JsonObject") -> Image:
     layers = row.get("Layers")
     if not isinstance(layers, list):
         raise BadImage(f"{source.path}: manifest.json names no layers")
     config, digest = _config(source, _file(row.get("Config")))
-    image = Image(source, digest, config, [_file(each) for each in layers])
-    check_platform(image, wanted)
-    return image
+    return Image(source, digest, config, [_file(each) for each in layers])
 
 
 def _chosen(source: "Source", rows: "list[JsonObject]", tag: str) -> "JsonObject":

@@ -31,11 +31,12 @@ _MAX_LAYERS = 500  # overlayfs has no more
 
 
 class Image:
-    """``config``: the JSON, and ``digest`` its own. ``layers``: (blob, diff_id) of each, the lowest first; blobs are opened when asked."""
+    """``config``: the JSON, and ``digest`` its own; ``place``: the source's path. ``layers``: descriptors, the lowest first."""
 
     def __init__(self, source: "Source", digest: str, config: "JsonObject", layers: "list[JsonObject]") -> None:
         self.digest = digest
         self.config = config
+        self.place = source.path
         self._source = source
         rootfs = config.get("rootfs")
         found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -101,7 +102,21 @@ def of_layout(source: "Source", top: "Json", tag: str, wanted: "Platform | None"
     """The image that ``tag`` names ("": the only one) in index.json, for the platform (None: this machine's). Raises OcirunError."""
     descriptors = _entries(top, "index.json")
     leaves = list(_leaves(source, _named(source, descriptors, tag), 0))
-    descriptor = _chosen(source, leaves, wanted or platforms.own(), wanted is not None)
+    image = _of_manifest(source, _chosen(source, leaves, wanted or platforms.own(), wanted is not None))
+    check_platform(image, wanted)
+    return image
+
+
+def with_config(source: "Source", top: "Json", digest: str) -> "Image | None":
+    """The image in index.json that has this config; None if there is none. BadImage for what is damaged on the way."""
+    for descriptor in _leaves(source, _entries(top, "index.json"), 0):
+        config = document(source, descriptor).get("config")
+        if isinstance(config, dict) and config.get("digest") == digest:
+            return _of_manifest(source, descriptor)
+    return None
+
+
+def _of_manifest(source: "Source", descriptor: "JsonObject") -> Image:
     manifest = document(source, descriptor)
     config, layers = manifest.get("config"), manifest.get("layers")
     if "manifests" in manifest or not isinstance(config, dict) or not isinstance(layers, list):
@@ -110,9 +125,7 @@ def of_layout(source: "Source", top: "Json", tag: str, wanted: "Platform | None"
         raise BadImage(f"this is no image, but an artifact: its config is {config.get('mediaType')}")
     for layer in layers:
         _check_layer(layer)
-    image = Image(source, digests.check(config.get("digest"), "the config"), document(source, config), layers)
-    check_platform(image, wanted)
-    return image
+    return Image(source, digests.check(config.get("digest"), "the config"), document(source, config), layers)
 
 
 def _check_layer(layer: "Json") -> None:

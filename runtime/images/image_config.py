@@ -112,7 +112,9 @@ def runtime_config(
     process = spec["process"]
     process.update(terminal=terminal, user=_user(source, users, rootless), args=_args(source), cwd=_cwd(source))
     process["env"] = _env(source, terminal)
-    process["capabilities"] = {name: list(CAPABILITIES) for name in ("bounding", "effective", "permitted")}
+    # Another user than root keeps none of them at execve, but may run a program that gives some.
+    held = ("bounding",) if process["user"]["uid"] else ("bounding", "effective", "permitted")
+    process["capabilities"] = {name: list(CAPABILITIES) for name in held}
     spec["root"]["readonly"] = False
     if overlay:
         spec["mounts"].insert(0, root_mount(overlay))

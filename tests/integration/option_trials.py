@@ -131,6 +131,7 @@ TRIALS.update(
         for option, given in UPDATES.items()
     }
 )
+_COMMIT = "tests/integration/test_commit.py"
 _UNPACK = "tests/integration/test_unpack.py"
 PROVED.update(
     {
@@ -138,6 +139,12 @@ PROVED.update(
         ("bundle unpack", "--platform"): f"{_UNPACK}::test_which_image",
         ("bundle unpack", "--copy"): f"{_UNPACK}::test_an_image_runs",
         ("bundle unpack", "--max-size"): f"{_UNPACK}::test_limits",
+        ("bundle diff", "--format"): f"{_COMMIT}::test_diff_as_json",
+        ("bundle commit", "--base"): f"{_COMMIT}::test_where_the_layers_below_come_from",
+        ("bundle commit", "--compress"): f"{_COMMIT}::test_compression",
+        ("bundle commit", "--timestamp"): f"{_COMMIT}::test_the_same_changes_give_the_same_image",
+        ("bundle commit", "--author"): f"{_COMMIT}::test_what_was_committed_is_unpacked",
+        ("bundle commit", "--message"): f"{_COMMIT}::test_what_was_committed_is_unpacked",
         ("bundle prune", "--store"): f"{_UNPACK}::test_layers_are_shared",
     }
 )

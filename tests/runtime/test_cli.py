@@ -57,6 +57,8 @@ SURFACE = {
     "--lazy-pages --lsm-profile --lsm-mount-context --network-lock --tcp-close --criu",
     "bundle unpack": "--store --platform --copy --max-size",
     "bundle prune": "--store",
+    "bundle diff": "--format",
+    "bundle commit": "--base --compress --timestamp --author -m --message",
 }
 
 
@@ -168,8 +170,8 @@ def test_two_dashes_end_the_options() -> None:
         (["--rot", "/r", "list"], "unknown option --rot; did you mean --root?"),
         (["--nope"], "unknown option --nope"),
         (["help", "nope"], 'there is no command "nope"'),
-        (["bundle"], "bundle needs one of unpack, prune"),
-        (["bundle", "nope"], "bundle needs one of unpack, prune"),
+        (["bundle"], "bundle needs one of unpack, diff, commit, prune"),
+        (["bundle", "nope"], "bundle needs one of unpack, diff, commit, prune"),
         (["bundle", "unpack", "x"], "bundle unpack needs LAYOUT[:TAG] BUNDLE"),
         (["bundle", "prune", "x"], "bundle prune takes no operands"),
     ],

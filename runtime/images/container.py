@@ -1,0 +1,101 @@
+"""A bundle's files as its container has left them, beside the layers of its image. Nothing is mounted."""
+
+import posix
+
+from runtime import files
+from runtime.errors import OcirunError, WrongState, system_failure
+from runtime.files import clean, components
+from runtime.images.bundle import IMAGE, VERSION, open_layers
+from runtime.images.difference import Difference
+from runtime.images.merged import Merged
+from runtime.images.store import open_store
+from runtime.images.tree import Tree
+from runtime.lifecycle.document import loads
+from runtime.lifecycle.listing import listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import JsonObject
+    from runtime.images.difference import Change
+    from runtime.images.names import Path
+    from runtime.images.owners import Form
+
+_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_STILL = ("created", "paused", "stopped")  # states in which nothing writes
+
+
+class Container:
+    """``facts``: image.json. ``own``: the files of the container alone, or all of them in a copy. Closed by `close`."""
+
+    def __init__(self, path: str, facts: "JsonObject", form: "Form") -> None:
+        self.path = path
+        self.facts = facts
+        self.form = form
+        self.whole = bool(facts.get("copy"))
+        self._store = open_store(str(facts.get("store")), form, make=False)
+        self._lock = self._store.lock("lock", exclusive=False)  # no layer is removed meanwhile
+        _, self._opened, implied = open_layers(self._store, _diff_ids(facts))
+        self._opened.append(posix.open(f"{path}/{'rootfs' if self.whole else 'upper'}", _DIRECTORY))
+        self.own = Tree(self._opened[-1], lambda _: None)
+        self.layers = Merged(self._opened[:-1], implied, form)
+
+    def changes(self) -> "list[Change]":
+        return Difference(self.own, self.layers, self.form, self.whole, mount_points(self.path)).changes()
+
+    def close(self) -> None:
+        self.own.close()
+        self.layers.close()
+        for descriptor in (*self._opened, self._lock):
+            posix.close(descriptor)
+
+
+def _diff_ids(facts: "JsonObject") -> "list[str]":
+    layers = facts.get("layers")
+    return [str(each) for each in layers] if isinstance(layers, list) else []
+
+
+def facts_of(path: str) -> "JsonObject":
+    """image.json of a bundle. OcirunError if it is no bundle that `bundle unpack` made."""
+    try:
+        facts = loads(files.read(f"{path}/{IMAGE}"))
+    except (OSError, ValueError) as error:
+        reason = posix.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "it is damaged"
+        raise OcirunError(
+            f"{path}/{IMAGE}: {reason}: only a bundle that `bundle unpack` made knows its image"
+        ) from None
+    if not isinstance(facts, dict) or facts.get("version") != VERSION:
+        raise OcirunError(f"{path}/{IMAGE} was written by another release of ocirun")
+    return facts
+
+
+def open_container(path: str, facts: "JsonObject", form: "Form") -> Container:
+    """Raises OcirunError if a layer is gone, or may not be read."""
+    try:
+        return Container(path, facts, form)
+    except OSError as error:
+        raise system_failure(f"read the files of {path} and its layers in {facts.get('store')}", error) from None
+
+
+def mount_points(path: str) -> "list[Path]":
+    """Where config.json mounts something, but for the root. None where it cannot be read."""
+    try:
+        spec = loads(files.read(f"{path}/config.json").strip())
+    except (OSError, ValueError):
+        return []
+    mounts = spec.get("mounts") if isinstance(spec, dict) else None
+    found = []
+    for mount in mounts if isinstance(mounts, list) else []:
+        target = mount.get("destination") if isinstance(mount, dict) else None
+        if isinstance(target, str):
+            parts = components(clean(target))
+            found.append(tuple(part.encode("utf-8", "surrogateescape") for part in parts))
+    return [each for each in found if each]
+
+
+def check_still(root: str, path: str) -> None:
+    """WrongState if a container of the bundle, made with ``root``, runs."""
+    if not posix.access(root, posix.F_OK):
+        return
+    for state in listing(root, lambda _: None):
+        if state["bundle"] == path and state["status"] not in _STILL:
+            raise WrongState(f'container "{state["id"]}" of {path} is {state["status"]}: pause or stop it first')
