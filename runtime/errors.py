@@ -7,6 +7,12 @@ none of the subclasses is a failure of the system. Hot: imports only builtins.
 
 import posix
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oci_spec import Problem
+
 PROGRAM = "/process/args/0"  # the pointer of an error about the program that is executed
 UNEXECUTED = (PROGRAM, "/linux/seccomp")  # of errors that `runtime.lifecycle.reasons` may explain
 
@@ -58,9 +64,13 @@ class Foreign(WrongState):
 
 
 class InvalidConfig(OcirunError):
-    """config.json, or a process document, asks for something that is wrong or not supported; nothing was made."""
+    """config.json, or a process document, asks for something that is wrong or not supported; nothing was made.
+
+    ``problems``: this one and whatever else was found, errors first (`oci_spec.Problem`). From the API never empty.
+    """
 
     code = "invalid-config"
+    problems: "Sequence[Problem]" = ()
 
 
 class Interrupted(OcirunError):

@@ -65,7 +65,9 @@ def checked(data: bytes, bundle: str, warn: "Callable[[Problem], None]") -> "Con
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more: see ocirun validate)" if len(errors) > 1 else ""
-        raise InvalidConfig(message(errors[0]) + more, errors[0].pointer, errors[0].line)
+        failure = InvalidConfig(message(errors[0]) + more, errors[0].pointer, errors[0].line)
+        failure.problems = problems
+        raise failure
     for section in ("linux", "root"):
         if not spec.get(section):
             raise locate(InvalidConfig(f"a container cannot be made without {section}", f"/{section}"), data)
