@@ -76,9 +76,7 @@ class Handshake:
                     return True
                 self.reply(CONTINUE)
             elif report.kind == FORKED:
-                before, self.pid = self.pid, report.pid  # set first: `end` may be called at any point
-                posix.waitpid(before, 0)
-                self.done = report.index + 1
+                self._forked(report)
                 self.reply(CONTINUE)
                 if self.meanwhile:
                     self.meanwhile()
@@ -100,6 +98,14 @@ class Handshake:
                 raise self._failure(report)
         self._raise_last_word()
         return False
+
+    def _forked(self, report: "shim.Report") -> None:
+        before, self.pid = self.pid, report.pid  # set first: `end` may be called at any point
+        try:
+            posix.waitpid(before, 0)
+        except ChildProcessError:
+            pass  # the calling program ignores SIGCHLD, or waits for any child
+        self.done = report.index + 1
 
     def _raise_last_word(self) -> None:
         """Raise what init left for us to read, where a seccomp filter kept it from reporting."""
