@@ -61,6 +61,8 @@ class PublishOptions(TypedDict, total=False):
 
     pid_file: str
     console_socket: str
+    take_terminal: Callable[[int], None]  # instead of a socket: takes the master end, which is closed afterwards
+    take_pidfd: Callable[[int], None]  # takes a pidfd, which it closes
     pidfd_socket: str
     pidfd_receiver: str  # as pidfd_socket, from an annotation
     preserve_fds: int

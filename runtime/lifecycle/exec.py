@@ -120,12 +120,14 @@ def config_text(execution: Execution) -> bytes:
         return b"{}"
 
 
-def launch(root: str, id: str, options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]") -> int:
-    """Start the program of ``options["document"]`` (JSON bytes). Returns its pid; the caller waits for this child.
+def launch(
+    root: str, id: str, args: "list[str]", options: "ExecOptions", warn: "Warn", stdio: "tuple[int, int, int]"
+) -> int:
+    """Start ``args``, or the program of ``options["document"]`` (JSON bytes). Returns its pid; the caller waits for this child.
 
     OcirunError when it could not be started.
     """
-    execution = Execution(root, id, [], options, warn)
+    execution = Execution(root, id, args, options, warn)
     facts = facts_of(execution)
     handshake = begin(execution, facts, plan_of(execution, facts), stdio)
     handshake.close()

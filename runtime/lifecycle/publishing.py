@@ -48,10 +48,14 @@ def publish(options: "PublishOptions", handshake: "Handshake") -> None:
             from runtime.process.console import send
 
             send(options["console_socket"], handshake.console)
+        elif options.get("take_terminal"):
+            options["take_terminal"](handshake.console)
         else:
             from runtime.process.terminal import prepare
 
             prepare(handshake.console)
+    if options.get("take_pidfd"):
+        options["take_pidfd"](posix.pidfd_open(handshake.pid))
     for path in (options.get("pidfd_socket"), options.get("pidfd_receiver")):
         if path:
             from runtime.process.console import send_pidfd

@@ -48,7 +48,7 @@ class Request:
         """InvalidConfig for a terminal without --console-socket, or the reverse. `run` in the foreground needs no socket."""
         terminal = bool(self.process and self.process.get("terminal"))
         console_socket = self.options.get("console_socket")
-        if terminal == bool(console_socket) or (terminal and not detached):
+        if terminal == bool(console_socket or self.options.get("take_terminal")) or (terminal and not detached):
             return
         message = "a terminal needs --console-socket to be sent to; without one it must be false"
         if console_socket:
