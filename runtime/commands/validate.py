@@ -65,18 +65,18 @@ def validate(
 
     ``path``: "-" is standard input. ``manager``: the cgroup manager. ``kind``: one of KINDS.
     """
-    file, data, problems = _problems(path, no_host, manager, kind)
-    status = int(any(problem.severity == "error" for problem in problems))
+    file, data, found = problems(path, no_host, manager, kind)
+    status = int(any(problem.severity == "error" for problem in found))
     if form == "json":
-        return report_forms.document(problems), status
+        return report_forms.document(found), status
     if form == "sarif":
         from runtime._build import VERSION
 
-        return report_forms.sarif(file, problems, VERSION), status
-    return report_forms.text(file, data, problems, colour), status
+        return report_forms.sarif(file, found, VERSION), status
+    return report_forms.text(file, data, found, colour), status
 
 
-def _problems(path: str, no_host: bool, manager: str, kind: str) -> "tuple[str, bytes, list[Problem]]":
+def problems(path: str, no_host: bool, manager: str, kind: str) -> "tuple[str, bytes, list[Problem]]":
     """The document's name, its content, and its problems."""
     import oci_spec
 
@@ -91,9 +91,18 @@ def _problems(path: str, no_host: bool, manager: str, kind: str) -> "tuple[str, 
     except OSError as error:
         message = f"{file}: {posix.strerror(error.errno or 0).lower()}"
         return file, b"", [oci_spec.Problem("", 1, 1, "error", message, None, "host:config")]
+    if kind == "config" and path != STANDARD_INPUT:
+        return file, data, _of_config(file, data, no_host, manager, False)
+    return file, data, problems_of(data, no_host, kind)
+
+
+def problems_of(data: bytes, no_host: bool, kind: str) -> "list[Problem]":
+    """The problems of a document in memory: a config's bundle is the working directory, and it is not planned."""
+    import oci_spec
+
     if kind == "config":
-        return file, data, _of_config(file, data, no_host, manager, path == STANDARD_INPUT)
-    return file, data, _of_resources(data) if kind == "resources" else oci_spec.check(data, kind)
+        return _of_config(STANDARD_INPUT, data, no_host, "cgroupfs", True)
+    return _of_resources(data) if kind == "resources" else oci_spec.check(data, kind)
 
 
 def _of_config(file: str, data: bytes, no_host: bool, manager: str, piped: bool) -> "list[Problem]":
