@@ -1,4 +1,4 @@
-"""ocirun as a library: `Container`, `list_containers` and the errors. docs/api.md shows how to use them.
+"""The runtime. Its Python API is `runtime.api`, imported as `ocirun` (docs/api.md); the API's names are here too, as before.
 
 A name is imported when it is first used (PEP 562): the command line imports this package too, on every call.
 """

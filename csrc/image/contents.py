@@ -17,7 +17,7 @@ from linked import PREFIX, Library, Linked  # type: ignore[import-not-found]  # 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType
 
 STDLIB, HERE = sys.path
@@ -55,7 +55,7 @@ HOT = (
     "runtime.lifecycle.exec",
 )
 PACKAGES = ("runtime", "oci_spec")
-# Tools of the build, types, the Python API, and the launcher's own way to import.
+# Tools of the build, types, the Python API, and the launcher's own way to import. A name stands for what is below it, too.
 LEFT_OUT = (
     "oci_spec.generate_shapes",
     "oci_spec.generate_types",
@@ -64,6 +64,7 @@ LEFT_OUT = (
     "runtime.api",
     "runtime.archive",
     "runtime.images.shapes",
+    "runtime.import",
     "runtime.shapes",
 )
 NEVER = {"site"}  # for an installation that is not complete
@@ -175,11 +176,15 @@ def own_modules() -> "list[str]":
         for file in files
         if file.endswith(".py")
     ]
-    return sorted(name for name in names if name not in LEFT_OUT)
+    return sorted(name for name in names if not is_among(name, LEFT_OUT))
+
+
+def is_among(name: str, roots: "Sequence[str]") -> bool:
+    return f"{name}.".startswith(tuple(f"{root}." for root in roots))
 
 
 def is_cold(name: str) -> bool:
-    return f"{name}.".startswith(tuple(f"{cold}." for cold in COLD))
+    return is_among(name, COLD)
 
 
 def late_imports(name: str) -> "Iterator[str]":

@@ -34,6 +34,7 @@ LEFT_OUT = (
     "oci_spec/types.py",
     "runtime/shapes.py",
 )
+API = ("runtime/api/", "runtime/import/")  # no command imports it
 
 CLI = "runtime.cli"
 RULES = ("oci_spec.rules", *(f"oci_spec.rules.{name}" for name in ("process", "config", "linux", "resources")))
@@ -162,7 +163,7 @@ def archive(site: pathlib.Path, checked: bool) -> bytes:
     sources = {
         relative[path].removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
         for path in paths
-        if relative[path] not in LEFT_OUT
+        if relative[path] not in LEFT_OUT and not relative[path].startswith(API)
     }
     codes = {name: compiled(path, relative[path]) for name, path in sources.items()}
     body = b""

@@ -21,7 +21,7 @@ class MakeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Run `make build` with this interpreter, which has cffi, and add what it made."""
         environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
         subprocess.run(
@@ -34,6 +34,8 @@ class MakeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         writer = [sys.executable, "csrc/tools/archive.py", ".", str(modules), "unchecked"]
         subprocess.run(writer, cwd=self.root, check=True)
         build_data["force_include"] = {str(modules): "runtime/modules.bin"}
+        if version != "editable":  # then dev-mode-dirs has the directory
+            build_data["force_include"]["runtime/import/ocirun"] = "ocirun"
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"cp311-abi3-{platform}"
         build_data["pure_python"] = False

@@ -14,7 +14,8 @@ import sysconfig
 import tomllib
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ("oci_spec", "runtime")
+# Name → directory in the tree. `ocirun` is what a program imports; at the top its directory would be one more.
+PACKAGES = {"oci_spec": "oci_spec", "runtime": "runtime", "ocirun": "runtime/import/ocirun"}
 
 
 def version_module() -> str:
@@ -43,7 +44,7 @@ def link_tree(site: pathlib.Path) -> None:
 
     Installing links into the environment itself would let `pip uninstall` follow them into the tree.
     """
-    wanted = {name: TREE / name for name in PACKAGES}
+    wanted = {name: TREE / place for name, place in PACKAGES.items()}
     for entry in pathlib.Path(sysconfig.get_path("purelib")).iterdir():
         if entry.suffix != ".pth" and entry.name not in ("__pycache__", "pip", "setuptools"):
             wanted.setdefault(entry.name, entry)
@@ -59,9 +60,9 @@ def link_tree(site: pathlib.Path) -> None:
 def install(site: pathlib.Path) -> None:
     """Copy the packages afresh, so that no module of an older version stays."""
     site.mkdir(parents=True, exist_ok=True)
-    for name in PACKAGES:
+    for name, place in PACKAGES.items():
         shutil.rmtree(site / name, ignore_errors=True)
-        shutil.copytree(TREE / name, site / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(TREE / place, site / name, ignore=shutil.ignore_patterns("__pycache__", "import"))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ MISSPELT = {
         "StateDocument": "annotation",
         "VerifyTitle": "process",
     },
+    "runtime.api.arguments": {"ProgramOptions": "envs"},
     "runtime.images.shapes": {"Users": "shadow", "Overlay": "lowers", "Ids": "uid_maps"},
     "runtime.cgroups.stats": {
         "Usage": "totals",

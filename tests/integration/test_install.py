@@ -70,6 +70,13 @@ def check(command: Path) -> None:
             finds_jeepney(command, Path(bundle))
 
 
+def imports_the_api(python: str | Path, site: Path | None = None) -> None:
+    """`import ocirun` finds the typed package, and that what the build made."""
+    words = "import ocirun.aio, os; ocirun.features(); print(os.listdir(os.path.dirname(ocirun.__file__)))"
+    places = {"PYTHONPATH": str(site)} if site else {}
+    assert "'py.typed'" in run(python, "-c", words, **places).stdout
+
+
 def finds_jeepney(command: Path, bundle: Path) -> None:
     """The library that talks to systemd is where the command looks."""
     program = bundle / "rootfs/bin/sh"
@@ -94,7 +101,7 @@ def test_the_wheel_is_for_every_cpython_from_3_11(wheel: Path):
     assert {"runtime/init", "runtime/_shim.abi3.so", "runtime/_build.py", "runtime/py.typed"} <= set(names)
     assert any(name.endswith(".data/scripts/ocirun") for name in names)
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"oci_spec", "runtime", *(top for top in tops if top.endswith((".data", ".dist-info")))}
+    assert tops == {"oci_spec", "ocirun", "runtime", *(top for top in tops if top.endswith((".data", ".dist-info")))}
 
 
 def test_in_a_virtual_environment_and_through_a_link(wheel: Path, tmp_path: Path):
@@ -103,9 +110,21 @@ def test_in_a_virtual_environment_and_through_a_link(wheel: Path, tmp_path: Path
     pip(tmp_path / "v/bin/python", wheel)
     (site,) = (tmp_path / "v/lib").glob("python3*/site-packages")
     assert compiled(site)
+    imports_the_api(tmp_path / "v/bin/python")
     check(tmp_path / "v/bin/ocirun")
     (tmp_path / "link").symlink_to("v/bin/ocirun")
     check(tmp_path / "link")
+
+
+def test_the_api_of_an_editable_install(source: Path, tmp_path: Path):
+    """After `pip install -e` Python imports the API from the tree. The command does not start: the launcher reads no .pth file."""
+    run(DEBIAN_PYTHON, "-m", "venv", tmp_path / "v")
+    copy = tmp_path / "tree"
+    shutil.copytree(source, copy, symlinks=True)
+    pip(tmp_path / "v/bin/python", "-e", copy)
+    imports_the_api(tmp_path / "v/bin/python")
+    (copy / "runtime/import/ocirun/added.py").touch()
+    run(tmp_path / "v/bin/python", "-c", "import ocirun.added")
 
 
 def test_for_a_user(wheel: Path, tmp_path: Path):
@@ -147,6 +166,7 @@ def test_make_install_the_launcher(source: Path, tree: Path, tmp_path: Path, sta
     make_install(source, tree, prefix, "IMAGE=no", stage=tmp_path / "stage" if staged else None)
     assert {path.name for path in prefix.iterdir()} == {"bin", "lib"}
     assert compiled(prefix / "lib/ocirun")
+    imports_the_api(DEBIAN_PYTHON, prefix / "lib/ocirun")
     shutil.rmtree(source / "build")
     check(prefix / "bin/ocirun")
     assert "(interpreter)" in run(prefix / "bin/ocirun", "--version").stdout
