@@ -1,0 +1,110 @@
+"""Messages between a program and its worker, over a stream socket: a length, then JSON; the descriptors come with the length.
+
+A request has "call", a reply "reply"; both have the request's number. Pure, but for `send` and `receive`, which do not block.
+"""
+
+import array
+import json
+import socket
+import struct
+
+from runtime.api.outcome import TimeoutExpired
+from runtime.errors import Interrupted, InvalidConfig, NotFound, OcirunError, WrongState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
+
+LENGTH = struct.Struct("=I")
+CHUNK = 1 << 16
+DESCRIPTORS = 16  # in one message
+ERRORS = {one.code: one for one in (OcirunError, NotFound, InvalidConfig, WrongState, Interrupted)}
+
+
+class Channel:
+    """One end. ``socket``: connected, does not block."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.socket = end
+        self.waiting: list[tuple[memoryview, list[int]]] = []  # not yet sent
+        self.data = b""
+        self.descriptors: list[int] = []
+
+    def put(self, message: "Message", descriptors: "Sequence[int]" = ()) -> None:
+        """Send, or keep for `flush`. The descriptors are duplicated, so the caller may close its own. OSError at the end."""
+        import os
+
+        text = json.dumps(message).encode()
+        self.waiting.append((memoryview(LENGTH.pack(len(text)) + text), [os.dup(one) for one in descriptors]))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what was kept; True when all is sent."""
+        import os
+
+        while self.waiting:
+            data, descriptors = self.waiting[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+            try:
+                sent = self.socket.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return False
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self.waiting[0] = data[sent:], []
+            if sent == len(data):
+                del self.waiting[0]
+        return True
+
+    def receive(self) -> "Iterator[Message] | None":
+        """What has come; None at the end. The descriptors of a message are its "descriptors"."""
+        space = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
+        try:
+            data, ancillary, _, _ = self.socket.recvmsg(CHUNK, space, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return iter(())
+        except ConnectionResetError:
+            return None
+        for _, _, packed in ancillary:
+            numbers = array.array("i")
+            numbers.frombytes(packed[: len(packed) - len(packed) % numbers.itemsize])
+            self.descriptors += numbers
+        self.data += data
+        return self._messages() if data else None
+
+    def _messages(self) -> "Iterator[Message]":
+        while len(self.data) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self.data)[0]
+            if len(self.data) < end:
+                return
+            message: Message = json.loads(self.data[LENGTH.size : end])
+            self.data = self.data[end:]
+            count = message.get("count", 0)
+            message["descriptors"], self.descriptors = self.descriptors[:count], self.descriptors[count:]
+            yield message
+
+
+def packed(error: OcirunError) -> "Message":
+    """An error as JSON."""
+    problems = [problem.as_dict() for problem in error.problems] if isinstance(error, InvalidConfig) else []
+    members = {name: getattr(error, name) for name in ("code", "message", "pointer", "line", "errno")}
+    members["problems"] = problems
+    if isinstance(error, TimeoutExpired):
+        members |= {"cmd": error.cmd, "timeout": error.timeout}
+    return members
+
+
+def unpacked(members: "Message") -> OcirunError:
+    """The same error again."""
+    from oci_spec import Problem
+
+    if members["code"] == TimeoutExpired.code:
+        return TimeoutExpired(members["cmd"], members["timeout"])
+    kind = ERRORS.get(members["code"], OcirunError)
+    error = kind(members["message"], members["pointer"], members["line"], members["errno"])
+    if isinstance(error, InvalidConfig):
+        error.problems = [Problem(**problem) for problem in members["problems"]]
+    return error
