@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""The lives of fifty containers at once, with asyncio: limits, output as it comes, another program in each, a change of a limit.
+
+fifty.py BUNDLE [COUNT]: a directory with config.json and rootfs/ (a shell with the usual programs).
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ocirun.aio import DEVNULL, PIPE, AsyncContainer
+
+PROGRAM = "echo started; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo went on; exit 3"
+
+
+async def live(number: int, bundle: str, options: dict[str, Any]) -> tuple[int | None, list[str], int]:
+    async with await AsyncContainer.run(
+        f"example-{number}", bundle, stdin=DEVNULL, stdout=PIPE, **options
+    ) as container:
+        lines = [await container.stdout.readline()]
+        await container.update({"pids": {"limit": 10}})
+        usage = (await container.stats())["memory"]["usage"]["usage"]
+        await container.exec(["touch", "/tmp/go"], check=True)
+        lines += [line async for line in container.stdout]
+        return await container.wait(timeout=60), [line.decode().rstrip() for line in lines], usage
+
+
+async def tick() -> None:
+    """Shows that the loop is free meanwhile."""
+    while True:
+        print(".", end="", flush=True)
+        await asyncio.sleep(0.1)
+
+
+async def main(bundle: str, count: int) -> None:
+    config = json.loads(Path(bundle, "config.json").read_text())
+    config["process"] |= {"args": ["/bin/sh", "-c", PROGRAM], "terminal": False}
+    config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+    config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
+    ticker = asyncio.create_task(tick())
+    with tempfile.TemporaryDirectory() as root:
+        began = time.monotonic()
+        options = {"config": config, "root": root}
+        found = await asyncio.gather(*(live(number, bundle, options) for number in range(count)))
+    ticker.cancel()
+    same = {(status, *lines) for status, lines, _ in found}
+    print(
+        f"\n{count} containers in {time.monotonic() - began:.1f} s, with {max(usage for *_, usage in found)} bytes at most"
+    )
+    print("each:", *same)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 50))
