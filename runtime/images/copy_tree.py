@@ -37,12 +37,15 @@ class Copier:
         source = Tree(layer, lambda _: None)
         self._links = {}
         done: list[Path] = []
+        kept: dict[Path, tuple[int, int]] = {}  # times of directories that only the layers below have an entry for
         waiting: list[Path] = [()]
         try:
             while waiting:
                 path = waiting.pop()
-                fresh = self._directory(source.descriptor(path), path)
-                if fresh or b"/".join(path) not in implied:
+                before = self._directory(source.descriptor(path), path)
+                if before and b"/".join(path) in implied:
+                    kept[path] = before.st_atime_ns, before.st_mtime_ns
+                else:
                     done.append(path)
                 for name in posix.listdir(source.descriptor(path)):
                     part = name.encode("utf-8", "surrogateescape")
@@ -50,17 +53,19 @@ class Copier:
                         waiting.append((*path, part))
             for path in reversed(done):
                 attributes.copy(source.descriptor(path), self._target.descriptor(path))
+            for path, times in kept.items():
+                posix.utime(self._target.descriptor(path), ns=times)
         finally:
             source.close()
             self._target.close()
 
-    def _directory(self, source: int, path: "Path") -> bool:
-        """Make the directory, or empty it if it is opaque. Returns whether it is new."""
+    def _directory(self, source: int, path: "Path") -> "posix.stat_result | None":
+        """Make the directory, or empty it if it is opaque. Returns what it was before; None for a new one."""
         if not path:
             if is_opaque(source, self._form):
                 for name in posix.listdir(self._target.descriptor(())):
                     self._target.remove((), name.encode("utf-8", "surrogateescape"))
-            return False
+            return posix.fstat(self._target.descriptor(()))
         above, part = path[:-1], path[-1]
         status = self._target.status(above, part)
         if status and (status.st_mode & S_IFMT != S_IFDIR or is_opaque(source, self._form)):
@@ -68,7 +73,7 @@ class Copier:
             status = None
         if status is None:
             posix.mkdir(part, 0o700, dir_fd=self._target.descriptor(above))
-        return status is None
+        return status
 
     def _file(self, directory: int, above: "Path", name: bytes) -> bool:
         """Copy anything but a directory, for which it returns True."""

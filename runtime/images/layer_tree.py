@@ -39,10 +39,7 @@ class LayerTree:
             for entry in reader:
                 self._take(entry, reader)
             for entry in self._links:
-                if not self._link(entry):
-                    raise BadImage(
-                        f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which its layer does not have"
-                    )
+                self._late_link(entry)
             self._finish()
         finally:
             self.tree.close()
@@ -88,7 +85,7 @@ class LayerTree:
             status = self.tree.status(above, path[-1])
             hides = status is not None and status.st_mode & S_IFMT != S_IFDIR
             if hides:
-                self._replace(above, path[-1])
+                self.tree.remove(above, path[-1])
             if status is None or hides:
                 posix.mkdir(path[-1], 0o700, dir_fd=self.tree.descriptor(above))
             if hides:
@@ -102,7 +99,7 @@ class LayerTree:
         """Anything but a directory and a hard link."""
         above, name = self.tree.real(path[:-1], make=True), path[-1]
         if self.tree.status(above, name):
-            self._replace(above, name)
+            self.tree.remove(above, name)
         directory = self.tree.descriptor(above)
         if entry.kind == "file":
             self._regular(entry, name, directory, reader)
@@ -180,7 +177,7 @@ class LayerTree:
         if (above, path[-1]) == (source, target[-1]):
             return True
         if self.tree.status(above, path[-1]):
-            self._replace(above, path[-1])
+            self.tree.remove(above, path[-1])
         held = posix.dup(self.tree.descriptor(source))
         try:
             directory = self.tree.descriptor(above)
@@ -189,16 +186,22 @@ class LayerTree:
             posix.close(held)
         return True
 
-    def _replace(self, above: "Path", name: bytes) -> None:
-        gone = (*above, name)
-        self.tree.remove(above, name)
-        if gone in self._times:
-            self._times = {path: time for path, time in self._times.items() if path[: len(gone)] != gone}
+    def _late_link(self, entry: "Entry") -> None:
+        """Make a hard link whose target came later in the archive, or not at all."""
+        try:
+            made = self._link(entry)
+        except OSError as error:
+            raise system_failure(f"unpack {shown(entry.name)}", error) from None
+        if not made:
+            raise BadImage(f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which its layer does not have")
 
     def _finish(self) -> None:
-        """The times of directories, which each file in them has changed."""
+        """The times of directories, which each file in them has changed; some were replaced meanwhile."""
         for path, time in self._times.items():
-            posix.utime(self.tree.descriptor(path), ns=(time, time))
+            try:
+                posix.utime(self.tree.descriptor(path), ns=(time, time))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -79,7 +79,8 @@ def number(field: bytes, what: str, signed: bool = False) -> int:
 
 def _check_sum(block: bytes) -> None:
     """BadImage unless the sum of the bytes is the one in the header; old programs added them as signed numbers."""
-    wanted = number(block[148:156], "checksum")
+    digits = text(block[148:156]).strip(b" ")
+    wanted = int(digits, 8) if digits and _DIGITS.issuperset(digits) else -1
     rest = block[:148] + b" " * 8 + block[156:]
     total = sum(rest)
     if wanted not in (total, total - 256 * sum(byte > 127 for byte in rest)):

@@ -41,7 +41,6 @@ MAX_SPECIAL = 1 << 20  # bytes of a header that says more of the next one
 MAX_HEADERS = 16  # such headers of one entry
 MAX_PIECES = 1 << 16  # of a sparse file
 _STRUCTS = 21
-_XATTRS = 1 << 20  # bytes of an entry's extended attributes
 _NANOSECONDS = 1_000_000_000
 
 
@@ -195,7 +194,6 @@ def _check_count(entry: Entry, pieces: "Pieces | range") -> None:
 
 def _apply(entry: Entry, records: "Records") -> None:
     """What the PAX records say of the entry."""
-    total = 0
     for key, value in records:
         if not value and not key.startswith(tar_records.XATTR):
             continue  # the header's own value stays, as for Go
@@ -213,7 +211,4 @@ def _apply(entry: Entry, records: "Records") -> None:
         elif key == b"mtime":
             entry.mtime = tar_records.time(value)
         elif key.startswith(tar_records.XATTR):
-            total += len(key) + len(value)
             entry.xattrs[key.removeprefix(tar_records.XATTR)] = value
-    if total > _XATTRS:
-        raise BadImage(f"{shown(entry.name)}: more than {_XATTRS} bytes of extended attributes")

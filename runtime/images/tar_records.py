@@ -24,7 +24,7 @@ def parse(data: bytes) -> "Records":
         length = int(digits) if space > 0 and digits.isdigit() and not digits.startswith(b"0") else 0
         record = data[space + 1 : start + length]
         key, equals, value = record[:-1].partition(b"=")
-        if start + length > len(data) or not record.endswith(b"\n") or not equals or not key:
+        if not length or start + length > len(data) or not record.endswith(b"\n") or not equals or not key:
             raise BadImage("the archive has a PAX header that is damaged")
         if b"\0" in key or (b"\0" in value and key in _NAMES):
             raise BadImage("the archive has a PAX header with a NUL in a name")

@@ -116,16 +116,12 @@ class Tree:
             return None
 
     def remove(self, here: "Path", part: bytes) -> None:
-        """Remove a file, or a directory with all that is in it."""
-        status = self.status(here, part)
-        assert status
-        if status.st_mode & S_IFMT != S_IFDIR:
+        """Remove a file, or a directory with all that is in it. ``implied`` may have names of it still."""
+        try:
             posix.unlink(part, dir_fd=self.descriptor(here))
-            return
-        path = (*here, part)
-        self.forget()
-        remove_tree(self.descriptor(here), part)
-        self.implied = {each for each in self.implied if each[: len(path)] != path}
+        except IsADirectoryError:
+            self.forget()
+            remove_tree(self.descriptor(here), part)
 
 
 def is_whiteout(status: "posix.stat_result") -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,8 @@ def unpacker(runtime: Caller) -> Unpacker:
 @pytest.fixture(scope="session")
 def base(workplace: Path) -> bytes:
     """A layer with busybox."""
-    root = workplace / "base-layer"
-    root.mkdir()
+    root = Path(tempfile.mkdtemp(dir=workplace))
+    root.chmod(0o755)
     build_busybox_rootfs(root)
     return images.tree_archive(root)
 

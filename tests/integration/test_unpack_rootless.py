@@ -1,0 +1,116 @@
+"""`bundle unpack` as an ordinary user: owners, attributes and what cannot be made."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.images import archive, directory, entry, layout, symlink
+from tests.integration.ordinary import GID, SIZE, SUBIDS, UID, User
+from tests.integration.test_rootless import as_user, needs_tools, user
+from tests.integration.test_unpack import base
+
+__all__ = ["as_user", "base", "user"]  # fixtures
+pytestmark = pytest.mark.not_on("runc", "crun", reason="has no images")
+LOOK = {"Cmd": ["sh", "-c", "id -u; stat -c '%n %u:%g %a' /own /root /tmp; ls /home; echo 1 > /tmp/x"]}
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+
+
+def change() -> bytes:
+    return archive(
+        directory("tmp", mode=0o1777),
+        directory("home"),
+        entry("home/.wh.ada"),
+        entry("own", uid=1000, gid=1001, mode=0o4755, pax=[(b"SCHILY.xattr.security.capability", CAPABILITY)]),
+        directory("var"),
+        entry("var/.wh..wh..opq"),
+        symlink("link", "own", uid=5),
+        entry("null", kind="3", major=1, minor=3),
+    )
+
+
+def given(user: User, *layers: bytes, **more: object) -> Path:
+    """A layout that the user may read."""
+    source = layout(user.view.home / "layout", *layers, **more)  # type: ignore[arg-type]
+    user.view.give(source)
+    return source
+
+
+def test_with_subordinate_ids(user: User, base: bytes) -> None:
+    """Files have the owners that the container sees; devices are left out; it runs, twice from one store."""
+    needs_tools()
+    source = given(user, base, change(), config=LOOK)
+    for name in ("one", "two"):
+        bundle = user.view.home / name
+        done = user.call("bundle", "unpack", source, bundle).ok()
+        assert done.err.count("devices are left out") == (name == "one")
+        ran = user.call("run", "--bundle", bundle, user.new_id()).ok()
+        assert ran.out == "0\n/own 1000:1001 4755\n/root 0:0 755\n/tmp 0:0 1777\n"
+    config = json.loads((bundle / "config.json").read_text())
+    assert config["linux"]["uidMappings"][1] == {"containerID": 1, "hostID": SUBIDS, "size": SIZE}
+    store = user.view.home / ".local/share/ocirun"
+    own = next(store.glob("layers/sha256/*/own"))
+    status = own.stat()
+    assert (status.st_uid, status.st_gid) == (SUBIDS + 999, SUBIDS + 1000)
+    magic, *_, root = struct.unpack("<6I", os.getxattr(own, "security.capability"))
+    assert (magic >> 24, root) == (3, UID)
+    assert not (own.parent / "null").exists()
+    assert store.stat().st_uid == UID
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700
+
+
+def test_a_copy_and_prune(user: User, base: bytes) -> None:
+    """--copy has the same owners; prune can remove what other ids own."""
+    needs_tools()
+    source = given(user, base, change(), config=LOOK)
+    bundle = user.view.home / "copy"
+    user.call("bundle", "unpack", "--copy", source, bundle).ok()
+    ran = user.call("run", "--bundle", bundle, user.new_id()).ok()
+    assert "/own 1000:1001 4755" in ran.out
+    assert (bundle / "rootfs/own").stat().st_uid == SUBIDS + 999
+    (bundle / "image.json").unlink()
+    assert len(user.call("bundle", "prune").ok().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("view", [{"subids": False}, {"tools": False}])
+def test_without_subordinate_ids(as_user: Callable[..., User], base: bytes, view: dict[str, bool]) -> None:
+    """All files are the user's, which is told once; the image runs."""
+    user = as_user(**view)
+    source = given(user, base, change(), config=LOOK)
+    bundle = user.view.home / "one"
+    done = user.call("bundle", "unpack", source, bundle).ok()
+    assert done.err.count("no subordinate ids") == 1
+    ran = user.call("run", "--bundle", bundle, user.new_id()).ok()
+    assert ran.out == "0\n/own 0:0 4755\n/root 0:0 755\n/tmp 0:0 1777\n"
+    config = json.loads((bundle / "config.json").read_text())
+    assert config["linux"]["gidMappings"] == [{"containerID": 0, "hostID": GID, "size": 1}]
+    own = next((user.view.home / ".local/share/ocirun").glob("layers/sha256/*/own"))
+    assert own.stat().st_uid == UID
+
+
+def test_an_id_beyond_the_range(user: User) -> None:
+    """An owner that the user namespace does not have is an error that names the remedy, and nothing stays."""
+    needs_tools()
+    source = given(user, archive(entry("far", uid=70_000)))
+    done = user.call("bundle", "unpack", source, user.view.home / "one").failed(1)
+    assert "its owner 70000:0 is not among your subordinate ids" in done.err
+    assert not (user.view.home / "one").exists()
+    assert os.listdir(user.view.home / ".local/share/ocirun/tmp") == []
+
+
+def test_another_users_store(user: User) -> None:
+    """A store that others could have written to is refused."""
+    source = given(user, archive(entry("a")))
+    for place in (user.view.run.parent, user.view.home / "open"):
+        if place.name == "open":
+            place.mkdir()
+            os.chown(place, UID, GID)
+            place.chmod(0o777)
+        done = user.call("bundle", "unpack", "--store", place, source, user.view.home / "one").failed(1)
+        assert "is not trusted as a store" in done.err
