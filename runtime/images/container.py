@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.images.owners import Form
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+_ATTEMPTS = 20  # while the container removes files
 _STILL = ("created", "paused", "stopped")  # states in which nothing writes
 
 
@@ -40,7 +41,16 @@ class Container:
         self.layers = Merged(self._opened[:-1], implied, form)
 
     def changes(self) -> "list[Change]":
-        return Difference(self.own, self.layers, self.form, self.whole, mount_points(self.path)).changes()
+        """Raises OcirunError."""
+        mounted = mount_points(self.path)
+        for _ in range(_ATTEMPTS):
+            try:
+                return Difference(self.own, self.layers, self.form, self.whole, mounted).changes()
+            except (FileNotFoundError, NotADirectoryError):
+                self.own.forget()
+            except OSError as error:
+                raise system_failure(f"compare {self.path} with its image", error) from None
+        raise OcirunError(f"the files of {self.path} change too quickly to be compared: pause the container first")
 
     def close(self) -> None:
         self.own.close()

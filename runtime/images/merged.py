@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Numbers = tuple[int, ...]
 
-_RESTING = 200  # directories opened before all are closed
+_MOST = 128  # directories that may be open, beside one's own path
 
 
 class Found:
@@ -48,9 +48,10 @@ class Merged:
 
     def directory(self, layer: int, path: "Path") -> int:
         """A descriptor, until the next call."""
-        self._opened += 1
-        if self._opened % _RESTING == 0:
+        self._opened += len(path)
+        if self._opened > _MOST:
             self.close()
+            self._opened = len(path)
         return self._trees[layer].descriptor(path)
 
     def root(self) -> "Found | None":

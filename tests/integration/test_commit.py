@@ -385,6 +385,153 @@ def test_a_name_moves_and_rests_go(unpacker: Unpacker, base: bytes) -> None:
     assert not list(place.rglob(".ocirun-*"))
 
 
+def check_layout(place: Path) -> int:
+    """That all images of a layout are whole; how many there are."""
+    rows = json.loads((place / "index.json").read_text())["manifests"]
+    for row in rows:
+        manifest = document(place, row["digest"])
+        for each in (row, manifest["config"], *manifest["layers"]):
+            data = (place / "blobs" / each["digest"].replace(":", "/")).read_bytes()
+            assert (images.digest(data), len(data)) == (each["digest"], each["size"])
+    return len(rows)
+
+
+CALLS = "write,openat,mkdir,rename,renameat,fsync,unlink,chmod,close"
+
+
+def test_a_commit_that_is_killed(unpacker: Unpacker, base: bytes) -> None:
+    """SIGKILL at any point leaves a layout with the old images or the new one, and the next call makes it whole."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    place = layout(unpacker.path("layout"), archive(entry("a"), directory("d")))
+    bundle = unpacker.unpack(place)
+    (bundle / "upper/new").write_text("new")
+    struck = 0
+    for number in range(1, 60):
+        fresh = unpacker.path(f"fresh{number}")
+        for target in (place, fresh):
+            command = unpacker.runtime.command("bundle", "commit", bundle, f"{target}:x")
+            inject = f"inject={CALLS}:signal=KILL:when={number}"
+            done = subprocess.run(
+                ["strace", "-qq", "-o", "/dev/null", "-e", inject, *command],
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+            struck += done.returncode != 0
+            check_layout(place)
+        commit(unpacker, bundle, f"{fresh}:x")
+        assert check_layout(fresh) == 1
+        assert not list(fresh.rglob(".ocirun-*"))
+        if done.returncode == 0:
+            break
+    assert struck > 10
+    commit(unpacker, bundle, f"{place}:x")
+    assert check_layout(place) == 2
+    assert not list(place.rglob(".ocirun-*"))
+
+
+def test_two_commits_at_once(unpacker: Unpacker, base: bytes) -> None:
+    """Each waits for the other, and the layout names both images."""
+    bundle = changed(unpacker, base, "touch /new")
+    place = layout_of(bundle)
+    commands = [unpacker.runtime.command("bundle", "commit", bundle, f"{place}:x{number}") for number in range(4)]
+    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    assert [each.wait(timeout=60) for each in running] == [0] * 4
+    assert check_layout(place) == 5
+
+
+def test_diff_of_a_container_that_runs(unpacker: Unpacker, base: bytes) -> None:
+    """Files that come and go meanwhile are no error."""
+    bundle = changed(unpacker, base, "touch /new")
+    config = json.loads((bundle / "config.json").read_text())
+    script = "while :; do mkdir -p /tmp/a/b/c; echo x > /tmp/a/b/c/f; cp -r /etc /tmp/a; rm -r /tmp/a; done"
+    config["process"]["args"] = ["sh", "-c", script]
+    (bundle / "config.json").write_text(json.dumps(config))
+    runtime = unpacker.runtime
+    id = runtime.new_id()
+    runtime.call("run", "--detach", "--bundle", bundle, id).ok()
+    for _ in range(20):
+        assert "A /new" in lines(unpacker, bundle)
+    runtime.call("delete", "--force", id).ok()
+
+
+def test_many_layers_and_few_descriptors(unpacker: Unpacker) -> None:
+    """Fifty layers with the same directories are compared with 300 descriptors, however deep the container's own tree is."""
+    layers = [
+        archive(*(part for n in range(8) for part in (directory(f"d{n}"), directory(f"d{n}/e"), entry(f"d{n}/e/f{i}"))))
+        for i in range(50)
+    ]
+    place = layout(unpacker.path("layout"), *layers)
+    bundle = unpacker.unpack(place)
+    deep = os.open(bundle / "upper", os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("n", dir_fd=deep)
+        below = os.open("n", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+    command = ["prlimit", "--nofile=300", *unpacker.runtime.command("bundle", "diff", bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    subprocess.run(["rm", "-rf", bundle], check=True)  # deeper than Python goes
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1200
+
+
+@pytest.mark.attack(
+    hole="own find",
+    what="labels of an image say what the runtime is to do on the host: append a hook's output to a file, call CRIU, set properties of a unit",
+    stops="labels by which runtimes are steered are left out of config.json, with a warning",
+    bites=(),
+)
+def test_labels_do_not_steer_the_runtime(unpacker: Unpacker, base: bytes) -> None:
+    """umoci copies them into config.json, where crun and ocirun obey them; here they are left out, and told."""
+    labels = {
+        "run.oci.hooks.stdout": str(unpacker.path("host-file")),
+        "run.oci.keep_original_groups": "1",
+        "org.systemd.property.MemoryMax": "uint64 1",
+        "org.criu.config": "/x",
+        "com.example.fine": "kept",
+    }
+    source = layout(unpacker.path("layout"), base, config={"Cmd": ["true"], "Labels": labels})
+    done = unpacker.call("unpack", source, unpacker.path("bundle")).ok()
+    annotations = json.loads((unpacker.path("bundle") / "config.json").read_text())["annotations"]
+    assert annotations["com.example.fine"] == "kept"
+    assert not set(labels) - {"com.example.fine"} & set(annotations)
+    assert done.err.count("tells a runtime what to do, and is left out") == 4
+
+
+@pytest.mark.attack(
+    hole="own find",
+    what="a container leaves links, FIFOs and devices in the place of directories and files, for `bundle commit` to read the host's",
+    stops="every name is opened below the one before it, without links; only regular files are opened",
+    bites=(),
+)
+def test_what_a_container_leaves_is_not_followed(unpacker: Unpacker, base: bytes) -> None:
+    """A link to the host's file is in the image as a link, a FIFO keeps nobody waiting, and a device is a device."""
+    secret = unpacker.path("secret")
+    secret.mkdir()
+    (secret / "file").write_text("the host's")
+    script = f"rm -r /opt /home; ln -s {secret} /opt; ln -s {secret}/file /etc/linked; mkfifo /home; rm /bin/vi; mkfifo /bin/vi"
+    bundle = changed(unpacker, base, script)
+    os.mknod(bundle / "upper/etc/device", 0o060600, os.makedev(254, 0))
+    place = layout_of(bundle)
+    done = subprocess.run(
+        unpacker.runtime.command("bundle", "commit", bundle, f"{place}:x"), capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    copy = unpacker.unpack(f"{place}:x", "copy", "--copy") / "rootfs"
+    assert os.readlink(copy / "opt") == str(secret)
+    assert os.readlink(copy / "etc/linked") == f"{secret}/file"
+    assert stat.S_ISFIFO((copy / "bin/vi").lstat().st_mode)
+    assert stat.S_ISBLK((copy / "etc/device").lstat().st_mode)
+    layer = document(place, json.loads((place / "index.json").read_text())["manifests"][-1]["digest"])["layers"][-1]
+    whole = subprocess.run(
+        ["gzip", "-dc", place / "blobs" / layer["digest"].replace(":", "/")], capture_output=True, check=True
+    ).stdout
+    assert b"the host's" not in whole
+
+
 @pytest.fixture
 def user(runtime_program: str, workplace: Path, busybox: Path, token: str) -> Iterator[User]:
     place = workplace / token
