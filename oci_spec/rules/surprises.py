@@ -32,6 +32,7 @@ _UNIFIED = {
     "cpuset.mems": "cpu/mems",
     "pids.max": "pids/limit",
 }
+PATH_MAX = 4096  # bytes
 # How many names a message lists.
 LISTED = 4
 
@@ -48,7 +49,7 @@ def capabilities_lost(spec: "Config") -> "Iterator[Finding]":
     sets = process.get("capabilities", {})
     uid = process.get("user", {}).get("uid", 0)
     # Of an ambient capability that is not inheritable, `ambient_supported` tells.
-    kept = {*sets.get("bounding", ()), *sets.get("inheritable", ())} if uid == 0 else sets.get("ambient", ())
+    kept = {*sets.get("bounding", ()), *sets.get("inheritable", ())} if uid == 0 else {*sets.get("ambient", ())}
     lost = [name for name in sets.get("permitted", ()) if name not in kept]
     if lost and uid == 0:
         message = f"root loses these when the program is executed, they are not in bounding: {listed(lost)}"
@@ -65,7 +66,8 @@ def capabilities_gained(spec: "Config") -> "Iterator[Finding]":
     sets = process.get("capabilities", {})
     if process.get("user", {}).get("uid", 0) or process.get("noNewPrivileges"):
         return
-    gained = [name for name in sets.get("bounding", ()) if name not in sets.get("permitted", ())]
+    permitted = {*sets.get("permitted", ())}
+    gained = [name for name in sets.get("bounding", ()) if name not in permitted]
     if gained:
         message = f"root gets these when the program is executed, though they are not permitted: {listed(gained)}"
         yield "/process/capabilities/bounding", "warning", message, "remove them, or set noNewPrivileges"
@@ -74,8 +76,9 @@ def capabilities_gained(spec: "Config") -> "Iterator[Finding]":
 def inheritable_bounding(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-process: an inheritable capability is in bounding too (capset(2))."""
     sets = spec.get("process", {}).get("capabilities", {})
+    bounding = {*sets.get("bounding", ())}
     for index, name in enumerate(sets.get("inheritable", ())):
-        if name not in sets.get("bounding", ()) and name.removeprefix("CAP_") in CAPABILITIES:
+        if name not in bounding and name.removeprefix("CAP_") in CAPABILITIES:
             message = f"{name} is inheritable but not in bounding"
             yield f"/process/capabilities/inheritable/{index}", "error", message, "add it to bounding"
 
@@ -111,27 +114,31 @@ def _place(path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _within(path: str, above: str) -> bool:
-    return f"{path}/".startswith(f"{above}/")
+def _ways(place: str) -> "Iterator[str]":
+    """A place and what is above it, but /. No path of the kernel's is longer than PATH_MAX."""
+    while len(place) > 1:
+        yield place
+        place = place.rpartition("/")[0] if len(place) <= PATH_MAX else ""
 
 
 def mount_hidden(spec: "Config") -> "Iterator[Finding]":
     """config.md#mounts: mounts are made in their order, so a later one hides what is mounted below it."""
     if platform(spec) == "windows":
         return
-    mounts = [
-        (index, _place(mount["destination"]), mount)
-        for index, mount in enumerate(spec.get("mounts", ()))
-        if "remount" not in mount.get("options", ())
-    ]
-    for order, (index, place, mount) in enumerate(mounts):
-        for later, above, cover in mounts[order + 1 :]:
-            if above == "/" or not _within(place, above) or (place == above and _gives_way(mount, cover)):
-                continue
-            message = f"{place} is hidden by the mount on {above}, item {later}, which is made after it"
-            hint = "leave one of them out" if place == above else "put it after that one"
-            yield f"/mounts/{index}/destination", "warning", message, hint
-            break
+    mounts = spec.get("mounts", [])
+    covers: dict[str, int] = {}  # place → the next mount on it
+    for index in reversed(range(len(mounts))):
+        mount, place = mounts[index], _place(mounts[index]["destination"])
+        if "remount" in mount.get("options", ()):
+            continue
+        for above in _ways(place):
+            later = covers.get(above)
+            if later is not None and not (above == place and _gives_way(mount, mounts[later])):
+                message = f"{place} is hidden by the mount on {above}, item {later}, which is made after it"
+                hint = "leave one of them out" if place == above else "put it after that one"
+                yield f"/mounts/{index}/destination", "warning", message, hint
+                break
+        covers[place] = index
 
 
 def _gives_way(mount: "Mount", cover: "Mount") -> bool:
@@ -142,10 +149,10 @@ def _gives_way(mount: "Mount", cover: "Mount") -> bool:
 
 def mount_masked(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#masked-paths: paths are masked after the mounts, which cannot be seen below them."""
-    masked = [_place(path) for path in spec.get("linux", {}).get("maskedPaths", ())]
+    masked = {_place(path) for path in spec.get("linux", {}).get("maskedPaths", ())}
     for index, mount in enumerate(spec.get("mounts", ())):
         place = _place(mount["destination"])
-        mask = next((path for path in masked if path != "/" and _within(place, path)), None)
+        mask = next((path for path in _ways(place) if path in masked), None)
         if mask:
             message = f"{place} is hidden by the mask of {mask}"
             yield f"/mounts/{index}/destination", "warning", message, f"remove {mask} from maskedPaths"
@@ -154,12 +161,12 @@ def mount_masked(spec: "Config") -> "Iterator[Finding]":
 def path_masked_before(spec: "Config") -> "Iterator[Finding]":
     """config-linux.md#readonly-paths: below a masked path nothing is left to be masked or made read-only."""
     linux = spec.get("linux", {})
-    masked = [_place(path) for path in linux.get("maskedPaths", ())]
+    masked = {_place(path) for path in linux.get("maskedPaths", ())}
     name: Literal["maskedPaths", "readonlyPaths"]
     for name in ("maskedPaths", "readonlyPaths"):
         for index, path in enumerate(linux.get(name, ())):
             place = _place(path)
-            above = (other for other in masked if _within(place, other) and (other != place or name == "readonlyPaths"))
+            above = (way for way in _ways(place) if way in masked and (way != place or name == "readonlyPaths"))
             mask = next(above, None)
             if mask:
                 message = f"{place} has no effect, since {mask} is masked"

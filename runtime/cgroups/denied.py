@@ -1,6 +1,6 @@
 """Devices that are made in the container, and that its device rules do not let it open. Pure and cold: for `validate`."""
 
-from runtime.cgroups.devices import READ, WRITE, complete, covers, normal
+from runtime.cgroups.devices import READ, WRITE, complete, normal
 from runtime.errors import InvalidConfig
 
 TYPE_CHECKING = False
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from oci_spec import Row
     from oci_spec.types import Config
+    from runtime.cgroups.devices import Device
 
 RULE = "kernel:device_rules"
 
@@ -23,16 +24,18 @@ def rows(spec: "Config") -> "Iterator[Row]":
         start, known = complete(*normal(rules))
     except InvalidConfig:
         return  # told elsewhere
+    last: dict[tuple[Device, int], tuple[int, bool]] = {}  # device of a rule, access bit → place and word of the last
+    for place, rule in enumerate(known):
+        for bit in (READ, WRITE):
+            if rule.access & bit:
+                last[rule.device, bit] = place, rule.allow
     for index, device in enumerate(linux.get("devices", ())):
-        if device["type"] == "p":
-            continue
-        letter = "c" if device["type"] == "u" else device["type"]
-        own = (letter, device.get("major"), device.get("minor"))
-        allowed = READ | WRITE if start else 0
-        for rule in known:
-            if covers(rule.device, own):
-                allowed = allowed | rule.access if rule.allow else allowed & ~rule.access
-        if not allowed & (READ | WRITE):
+        kind, major, minor = device["type"].replace("u", "c"), device.get("major"), device.get("minor")
+        wider = ((kind, major, minor), (kind, major, None), (kind, None, minor), (kind, None, None))
+        said = [
+            max((last[one, bit] for one in wider if (one, bit) in last), default=(0, start)) for bit in (READ, WRITE)
+        ]
+        if kind != "p" and not any(allowed for _, allowed in said):
             message = f"{device['path']} is made, but no device rule allows to open it"
-            missing = f'{{"allow": true, "type": "{letter}", "major": {own[1]}, "minor": {own[2]}, "access": "rw"}}'
+            missing = f'{{"allow": true, "type": "{kind}", "major": {major}, "minor": {minor}, "access": "rw"}}'
             yield f"/linux/devices/{index}", "warning", message, f"add {missing} to /linux/resources/devices", RULE

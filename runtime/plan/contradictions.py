@@ -32,29 +32,30 @@ def _options(spec: "Config") -> "Iterator[Row]":
     for index, mount in enumerate(spec.get("mounts", ())):
         options = mount.get("options", [])
         bound = bool({"bind", "rbind"} & set(options))
-        for place, name in enumerate(options):
-            pointer = f"/mounts/{index}/options/{place}"
-            taken = next((other for other in options[place + 1 :] if _takes_back(name, other, bound)), None)
-            if taken:
+        later: dict[str, None] = {}  # known options after this one
+        last: dict[str, str] = {}  # name → option, of the file system's own
+        for place in reversed(range(len(options))):
+            name, pointer = options[place], f"/mounts/{index}/options/{place}"
+            key, equals, mode = name.partition("=")
+            if name in OPTIONS:
+                taken = next((other for other in later if _takes_back(name, other)), name)
+                later[name] = None
+            else:
+                taken = last.setdefault(key, name) if equals and not bound and key not in _REPEATED else name
+            if taken != name:
                 message = f"{name} has no effect, the later {taken} counts"
                 yield pointer, "warning", message, "leave one of them out", RULE
-            key, _, mode = name.partition("=")
             if key == "mode" and not bound and mode in _DECIMAL:
                 message = f"{name} is octal, {int(mode, 8)} in decimal"
                 yield pointer, "warning", message, f"{_DECIMAL[mode]} is written mode={_DECIMAL[mode]}", RULE
 
 
-def _takes_back(name: str, later: str, bound: bool) -> bool:
-    """Whether ``later`` undoes an option before it. ``bound``: of a bind, which has no options of the file system."""
-    if name in OPTIONS and later in OPTIONS:
-        kind, bits, cleared = OPTIONS[name]
-        other, now, gone = OPTIONS[later]
-        if kind != other or name in _IMPLYING or later in _IMPLYING:
-            return False
-        if kind in (ATTRIBUTE, RECURSIVE, SUPERBLOCK):
-            return bool(bits & gone and not bits & now) or bool(not bits and cleared & now and not cleared & gone)
-        return kind == PROPAGATION and name != later and {name.strip("r"), later.strip("r")} != {"slave", "shared"}
-    key, equals, value = name.partition("=")
-    return bool(
-        equals and not bound and key not in _REPEATED and later.startswith(f"{key}=") and later != f"{key}={value}"
-    )
+def _takes_back(name: str, later: str) -> bool:
+    """Whether ``later`` undoes an option before it."""
+    kind, bits, cleared = OPTIONS[name]
+    other, now, gone = OPTIONS[later]
+    if kind != other or name in _IMPLYING or later in _IMPLYING:
+        return False
+    if kind in (ATTRIBUTE, RECURSIVE, SUPERBLOCK):
+        return bool(bits & gone and not bits & now) or bool(not bits and cleared & now and not cleared & gone)
+    return kind == PROPAGATION and name != later and {name.strip("r"), later.strip("r")} != {"slave", "shared"}
