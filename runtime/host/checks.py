@@ -100,8 +100,11 @@ def _may_be_mounted(path: str, spec: "Config", bundle: str, index: int) -> bool:
     """Whether a path lies in the rootfs where a mount before `index` puts something, or makes a directory."""
     import os
 
-    root = os.path.realpath(_absolute(spec.get("root", {}).get("path") or "", bundle))
-    inside = f"{os.path.realpath(path)}/"
+    try:
+        root = os.path.realpath(_absolute(spec.get("root", {}).get("path") or "", bundle))
+        inside = f"{os.path.realpath(path)}/"
+    except OSError:
+        return False  # a link in /proc that we may not read
     targets = [f"{root}{clean(mount['destination'])}/" for mount in spec["mounts"][:index]]
     return any(inside.startswith(target) or target.startswith(inside) for target in targets)
 

@@ -25,6 +25,12 @@ MACHINES = {
     "ppc64le": "PPC64LE",
     "loongarch64": "LOONGARCH64",
 }
+# System calls that an older libseccomp does not know, and that look like older ones.
+NEWER = frozenset(
+    """futex_wait futex_wake futex_requeue cachestat fchmodat2 map_shadow_stack statmount listmount mseal setxattrat
+    getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr listns uprobe uretprobe""".split()
+)
+UNKNOWN = -1  # __NR_SCMP_ERROR: of no machine's table
 
 
 def rows(spec: "Config", bundle: str) -> "Iterator[Row]":
@@ -33,6 +39,7 @@ def rows(spec: "Config", bundle: str) -> "Iterator[Row]":
     yield from _own_namespaces(spec)
     yield from _working_directory(spec, bundle)
     yield from _architectures(spec)
+    yield from _misspelt_calls(spec)
 
 
 def _same(path: str, other: str) -> bool:
@@ -87,6 +94,35 @@ def _architectures(spec: "Config") -> "Iterator[Row]":
         message = f"the profile is not for this machine, SCMP_ARCH_{own}, but is applied to its calls all the same"
         hint = f"add SCMP_ARCH_{own}, or take a profile for it"
         yield "/linux/seccomp/architectures", "warning", message, hint, "host:seccomp_architecture"
+
+
+def _misspelt_calls(spec: "Config") -> "Iterator[Row]":
+    """The names of a seccomp profile are system calls. Only what looks misspelt is told: a name may be newer than libseccomp."""
+    entries = spec.get("linux", {}).get("seccomp", {}).get("syscalls", [])
+    if not entries:
+        return
+    from oci_spec.rules.arguments import COUNTS
+
+    for index, entry in enumerate(entries):
+        for position, name in enumerate(entry["names"]):
+            near = "" if name in COUNTS or name in NEWER else _meant(name, COUNTS)
+            if near:
+                message = f"libseccomp knows no system call {name}, so the rule goes without it"
+                pointer = f"/linux/seccomp/syscalls/{index}/names/{position}"
+                yield pointer, "warning", message, f"did you mean {near}?", "host:seccomp_name"
+
+
+def _meant(name: str, known: "dict[str, int]") -> str:
+    """The system call that a name looks like, if it is of no machine's itself; "" also without libseccomp."""
+    from difflib import get_close_matches
+
+    from runtime.plan.seccomp import X86_64
+    from runtime.shim import lib
+
+    if lib.shim_seccomp_number(X86_64, name.encode(errors="surrogatepass")) != UNKNOWN:
+        return ""
+    near = get_close_matches(name, known, 1, 0.8)
+    return near[0] if near and lib.shim_seccomp_number(X86_64, near[0].encode()) != UNKNOWN else ""
 
 
 def namespace_remedy(path: str, name: str) -> str:

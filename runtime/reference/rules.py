@@ -74,6 +74,7 @@ LATER = {
     "host:root": ("warning", "The root file system is not the host's own root."),
     "host:own_namespace": ("warning", "A namespace that is joined is not the runtime's own, which the host has too."),
     "host:cwd_made": ("warning", "The working directory is in the root file system: a missing one is made, empty."),
+    "host:seccomp_name": ("warning", "No name in a seccomp profile looks like a misspelt system call."),
     "host:seccomp_architecture": ("warning", "A seccomp profile lists this machine's architecture."),
     "kernel:limits": (
         "error or warning",

@@ -510,6 +510,7 @@ RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 ROOTS: dict[str, Any] = {**base()["process"], "noNewPrivileges": False}
 ROOTS["capabilities"] = {"bounding": RIGHTS, "permitted": RIGHTS[1:], "effective": RIGHTS[1:]}
 SURPRISES = [
+    surprise(f"{RULES}/0/names/1", "opennat", "libseccomp knows no system call opennat", "did you mean openat?"),
     surprise(
         f"{P}/user/uid",
         1000,

@@ -227,3 +227,10 @@ def test_thousands_of_mounts(bundle):
     began = time.process_time()
     tree_of(str(bundle / "rootfs"), mounts, str(bundle), exact=False)
     assert time.process_time() - began < 2  # the square takes minutes
+
+
+def test_a_link_that_cannot_be_read(bundle):
+    """A root path below a link that we may not follow is an error of its own, and no traceback."""
+    config = spec() | {"root": {"path": "/proc/1/ns/mnt"}}
+    config["mounts"] = [{"destination": "/a", "source": "missing", "options": ["bind"]}]
+    assert {"host:rootfs", "host:mount_source"} <= {row[2] for row in rows(config, bundle)}

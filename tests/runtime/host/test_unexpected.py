@@ -57,6 +57,14 @@ def test_a_missing_working_directory(tmp_path: Path) -> None:
         assert found({**config, "process": {"cwd": cwd}}, tmp_path) == wanted, cwd
 
 
+def test_names_that_are_not_misspelt(tmp_path: Path) -> None:
+    """A name of another machine, one that is newer than libseccomp, and one that is like none are not told."""
+    names = ["mmap2", "_llseek", "futex_wait", "fchmodat2", "frobnicate", "openat", "s390_pci_mmio_read"]
+    entry = {"names": [*names, "execv"], "action": "SCMP_ACT_ALLOW"}
+    config: dict[str, object] = {"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [entry]}}}
+    assert found(config, tmp_path) == [(f"/linux/seccomp/syscalls/0/names/{len(names)}", "host:seccomp_name")]
+
+
 def test_a_process_that_is_gone(ended: int) -> None:
     """The remedy says that the process has ended, also while it waits to be reaped."""
     severity, message, remedy = namespace_row("network", f"/proc/{ended}/ns/net")
