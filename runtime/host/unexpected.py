@@ -30,7 +30,8 @@ NEWER = frozenset(
     """futex_wait futex_wake futex_requeue cachestat fchmodat2 map_shadow_stack statmount listmount mseal setxattrat
     getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr listns uprobe uretprobe""".split()
 )
-UNKNOWN = -1  # __NR_SCMP_ERROR: of no machine's table
+ANY_TABLE = 0xC000003E  # AUDIT_ARCH_X86_64
+UNKNOWN = -1  # __NR_SCMP_ERROR: in no machine's table; a name of another machine has another negative number
 
 
 def rows(spec: "Config", bundle: str) -> "Iterator[Row]":
@@ -116,13 +117,12 @@ def _meant(name: str, known: "dict[str, int]") -> str:
     """The system call that a name looks like, if it is of no machine's itself; "" also without libseccomp."""
     from difflib import get_close_matches
 
-    from runtime.plan.seccomp import X86_64
     from runtime.shim import lib
 
-    if lib.shim_seccomp_number(X86_64, name.encode(errors="surrogatepass")) != UNKNOWN:
+    if lib.shim_seccomp_number(ANY_TABLE, name.encode(errors="surrogatepass")) != UNKNOWN:
         return ""
     near = get_close_matches(name, known, 1, 0.8)
-    return near[0] if near and lib.shim_seccomp_number(X86_64, near[0].encode()) != UNKNOWN else ""
+    return near[0] if near and lib.shim_seccomp_number(ANY_TABLE, near[0].encode()) != UNKNOWN else ""
 
 
 def namespace_remedy(path: str, name: str) -> str:
