@@ -288,6 +288,7 @@ def train(watched: bool) -> "set[CodeType]":
         status: int = command(arguments)
         sys.setprofile(None)
         interruption.release()  # as the end of the process does
+        gc.collect()  # no command does: what they leave would be a tenth of the file
         return status
 
     before = own_state()
