@@ -176,7 +176,8 @@ $(IMAGE_DIR)/_cffi_backend.o: $(IMAGE_CONFIG)
 	$(CC) $(IMAGE_CFLAGS) -w -DFFI_BUILDING=1 $(IMAGE_INCLUDES) -c $(IMAGE_DIR)/sources/cffi/c/_cffi_backend.c -o $@
 
 $(IMAGE_DIR)/%.o: $(IMAGE_DIR)/sources/cpython/%.c $(IMAGE_CONFIG)
-	$(CC) $(IMAGE_CFLAGS) -w -DPy_BUILD_CORE_BUILTIN $(IMAGE_INCLUDES) -c $< -o $@
+	@mkdir -p $(@D)
+	$(CC) $(IMAGE_CFLAGS) -w -DPy_BUILD_CORE_BUILTIN $(IMAGE_INCLUDES) -I$(IMAGE_DIR)/sources/cpython/_hacl/include -D_DEFAULT_SOURCE -c $< -o $@
 
 # The linker warns of functions that look for shared objects, such as dlopen; nothing here calls them.
 $(IMAGE_DIR)/seed: $(IMAGE_OBJECTS) csrc/image/image.ld

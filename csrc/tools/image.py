@@ -26,6 +26,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "oci
 
 # Extension modules that the command needs. Those that are not builtin in this Python are compiled from its sources.
 NEEDED = {"_json": "_json", "termios": "termios", "_contextvars": "_contextvarsmodule", "_typing": "_typingmodule"}
+# What _sha2 calls since Python 3.12, and libpython.a leaves out.
+HASHES = "_hacl/Hacl_Hash_SHA2"
 # Builtin modules that nothing here imports. They would be a tenth of the file.
 UNUSED = frozenset(
     "_asyncio _csv _elementtree _lsprof _pickle grp pwd _sha3 _statistics _symtable _tracemalloc _zoneinfo audioop cmath"
@@ -124,7 +126,7 @@ def unpack(archive: Path, pattern: str, directory: Path) -> None:
             content = files.extractfile(member) if found and member.isfile() else None
             if found and content:
                 target = directory / found[1]
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 write_if_changed(target, content.read())
 
 
@@ -145,14 +147,16 @@ def prepare(directory: Path) -> None:
     sources = directory / "sources"
     unpack(fetch_cffi(), r"src/(c(?:ffi)?/[^/]+\.[ch])", sources / "cffi")
     files = "|".join(NEEDED[name] for name in extra)
-    if extra:
-        unpack(fetch_cpython(), rf"Modules/((?:{files})\.c|clinic/(?:{files})\.c\.h)", sources / "cpython")
+    hashes = [HASHES] if "_sha2" in sys.builtin_module_names else []
+    if extra or hashes:
+        wanted = rf"Modules/((?:{files})\.c|clinic/(?:{files})\.c\.h|{HASHES}\.c|_hacl/.+\.h)"
+        unpack(fetch_cpython(), wanted, sources / "cpython")
     write_if_changed(directory / "modules.c", module_table(extra).encode())
     include = sysconfig.get_config_var("INCLUDEPY")
     variables = {
         "LIBPYTHON": library,
         "INCLUDES": f"-I{include} -I{include}/internal",
-        "EXTENSIONS": " ".join(NEEDED[name] for name in extra),
+        "EXTENSIONS": " ".join([*(NEEDED[name] for name in extra), *hashes]),
         "STDLIB": sysconfig.get_path("stdlib"),
     }
     lines = "".join(f"IMAGE_{name} := {value}\n" for name, value in variables.items())
