@@ -82,8 +82,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' teardown, which removes containers."""
+    """SIGTERM, as `timeout` sends it, ends a run as Ctrl-C does: with the fixtures' teardown, which removes containers.
+
+    So does SIGINT, also where a shell has started the run in the background and SIGINT was ignored.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--launcher"):
         os.environ["OCIRUN_RUNTIME"] = str(LAUNCHER)
 

@@ -70,7 +70,7 @@ def test_the_commands(tree: Path, tmp_path: Path):
     assert bench.returncode == 0, said
     nothing_left(bench, tmp_path)
     page = (tmp_path / "pages/bench.md").read_text()
-    assert "|  | ocirun | ocirun (launcher) | " in page
+    assert "|  | ocirun | ocirun (launcher) |" in page
     assert "faults, ocirun (launcher)" in page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_what_the_machine_lacks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed")
 def test_a_small_run(tree: Path, workplace: Path, tmp_path: Path) -> None:
     """One row with one runtime: the page has it, and the private directories are gone."""
     command = [
