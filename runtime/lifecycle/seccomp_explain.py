@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Key = tuple[str, int, str, int]  # name, libseccomp's token, pointer of the rule, action
 
+PATIENCE = 2  # seconds, for a thread that reads memory of which the container does not let go
+MOST_UNNAMED = 20  # numbers that are told one by one: a program may try them all
 INIT = "ocirun-init"  # init's name until it executes the program
 SIGSYS_STATUS = 128 + SIGSYS
 
@@ -55,6 +57,7 @@ class Explainer:
         self._first = -1
         self._places: dict[str, str] = {}
         self._names: dict[tuple[int, int], str] = {}
+        self._unnamed = 0
         self._lock = allocate_lock()
 
     def changed(self, operations: "list[Operation]") -> "list[Operation]":
@@ -122,10 +125,14 @@ class Explainer:
         name = verdicts.multiplexed(token, call.number, call.args)
         if name:
             return name
-        if (token, call.number) not in self._names:
+        key = token, call.number
+        if key not in self._names:
             found = notifications.name_of(token, call.number)
-            self._names[token, call.number] = found or f"{verdicts.UNKNOWN}{call.number}"
-        return self._names[token, call.number]
+            if not found and self._unnamed == MOST_UNNAMED:
+                return f"{verdicts.UNKNOWN}of yet another number"
+            self._unnamed += not found
+            self._names[key] = found or f"{verdicts.UNKNOWN}{call.number}"
+        return self._names[key]
 
     def _told(self, call: Notification, key: "Key") -> str:
         name, token, pointer, action = key
@@ -168,21 +175,28 @@ class Explainer:
         """Say what was refused, how often, and what to change so that it is allowed. Nothing if the filter was never loaded."""
         if self._first < 0:
             return
-        with self._lock:
-            if not self.counts:
-                self.say("no system call was refused")
-                return
-            totals: dict[str, int] = {}
-            for (name, *_), count in self.counts.items():
-                totals[name] = totals.get(name, 0) + count
-            listed = ", ".join(f"{name} \u00d7{count}" if count > 1 else name for name, count in totals.items())
-            self.say(f"refused or logged: {listed}")
-            words, names = verdicts.remedies(self.profile, (key[:3] for key in self.counts))
-            for change in words:
-                self.say(f"to allow them: {change}")
-            if names:
-                self.say(f"to allow them: put this first in {POINTER}/syscalls:")
-                self.write(verdicts.allowing(names))
+        locked = self._lock.acquire(timeout=PATIENCE)
+        try:
+            self._tell_counts()
+        finally:
+            if locked:
+                self._lock.release()
+
+    def _tell_counts(self) -> None:
+        if not self.counts:
+            self.say("no system call was refused")
+            return
+        totals: dict[str, int] = {}
+        for (name, *_), count in self.counts.items():
+            totals[name] = totals.get(name, 0) + count
+        listed = ", ".join(f"{name} \u00d7{count}" if count > 1 else name for name, count in totals.items())
+        self.say(f"refused or logged: {listed}")
+        words, names = verdicts.remedies(self.profile, (key[:3] for key in self.counts))
+        for change in words:
+            self.say(f"to allow them: {change}")
+        if names:
+            self.say(f"to allow them: put this first in {POINTER}/syscalls:")
+            self.write(verdicts.allowing(names))
 
 
 def path_of_init(call: Notification, address: int, length: int) -> bytes:

@@ -182,11 +182,12 @@ def remedies(profile: "Profile", calls: "Iterable[tuple[str, int, str]]") -> "tu
     words: list[str] = []
     names: set[str] = set()
     removed: dict[str, set[str]] = {}
+    unnamed: dict[str, None] = {}
     for name, token, pointer in calls:
         if pointer == ARCHITECTURES:
             words.append(f'add "SCMP_ARCH_{TABLES.get(token, hex(token)).upper()}" to {ARCHITECTURES}')
         elif name.startswith(UNKNOWN):
-            words.append(f"no rule can, since libseccomp has no name for {name}")
+            unnamed[name] = None
         else:
             if profile[0] == ALLOW or (pointer.startswith(RULES) and name in indirect):
                 removed.setdefault(pointer, set()).add(name)
@@ -196,6 +197,8 @@ def remedies(profile: "Profile", calls: "Iterable[tuple[str, int, str]]") -> "tu
         whole = all(set(group[2]) <= gone for group in profile[3] if group[1] == pointer)
         listed = ", ".join(f'"{name}"' for name in sorted(gone))
         words.append(f"remove {pointer}" if whole else f"remove {listed} from {pointer}/names")
+    if unnamed:
+        words.append(f"no rule can, since libseccomp has no name for {', '.join(unnamed)}")
     return list(dict.fromkeys(words)), sorted(names)
 
 

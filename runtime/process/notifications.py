@@ -98,7 +98,10 @@ class Notification:
     def kill(self) -> int:
         """End the process, by SIGSYS if that is sure to end it. Returns the signal."""
         if self.is_first or any(map(self._has, (b"SigCgt", b"SigBlk", b"SigIgn"))):
-            process = posix.pidfd_open(self.process)
+            try:
+                process = posix.pidfd_open(self.process)
+            except OSError:  # it has ended meanwhile
+                return int(SIGKILL)
             try:
                 if self.waits():
                     shim.system_call("pidfd_send_signal", process, SIGKILL)

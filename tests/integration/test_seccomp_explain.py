@@ -195,6 +195,35 @@ def test_other_tables(runtime: Caller) -> None:
     assert said(result)[-1] == 'to allow them: add "SCMP_ARCH_X86" to /linux/seccomp/architectures'
 
 
+FLOOD = r"""
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) { for (int number = 2000; number < 4000; number++) syscall(number, 0); return 3; }
+"""
+
+
+def test_flood_of_numbers(runtime: Caller) -> None:
+    """Numbers that no table has are told one by one only for a while: a program may try them all."""
+    bundle = filtered(runtime, "", rule("SCMP_ACT_ERRNO", "mkdir"), rule("SCMP_ACT_ALLOW", "openat2"))
+    bundle.linux["seccomp"].update(defaultAction="SCMP_ACT_LOG", architectures=["SCMP_ARCH_X86_64"])
+    compiled(bundle, FLOOD)
+    told = said(runtime.run(bundle, EXPLAIN, timeout=30).failed(3))
+    assert len([line for line in told if ": system call 2" in line]) == 20
+    assert "system call of yet another number \u00d71980" in told[-4]
+    assert told[-3].startswith("to allow them: no rule can, since libseccomp has no name for system call 2000, ")
+
+
+def test_commands_end(runtime: Caller) -> None:
+    """The command ends with the program, also if nobody reads what it says."""
+    bundle = filtered(runtime, "mkdir /a 2>/dev/null; mkdir /b 2>/dev/null; exit 3", rule("SCMP_ACT_ERRNO", "mkdir"))
+    command = runtime.command("run", EXPLAIN, "--bundle", bundle.directory, runtime.new_id())
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=writer) as child:
+        os.close(writer)
+        assert child.wait(20) == 3
+
+
 HANDLER = r"""
 #define _GNU_SOURCE
 #include <pthread.h>
