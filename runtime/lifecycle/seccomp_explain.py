@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from .request import Request
 
-    Key = tuple[str, int, str, int]  # name, libseccomp's token, pointer of the rule, action
+    Key = tuple[str, int, str, verdicts.Tested, int]  # name, libseccomp's token, pointer of the rule, arguments, action
 
 PATIENCE = 2  # seconds, for a thread that reads memory of which the container does not let go
+MOST_VALUES = 10  # of a call's arguments, each of which is a rule to paste; after that, a rule for all
 MOST_UNNAMED = 20  # numbers that are told one by one: a program may try them all
 INIT = "ocirun-init"  # init's name until it executes the program
 SIGSYS_STATUS = 128 + SIGSYS
@@ -58,6 +59,7 @@ class Explainer:
         self._places: dict[str, str] = {}
         self._names: dict[tuple[int, int], str] = {}
         self._unnamed = 0
+        self._tested: dict[str, tuple[list[int], set[verdicts.Tested]]] = {}
         self._lock = allocate_lock()
 
     def changed(self, operations: "list[Operation]") -> "list[Operation]":
@@ -114,11 +116,23 @@ class Explainer:
         action = verdicts.verdict(self.code, call.number, call.arch, call.args)
         name = self._name(token, call)
         pointer = verdicts.rule(self.profile, name, token, call.args, action)
-        key = name, token, pointer, action
+        arguments = self._arguments(name, call.args)
+        key = name, token, pointer, arguments, action
         self.counts[key] = self.counts.get(key, 0) + 1
         if self.counts[key] == 1:
             self.say(self._told(call, key))
         self._do(call, action)
+
+    def _arguments(self, name: str, args: "list[int]") -> "verdicts.Tested":
+        """What the profile looks at, as (index, value), as long as there are not too many different values."""
+        if name not in self._tested:
+            self._tested[name] = verdicts.tested(self.profile, name), set()
+        indices, known = self._tested[name]
+        arguments = tuple((index, args[index]) for index in indices)
+        if len(known) == MOST_VALUES and arguments not in known:
+            return ()
+        known.add(arguments)
+        return arguments
 
     def _name(self, token: int, call: Notification) -> str:
         """The call's name in its table, as the profile would name it; "system call N" if there is none."""
@@ -135,7 +149,7 @@ class Explainer:
         return self._names[key]
 
     def _told(self, call: Notification, key: "Key") -> str:
-        name, token, pointer, action = key
+        name, token, pointer, arguments, action = key
         read = path_of_init if call.thread == self._first and call.command == INIT else Notification.read
         table = "" if token == X86_64 else f" ({verdicts.TABLES.get(token, hex(token))})"
         who = f"{call.command}[{call.thread}]"
@@ -143,8 +157,8 @@ class Explainer:
         if verdicts.multiplexed(token, call.number, args):
             args = verdicts.own_arguments(call.number, args, call.read)
         text = call_text(name, args, lambda address, length: read(call, address, length))
-        words, names = verdicts.remedies(self.profile, [(name, token, pointer)])
-        remedy = " and add ".join([*words, *([verdicts.allowing(names)] if names else [])])
+        words, rules = verdicts.remedies(self.profile, [(name, token, pointer, arguments)])
+        remedy = " and add ".join([*words, *rules])
         return f"{who}: {text}{table} {verdicts.effect(action)}: {self._place(pointer, action)}; to allow it: {remedy}"
 
     def _place(self, pointer: str, action: int) -> str:
@@ -191,12 +205,13 @@ class Explainer:
             totals[name] = totals.get(name, 0) + count
         listed = ", ".join(f"{name} \u00d7{count}" if count > 1 else name for name, count in totals.items())
         self.say(f"refused or logged: {listed}")
-        words, names = verdicts.remedies(self.profile, (key[:3] for key in self.counts))
+        words, rules = verdicts.remedies(self.profile, (key[:4] for key in self.counts))
         for change in words:
             self.say(f"to allow them: {change}")
-        if names:
+        if rules:
             self.say(f"to allow them: put this first in {POINTER}/syscalls:")
-            self.write(verdicts.allowing(names))
+        for number, text in enumerate(rules, 1):
+            self.write(text + ("," if number < len(rules) else ""))
 
 
 def path_of_init(call: Notification, address: int, length: int) -> bytes:

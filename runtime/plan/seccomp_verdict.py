@@ -12,9 +12,11 @@ from .seccomp_rules import AND, JUMP_AT_LEAST, N32, SIXTY_FOUR_BIT, WORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .seccomp import Condition, Profile
+
+    Tested = tuple[tuple[int, int], ...]
 
 INSTRUCTION, DATA, WORDS = Struct("=HBBI"), Struct("=iIQ6Q"), Struct("=16I")
 ACTION, RET_DATA = 0xFFFF0000, 0xFFFF
@@ -171,9 +173,15 @@ def effect(action: int) -> str:
     }.get(kind, "kills its process")
 
 
-def remedies(profile: "Profile", calls: "Iterable[tuple[str, int, str]]") -> "tuple[list[str], list[str]]":
-    """What to change so that the calls, each ``(name, token, pointer of what refuses it)``, are allowed: the changes in words, and
-    the names for a rule that allows them.
+def tested(profile: "Profile", name: str) -> "list[int]":
+    """The indices of the arguments by which the profile allows this call, or not."""
+    groups = [group for group in profile[3] if name in group[2] and group[0] == ALLOW]
+    return sorted({condition[0] for *_, conditions in groups for condition in conditions})
+
+
+def remedies(profile: "Profile", calls: "Iterable[tuple[str, int, str, Tested]]") -> "tuple[list[str], list[str]]":
+    """What to change so that the calls, each ``(name, token, pointer of what refuses it, tested arguments)``, are allowed: the changes in
+    words, and the rules, as JSON, to put before all others.
 
     The first rule without conditions wins over all others, unless its action is the default: then it counts for nothing. But of a
     call that x86 also makes through a multiplexer, libseccomp accepts no second rule with another action.
@@ -183,26 +191,35 @@ def remedies(profile: "Profile", calls: "Iterable[tuple[str, int, str]]") -> "tu
     names: set[str] = set()
     removed: dict[str, set[str]] = {}
     unnamed: dict[str, None] = {}
-    for name, token, pointer in calls:
+    narrow: dict[str, None] = {}
+    for name, token, pointer, arguments in calls:
         if pointer == ARCHITECTURES:
             words.append(f'add "SCMP_ARCH_{TABLES.get(token, hex(token)).upper()}" to {ARCHITECTURES}')
         elif name.startswith(UNKNOWN):
             unnamed[name] = None
+        elif pointer == DEFAULT and profile[0] != ALLOW and arguments:
+            narrow[allowing([name], arguments)] = None
         else:
             if profile[0] == ALLOW or (pointer.startswith(RULES) and name in indirect):
                 removed.setdefault(pointer, set()).add(name)
             if profile[0] != ALLOW:
                 names.add(name)
+    words += _removals(profile, removed)
+    if unnamed:
+        words.append(f"no rule can, since libseccomp has no name for {', '.join(unnamed)}")
+    return list(dict.fromkeys(words)), [*([allowing(sorted(names))] if names else []), *narrow]
+
+
+def _removals(profile: "Profile", removed: "dict[str, set[str]]") -> "Iterator[str]":
+    """``removed``: names, by the pointer of their rule."""
     for pointer, gone in removed.items():
         whole = all(set(group[2]) <= gone for group in profile[3] if group[1] == pointer)
         listed = ", ".join(f'"{name}"' for name in sorted(gone))
-        words.append(f"remove {pointer}" if whole else f"remove {listed} from {pointer}/names")
-    if unnamed:
-        words.append(f"no rule can, since libseccomp has no name for {', '.join(unnamed)}")
-    return list(dict.fromkeys(words)), sorted(names)
+        yield f"remove {pointer}" if whole else f"remove {listed} from {pointer}/names"
 
 
-def allowing(names: "Sequence[str]") -> str:
+def allowing(names: "Sequence[str]", arguments: "Tested" = ()) -> str:
     """The rule, as JSON. The names are libseccomp's, of letters and digits."""
     listed = ", ".join(f'"{name}"' for name in names)
-    return f'{{"names": [{listed}], "action": "SCMP_ACT_ALLOW"}}'
+    args = ", ".join(f'{{"index": {index}, "value": {value}, "op": "SCMP_CMP_EQ"}}' for index, value in arguments)
+    return f'{{"names": [{listed}], "action": "SCMP_ACT_ALLOW"' + (f', "args": [{args}]}}' if args else "}")

@@ -136,6 +136,24 @@ def test_podmans_profile(runtime: Caller) -> None:
     assert json.loads(rule) == {"names": ["swapoff"], "action": "SCMP_ACT_ALLOW"}
 
 
+def test_tested_arguments(runtime: Caller) -> None:
+    """Where the profile looks at arguments, the rules to paste allow those that were refused, and no others."""
+    bundle = runtime.shell("linux64 -R true; for n in 1 2; do linux64 -R echo on; done; swapoff /none")
+    profile = bundle.linux["seccomp"] = json.loads((CONFIGS / "docker.json").read_text())["linux"]["seccomp"]
+    told = said(runtime.run(bundle.save(), EXPLAIN))
+    assert "personality(0x40000) fails with EPERM: " in told[0]
+    assert "refused or logged: personality \u00d73, swapoff" in told
+    added = json.loads(f"[{''.join(told[-2:])}]")
+    args = [{"index": 0, "value": 0x40000, "op": "SCMP_CMP_EQ"}]
+    assert added == [
+        {"names": ["swapoff"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": args},
+    ]
+    profile["syscalls"][:0] = added
+    result = runtime.run(bundle.save(), EXPLAIN)
+    assert (result.out, said(result)) == ("on\non\n", ["no system call was refused"])
+
+
 def test_hooks_keep_the_filter(runtime: Caller) -> None:
     """A startContainer hook has the profile's own filter: its calls are not told, and get what the profile says."""
     bundle = hooked(

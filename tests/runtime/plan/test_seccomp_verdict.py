@@ -135,9 +135,29 @@ def test_remedies(case: str) -> None:
     rules = [{"names": names, "action": "SCMP_ACT_KILL"} for names in (["mkdir", "rmdir"], ["socket"])]
     listed = [*NATIVE, *(["SCMP_ARCH_X86"] if case != "table" else [])]
     profile = normalise({"defaultAction": default, "architectures": listed, "syscalls": rules})  # type: ignore[typeddict-item]
-    assert verdicts.remedies(profile, calls) == expected
-    if expected[1]:
-        assert json.loads(verdicts.allowing(expected[1])) == {"names": expected[1], "action": "SCMP_ACT_ALLOW"}
+    words, rules = verdicts.remedies(profile, [(*call, ()) for call in calls])
+    assert words == expected[0]
+    added = [{"names": expected[1], "action": "SCMP_ACT_ALLOW"}] if expected[1] else []
+    assert [json.loads(text) for text in rules] == added
+
+
+def test_remedy_of_tested_arguments() -> None:
+    """Where the profile allows a call by its arguments, each rule to add allows those that were refused."""
+    profile = normalise(PROFILES["docker"])  # type: ignore[arg-type]
+    calls = [("personality", profiles.X86_64, verdicts.DEFAULT, ((0, value),)) for value in (0x40000, 3, 3)]
+    words, rules = verdicts.remedies(profile, [*calls, ("acct", profiles.X86_64, verdicts.DEFAULT, ())])
+    assert words == []
+    added = [json.loads(text) for text in rules]
+    assert [(one["names"], [(a["index"], a["value"], a["op"]) for a in one.get("args", [])]) for one in added] == [
+        (["acct"], []),
+        (["personality"], [(0, 0x40000, "SCMP_CMP_EQ")]),
+        (["personality"], [(0, 3, "SCMP_CMP_EQ")]),
+    ]
+    more = {**PROFILES["docker"], "syscalls": [*added, *PROFILES["docker"]["syscalls"]]}
+    code = seccomp.compile_profile(more)[0]  # type: ignore[arg-type]
+    for number, first, action in ((135, 3, verdicts.ALLOW), (135, 4, verdicts.ERRNO | 1), (163, 0, verdicts.ALLOW)):
+        assert verdicts.verdict(code, number, profiles.X86_64, [first, 0, 0, 0, 0, 0]) == action
+    assert (verdicts.tested(profile, "personality"), verdicts.tested(profile, "mkdir")) == ([0], [])
 
 
 ACTIONS = {
