@@ -13,7 +13,7 @@ from runtime.errors import PROGRAM, OcirunError
 from runtime.lifecycle.assembly import seccomp_profile
 from runtime.lifecycle.config import locate
 from runtime.plan import failures
-from runtime.plan import seccomp_verdict as verdicts
+from runtime.plan import filter_verdict as verdicts
 from runtime.plan.seccomp import POINTER, normalise
 
 TYPE_CHECKING = False

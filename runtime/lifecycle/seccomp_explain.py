@@ -12,8 +12,8 @@ from errno import ENOSYS
 
 from runtime.errors import InvalidConfig, OcirunError
 from runtime.lifecycle.config import locate
+from runtime.plan import filter_verdict as verdicts
 from runtime.plan import ops
-from runtime.plan import seccomp_verdict as verdicts
 from runtime.plan.call_text import call_text
 from runtime.plan.identity import NEW_LISTENER
 from runtime.plan.seccomp import POINTER, WAIT_KILLABLE_RECV, X86_64, normalise, notifies

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runtime import seccomp
-from runtime.plan import seccomp_verdict as verdicts
+from runtime.plan import filter_verdict as verdicts
 from runtime.plan.seccomp import normalise
 from runtime.process.notifications import name_of
 from tests import bpf
