@@ -2,9 +2,11 @@
 
 import posix
 
+from oci_spec import BadDocument, load, verify
 from runtime import files
 from runtime.errors import OcirunError, WrongState, system_failure
-from runtime.files import clean, components
+from runtime.files import components
+from runtime.host.container_tree import tree_of
 from runtime.images.bundle import IMAGE, VERSION, open_layers
 from runtime.images.difference import Difference
 from runtime.images.merged import Merged
@@ -87,19 +89,15 @@ def open_container(path: str, facts: "JsonObject", form: "Form") -> Container:
 
 
 def mount_points(path: str) -> "list[Path]":
-    """Where config.json mounts something, but for the root. None where it cannot be read."""
+    """Where config.json mounts something, but for the root, links followed. None if it is no config any more."""
     try:
-        spec = loads(files.read(f"{path}/config.json").strip())
-    except (OSError, ValueError):
+        spec = load(files.read(f"{path}/config.json"))
+    except (OSError, BadDocument):
         return []
-    mounts = spec.get("mounts") if isinstance(spec, dict) else None
-    found = []
-    for mount in mounts if isinstance(mounts, list) else []:
-        target = mount.get("destination") if isinstance(mount, dict) else None
-        if isinstance(target, str):
-            parts = components(clean(target))
-            found.append(tuple(part.encode("utf-8", "surrogateescape") for part in parts))
-    return [each for each in found if each]
+    if not verify(spec):
+        return []
+    tree = tree_of(f"{path}/rootfs", spec.get("mounts", ()), path, exact=True)
+    return [tuple(part.encode("utf-8", "surrogateescape") for part in components(each)) for each in tree.mounts]
 
 
 def check_still(root: str, path: str) -> None:

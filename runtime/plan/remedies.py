@@ -35,6 +35,12 @@ ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and th
 MADE_BEFORE = "; create it beforehand: the user namespace's root may not create it in this directory"
 MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
+# Of an overlay's directories; by errno.
+LAYERS = {
+    ENOENT: "; one of its directories is gone: if `bundle prune` removed a layer, unpack the image again",
+    EACCES: "; the root of the user namespace must be able to search each directory above its layers, and to write to upperdir",
+    EINVAL: "; upperdir and workdir must be on one file system, which is no overlay itself",
+}
 # Remedies that depend on the operation and errno alone.
 REMEDIES = {
     (ops.OP_CWD, ELOOP): MAGIC_LINK,
@@ -138,6 +144,8 @@ def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
 def by_arguments(code: int, numbers: "tuple[int, ...]", strings: "tuple[String, ...]", step: int, error: int) -> str:
     if code == ops.OP_BIND:
         return bind(numbers, step, error)
+    if code == ops.OP_MOUNT and text_of(strings[1]) == "overlay" and step != steps.MKDIR:
+        return LAYERS.get(error, "")
     if code == ops.OP_MEMORY_POLICY and error == EINVAL:
         (mode,) = numbers
         return memory_policy(mode)

@@ -191,6 +191,20 @@ def test_nothing_is_no_difference(unpacker: Unpacker, base: bytes, form: str, im
     assert lines(unpacker, bundle) == []
 
 
+def test_mount_points_behind_links(unpacker: Unpacker, base: bytes) -> None:
+    """A mount on /var/run/x is made in /run, where a link of the image leads, and is no change there."""
+    source = layout(unpacker.path("layout"), base, archive(directory("var"), symlink("var/run", "../run")))
+    bundle = unpacker.unpack(source)
+    config = json.loads((bundle / "config.json").read_text())
+    config["mounts"] += [
+        {"destination": f"/var/run/{name}", "type": "tmpfs", "source": "tmpfs"} for name in ("x", "y/z")
+    ]
+    (bundle / "config.json").write_text(json.dumps(config))
+    run_in(unpacker, bundle, "touch /run/x/1 /run/y/z/2")
+    assert (bundle / "upper/run/y/z").is_dir()
+    assert lines(unpacker, bundle) == []
+
+
 def test_diff_as_json(unpacker: Unpacker, base: bytes) -> None:
     """The same as a list, with names that are no text escaped."""
     bundle = changed(unpacker, base, "touch /tmp/a; touch \"$(printf '/tmp/\\377')\"; touch '/tmp/b\n'")

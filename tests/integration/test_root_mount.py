@@ -169,6 +169,37 @@ def test_user_namespace_of_root(runtime: Caller) -> None:
     assert (bundle.directory / "upper/new").stat().st_uid == IDS[0]["hostID"]
 
 
+def test_layers_that_the_user_namespace_cannot_reach(runtime: Caller) -> None:
+    """The error says that it is the directories above them."""
+    if runtime.name in PEERS:
+        pytest.skip(f"{runtime.name}: has other words")
+    bundle = runtime.bundle()
+    bundle.linux.update(uidMappings=IDS, gidMappings=IDS)
+    bundle.linux["namespaces"].append({"type": "user"})
+    closed = bundle.directory / "closed"
+    closed.mkdir(mode=0o700)
+    bundle.config["mounts"].insert(0, overlay(bundle, "userxattr", lower="closed/layer"))
+    assert "must be able to search each directory above its layers" in runtime.run(bundle.save()).failed().err
+
+
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer", "startContainer", "poststart"])
+def test_hooks_see_the_overlay(runtime: Caller, kind: str) -> None:
+    """Hooks in the container's namespaces find the overlay at root.path, the last ones as their root; those outside do not."""
+    if runtime.name in PEERS:
+        pytest.skip(f"{runtime.name}: other roots of hooks")
+    bundle = runtime.shell("sleep 0.2")
+    root = "/" if kind == "startContainer" else bundle.rootfs
+    seen = bundle.directory / "seen"
+    seen.touch()
+    if kind == "startContainer":
+        bundle.config["mounts"].append(bind("/seen", seen))
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"ls {root} > {'/seen' if kind == 'startContainer' else seen}"]}
+    bundle.config["hooks"] = {kind: [{**hook, "env": ["PATH=/bin:/usr/bin"]}]}
+    runtime.run(on_overlay(bundle)).ok()
+    inside = kind in ("createContainer", "startContainer")
+    assert ("etc" in seen.read_text().split()) == inside
+
+
 @pytest.fixture
 def user(runtime_program: str, workplace: Path, busybox: Path, token: str) -> Iterator[User]:
     directory = workplace / token
@@ -207,7 +238,10 @@ def test_ordinary_user(user: User) -> None:
         ([mount("/", "proc", "proc")], "/mounts/0/type: proc cannot be the container's root"),
         ([mount("//", "cgroup", "cgroup")], "/mounts/0/type: cgroup cannot be the container's root"),
         ([mount("/", "none", "none", "remount", "ro")], "/mounts/0/options: the root is not remounted"),
-        ([mount("/", "overlay", "overlay", "lowerdir=/no/such/layer")], "/mounts/0"),
+        (
+            [mount("/", "overlay", "overlay", "lowerdir=/no/such/layer")],
+            "one of its directories is gone: if `bundle prune`",
+        ),
     ],
 )
 def test_what_is_refused(runtime: Caller, rows: list[dict[str, Any]], words: str) -> None:
