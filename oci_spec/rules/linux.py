@@ -194,7 +194,9 @@ def device_mode(spec: "Config") -> "Iterator[Finding]":
         mode = device.get("fileMode", 0)
         if mode & 0o7000 or (mode > 0o777 and mode & 0o170000 not in (0o010000, 0o020000, 0o060000)):
             pointer = f"/linux/devices/{index}/fileMode"
-            yield pointer, "error", f"{mode} ({mode:#o}) has more than permission bits", "0666 is written 438"
+            digits = str(mode) if mode < 1000 and not str(mode).strip("01234567") else "666"
+            message = f"{mode} ({mode:#o}) has more than permission bits"
+            yield pointer, "error", message, f"0{digits} is written {int(digits, 8)}"
 
 
 def device_path_once(spec: "Config") -> "Iterator[Finding]":

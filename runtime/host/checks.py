@@ -280,7 +280,14 @@ def check_program(spec: "Config", process: "Process", rootfs: str, bundle: str) 
     for pointer, message, certain in findings:
         severity = "error" if certain and sure else "warning"
         name = "host:cwd" if pointer == "/process/cwd" else "host:program"
-        yield pointer, severity, message, CWD if pointer == "/process/cwd" else None, name
+        yield pointer, severity, message, CWD if pointer == "/process/cwd" else _program_hint(process), name
+
+
+def _program_hint(process: "Process") -> "str | None":
+    """A whole command line is no program's name. Otherwise nothing: managers take the end of the message for its meaning."""
+    command = process.get("args", [""])[0]
+    words = command.split()
+    return f"write each argument as an item: {', '.join(words[:3])}…" if len(words) > 1 else None
 
 
 def _look(process: "Process", tree: Tree) -> "Iterator[tuple[str, str, bool]]":

@@ -470,6 +470,10 @@ USER_NAMESPACE = [
     Case(f"{L}/sysctl/net.ipv4.ping_group_range", "0 70000", "group 70000 is not mapped", "linux.gidMappings"),
 ]
 UNKNOWN = [
+    Case(f"{P}/args/0", "/bin/program -x", "no such file or directory", "write each argument as an item"),
+    Case(f"{P}/args/0", "program -x", "executable file not found in $PATH", "write each argument as an item"),
+    Case(f"{L}/devices/0/fileMode", 644, "more than permission bits", "0644 is written 420"),
+    Case(f"{L}/devices/0/fileMode", 0o4644, "more than permission bits", "0666 is written 438"),
     Case(
         f"{P}/arg", ["x"], "arg is not a property of the spec", "did you mean args?", severity="warning", created=True
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,25 @@ def test_sysctl_that_climbs(target: Target) -> None:
         result = target.caller.run(target.caller.shell("true", {"linux": {"sysctl": {name: value}}}))
         target.judge(result.code == 0, name)
         assert "not the name of a kernel parameter" in result.err
+
+
+@attack(
+    "own find",
+    "hostname, with the path of the runtime's own uts namespace: the host is renamed",
+    stops="the path is compared with the runtime's own namespace when the config is checked, as for kernel parameters",
+    bites=("runc",),
+)
+def test_hostname_of_the_host(target: Target) -> None:
+    """The host, here a uts namespace of the test's, keeps its name. (crun 1.8.1 names only a new namespace.)"""
+    bundle = target.caller.shell("true", {"ociVersion": "1.0.2", "hostname": "renamed"})
+    next(one for one in bundle.linux["namespaces"] if one["type"] == "uts")["path"] = "/proc/self/ns/uts"
+    run = target.caller.command("run", "--bundle", bundle.save().directory, target.caller.new_id())
+    said = target.caller.directory / "said"
+    script = ["unshare", "--uts", "sh", "-c", 'hostname before; "$@" > "$0" 2>&1; hostname', str(said), *run]
+    done = subprocess.run(script, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
+    target.judge(done.stdout != "before\n", done.stdout)
+    if target.ours:
+        assert "/hostname: hostname would be set on the host" in said.read_text()
 
 
 @attack(
