@@ -237,6 +237,8 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
         return _help(call)
     call.command = _command(rest)
     del rest[: call.command.count(" ")]
+    if call.command not in COMMANDS and rest[1:2] in (["--help"], ["-h"]):
+        return _help(call)
     module = _module(call.command)
     statuses.update(usage=getattr(module, "USAGE_STATUS", 1))
     options, operands = options_of(module, call.command)
@@ -375,9 +377,12 @@ def _check_operands(call: Call, operands: "Operands") -> None:
 
 
 def _help(call: Call) -> int:
-    from runtime.commands.help import overview, page
+    from runtime.commands import help
 
-    write(1, page(call.command, _module(call.command)) if call.command else overview(GLOBAL_OPTIONS))
+    if parts := help.parts(call.command):
+        write(1, help.group(call.command, parts))
+    else:
+        write(1, help.page(call.command, _module(call.command)) if call.command else help.overview(GLOBAL_OPTIONS))
     return 0
 
 

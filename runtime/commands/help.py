@@ -15,11 +15,26 @@ INDENT = 32  # columns before an option's text
 
 def overview(options: "Iterable[Option]") -> str:
     """The text of ``ocirun --help``. ``options``: the global ones."""
-    width = max(map(len, COMMANDS)) + 3
-    lines = ["usage: ocirun [OPTIONS] COMMAND [OPTIONS] [OPERANDS]", "", "Run OCI containers.", "", "commands:"]
-    lines += [f"  {name:{width}}{summary}" for name, (_, summary) in COMMANDS.items()]
-    lines += ["", "options, before or after the command:", *_rows(options)]
+    lines = ["usage: ocirun [OPTIONS] COMMAND [OPTIONS] [OPERANDS]", "", "Run OCI containers.", ""]
+    lines += [*_commands(COMMANDS), "", "options, before or after the command:", *_rows(options)]
     lines += ["", "'ocirun COMMAND --help' lists the options of a command."]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(names: "Iterable[str]") -> "list[str]":
+    width = max(map(len, names)) + 3
+    return ["commands:", *(f"  {name:{width}}{COMMANDS[name][1]}" for name in names)]
+
+
+def parts(first: str) -> "list[str]":
+    """The verbs of two words that begin with this one."""
+    return [name for name in COMMANDS if first and name.startswith(f"{first} ")]
+
+
+def group(first: str, names: "list[str]") -> str:
+    """The text of ``ocirun FIRST --help``, of these verbs."""
+    lines = [f"usage: ocirun [OPTIONS] {first} COMMAND [OPTIONS] [OPERANDS]", "", *_commands(names)]
+    lines += ["", f"'ocirun {first} COMMAND --help' lists the options of a command."]
     return "\n".join(lines) + "\n"
 
 
@@ -55,9 +70,8 @@ def _wrapped(head: str, sentence: str) -> "list[str]":
 
 def unknown(command: str) -> str:
     """What is wrong with a verb that there is not, or with the first of two words."""
-    parts = [name.partition(" ")[2] for name in COMMANDS if command and name.startswith(f"{command} ")]
-    if parts:
-        return f"{command} needs one of {', '.join(parts)} behind it"
+    if names := parts(command):
+        return f"{command} needs one of {', '.join(name.partition(' ')[2] for name in names)} behind it"
     return f'there is no command "{command}"{guess(command, COMMANDS)}'
 
 

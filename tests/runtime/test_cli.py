@@ -215,6 +215,16 @@ def test_help(run: Run, words: list[str]) -> None:
         assert option[0][0] in result.stdout
 
 
+@pytest.mark.parametrize("words", [["bundle", "--help"], ["bundle", "-h"], ["help", "bundle"]])
+def test_help_of_the_first_of_two_words(run: Run, words: list[str]) -> None:
+    """The commands that begin with it."""
+    result = run(*words)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.findall(r"^  (bundle \w+) ", result.stdout, re.MULTILINE) == [
+        name for name in COMMANDS if name.startswith("bundle ")
+    ]
+
+
 @pytest.mark.parametrize("flag", ["--version", "-v", "-version"])
 def test_version(ocirun: Path, flag: str) -> None:
     """Five lines, each for one reader."""
