@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The lives of fifty containers at once, with asyncio: limits, output as it comes, another program in each, a change of a limit.
 
-fifty.py BUNDLE [COUNT]: a directory with config.json and rootfs/ (a shell with the usual programs).
+fifty.py IMAGE [COUNT]: an OCI layout or an archive of docker save, LAYOUT[:TAG], of an image with a shell.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ocirun import images
 from ocirun.aio import DEVNULL, PIPE, AsyncContainer
 
 PROGRAM = "echo started; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo went on; exit 3"
@@ -36,16 +37,16 @@ async def tick() -> None:
         await asyncio.sleep(0.1)
 
 
-async def main(bundle: str, count: int) -> None:
+async def main(place: str, count: int) -> None:
+    bundle = f"{place}/bundle"
     config = json.loads(Path(bundle, "config.json").read_text())
     config["process"] |= {"args": ["/bin/sh", "-c", PROGRAM], "terminal": False}
     config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
-    config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 20}}
+    config["linux"].setdefault("resources", {}).update(memory={"limit": 64 << 20}, pids={"limit": 20})
+    options = {"config": config, "root": f"{place}/state"}
     ticker = asyncio.create_task(tick())
-    with tempfile.TemporaryDirectory() as root:
-        began = time.monotonic()
-        options = {"config": config, "root": root}
-        found = await asyncio.gather(*(live(number, bundle, options) for number in range(count)))
+    began = time.monotonic()
+    found = await asyncio.gather(*(live(number, bundle, options) for number in range(count)))
     ticker.cancel()
     same = {(status, *lines) for status, lines, _ in found}
     print(
@@ -55,4 +56,8 @@ async def main(bundle: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else 50))
+    with tempfile.TemporaryDirectory() as place:
+        images.unpack(
+            sys.argv[1], f"{place}/bundle", store=f"{place}/store", copy=True
+        )  # an overlay is one container's
+        asyncio.run(main(place, int(sys.argv[2]) if sys.argv[2:] else 50))

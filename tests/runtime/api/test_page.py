@@ -15,7 +15,7 @@ import pytest
 from ocirun import Container, Process, aio
 
 from tests.conftest import TREE
-from tests.integration import snapshot
+from tests.integration import images, snapshot
 from tests.integration.bundle import default_config
 from tests.runtime.api.place import on_real_containers
 
@@ -50,6 +50,7 @@ def workplace(directory: Path, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "bundle/config.json").write_text(json.dumps(default_config()))
     tmp_path.joinpath("token").write_text(token)
     os.symlink(directory / "rootfs", tmp_path / "bundle/rootfs")
+    images.layout(tmp_path / "image", images.tree_archive(directory / "rootfs"))
     before = snapshot.take(token, tmp_path / "state")
     yield tmp_path
     assert ocirun.list_containers(tmp_path / "state") == []
@@ -93,14 +94,14 @@ def test_a_recipe(workplace: Path, number: int) -> None:
 @on_real_containers
 def test_the_example_of_one(workplace: Path) -> None:
     """Limits, output, events, exec, update, and what it wrote."""
-    printed = output(workplace, (TREE / "contrib/examples/one.py").read_text(), "bundle", ids="example")
+    printed = output(workplace, (TREE / "contrib/examples/one.py").read_text(), "image:latest", ids="example")
     for words in (
         "output: step 1",
         "event: stats",
         "output: left by exec",
         "limit: 10",
         "status: 0",
-        "wrote: ['1', '2', '3']",
+        "wrote: ['/note', '/steps']",
     ):
         assert words in printed
 
@@ -108,7 +109,7 @@ def test_the_example_of_one(workplace: Path) -> None:
 @on_real_containers
 def test_the_example_of_fifty(workplace: Path) -> None:
     """Fifty at once."""
-    printed = output(workplace, (TREE / "contrib/examples/fifty.py").read_text(), "bundle", ids="example")
+    printed = output(workplace, (TREE / "contrib/examples/fifty.py").read_text(), "image:latest", ids="example")
     assert "50 containers in" in printed
     assert "each: (3, 'started', 'went on')" in printed
 
