@@ -96,20 +96,36 @@ def config_options(config: "Path | Document") -> "CreateOptions":
     return {"config_data": document(config, "config")}
 
 
-def with_args(options: "CreateOptions", args: "Sequence[str]") -> "CreateOptions":
-    """The same, with another program in the config. What is wrong with the config is told when it is used."""
+def with_process(options: "CreateOptions", args: "Sequence[Path] | None", terminal: bool) -> "CreateOptions":
+    """The same, with another program in the config, or with a terminal. What is wrong with the config is told when it is used."""
     from oci_spec import BadDocument, load
     from runtime.lifecycle.config import of_bundle
 
+    changes: dict[str, Json] = {} if args is None else {"args": list(words(args))}
+    if terminal:
+        changes["terminal"] = True
     data = options.get("config_data") or of_bundle(options["bundle"], options.get("config"))
     try:
         spec = load(data)
     except BadDocument:
         return options
-    if not isinstance(spec, dict) or not isinstance(spec.get("process"), dict):
+    process = spec.get("process") if isinstance(spec, dict) else None
+    if not isinstance(process, dict) or process | changes == process:
         return options
-    changed = {**spec, "process": {**spec["process"], "args": [posix.fspath(word) for word in args]}}
-    return {**options, "config_data": document(changed, "args")}
+    return {**options, "config_data": document({**spec, "process": process | changes}, "args")}
+
+
+def words(args: "Sequence[Path]") -> "list[str]":
+    """The words of a command. TypeError for a string, which would be one of letters."""
+    if isinstance(args, (str, bytes)):
+        raise TypeError(
+            "a program is a list of words, or a process as in config.json, and no string: there is no shell"
+        )
+    named = (posix.fspath(word) for word in args)
+    found = [word.decode("utf-8", "surrogateescape") if isinstance(word, bytes) else word for word in named]
+    if any("\0" in word for word in found):
+        raise OcirunError("a word of a program cannot contain a null byte")
+    return found
 
 
 def document(value: object, name: str) -> bytes:
@@ -127,6 +143,8 @@ def exec_options(options: "ProgramOptions") -> "ExecOptions":
     for name, value in options.get("env", {}).items():
         if not name or "=" in name:
             raise OcirunError(f"env: {name[:64]!r} cannot be the name of a variable")
+        if not isinstance(value, str) or "\0" in value:
+            raise TypeError(f"env: the value of {name} must be a str without null bytes, not {value!r}")
         given.setdefault("env", []).append(f"{name}={value}")
     if "cwd" in options:
         given["cwd"] = posix.fspath(options["cwd"])

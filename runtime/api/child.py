@@ -1,5 +1,6 @@
 """What a container's init and a program of exec have in common: a pid, an end, and streams."""
 
+import posix
 from _thread import allocate_lock
 
 from runtime.api import pidfd, streams
@@ -21,6 +22,7 @@ class Child:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._owner = posix.getpid()  # a process that this one forks has a copy, and no say
         self._status: int | None = None
         self._over = False
         self._lock = allocate_lock()

@@ -72,8 +72,8 @@ class Container(Verbs):
 
         ``stdin``, ``stdout``, ``stderr``: a descriptor, a file, PIPE, DEVNULL or (``stderr``) STDOUT, as `subprocess` has
         them; default: this process's own. ``text``, ``encoding``, ``errors``: pipes carry str. ``stdio``: three descriptors
-        in one. With process.terminal the config asks for a terminal: ``terminal`` keeps it as `Container.terminal`;
-        ``console_socket`` is an AF_UNIX socket that receives it instead.
+        in one. ``terminal``: the program gets a terminal, which is `Container.terminal`; ``console_socket`` is an AF_UNIX
+        socket that receives it instead, if the config's process.terminal asks for one.
 
         A failure leaves nothing behind. `InvalidConfig` has pointer, line and all problems; `WrongState`: the id is in use.
         """
@@ -91,8 +91,8 @@ class Container(Verbs):
             options["pid_file"] = arguments.absolute(pid_file)
         if config is not None:
             options |= arguments.config_options(config)
-        if args is not None:
-            options = arguments.with_args(options, args)
+        if args is not None or terminal:
+            options = arguments.with_process(options, args, terminal)
         first, second, third = streams.checked(stdio) if stdio else (stdin, stdout, stderr)
         with streams.Streams(first, second, third, streams.text_mode(text, encoding, errors)) as ends:
             return cls._made(id, arguments.state_root(root), options, ends, terminal)
@@ -258,7 +258,7 @@ class Container(Verbs):
         A dict, as "process" in config.json, gets this process's streams and gives the exit status. With ``detach`` it gives
         the pid as soon as the program runs; this process has to reap it (os.waitpid).
         """
-        if isinstance(program, (list, tuple, str)):
+        if isinstance(program, (list, tuple, str, bytes)):
             given, data = process.source(stdin, input)
             out, err = process.captured(capture_output, stdout, stderr)
             started = self.popen(program, stdin=given, stdout=out, stderr=err, **options)
@@ -327,6 +327,8 @@ class Container(Verbs):
     def _remove(self) -> None:
         for child in (self, *self._programs):
             child._close_streams()
+        if posix.getpid() != self._owner:
+            return
         self.delete(force=True)
         try:
             self._await(None if not self._loaded else 1)

@@ -66,7 +66,8 @@ class Process(Child):
 
     def __exit__(self, *_: object) -> None:
         self._close_streams()
-        self._finish()
+        if posix.getpid() == self._owner:
+            self._finish()
 
     def _finish(self) -> None:
         """Kill and reap, whatever was before."""
@@ -87,12 +88,10 @@ def launch(
 ) -> Process:
     """Start a program in a container. Raises OcirunError; then nothing is left."""
     given: ExecOptions
-    if isinstance(program, (list, tuple)):
-        args, given = [str(posix.fspath(word)) for word in program], arguments.exec_options(options)
+    if isinstance(program, (list, tuple, str, bytes)):
+        args, given = arguments.words(program), arguments.exec_options(options)
         if not args:
             raise OcirunError("exec needs a program: the list is empty")
-    elif isinstance(program, str):
-        raise TypeError("exec takes a list of words, or a process as in config.json, and no string: there is no shell")
     else:
         if options:
             raise TypeError(f"{next(iter(options))} is a member of the process document")

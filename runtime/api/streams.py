@@ -78,7 +78,12 @@ class Streams:
             return self.theirs[-1]
         elif given == STDOUT and number == 2:
             return before[1]
-        descriptor = given if isinstance(given, int) else given.fileno()
+        try:
+            descriptor = given if isinstance(given, int) else given.fileno()
+        except (AttributeError, ValueError, OSError) as error:
+            raise OcirunError(
+                f"{NAMES[number]}: {given!r} has no descriptor that the program could get ({error})"
+            ) from None
         try:
             posix.fstat(descriptor)
         except OSError:

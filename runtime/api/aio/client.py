@@ -1,6 +1,7 @@
 """An event loop's side of the link to its worker: starting it, calls, and what it tells by itself."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -58,7 +59,11 @@ class Client:
     async def close(self) -> None:
         """Let the worker finish, and reap it."""
         self.lose()
-        descriptor = os.pidfd_open(self.process.pid)
+        try:
+            descriptor = os.pidfd_open(self.process.pid)
+        except ProcessLookupError:  # SIGCHLD is ignored, and it has ended
+            self.process.wait()
+            return
         ended: asyncio.Future[None] = self.loop.create_future()
         self.loop.add_reader(descriptor, lambda: ended.cancel())
         try:
@@ -76,6 +81,8 @@ class Client:
         self.open = False
         self.loop.remove_reader(self.channel.socket)
         self.loop.remove_writer(self.channel.socket)
+        with contextlib.suppress(OSError):
+            self.channel.socket.shutdown(socket.SHUT_RDWR)  # a process that this one has forked may have it open, too
         self.channel.socket.close()
         waiting: list[asyncio.Future[Any]] = [*self.calls.values(), *self.ends.values()]
         for future in waiting:

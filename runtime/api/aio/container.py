@@ -154,7 +154,7 @@ class AsyncContainer(AsyncChild):
         **options: "Unpack[ProgramOptions]",
     ) -> AsyncProcess:
         """Start another program in the container; returns once it runs. If it is cancelled, the program is killed."""
-        words = [os.fspath(word) for word in program] if isinstance(program, (list, tuple)) else program
+        words = arguments.words(program) if isinstance(program, (list, tuple, str, bytes)) else program
         request = {"call": "popen", "child": self._number, "id": self._id, "root": self._root, "program": words}
         request["options"] = _sendable({**options, "terminal": terminal})
         undo = {"call": "signal", "signal": int(SIGKILL)}

@@ -237,6 +237,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGQUIT):  # a terminal's keys are for the caller
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     warnings.simplefilter("always")
     warnings.showwarning = show
     end = socket.socket(fileno=int(sys.argv[-1]))

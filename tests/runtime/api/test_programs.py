@@ -1,5 +1,6 @@
 """Programs run in a container: exec as `subprocess.run`, popen as `subprocess.Popen`."""
 
+import io
 import os
 import signal
 import threading
@@ -117,6 +118,9 @@ def test_what_exec_does_not_take(container: Container):
     for given, options, error, words in (
         ("ls -l", {}, TypeError, "there is no shell"),
         ([], {}, OcirunError, "the list is empty"),
+        (["ls", "a\0b"], {}, OcirunError, "null byte"),
+        (["ls"], {"stdout": io.StringIO()}, OcirunError, "no descriptor"),
+        (["ls"], {"env": {"A": 1}}, TypeError, "must be a str"),
         (["ls"], {"shell": True}, TypeError, "no option 'shell'"),
         (["ls"], {"env": {"A=B": "c"}}, OcirunError, "cannot be the name of a variable"),
         (["ls"], {"user": "root"}, OcirunError, "not a numeric id"),

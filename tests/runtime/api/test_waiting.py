@@ -50,8 +50,8 @@ def test_run_that_fails_leaves_nothing(place: Place):
 
 
 def test_a_terminal(place: Place):
-    """terminal=True keeps the terminal that the config asks for."""
-    place.configure({"process": {"terminal": True, "args": ["sh", "-c", "tty; stty size"]}})
+    """terminal=True gives the program a terminal, and keeps its master end."""
+    place.configure({"process": {"args": ["sh", "-c", "tty; stty size"]}})
     with Container.create(place.token, place.directory, root=place.root, terminal=True) as one:
         one.terminal.resize(70, 20)
         one.start()
@@ -229,6 +229,23 @@ def test_no_descriptors_to_be_had(place: Place):
     assert len(failures) > 3
     assert {type(error) for error in failures} == {OcirunError}, failures
     assert snapshot.descriptors() == before
+
+
+def test_a_forked_copy_has_no_say(place: Place):
+    """A process that was forked inside of with, and ends there, leaves container and program as they are."""
+    with place.create() as container:
+        container.start()
+        with container.popen(["sleep", "60"]) as program:
+            child = os.fork()
+            if not child:
+                try:
+                    with container, program:
+                        pass
+                finally:
+                    os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert container.status == "running"
+            assert program.poll() is None
 
 
 def test_control_c(place: Place):
