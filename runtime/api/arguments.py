@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         preserve_fds: int  # descriptors from 3 on that it inherits
 
 
+TERMINAL = (
+    "the config asks for a terminal: give terminal=True to have it, terminal=False to have none, or console_socket"
+)
 CGROUP_MANAGERS = ("cgroupfs", "systemd", "disabled")
 PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]
 
@@ -96,21 +99,21 @@ def config_options(config: "Path | Document") -> "CreateOptions":
     return {"config_data": document(config, "config")}
 
 
-def with_process(options: "CreateOptions", args: "Sequence[Path] | None", terminal: bool) -> "CreateOptions":
-    """The same, with another program in the config, or with a terminal. What is wrong with the config is told when it is used."""
+def with_process(options: "CreateOptions", args: "Sequence[Path] | None", terminal: "bool | None") -> "CreateOptions":
+    """The same, with another program in the config, or with or without a terminal. What is wrong with the config is told when it is used."""
     from oci_spec import BadDocument, load
     from runtime.lifecycle.config import of_bundle
 
     changes: dict[str, Json] = {} if args is None else {"args": list(words(args))}
-    if terminal:
-        changes["terminal"] = True
+    if terminal is not None:
+        changes["terminal"] = terminal
     data = options.get("config_data") or of_bundle(options["bundle"], options.get("config"))
     try:
         spec = load(data)
     except BadDocument:
         return options
     process = spec.get("process") if isinstance(spec, dict) else None
-    if not isinstance(process, dict) or process | changes == process:
+    if not isinstance(process, dict) or {"terminal": False, **process} | changes == {"terminal": False, **process}:
         return options
     return {**options, "config_data": document({**spec, "process": process | changes}, "args")}
 
@@ -167,6 +170,8 @@ def complete(error: OcirunError, from_file: bool) -> None:
     """Give an InvalidConfig all its problems. ``from_file``: the caller has seen the text, so lines mean something to it."""
     if not from_file:
         error.line = None
+    if error.pointer == "/process/terminal" and "--console-socket" in error.message:
+        error.message = TERMINAL
     if not isinstance(error, InvalidConfig):
         return
     if not error.problems:

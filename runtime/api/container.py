@@ -60,7 +60,7 @@ class Container(Verbs):
         text: bool = False,
         encoding: "str | None" = None,
         errors: "str | None" = None,
-        terminal: bool = False,
+        terminal: "bool | None" = None,
     ) -> "Self":
         """Make a container up to the point before its program runs (runtime-spec, runtime.md "Create").
 
@@ -72,8 +72,8 @@ class Container(Verbs):
 
         ``stdin``, ``stdout``, ``stderr``: a descriptor, a file, PIPE, DEVNULL or (``stderr``) STDOUT, as `subprocess` has
         them; default: this process's own. ``text``, ``encoding``, ``errors``: pipes carry str. ``stdio``: three descriptors
-        in one. ``terminal``: the program gets a terminal, which is `Container.terminal`; ``console_socket`` is an AF_UNIX
-        socket that receives it instead, if the config's process.terminal asks for one.
+        in one. ``terminal``: True gives the program a terminal, which is `Container.terminal`, and False none, whatever the
+        config says; ``console_socket`` is an AF_UNIX socket that receives it instead, if process.terminal asks for one.
 
         A failure leaves nothing behind. `InvalidConfig` has pointer, line and all problems; `WrongState`: the id is in use.
         """
@@ -91,11 +91,11 @@ class Container(Verbs):
             options["pid_file"] = arguments.absolute(pid_file)
         if config is not None:
             options |= arguments.config_options(config)
-        if args is not None or terminal:
+        if args is not None or terminal is not None:
             options = arguments.with_process(options, args, terminal)
         first, second, third = streams.checked(stdio) if stdio else (stdin, stdout, stderr)
         with streams.Streams(first, second, third, streams.text_mode(text, encoding, errors)) as ends:
-            return cls._made(id, arguments.state_root(root), options, ends, terminal)
+            return cls._made(id, arguments.state_root(root), options, ends, bool(terminal))
 
     @classmethod
     def _made(cls, id: str, root: str, options: "CreateOptions", ends: "streams.Streams", terminal: bool) -> "Self":

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ocirun import PIPE, STDOUT, Container, OcirunError, TimeoutExpired, WrongState, list_containers
+from ocirun import DEVNULL, PIPE, STDOUT, Container, OcirunError, TimeoutExpired, WrongState, list_containers
 
 from tests.conftest import TREE
 from tests.integration import snapshot
@@ -59,6 +59,13 @@ def test_a_terminal(place: Place):
         while data := one.terminal.read():
             text += data
     assert text == b"/dev/pts/0\r\n20 70\r\n"
+    place.configure({"process": {"terminal": True, "args": ["tty"]}})
+    with pytest.raises(OcirunError, match="give terminal=True to have it, terminal=False"):
+        Container.create(place.token, place.directory, root=place.root)
+    with Container.run(
+        place.token, place.directory, root=place.root, terminal=False, stdin=DEVNULL, stdout=PIPE
+    ) as one:
+        assert one.stdout.read() == b"not a tty\n"
 
 
 def test_wait_with_a_timeout(place: Place):
