@@ -74,7 +74,12 @@ def seccomp_program_runs(spec: "Config") -> "Iterator[Finding]":
         if refusal(name):
             by_place.setdefault(refusal(name), []).append(name)
     for place, names in by_place.items():
-        yield place, "warning", f"programs need {', '.join(names)}, which the profile refuses", "allow what they need"
+        yield (
+            place,
+            "warning",
+            f"most programs need {', '.join(names)}, which the profile refuses",
+            "allow what they need",
+        )
 
 
 def seccomp_rule_counts(spec: "Config") -> "Iterator[Finding]":

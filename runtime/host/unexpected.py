@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oci_spec import Row
     from oci_spec.types import Config
 
-# What the other names of a machine are in a seccomp profile: uname(2) → SCMP_ARCH_*.
+# uname(2)'s machine → SCMP_ARCH_* of a seccomp profile.
 MACHINES = {
     "x86_64": "X86_64",
     "aarch64": "AARCH64",
