@@ -71,7 +71,15 @@ class PublishOptions(TypedDict, total=False):
     debug: Callable[[str], None]  # takes what --debug reports
 
 
-class CreateOptions(PublishOptions, total=False):
+class ExplainOptions(TypedDict, total=False):
+    """run and exec."""
+
+    seccomp_explain: bool  # tell of each system call that the filter refuses
+    explain: Callable[[str], None]  # takes those lines
+    explainer: Explainer  # tells of them
+
+
+class CreateOptions(PublishOptions, ExplainOptions, total=False):
     """create and run."""
 
     bundle: str  # absolute
@@ -83,9 +91,6 @@ class CreateOptions(PublishOptions, total=False):
     no_new_keyring: bool
     trace: str
     keep: bool  # run: do not delete at the end
-    seccomp_explain: bool  # run: tell of each system call that the filter refuses
-    explain: Callable[[str], None]  # takes those lines
-    explainer: Explainer  # what tells of them
     interruptible: bool  # a signal that ends a process is an error while hooks run: runtime.process.interruption
 
 
@@ -137,7 +142,7 @@ class RestoreOptions(CriuOptions, total=False):
     lsm_mount_context: str
 
 
-class ExecOptions(PublishOptions, total=False):
+class ExecOptions(PublishOptions, ExplainOptions, total=False):
     """exec. The program comes from JSON (`process`, `document`) or from the options below those."""
 
     process: str  # a file; - is standard input

@@ -39,6 +39,7 @@ OPTIONS = (
         "cgroup",
         "run in this cgroup below the container's, or CONTROLLERS:PATH; may be repeated",
     ),
+    (("--seccomp-explain",), None, "seccomp_explain", "tell which system calls the seccomp filter refuses, and why"),
     (("--ignore-paused",), None, "ignore_paused", "start the program even if the container is paused"),
 )
 OPERANDS = (1, None, "CONTAINER [COMMAND [ARGUMENT ...]]")
@@ -58,6 +59,10 @@ def main(call: "Call") -> int:
             options[key] = absolute(options[key])
     if call.settings.get("debug"):
         options["debug"] = call.debug
+    if options.get("seccomp_explain"):
+        from runtime.commands.seccomp_lines import explain
+
+        explain(options)
     from runtime.lifecycle.exec import exec_process
 
     try:

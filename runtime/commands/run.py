@@ -1,6 +1,5 @@
 """``ocirun run ID``: create and start a container; in the foreground, wait for it and pass on its exit status."""
 
-from runtime.cli import UsageError
 from runtime.commands.create import OPTIONS as CREATE_OPTIONS
 from runtime.commands.create import enter_bundle
 
@@ -11,12 +10,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *CREATE_OPTIONS,
     (("--detach", "-d"), None, "detach", "return once the program runs; the container must be deleted by hand"),
-    (
-        ("--seccomp-explain",),
-        None,
-        "seccomp_explain",
-        "tell on standard error which system calls the seccomp filter refuses, which rule does, and what would allow them",
-    ),
+    (("--seccomp-explain",), None, "seccomp_explain", "tell which system calls the seccomp filter refuses, and why"),
     (("--keep",), None, "keep", "do not delete the container when it has ended"),
 )
 OPERANDS = (1, 1, "CONTAINER")
@@ -25,11 +19,9 @@ OPERANDS = (1, 1, "CONTAINER")
 def main(call: "Call") -> int:
     options = enter_bundle(call)
     if options.get("seccomp_explain"):
-        if options.get("detach"):
-            raise UsageError("--seccomp-explain tells while it waits: it cannot be given with --detach")
-        from runtime.commands.seccomp_lines import write_line
+        from runtime.commands.seccomp_lines import explain
 
-        options["explain"] = write_line
+        explain(options)
     from runtime.lifecycle.run import run
 
     return run(call.root, call.operands[0], options, call.warn)

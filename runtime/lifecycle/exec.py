@@ -79,7 +79,9 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
     """
     execution = Execution(root, id, args, options, warn)
     facts = facts_of(execution)
-    operations = plan_of(execution, facts)
+    operations: Sequence[Operation] = plan_of(execution, facts)
+    if options.get("seccomp_explain"):
+        operations = explain_seccomp(execution, operations)
     if options.get("detach"):
         begin(execution, facts, operations, (0, 1, 2)).close()
         return 0
@@ -94,9 +96,21 @@ def exec_process(root: str, id: str, args: "list[str]", options: "ExecOptions", 
         status = foreground.wait(handshake.pid, -1 if options.get("console_socket") else handshake.console)
     finally:
         handshake.close()
+    explainer = execution.options.get("explainer")
+    if explainer:
+        return explainer.end(status)
     if status in FAULTS:
         tell_end(execution, handshake.pid, foreground.ended)
     return status
+
+
+def explain_seccomp(execution: Execution, operations: "Sequence[Operation]") -> "list[Operation]":
+    """Have told what the seccomp filter refuses. Returns the changed plan; InvalidConfig if that cannot be."""
+    from runtime.lifecycle.seccomp_explain import Explainer
+
+    explainer = Explainer(execution.spec, config_text(execution), execution.options["explain"])
+    execution.options = {**execution.options, "explainer": explainer}
+    return explainer.changed(operations)
 
 
 def tell_end(execution: Execution, pid: int, status: int) -> None:
@@ -162,6 +176,8 @@ def begin(
                 "below": execution.below,
             }
         )
+        if options.get("explainer"):
+            perform = options["explainer"].performer(perform)
         if not handshake.follow(perform):
             raise handshake.died()
         publishing.publish(options, handshake)
@@ -171,6 +187,8 @@ def begin(
         publishing.publish_pid(options, handshake)
     except BaseException as error:
         end(execution, handshake)
+        if options.get("explainer"):
+            options["explainer"].summarise()
         if isinstance(error, OcirunError) and error.pointer in UNEXECUTED:
             explain(execution, error)
         raise

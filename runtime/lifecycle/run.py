@@ -91,10 +91,8 @@ def explain_seccomp(request: Request) -> None:
     """Have told what the seccomp filter refuses. InvalidConfig if that cannot be."""
     from runtime.lifecycle.seccomp_explain import Explainer
 
-    try:
-        request.options = {**request.options, "explainer": Explainer(request)}
-    except InvalidConfig as error:
-        raise locate(error, request.data) from None
+    explainer = Explainer(request.spec, request.data, request.options["explain"])
+    request.options = {**request.options, "explainer": explainer}
 
 
 def tell_end(request: Request, pid: int, status: int) -> None:

@@ -1,4 +1,4 @@
-"""`run --seccomp-explain`: each system call that the container's filter refuses, as it happens, and what would allow it. Cold.
+"""--seccomp-explain of run and exec: each system call that the container's filter refuses, as it happens, and what would allow it. Cold.
 
 The filter that init loads asks us wherever the profile's would do something else than allow the call. A thread tells of the
 call and then does what the profile says: docs/seccomp.md has what cannot be done the same way.
@@ -22,10 +22,11 @@ from runtime.process.notifications import PAGE, Notification
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from oci_spec.types import Config
     from runtime.plan.ops import Operation
     from runtime.process.handshake import Handshake, Perform
-
-    from .request import Request
 
     Key = tuple[str, int, str, verdicts.Tested, int]  # name, libseccomp's token, pointer of the rule, arguments, action
 
@@ -37,20 +38,21 @@ SIGSYS_STATUS = 128 + SIGSYS
 
 
 class Explainer:
-    """What one run of a container is refused.
+    """What one program is refused. ``data``: the text of the config. ``write`` takes each line, without its end.
 
     ``counts``: how often, by call and rule. ``killed``: the first process was ended by us, in the place of the filter.
     """
 
-    def __init__(self, request: "Request") -> None:
-        profile = request.spec["linux"].get("seccomp")
+    def __init__(self, spec: "Config", data: bytes, write: "Callable[[str], None]") -> None:
+        """InvalidConfig, with the line, for a config that cannot be explained."""
+        profile = spec["linux"].get("seccomp")
         if not profile:
-            raise InvalidConfig("there is nothing to explain: the config has no seccomp profile", POINTER)
+            raise locate(InvalidConfig("there is nothing to explain: the config has no seccomp profile", POINTER), data)
         if notifies(profile):
             message = "uses SCMP_ACT_NOTIFY: a process has one listener, so its agent and --seccomp-explain cannot both be had"
-            raise InvalidConfig(message, POINTER)
-        self.request = request
-        self.write = request.options["explain"]
+            raise locate(InvalidConfig(message, POINTER), data)
+        self.data = data
+        self.write = write
         self.profile = normalise(profile)
         self.code = b""
         self.counts: dict[Key, int] = {}
@@ -62,7 +64,7 @@ class Explainer:
         self._tested: dict[str, tuple[list[int], set[verdicts.Tested]]] = {}
         self._lock = allocate_lock()
 
-    def changed(self, operations: "list[Operation]") -> "list[Operation]":
+    def changed(self, operations: "Sequence[Operation]") -> "list[Operation]":
         """The plan, with a filter that asks us; startContainer hooks, which have no listener, keep the profile's own."""
         result: list[Operation] = []
         for operation in operations:
@@ -163,7 +165,7 @@ class Explainer:
 
     def _place(self, pointer: str, action: int) -> str:
         if pointer not in self._places:
-            self._places[pointer] = str(locate(OcirunError("", pointer), self.request.data))
+            self._places[pointer] = str(locate(OcirunError("", pointer), self.data))
         return self._places[pointer] + verdicts.reason(pointer, action)
 
     def _do(self, call: Notification, action: int) -> None:

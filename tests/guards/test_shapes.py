@@ -31,6 +31,7 @@ MISSPELT = {
     "runtime.shapes": {
         "Facts": "priviledged",
         "PublishOptions": "pid_fiel",
+        "ExplainOptions": "explan",
         "CreateOptions": "pid_fiel",
         "CriuOptions": "tcp_establish",
         "CheckpointOptions": "leave_runing",

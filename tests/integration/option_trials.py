@@ -39,6 +39,7 @@ TRIALS: dict[tuple[str, str], Trial] = {
     ("run", "--keep"): trial("--keep", "make", "the container is there afterwards"),
     ("run", "--seccomp-explain"): trial("--seccomp-explain", "make", "refused, since there is no profile"),
     ("exec", "--detach"): trial("--detach", "exec", "the exit status is not the program's"),
+    ("exec", "--seccomp-explain"): trial("--seccomp-explain", "exec", "refused, since there is no profile"),
     ("exec", "--tty"): trial("--tty", "exec", "the program's terminal"),
     ("exec", "--console-socket"): trial(
         "--tty --console-socket {directory}/absent", "exec", "the socket is connected to"

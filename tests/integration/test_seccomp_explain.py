@@ -340,3 +340,37 @@ def test_what_cannot_be_explained(runtime: Caller, case: str) -> None:
     assert words in runtime.run(bundle.save(), EXPLAIN, *flags).failed().err
     assert not os.path.exists(bundle.rootfs / "ran")
     assert runtime.known_ids() == []
+
+
+# exec
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("action", ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP", "SCMP_ACT_TRACE"])
+def test_exec(runtime: Caller, action: str) -> None:
+    """`exec` tells of the program that it adds, and of no other; the program fares as without the option."""
+    bundle = filtered(runtime, "while :; do mkdir /a 2>/dev/null; sleep 0.1; done", rule(action, "mkdir"))
+    id = runtime.launch(bundle)
+    explained, plain = (runtime.exec(id, ["mkdir", "/b"], *more, timeout=20) for more in ((EXPLAIN,), ()))
+    assert explained.code == plain.code != 0
+    assert 'mkdir("/b", 0777)' in said(explained)[0]
+    assert "/linux/seccomp/syscalls/0" in said(explained)[0]
+    assert re.search(r"config.json:\d+: ", said(explained)[0])
+    assert said(explained)[1:] == ["refused or logged: mkdir", "to allow them: remove /linux/seccomp/syscalls/0"]
+
+
+def test_exec_that_is_refused(runtime: Caller) -> None:
+    """An execve that the filter refuses is told by `exec` too; and where nothing could be told, nothing is run."""
+    id = runtime.create(filtered(runtime, "true", rule("SCMP_ACT_KILL_PROCESS", "execve")))
+    result = runtime.exec(id, ["/bin/true"], EXPLAIN, timeout=20).failed()
+    assert re.match(r'ocirun-init\[\d+\]: execve\("/bin/true", ', said(result)[0])
+    assert "killed before the program ran" in result.err
+    for profile, flags, words in IMPOSSIBLE.values():
+        bundle = runtime.sleeper()
+        if profile and "listenerPath" not in profile:
+            bundle.linux["seccomp"] = profile
+        elif profile:
+            continue  # it could not even start without an agent
+        id = runtime.launch(bundle.save())
+        assert words in runtime.exec(id, ["touch", "/ran"], EXPLAIN, *flags).failed().err
+        assert not (bundle.rootfs / "ran").exists()

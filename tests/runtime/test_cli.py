@@ -28,7 +28,8 @@ SURFACE = {
     "run": "-b --bundle --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds -f --config "
     "-d --detach --keep --no-subreaper --seccomp-explain --trace",
     "exec": "--console-socket --pidfd-socket --cwd -e --env -t --tty -u --user -g --additional-gids -p --process -d "
-    "--detach --pid-file --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused",
+    "--detach --pid-file --process-label --apparmor --no-new-privs -c --cap --preserve-fds --cgroup --ignore-paused "
+    "--seccomp-explain",
     "start": "",
     "state": "",
     "kill": "-a --all -r --regex",
