@@ -195,7 +195,7 @@ class Arena:
             os.write(held, blob)
             limits = Budget(root, MOST)
             content = Content(Blob(held, 0, len(blob), digest(blob), "blob"), digest(data), limits)
-            LayerTree(root, Rights("trusted", False, True, lambda _: None), limits).unpack(TarReader(content))
+            LayerTree(root, Rights("trusted", False, lambda _: None), limits).unpack(TarReader(content))
             content.finish()
             return list(files(root))
         except OcirunError:

@@ -66,7 +66,7 @@ def main(call: "Call") -> int:
     caller = Caller()
     if call.command in ("bundle diff", "bundle commit"):
         return (_diff if call.command == "bundle diff" else _commit)(call, caller)
-    store = absolute(call.options["store"]) if call.options.get("store") else default_path(caller.uid)
+    store = absolute(call.options["store"]) if call.options.get("store") else default_path(caller.is_host_root)
     return _prune(call, caller, store) if call.command == "bundle prune" else _unpack(call, caller, store)
 
 

@@ -7,7 +7,7 @@ from runtime.images.errors import BadImage
 MAX_ENTRIES = 2_000_000
 MAX_RATIO = 200  # decompressed to compressed bytes; a layer of programs has 2 to 4
 FREE_RATIO = 1 << 30  # decompressed bytes up to which the ratio does not count
-_RESERVE = 64 << 20  # bytes that stay free
+_RESERVE = 32  # one in so many free bytes stays free
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -16,7 +16,8 @@ class Budget:
 
     def __init__(self, directory: int, chosen: "int | None") -> None:
         status = posix.fstatvfs(directory)
-        free = max(0, status.f_bavail * status.f_frsize - _RESERVE)
+        free = status.f_bavail * status.f_frsize
+        free -= free // _RESERVE
         self._chosen = chosen
         self._most = free if chosen is None else min(chosen, free)
         self._is_free_space = chosen is None or free < chosen

@@ -12,9 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.images.owners import Form
+
     Ranges = list[tuple[int, int, int]]  # first id inside, first id outside, how many
 
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_CAP_SYS_ADMIN = 21
 _ALL = [b"0", b"0", b"4294967295"]
 FILES = {"uid_map": ("/etc/subuid", posix.geteuid), "gid_map": ("/etc/subgid", posix.getegid)}
 
@@ -22,13 +25,14 @@ FILES = {"uid_map": ("/etc/subuid", posix.geteuid), "gid_map": ("/etc/subgid", p
 class Caller:
     """Who calls, found out before a namespace is entered.
 
-    ``uid``, ``gid``: the caller's. ``ids``: the maps of the user namespace by file of /proc, {} where none is made. ``squash``: each has
-    one id alone.
+    ``uid``, ``gid``: the caller's. ``form``: see `Rights`; root of a container may not use trusted attributes. ``ids``: the
+    maps of the user namespace by file of /proc, {} where none is made. ``squash``: each has one id alone.
     """
 
     def __init__(self) -> None:
         self.uid, self.gid = posix.geteuid(), posix.getegid()
         self.is_host_root = self.uid == 0 and _own_map() == _ALL
+        self.form: Form = "trusted" if self.is_host_root and _may_administrate() else "user"
         self.ids: dict[str, Ranges] = {}
         if self.uid:
             self.ids = {name: [(0, own(), 1), *subordinate(path)] for name, (path, own) in FILES.items()}
@@ -39,7 +43,7 @@ class Caller:
         self.squash = any(len(ranges) == 1 for ranges in self.ids.values())
 
     def rights(self, warn: "Callable[[str], None]") -> Rights:
-        return Rights("trusted" if self.is_host_root else "user", self.squash, self.is_host_root, warn)
+        return Rights(self.form, self.squash, warn)
 
     def enter(self) -> None:
         """Go on as root of the user namespace, in a child; the caller's own process ends here, with the child's status."""
@@ -123,6 +127,16 @@ def subordinate(path: str) -> "Ranges":
             ranges.append((inside, int(row[1]), int(row[2])))
             inside += int(row[2])
     return ranges
+
+
+def _may_administrate() -> bool:
+    """Whether the caller has CAP_SYS_ADMIN."""
+    from runtime import files
+
+    for line in files.read_or_empty("/proc/self/status").split(b"\n"):
+        if line.startswith(b"CapEff:"):
+            return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
+    return True
 
 
 def _own_map() -> "list[bytes]":

@@ -158,28 +158,29 @@ def _entries(index: "Json", name: str) -> "list[JsonObject]":
 
 
 def names_of(descriptor: "JsonObject") -> "list[str]":
-    """The names that a descriptor of index.json has."""
+    """The names that a descriptor of index.json has, the longest first."""
     notes = descriptor.get("annotations")
-    found = [notes.get(key) for key in (REF_NAME, CONTAINERD_NAME)] if isinstance(notes, dict) else []
+    found = [notes.get(key) for key in (CONTAINERD_NAME, REF_NAME)] if isinstance(notes, dict) else []
     return [name for name in found if isinstance(name, str)]
 
 
 def _named(source: "Source", descriptors: "list[JsonObject]", tag: str) -> "list[JsonObject]":
     """The descriptors that the tag, or digest, means. OcirunError when that is not clear."""
-    tags = sorted({names_of(each)[0] for each in descriptors if names_of(each)})
-    known = f"; it has {', '.join(tags)}" if tags else ""
     if not descriptors:
         raise OcirunError(f"{source.path} has no image")
-    if tag:
-        found = [each for each in descriptors if tag in names_of(each) or each.get("digest") == tag]
-        if not found:
-            raise OcirunError(f"{source.path} has no image {tag}{known}")
-        return found
-    if len(tags) > 1:
-        raise OcirunError(
-            f"{source.path} has several images: which one? {', '.join(f'{source.path}:{each}' for each in tags)}"
-        )
-    return descriptors
+    found = [each for each in descriptors if not tag or tag in names_of(each) or each.get("digest") == tag]
+    if not found:
+        tags = ", ".join(_tags(descriptors))
+        raise OcirunError(f"{source.path} has no image {tag}{'; it has ' if tags else ''}{tags}")
+    tags_found = _tags(found)
+    if len(tags_found) > 1 and not tag.startswith(tuple(f"{name}:" for name in digests.LENGTHS)):
+        which = ", ".join(f"{source.path}:{each}" for each in tags_found)
+        raise OcirunError(f"{source.path} has several images{' ' + tag if tag else ''}: which one? {which}")
+    return found
+
+
+def _tags(descriptors: "list[JsonObject]") -> "list[str]":
+    return sorted({names_of(each)[0] for each in descriptors if names_of(each)})
 
 
 def _leaves(source: "Source", descriptors: "list[JsonObject]", depth: int) -> "Iterator[JsonObject]":

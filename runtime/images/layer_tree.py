@@ -153,10 +153,11 @@ class LayerTree:
             device = posix.makedev(entry.major, entry.minor)
             if entry.kind == "char" and not device:
                 raise BadImage(f"{shown(entry.name)}: the device 0:0, which overlayfs would take for a whiteout")
-            if not self._rights.devices:
-                self._rights.warn("device", f"{shown(entry.name)}: devices are left out, since only root can make them")
-                return False
-        posix.mknod(name, _TYPES[entry.kind] | entry.mode, device, dir_fd=directory)
+        try:
+            posix.mknod(name, _TYPES[entry.kind] | entry.mode, device, dir_fd=directory)
+        except PermissionError:
+            self._rights.warn("device", f"{shown(entry.name)}: devices are left out, since only root can make them")
+            return False
         return True
 
     def _link(self, entry: "Entry") -> bool:

@@ -21,13 +21,12 @@ class Rights:
     """What the caller may do.
 
     ``form``: the namespace of overlayfs' own attributes, "trusted" for root and "user" in a user namespace. ``squash``: all
-    files are the caller's, who has no other id. ``devices``: device nodes can be made.
+    files are the caller's, who has no other id.
     """
 
-    def __init__(self, form: "Form", squash: bool, devices: bool, warn: "Callable[[str], None]") -> None:
+    def __init__(self, form: "Form", squash: bool, warn: "Callable[[str], None]") -> None:
         self.form = form
         self.squash = squash
-        self.devices = devices
         self._warn = warn
         self._warned: set[str] = set()
 

@@ -36,9 +36,9 @@ _OTHERS_WRITE = 0o022
 _SHORT = 12  # digits of a short name; more where two layers share them
 
 
-def default_path(user: int) -> str:
+def default_path(is_host_root: bool) -> str:
     """Root's store, or the user's own: $XDG_DATA_HOME/ocirun. OcirunError without a home directory."""
-    if user == 0:
+    if is_host_root:
         return "/var/lib/ocirun"
     own = [posix.environ.get(name, b"").decode(errors="surrogateescape") for name in (b"XDG_DATA_HOME", b"HOME")]
     if own[0].startswith("/"):

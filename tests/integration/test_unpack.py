@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -16,7 +18,7 @@ import pytest
 
 from tests.integration import images
 from tests.integration.bundle import build_busybox_rootfs
-from tests.integration.caller import Caller, Result
+from tests.integration.caller import Caller, Result, wait_for
 from tests.integration.images import Layout, archive, directory, entry, hardlink, layout, symlink
 
 pytestmark = pytest.mark.not_on("runc", "crun", reason="has no images")
@@ -394,6 +396,103 @@ def test_limits(unpacker: Unpacker) -> None:
         .err.startswith("ocirun: error: --max-size")
     )
     unpacker.unpack(source, "bundle", "--max-size", "2M")
+
+
+def test_names_of_docker(unpacker: Unpacker) -> None:
+    """docker save names images twice; of two that have one tag the whole name says which."""
+    made = Layout(unpacker.path("layout"))
+    for name in ("one", "two"):
+        notes = {
+            "org.opencontainers.image.ref.name": "latest",
+            "io.containerd.image.name": f"docker.io/library/{name}:latest",
+        }
+        made.add({**made.image([archive(entry("a", name.encode()))]), "annotations": notes})
+    words = f"which one? {made.directory}:docker.io/library/one:latest, {made.directory}:docker.io/library/two:latest"
+    unpacker.refused(made.directory, words)
+    unpacker.refused(f"{made.directory}:latest", words)
+    root = unpacker.unpack(f"{made.directory}:docker.io/library/two:latest", "bundle", "--copy") / "rootfs"
+    assert (root / "a").read_text() == "two"
+
+
+def test_the_user_of_the_image(unpacker: Unpacker) -> None:
+    """Names are looked up in what the layers show together; links lead on within them."""
+    lower = archive(entry("etc/passwd", b"old:x:1:1::/:\n"), entry("etc/group", b"g:x:70:new\n"))
+    upper = archive(
+        entry("etc/.wh.passwd"), symlink("etc/passwd", "/../var/accounts"), entry("var/accounts", b"new:x:5:6::/:\n")
+    )
+    source = layout(unpacker.path("layout"), lower, upper, config={"User": "new", "Cmd": ["x"]})
+    for flags in ((), ("--copy",)):
+        config = json.loads((unpacker.unpack(source, f"b{len(flags)}", *flags) / "config.json").read_text())
+        assert config["process"]["user"] == {"uid": 5, "gid": 6, "additionalGids": [70]}
+    source = layout(unpacker.path("other"), lower, upper, config={"User": "old", "Cmd": ["x"]})
+    done = unpacker.call("unpack", source, unpacker.path("refused")).failed(1)
+    assert "/config/User: the image's /etc/passwd has no user old" in done.err
+
+
+def test_a_peer_runs_the_copy(unpacker: Unpacker, base: bytes) -> None:
+    """A copy is a bundle as the spec has it: runc takes it."""
+    program = shutil.which("runc")
+    if program is None:
+        pytest.skip("runc is not installed")
+    bundle = unpacker.unpack(layout(unpacker.path("layout"), base, config=SCRIPT), "bundle", "--copy")
+    peer = Caller(program, unpacker.path("peer"), unpacker.runtime.token, unpacker.runtime.template)
+    peer.directory.mkdir()
+    done = peer.call("run", "--bundle", bundle, peer.new_id())
+    assert done.out == "ada\n1777 0:0\n", done.err
+
+
+def test_a_full_disk(unpacker: Unpacker) -> None:
+    """What has no room is refused before it is written, and the store stays usable."""
+    unpacker.store.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", unpacker.store], check=True)
+    try:
+        large = layout(unpacker.path("large"), archive(entry("a", bytes(2 << 20))))
+        unpacker.refused(large, "bytes that are free where the layers are stored")
+        unpacker.refused(large, "bytes that are free where the layers are stored", "--max-size", "1G")
+        small = layout(unpacker.path("small"), archive(*(entry(f"f{number}", b"x" * 3000) for number in range(100))))
+        assert unpacker.call("unpack", small, unpacker.path("one")).code == 0
+        more = layout(unpacker.path("more"), archive(*(entry(f"f{number}", b"x") for number in range(250))))
+        unpacker.refused(more, "no space left on device")
+    finally:
+        subprocess.run(["umount", "-l", unpacker.store], check=True)
+
+
+def test_an_interrupt(unpacker: Unpacker) -> None:
+    """Control-C in the middle of a layer leaves nothing."""
+    source = layout(unpacker.path("layout"), archive(*(entry(f"d{number}/f", b"x") for number in range(5000))))
+    words = [unpacker.runtime.program, "bundle", "unpack", "--store", str(unpacker.store), str(source)]
+    call = subprocess.Popen([*words, unpacker.path("refused")], stderr=subprocess.PIPE)
+    wait_for(lambda: list(unpacker.store.glob("tmp/*/d20")), "part of the layer")
+    call.send_signal(signal.SIGINT)
+    _, said = call.communicate(timeout=30)
+    assert (call.returncode, said) == (130, b"ocirun: error: interrupted\n")
+    assert os.listdir(unpacker.store / "tmp") == []
+    assert unpacker.layers() == []
+
+
+def test_root_without_rights(unpacker: Unpacker) -> None:
+    """Root of a container that may neither mount nor make devices unpacks a copy, with overlayfs' user attributes in the store."""
+    layers = [
+        archive(directory("d"), entry("d/old")),
+        archive(entry("d/.wh..wh..opq"), entry("null", kind="3", major=1, minor=3)),
+    ]
+    source = layout(unpacker.path("layout"), *layers)
+    limits = ["setpriv", "--bounding-set=-sys_admin,-mknod", "--inh-caps=-all"]
+    words = [
+        *limits,
+        unpacker.runtime.program,
+        "bundle",
+        "unpack",
+        "--copy",
+        "--store",
+        str(unpacker.store),
+        str(source),
+    ]
+    done = subprocess.run([*words, unpacker.path("one")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "devices are left out" in done.stderr
+    assert os.listdir(unpacker.path("one") / "rootfs/d") == []
+    unpacker.refused(source, "was made in a user namespace")
 
 
 def test_two_at_once(unpacker: Unpacker, base: bytes) -> None:
