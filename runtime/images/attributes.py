@@ -2,14 +2,15 @@
 
 import posix
 
-from runtime.images import names
+from runtime.images import lookup, names
 from runtime.images.tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.images.stack import Merged, Stack
+    from runtime.images.merged import Found, Merged
+    from runtime.images.names import Path
 
 
 def wanted_xattrs(source: int) -> "list[tuple[str, bytes]]":
@@ -28,36 +29,31 @@ def copy(source: int, target: int) -> None:
     posix.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def complete(stack: "Stack", implied: "Sequence[frozenset[bytes]]", upper: int) -> None:
+def complete(merged: "Merged", implied: "Sequence[frozenset[bytes]]", upper: int) -> None:
     """Make in ``upper`` the directories whose attributes a lower layer tells.
 
     A layer may have tmp/x without tmp/: the directory in its tree has attributes that nobody chose, and in an overlay they
-    would count. ``implied``: the names of such directories of each layer, top first. Raises OSError.
+    would count. ``implied``: the names of such directories of each layer. Raises OSError.
     """
     tree = Tree(upper, lambda _: None)
     try:
         for path in sorted(set().union(*implied) | {b""}):
             parts = names.components(path)
-            merged = stack.directories(parts)
-            if not parts or (merged and not _alike(merged[-1][0][1], _teller(merged[-1], path, implied)[1])):
-                for depth, directories in enumerate(merged):
-                    here = b"/".join(parts[:depth])
+            chain = lookup.chain(merged, parts)
+            if chain and (not parts or not _are_told(merged, parts, chain[-1])):
+                for depth, found in enumerate(chain):
                     target = tree.descriptor(tree.real(parts[:depth], make=True))
-                    copy(_teller(directories, here, implied)[1], target)
+                    copy(merged.directory(found.layer, parts[:depth]), target)
     finally:
         tree.close()
 
 
-def _teller(directories: "Merged", path: bytes, implied: "Sequence[frozenset[bytes]]") -> "tuple[int, int]":
-    """The directory whose attributes count: the first that its layer has an entry for, else the first."""
-    return next((each for each in directories if path not in implied[each[0]]), directories[0])
+def _are_told(merged: "Merged", path: "Path", found: "Found") -> bool:
+    """Whether the top layer's directory has the owner, mode and attributes that count; times do not."""
 
-
-def _alike(one: int, other: int) -> bool:
-    """Whether two directories have the same owner, mode and attributes; times do not count."""
-
-    def facts(directory: int) -> object:
+    def facts(layer: int) -> object:
+        directory = merged.directory(layer, path)
         status = posix.fstat(directory)
         return status.st_uid, status.st_gid, status.st_mode, sorted(wanted_xattrs(directory))
 
-    return one == other or facts(one) == facts(other)
+    return found.layer == found.layers[0] or facts(found.layer) == facts(found.layers[0])

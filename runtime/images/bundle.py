@@ -10,10 +10,11 @@ import posix
 
 from runtime.errors import OcirunError, system_failure
 from runtime.host.facts import absolute
-from runtime.images import attributes, digests
+from runtime.images import attributes, digests, lookup
 from runtime.images.copy_tree import Copier
 from runtime.images.image_config import root_mount
-from runtime.images.stack import Stack, visible
+from runtime.images.merged import Merged
+from runtime.images.stack import visible
 from runtime.images.store import layer_name, write_document
 from runtime.images.tree import remove_tree
 
@@ -100,7 +101,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
     """What is in the bundle. Raises OSError and OcirunError."""
     partial = posix.open(place.partial, _DIRECTORY, dir_fd=place.above)
     diff_ids, layers, implied = open_layers(store, image.diff_ids)
-    stack = Stack(layers, store.form)
+    merged = Merged(layers, implied, store.form)
     try:
         for name in ("rootfs",) if copy else ("rootfs", "upper", "work"):
             posix.mkdir(name, 0o755, dir_fd=partial)
@@ -110,9 +111,9 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
         else:
             overlay = overlay_of(store, diff_ids, place.path)
             upper = posix.open("upper", _DIRECTORY, dir_fd=partial)
-            attributes.complete(stack, implied, upper)
+            attributes.complete(merged, implied, upper)
             posix.close(upper)
-        users: Users = {"passwd": _account_file(stack, "passwd"), "group": _account_file(stack, "group")}
+        users: Users = {"passwd": _account_file(merged, "passwd"), "group": _account_file(merged, "group")}
         write_document("config.json", configure(image.config, users, overlay), partial)
         facts: JsonObject = {
             "version": VERSION,
@@ -125,7 +126,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
         if copy:
             store.sync()
     finally:
-        stack.close()
+        merged.close()
         for descriptor in (*layers, partial):
             posix.close(descriptor)
 
@@ -158,8 +159,8 @@ def copy_layers(store: "Store", layers: "Sequence[int]", implied: "Sequence[froz
     posix.close(rootfs)
 
 
-def _account_file(stack: Stack, name: str) -> str:
-    return (stack.read(f"etc/{name}".encode(), MAX_ACCOUNTS) or b"").decode(errors="surrogateescape")
+def _account_file(merged: Merged, name: str) -> str:
+    return (lookup.read(merged, f"etc/{name}".encode(), MAX_ACCOUNTS) or b"").decode(errors="surrogateescape")
 
 
 def overlay_of(store: "Store", diff_ids: "Sequence[str]", path: str) -> "Overlay":

@@ -259,6 +259,27 @@ def test_implied_directories(unpacker: Unpacker) -> None:
             assert (root / "tmp").stat().st_uid == 3
 
 
+def test_many_layers(unpacker: Unpacker) -> None:
+    """A hundred layers, each with directories that it has no entry for, in a process that may open few files; beyond that a clear word."""
+    lower = archive(*(directory(f"d{number}", mode=0o711) for number in range(30)))
+    layers = [archive(*(entry(f"d{number}/e/f/{layer}") for number in range(30))) for layer in range(99)]
+    source = layout(unpacker.path("layout"), lower, *layers, how="none")
+    few = ["prlimit", "--nofile=256:256", unpacker.runtime.program, "bundle", "unpack", "--store"]
+    if len(str(unpacker.store)) > 24:
+        unpacker.refused(source, "the overlay of 100 layers needs")
+        unpacker.store = Path(f"/run/{unpacker.runtime.token}")
+    try:
+        done = subprocess.run(
+            [*few, unpacker.store, source, unpacker.path("one")], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        with mounted(unpacker.path("one")) as merged:
+            assert {stat.S_IMODE((merged / f"d{number}").stat().st_mode) for number in range(30)} == {0o711}
+            assert len(os.listdir(merged / "d29/e/f")) == 99
+    finally:
+        subprocess.run(["rm", "-rf", unpacker.store], check=True)
+
+
 def test_links_within_a_layer(unpacker: Unpacker) -> None:
     """A path through a link stays in the layer, however the link is written, and what comes later replaces what was there."""
     outside = unpacker.path("outside")
