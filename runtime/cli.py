@@ -232,13 +232,11 @@ def _run(call: Call, arguments: list[str], statuses: "dict[str, int]") -> int:
 
         write(1, versions())
         return 0
-    if not rest or rest[0] == "help":
-        call.command = _command(rest[1:])
+    asked = rest[:1] in ([], ["help"])
+    call.command = _command(rest[asked:])
+    if asked or (call.command not in COMMANDS and rest[1:2] in (["--help"], ["-h"])):
         return _help(call)
-    call.command = _command(rest)
     del rest[: call.command.count(" ")]
-    if call.command not in COMMANDS and rest[1:2] in (["--help"], ["-h"]):
-        return _help(call)
     module = _module(call.command)
     statuses.update(usage=getattr(module, "USAGE_STATUS", 1))
     options, operands = options_of(module, call.command)
@@ -379,10 +377,7 @@ def _check_operands(call: Call, operands: "Operands") -> None:
 def _help(call: Call) -> int:
     from runtime.commands import help
 
-    if parts := help.parts(call.command):
-        write(1, help.group(call.command, parts))
-    else:
-        write(1, help.page(call.command, _module(call.command)) if call.command else help.overview(GLOBAL_OPTIONS))
+    write(1, help.first_page(call.command, GLOBAL_OPTIONS) or help.page(call.command, _module(call.command)))
     return 0
 
 

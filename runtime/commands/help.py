@@ -38,6 +38,12 @@ def group(first: str, names: "list[str]") -> str:
     return "\n".join(lines) + "\n"
 
 
+def first_page(command: str, options: "Iterable[Option]") -> str:
+    """What leads to a command's page: the overview without one, or the group of which ``command`` is the first word; else ""."""
+    names = parts(command)
+    return group(command, names) if names else "" if command else overview(options)
+
+
 def page(command: str, module: "ModuleType") -> str:
     """The text of ``ocirun COMMAND --help``."""
     options, (_, _, operands) = options_of(module, command)
