@@ -19,11 +19,13 @@ from runtime.api.reports import Problem, doctor, features, list_containers, plan
 from runtime.api.streams import DEVNULL, PIPE, STDOUT
 from runtime.api.terminal import Terminal
 from runtime.errors import Foreign, InvalidConfig, NotFound, OcirunError, WrongState
+from runtime.images.errors import BadImage
 
 __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "BadImage",
     "CalledProcessError",
     "CompletedProcess",
     "Container",

@@ -5,7 +5,8 @@ an ordinary user, becomes another in a user namespace.
 import posix
 
 from runtime.api import arguments
-from runtime.errors import Interrupted, InvalidConfig, NotFound, OcirunError, WrongState
+from runtime.api.outcome import ERRORS
+from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["changes", "commit", "prune", "unpack"]
 
 START = "import json, os, sys; sys.path[:] = json.loads(sys.argv[1]); from runtime.cli import main; os._exit(main(sys.argv[2:]))"
-ERRORS = {one.code: one for one in (OcirunError, NotFound, InvalidConfig, WrongState, Interrupted)}
 WARNING = "ocirun: warning: "
 
 

@@ -1,11 +1,15 @@
-"""How a program ended: the names, members and order of arguments are those of `subprocess`."""
+"""How a program ended, and which error a class of errors is: the names of programs' ends are those of `subprocess`."""
 
-from runtime.errors import OcirunError
+from runtime.errors import Interrupted, InvalidConfig, NotFound, OcirunError, WrongState
+from runtime.images.errors import BadImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+# By their codes (docs/errors.md), as other processes tell them.
+ERRORS = {one.code: one for one in (OcirunError, NotFound, InvalidConfig, WrongState, Interrupted, BadImage)}
 
 
 class TimeoutExpired(OcirunError):

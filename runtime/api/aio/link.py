@@ -8,8 +8,8 @@ import json
 import socket
 import struct
 
-from runtime.api.outcome import TimeoutExpired
-from runtime.errors import Interrupted, InvalidConfig, NotFound, OcirunError, WrongState
+from runtime.api.outcome import ERRORS, TimeoutExpired
+from runtime.errors import InvalidConfig, OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LENGTH = struct.Struct("=I")
 CHUNK = 1 << 16
 DESCRIPTORS = 16  # in one message
-ERRORS = {one.code: one for one in (OcirunError, NotFound, InvalidConfig, WrongState, Interrupted)}
 
 
 class Channel:

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from ocirun import DEVNULL, Container, OcirunError, images
+from ocirun import DEVNULL, BadImage, Container, OcirunError, images
 
 from tests.integration import images as written
 from tests.runtime.api.place import on_real_containers
@@ -39,6 +39,15 @@ def test_from_an_image_to_an_image(directory: Path, tmp_path: Path):
 def manifests(layout: Path) -> list[dict[str, dict[str, str]]]:
     found: list[dict[str, dict[str, str]]] = json.loads((layout / "index.json").read_text())["manifests"]
     return found
+
+
+def test_a_damaged_image(tmp_path: Path):
+    """BadImage says what, and no bundle is left."""
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/index.json").write_text("{}")
+    with pytest.raises(BadImage):
+        images.unpack(tmp_path / "image", tmp_path / "bundle", store=tmp_path / "store")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_failures(tmp_path: Path):
