@@ -47,7 +47,7 @@ COLD = {
     "runtime/api/aio/child.py": "asyncio",
     "runtime/api/aio/client.py": "asyncio, and subprocess to start the worker",
     "runtime/api/aio/container.py": "asyncio",
-    "runtime/api/aio/link.py": "json and socket, to send descriptors",
+    "runtime/api/aio/link.py": "json, and socket to send descriptors",
     "runtime/api/aio/streams.py": "asyncio",
     "runtime/api/aio/worker.py": "threading, one for each call",
     "runtime/cgroups/systemd/dbus.py": "os, socket and jeepney, to talk to systemd",

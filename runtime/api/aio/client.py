@@ -1,7 +1,6 @@
 """An event loop's side of the link to its worker: starting it, calls, and what it tells by itself."""
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -11,7 +10,7 @@ import weakref
 
 from runtime.api import arguments
 from runtime.api.aio import link
-from runtime.errors import OcirunError
+from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,10 @@ class Client:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise system_failure("make a socket to the worker", error) from None
         ours.setblocking(False)
         with theirs:
             command = [sys.executable, "-I", "-c", START, json.dumps(sys.path), str(theirs.fileno())]
@@ -81,9 +83,7 @@ class Client:
         self.open = False
         self.loop.remove_reader(self.channel.socket)
         self.loop.remove_writer(self.channel.socket)
-        with contextlib.suppress(OSError):
-            self.channel.socket.shutdown(socket.SHUT_RDWR)  # a process that this one has forked may have it open, too
-        self.channel.socket.close()
+        self.channel.close()
         waiting: list[asyncio.Future[Any]] = [*self.calls.values(), *self.ends.values()]
         for future in waiting:
             if not future.done():
@@ -105,8 +105,9 @@ class Client:
             "number": self.number,
             "count": len(descriptors),
         }
+        given = duplicates(descriptors)
         try:
-            self.channel.put(request, descriptors)
+            self.channel.put(request, given)
         except OSError:
             self.lose()
             raise OcirunError(GONE) from None
@@ -201,6 +202,19 @@ class Client:
     def on_loss(self, owner: object, number: int) -> None:
         """Forget the child once ``owner`` is collected, in whichever thread."""
         weakref.finalize(owner, _later, self.loop, self.forget, number).atexit = False
+
+
+def duplicates(descriptors: "Sequence[int]") -> "list[int]":
+    """Descriptors of the same files, for a message. OcirunError when there are no more to be had."""
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError as error:
+        for descriptor in made:
+            os.close(descriptor)
+        raise system_failure("send a descriptor to the worker", error) from None
+    return made
 
 
 def _later(loop: asyncio.AbstractEventLoop, act: "Callable[[int], None]", number: int) -> None:

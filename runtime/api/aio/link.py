@@ -4,7 +4,9 @@ A request has "call", a reply "reply"; both have the request's number. Pure, but
 """
 
 import array
+import contextlib
 import json
+import os
 import socket
 import struct
 
@@ -33,17 +35,13 @@ class Channel:
         self.descriptors: list[int] = []
 
     def put(self, message: "Message", descriptors: "Sequence[int]" = ()) -> None:
-        """Send, or keep for `flush`. The descriptors are duplicated, so the caller may close its own. OSError at the end."""
-        import os
-
+        """Send, or keep for `flush`. The descriptors become the channel's, which closes them. OSError at the end."""
         text = json.dumps(message).encode()
-        self.waiting.append((memoryview(LENGTH.pack(len(text)) + text), [os.dup(one) for one in descriptors]))
+        self.waiting.append((memoryview(LENGTH.pack(len(text)) + text), list(descriptors)))
         self.flush()
 
     def flush(self) -> bool:
         """Send what was kept; True when all is sent."""
-        import os
-
         while self.waiting:
             data, descriptors = self.waiting[0]
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -57,6 +55,15 @@ class Channel:
             if sent == len(data):
                 del self.waiting[0]
         return True
+
+    def close(self) -> None:
+        """Close the socket, and what was not sent or not taken."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # a process that this one has forked may have it open, too
+        self.socket.close()
+        for descriptor in (*self.descriptors, *(one for _, kept in self.waiting for one in kept)):
+            os.close(descriptor)
+        self.descriptors, self.waiting = [], []
 
     def receive(self) -> "Iterator[Message] | None":
         """What has come; None at the end. The descriptors of a message are its "descriptors"."""

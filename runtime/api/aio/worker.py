@@ -109,8 +109,6 @@ class Worker:
         reply["warnings"] = told
         if not self.send(reply, given) and message["call"] in ("create", "popen") and "result" in reply:
             self.undo(self.children[number])
-        for descriptor in given:
-            os.close(descriptor)
 
     def undo(self, child: "Child") -> None:
         """Remove what nobody will ever know of."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -251,6 +252,35 @@ def test_a_worker_that_dies(place: Place):
         await loaded.delete(force=True)
 
     asyncio.run(life())
+
+
+def test_no_descriptors_to_be_had(place: Place):
+    """OcirunError, and the worker is still there afterwards."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def life() -> None:
+        await aio.list_containers(place.root)
+        highest = max(int(number) for number in os.listdir("/proc/self/fd"))
+        held = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
+        while held[-1] < highest:
+            held.append(os.dup(held[0]))  # no gaps below the highest
+        failures = []
+        for more in range(1, 9):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + more, hard))
+            try:
+                async with await run(place, stdout=PIPE):
+                    pass
+            except Exception as error:
+                failures.append(error)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
+        assert {type(error) for error in failures} == {OcirunError}, failures
+        async with await run(place) as container:
+            assert (await container.state())["status"] == "running"
+
+    lived(life)
 
 
 def waited_for_processor() -> float:
