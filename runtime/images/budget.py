@@ -47,7 +47,11 @@ class Budget:
         if self._entries < 0:
             raise BadImage(f"the image has more files than {MAX_ENTRIES}, or than the file system has room for")
         self._files += size
-        if self._files > self._most:
+        self.check(self._files)
+
+    def check(self, total: int) -> None:
+        """BadImage if there is no room for so many bytes."""
+        if total > self._most:
             why = "are free where the layers are stored" if self._is_free_space else "are allowed (--max-size)"
             raise BadImage(f"the image's files have more than the {self._most} bytes that {why}")
 

@@ -7,7 +7,7 @@ from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.images import names
 from runtime.images.blobs import Blob, counted, decompressed
-from runtime.images.errors import BadImage, shown
+from runtime.images.errors import BadImage
 from runtime.images.tar_header import BLOCK
 from runtime.images.tar_reader import TarReader
 from runtime.kernel import S_IFDIR, S_IFMT, S_IFREG
@@ -149,8 +149,11 @@ def _unpacked(blob: Blob, scratch: int, budget: "Budget") -> int:
 
     made = posix.open(".", posix.O_TMPFILE | posix.O_RDWR | posix.O_CLOEXEC, 0o600, dir_fd=scratch)
     budget.begin()
-    for piece in decompressed(counted(blob, budget), shown(blob.name.encode(errors="surrogateescape"))):
+    total = 0
+    for piece in decompressed(counted(blob, budget), "it"):
         budget.decompressed(len(piece))
+        total += len(piece)
+        budget.check(total)
         write_all(made, piece)
     posix.close(blob.descriptor)
     return made

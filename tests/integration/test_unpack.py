@@ -516,6 +516,17 @@ def test_root_without_rights(unpacker: Unpacker) -> None:
     unpacker.refused(source, "was made in a user namespace")
 
 
+def test_a_compressed_archive_has_limits(unpacker: Unpacker) -> None:
+    """What it becomes counts, too; another compression is named."""
+    packed = images.packed(
+        layout(unpacker.path("layout"), archive(entry("a", bytes(1 << 20))), how="none"), unpacker.path("i.tar")
+    )
+    subprocess.run(["gzip", "-k", packed], check=True)
+    unpacker.refused(f"{packed}.gz", "i.tar.gz: the image's files have more than the 65536 bytes", "--max-size", "64k")
+    subprocess.run(["xz", "-k", "-0", packed], check=True)
+    unpacker.refused(f"{packed}.xz", "i.tar.xz: it is compressed with xz")
+
+
 def test_two_at_once(unpacker: Unpacker, base: bytes) -> None:
     """Calls that want the same layer wait for the one that unpacks it; all have it then."""
     source = layout(unpacker.path("layout"), base)
