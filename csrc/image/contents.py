@@ -333,12 +333,13 @@ def finish(record: "memoryview | None" = None) -> "Callable[[str, int], int] | N
     link_init()
     forget_builder()
     linked.close(PACKAGES)
-    called = train(watched=bool(record))
     if record:
         import hot  # type: ignore[import-not-found]
 
-        hot.mark(record, called)
+        present = hot.imported()
+        hot.mark(record, present, train(watched=True))
         return None
+    train(watched=False)
     from stray import check  # type: ignore[import-not-found]
 
     for name in BUILDING:

@@ -22,17 +22,6 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* The header of the segment that begins with the state. */
-static Elf64_Phdr *state_segment(char *file)
-{
-	const Elf64_Ehdr *header = (Elf64_Ehdr *)file;
-	Elf64_Phdr *segment = (Elf64_Phdr *)(file + header->e_phoff);
-	for (int i = 0; i < header->e_phnum; i++)
-		if (segment[i].p_type == PT_LOAD && segment[i].p_vaddr == (Elf64_Addr)state_start)
-			return &segment[i];
-	return NULL;
-}
-
 /* Nothing here may allocate: the heap must not change while it is written. */
 int image_write(const char *path)
 {
@@ -46,9 +35,9 @@ int image_write(const char *path)
 	if (file == MAP_FAILED)
 		return -1;
 	Elf64_Ehdr *header = (Elf64_Ehdr *)file;
-	Elf64_Phdr *segment = state_segment(file);
-	if (!segment)
-		return -1;
+	Elf64_Phdr *segment = (Elf64_Phdr *)(file + header->e_phoff);
+	while (segment->p_vaddr != (Elf64_Addr)state_start)
+		segment++;
 	header->e_shoff = 0; /* what followed the segment: symbols and section headers */
 	header->e_shnum = header->e_shstrndx = 0;
 	segment->p_filesz = (size_t)(heap_top() - state_start);

@@ -6,8 +6,9 @@
  * and each of these classes has a list of free blocks. If the segment is full, the kernel gives more.
  *
  * Commands write to few of the objects: count references to them, mostly. These hot blocks lie in a zone of their own.
- * Which ones they are is known from a record of the blocks of another process, which did the same. There are small
- * differences, since Python's caches know objects by their addresses; so a block is found by the sizes of those before
+ * Which ones they are is known from a record of the calls of another process, which did the same: not of the places,
+ * since both give a free place to the next call, and a block in the zone leaves another place free. There may be small
+ * differences, where Python's caches know objects by their addresses; so a call is found by the sizes of those before
  * it.
  *
  * libc and Python's own allocators call it too; it replaces libc's. What libc takes in `seed` before main belongs to
@@ -31,13 +32,13 @@
 #define CLASSES 512
 #define CHUNK ((size_t)1 << 20) /* what is asked of the kernel at once, at least */
 #define PAGE ((size_t)4096)
-#define NEAR 512 /* blocks of the record that are looked at */
+#define NEAR 512 /* calls of the record that are looked at */
 
 static char *top, *limit;      /* of the free rest: of no chunk yet */
 static char *hot, *hot_limit;  /* likewise of the zone */
 static struct taken *record;   /* NULL: not for this heap, or no longer */
 static size_t known, position; /* how many are known; the one that comes, or is written */
-static uint64_t sizes;         /* of the last 32 blocks */
+static uint64_t sizes;         /* of the last 32 calls */
 static void *free_blocks[CLASSES];
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static bool sealed; /* this program is an image */
@@ -99,18 +100,16 @@ static char *more(size_t bytes)
 	return chunk;
 }
 
-/* The next block in the zone, if it belongs there. NULL: it is `top`. */
+/* A block in the zone, if the one that is asked for belongs there. */
 static char *take_hot(size_t size)
 {
 	sizes = sizes << 2 ^ size * 0x9e3779b97f4a7c15;
-	if (known == 0 && position < MAX_TAKEN)
-		record[position++] = (struct taken){sizes, (uintptr_t)top};
-	for (size_t away = 0; away < NEAR; away++) {
+	for (size_t away = 0; known && away < NEAR; away++) {
 		size_t i = position + (away % 2 ? -(away / 2 + 1) : away / 2);
 		if (i >= known || record[i].sizes != sizes)
 			continue;
 		position = i + 1;
-		if (record[i].place == 0 || size > (size_t)(hot_limit - hot))
+		if (record[i].place != size || size > (size_t)(hot_limit - hot))
 			return NULL;
 		hot += size;
 		return hot - size;
@@ -121,15 +120,11 @@ static char *take_hot(size_t size)
 /* Room for `size` bytes. The HEADER bytes before it belong to it. */
 static char *take(size_t size)
 {
-	char *start = record ? take_hot(size) : NULL;
-	if (start)
-		return start;
 	if (top >= limit || size > (size_t)(limit - top))
 		if (!more(size + 2 * ALIGNMENT))
 			return NULL;
-	start = top;
 	top += size;
-	return start;
+	return top - size;
 }
 
 void *malloc(size_t size)
@@ -141,11 +136,15 @@ void *malloc(size_t size)
 	}
 	unsigned class = class_of(size, &rounded);
 	lock();
-	char *block = free_blocks[class];
-	if (block)
+	char *block = record ? take_hot(rounded + HEADER) : NULL;
+	if (!block && free_blocks[class]) {
+		block = free_blocks[class];
 		free_blocks[class] = *(void **)block;
-	else if ((block = take(rounded + HEADER)) != NULL)
+	} else if (block || (block = take(rounded + HEADER)) != NULL) {
 		*size_of(block) = rounded;
+	}
+	if (record && !known && position < MAX_TAKEN - 1)
+		record[position++] = (struct taken){sizes, (uintptr_t)block};
 	unlock();
 	if (!block)
 		errno = ENOMEM;
@@ -206,6 +205,13 @@ void heap_open(struct taken *taken)
 	memset(free_blocks, 0, sizeof free_blocks);
 }
 
+void heap_known(void)
+{
+	if (record && !known)
+		record[position] = (struct taken){0};
+	record = NULL;
+}
+
 char *heap_top(void)
 {
 	return top;
@@ -226,7 +232,6 @@ void heap_seal(void)
 			*block = NULL;
 		}
 	sealed = true;
-	record = NULL;
 	memset(free_blocks, 0, sizeof free_blocks);
 	top = (char *)round_up((uintptr_t)top, PAGE) + ALIGNMENT;
 	limit = top - ALIGNMENT + CHUNK;

@@ -5,10 +5,10 @@
 /* From image.ld. All that Python and its extensions write to lies between state_start and heap_top(). */
 extern char state_start[], heap_start[], heap_end[];
 
-#define MAX_TAKEN (1 << 18)
+#define MAX_TAKEN (1 << 22)
 
-/* A block that the heap took: what the sizes of the blocks up to it come to, and its place. In a record that is read,
- * the place is the size if the block is hot, otherwise 0; the record ends with sizes 0. */
+/* A call that asked for a block: what the sizes of those up to it come to, and the place that it got. In a record that
+ * is read, the place is the size if the block is hot, otherwise 0; the record ends with sizes 0. */
 struct taken {
 	uint64_t sizes, place;
 };
@@ -16,6 +16,8 @@ struct taken {
 /* From now on blocks are taken from the segment. `taken`: MAX_TAKEN of them; if the first is 0 the record is written.
  * It may be NULL. */
 void heap_open(struct taken *taken);
+/* No more is read or written of the record. */
+void heap_known(void);
 void heap_seal(void);
 char *heap_top(void);
 char *heap_limit(void);

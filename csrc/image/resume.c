@@ -158,8 +158,10 @@ static struct taken *find_hot(int argc, char **argv)
 	pid_t child = fork();
 	if (child == 0) {
 		build(argc, argv, record);
+		PyObject *finish = attribute("contents", "finish");
+		heap_known();
 		PyObject *view = PyMemoryView_FromMemory((char *)record, (Py_ssize_t)size, PyBUF_WRITE);
-		if (!PyObject_CallFunction(attribute("contents", "finish"), "N", view))
+		if (!PyObject_CallFunction(finish, "N", view))
 			die("hot blocks");
 		_exit(0);
 	}
@@ -175,6 +177,7 @@ static int dump(int argc, char **argv)
 		return 1;
 	build(argc, argv, record);
 	saved_main = attribute("contents", "main");
+	heap_known();
 	saved_environ = attribute("posix", "environ");
 	saved_argv = attribute("sys", "argv");
 	saved_signal = attribute("_signal", "signal");

@@ -3,7 +3,7 @@
  *
  *     heap_walk SEED STEPS THREADS [sealed]   each thread has blocks of its own, which the others must leave alone;
  *                                             sealed: as in a process of the image, after the dump
- *     heap_walk SEED STEPS hot       walks twice: the second time, every third block of the first walk is hot
+ *     heap_walk SEED STEPS hot       walks twice: the second time, every third call of the first walk gets a hot block
  *     heap_walk fork ROUNDS          forks while another thread takes and returns blocks
  *
  * Compiled with heap.c's functions renamed (-Dmalloc=heap_malloc ...), so that this program's own are libc's.
@@ -217,14 +217,14 @@ static void check_zone(uint64_t chance, long steps)
 	heap_open(record);
 	walks[0] = walks[1] = (struct walk){.chance = chance, .steps = steps};
 	run(&walks[0]);
-	for (; record[count + 1].sizes; count++) {
-		size_t size = record[count + 1].place - record[count].place;
+	heap_known();
+	for (; record[count].sizes; count++) {
+		size_t size = *(size_t *)(record[count].place - sizeof size) + sizeof size;
 		bool is_hot = count % 3 == 0 && size < 4096 && zone + size < SEGMENT;
 		record[count].place = is_hot ? size : 0;
 		zone += record[count].place;
 		expected += is_hot;
 	}
-	record[count].place = 0;
 	heap_open(record);
 	zone_end = heap_start + zone;
 	run(&walks[1]);

@@ -48,7 +48,7 @@ def test_a_walk(program: Path, words: tuple[object, ...]):
 
 
 def test_a_walk_with_a_zone(program: Path):
-    """The same where every third block lies in the zone of the hot ones, which a record of the same walk says."""
+    """The same where every third block is made in the zone of the hot ones, which a record of the same walk says."""
     done = walk(program, 5, STEPS, "hot")
     assert (done.returncode, done.stderr) == (0, "")
 
