@@ -253,7 +253,7 @@ static int finish_mount(struct context *ctx, const struct plan_op *op, int tree,
 {
 	int r = 0;
 	if (op->number[MOUNT_FLAGS] & MOUNT_COPY_UP)
-		r = copy_up(ctx, target, tree);
+		r = copy_up(ctx, target, tree, op->number[MOUNT_FLAGS] & MOUNT_TARGET_OWNER);
 	if (r == 0)
 		r = set_attributes(ctx, tree, true, op->number[MOUNT_REC_SET], op->number[MOUNT_REC_CLR], 0);
 	if (r == 0 && !attached)

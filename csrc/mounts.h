@@ -20,8 +20,8 @@ int set_attributes(struct context *ctx, int fd, bool recursive, uint64_t set, ui
 /* A clone of the mount at the host path `source`, by BIND_*; without a source, the one that OP_OPEN_TREE left. */
 int take_tree(struct context *ctx, const char *source, uint64_t flags);
 
-/* tmpfs_copy.c: copies the contents of the directory `from` to the directory `to`. 0 or -errno. */
-int copy_up(struct context *ctx, int from, int to);
+/* tmpfs_copy.c: copies the contents of the directory `from` to the directory `to`, and its owner. 0 or -errno. */
+int copy_up(struct context *ctx, int from, int to, bool owner);
 
 /* rootfs.c. Sets the propagation of the mount `directory` is in: climbs to that mount's root, since only a root can be
  * changed. Closes `directory`. */

@@ -134,12 +134,13 @@ enum plan_step {
 };
 
 /* The flags of `mount`. */
-#define MOUNT_COPY_UP 1     /* tmpcopyup: copy what the new tmpfs covers into it */
-#define MOUNT_LEGACY 2      /* use mount(2) on the checked descriptor: fsconfig cannot express it */
-#define MOUNT_TARGET_MODE 4 /* a tmpfs without mode= gets that of the directory it covers */
-#define MOUNT_ORDINARY 8    /* no symlink may lead to the target, and paths below it are looked up in this mount */
-#define MOUNT_HOST_COPY 16  /* if the kernel refuses a new mount, bind `source` or the host's recursively */
-#define MOUNT_ROOT 32       /* on the container's root: from then on it is the root */
+#define MOUNT_COPY_UP 1       /* tmpcopyup: copy what the new tmpfs covers into it */
+#define MOUNT_LEGACY 2        /* use mount(2) on the checked descriptor: fsconfig cannot express it */
+#define MOUNT_TARGET_MODE 4   /* a tmpfs without mode= gets that of the directory it covers */
+#define MOUNT_ORDINARY 8      /* no symlink may lead to the target, and paths below it are looked up in this mount */
+#define MOUNT_HOST_COPY 16    /* if the kernel refuses a new mount, bind `source` or the host's recursively */
+#define MOUNT_ROOT 32         /* on the container's root: from then on it is the root */
+#define MOUNT_TARGET_OWNER 64 /* with tmpcopyup: the owner of what it covers, unless uid= or gid= name one */
 
 /* The flags of `bind` and of `open_tree`. */
 #define BIND_REC 1             /* include the mounts below */

@@ -120,12 +120,18 @@ static int copy_directory(struct context *ctx, int from, int to, int depth)
 	}
 }
 
-int copy_up(struct context *ctx, int from, int to)
+int copy_up(struct context *ctx, int from, int to, bool owner)
 {
+	struct stat st;
 	int covered = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (covered < 0)
 		return failed(ctx, STEP_OPEN);
 	int r = copy_directory(ctx, covered, to, 0);
+	if (r == 0 && owner && fstat(covered, &st) < 0)
+		r = failed(ctx, STEP_STAT);
+	else if (r == 0 && owner && fchownat(to, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0 && errno != EINVAL &&
+		 errno != EPERM)
+		r = failed(ctx, STEP_CHOWN);
 	close(covered);
 	return r;
 }

@@ -226,7 +226,9 @@ def _mount(entry: "Mount", options: "Options", facts: "Facts", warnings: "Warnin
         elif kind not in mount_options.KERNEL_TYPES:
             superblock |= MS_RDONLY
     if kind == "tmpfs":
-        flags |= ops.MOUNT_COPY_UP if "tmpcopyup" in options.keywords else 0
+        if "tmpcopyup" in options.keywords:
+            owned = any(option.startswith(("uid=", "gid=")) for option in data)
+            flags |= ops.MOUNT_COPY_UP | (0 if owned else ops.MOUNT_TARGET_OWNER)
         flags |= 0 if any(option.startswith("mode=") for option in data) else ops.MOUNT_TARGET_MODE
     destination = clean(entry["destination"])
     if kind in ("proc", "sysfs") or destination == "/dev":

@@ -191,6 +191,19 @@ def test_nothing_is_no_difference(unpacker: Unpacker, base: bytes, form: str, im
     assert lines(unpacker, bundle) == []
 
 
+def test_volumes(unpacker: Unpacker, base: bytes) -> None:
+    """A volume begins as the image has it, its owner can write to it, and what is written there is in no image."""
+    layer = archive(directory("data", mode=0o750, uid=1000, gid=50), entry("data/f", b"1", uid=1000, gid=50))
+    script = "stat -c '%a %u:%g' /data /data/f; echo 2 > /data/f; touch /data/new"
+    config = {"Cmd": ["sh", "-ec", script], "User": "1000:50", "Volumes": {"/data": {}, "/empty/one": {}}}
+    source = layout(unpacker.path("layout"), base, layer, config=config)
+    for form in FORMS:
+        bundle = unpacker.unpack(source, f"bundle{form}", *filter(None, [form]))
+        done = unpacker.runtime.call("run", "--bundle", bundle, unpacker.runtime.new_id()).ok()
+        assert done.out.split("\n")[:2] == ["750 1000:50", "644 1000:50"]
+        assert lines(unpacker, bundle) == []
+
+
 def test_mount_points_behind_links(unpacker: Unpacker, base: bytes) -> None:
     """A mount on /var/run/x is made in /run, where a link of the image leads, and is no change there."""
     source = layout(unpacker.path("layout"), base, archive(directory("var"), symlink("var/run", "../run")))

@@ -187,6 +187,18 @@ def test_tmpcopyup(runtime: Caller) -> None:
     assert (bundle.rootfs / "data/one").read_text() == "1\n"
 
 
+@pytest.mark.not_on("runc", "crun", reason="the tmpfs is root's")
+@pytest.mark.parametrize(("options", "owner"), [([], "1000:50"), (["uid=7"], "7:0"), (["gid=8"], "0:8")])
+def test_tmpcopyup_has_the_owner_of_what_it_covers(runtime: Caller, options: list[str], owner: str) -> None:
+    """So whoever owned the directory can write to the tmpfs, unless its own options name another owner."""
+    row = mount("/data", "tmpfs", "t", "tmpcopyup", *options)
+    bundle = with_mounts(runtime, "stat -c '%a %u:%g' /data", row)
+    (bundle.rootfs / "data").mkdir()
+    os.chown(bundle.rootfs / "data", 1000, 50)
+    (bundle.rootfs / "data").chmod(0o2750)
+    assert runtime.run(bundle).ok().out == f"2750 {owner}\n"
+
+
 @pytest.mark.proves("/mounts/*/destination")
 def test_symlink_in_the_destination(runtime: Caller) -> None:
     """A symlink in a destination is followed inside the root, never outside."""

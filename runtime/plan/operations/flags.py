@@ -10,6 +10,7 @@ MOUNT_TARGET_MODE = 4  # a tmpfs without mode= gets that of the directory it cov
 MOUNT_ORDINARY = 8  # no symlink may lead to the target, and paths below it are looked up in this mount
 MOUNT_HOST_COPY = 16  # if the kernel refuses a new mount, bind `source` or the host's recursively
 MOUNT_ROOT = 32  # on the container's root: from then on it is the root
+MOUNT_TARGET_OWNER = 64  # with tmpcopyup: the owner of what it covers, unless uid= or gid= name one
 
 # The flags of `bind` and of `open_tree`.
 BIND_REC = 1  # include the mounts below

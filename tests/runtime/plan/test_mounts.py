@@ -167,7 +167,7 @@ def test_late_read_only_mounts() -> None:
     [
         ("tmpfs", (), ops.MOUNT_TARGET_MODE),
         ("tmpfs", ("mode=755",), 0),
-        ("tmpfs", ("tmpcopyup",), ops.MOUNT_TARGET_MODE | ops.MOUNT_COPY_UP),
+        ("tmpfs", ("tmpcopyup",), ops.MOUNT_TARGET_MODE | ops.MOUNT_COPY_UP | ops.MOUNT_TARGET_OWNER),
         ("proc", (), ops.MOUNT_ORDINARY),
         ("sysfs", (), ops.MOUNT_ORDINARY),
         ("ext4", ("iversion",), ops.MOUNT_LEGACY),
