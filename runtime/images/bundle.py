@@ -80,16 +80,21 @@ def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "C
         )
     name = record_name(place.path)
     lock = store.lock(f"locks/{name.rpartition('/')[2]}", exclusive=True)
+    made = False  # the record alone
     try:
         place.check_free()
         remove_tree(place.above, place.partial)  # of a call that was killed
         store.write(name, {"path": place.path, "layers": list(image.diff_ids)})
+        made = True
         posix.mkdir(place.partial, 0o700, dir_fd=place.above)
         _fill(store, image, place, copy, configure)
+        made = False  # from here on the bundle may be there, and then its record must stay
         posix.rename(place.partial, place.name, src_dir_fd=place.above, dst_dir_fd=place.above)
         posix.fsync(place.above)
     except BaseException as error:
         remove_tree(place.above, place.partial)
+        if made:
+            posix.unlink(name, dir_fd=store.descriptor)
         if isinstance(error, OSError):
             raise system_failure(f"make the bundle {place.path}", error) from None
         raise

@@ -448,6 +448,7 @@ def test_the_user_of_the_image(unpacker: Unpacker) -> None:
     source = layout(unpacker.path("other"), lower, upper, config={"User": "old", "Cmd": ["x"]})
     done = unpacker.call("unpack", source, unpacker.path("refused")).failed(1)
     assert "/config/User: the image's /etc/passwd has no user old" in done.err
+    assert len(os.listdir(unpacker.store / "bundles")) == 2
 
 
 def test_a_peer_runs_the_copy(unpacker: Unpacker, base: bytes) -> None:
