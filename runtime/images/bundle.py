@@ -10,12 +10,12 @@ import posix
 
 from runtime.errors import OcirunError, system_failure
 from runtime.host.facts import absolute
-from runtime.images import attributes, digests, lookup
+from runtime.images import attributes, digests, documents, lookup
 from runtime.images.copy_tree import Copier
 from runtime.images.image_config import root_mount
 from runtime.images.merged import Merged
 from runtime.images.stack import visible
-from runtime.images.store import layer_name, write_document
+from runtime.images.store import layer_name
 from runtime.images.tree import remove_tree
 
 TYPE_CHECKING = False
@@ -119,7 +119,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
             attributes.complete(merged, implied, upper)
             posix.close(upper)
         users: Users = {"passwd": _account_file(merged, "passwd"), "group": _account_file(merged, "group")}
-        write_document("config.json", configure(image.config, users, overlay), partial)
+        documents.write("config.json", configure(image.config, users, overlay), partial)
         facts: JsonObject = {
             "version": VERSION,
             "store": store.path,
@@ -127,7 +127,7 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
             "config": image.digest,
             "source": absolute(image.place, posix.getcwd()),
         }
-        write_document(IMAGE, {**facts, "image": image.config, "copy": copy}, partial)
+        documents.write(IMAGE, {**facts, "image": image.config, "copy": copy}, partial)
         if copy:
             store.sync()
     finally:

@@ -7,13 +7,14 @@ rename. Whoever writes holds a lock on the directory.
 import fcntl
 import posix
 
-from runtime import files
-from runtime.errors import OcirunError
-from runtime.images import digests
+from runtime.errors import OcirunError, system_failure
+from runtime.images import digests, documents
+from runtime.images.blobs import Blob
+from runtime.images.errors import BadImage
 from runtime.images.image import INDEXES, REF_NAME, names_of
 from runtime.images.layer_tree import write_all
-from runtime.images.store import write_document
-from runtime.lifecycle.document import dumps, loads
+from runtime.kernel import S_IFMT, S_IFREG
+from runtime.lifecycle.document import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 VERSION = "1.0.0"
 _NEW = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+_READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
 _PARTIAL = ".ocirun-"
-_PIECE = 1 << 20
-BLOBS = "blobs/sha256"
+_DIGITS = 16  # behind it, of a blob that is not whole
+_HEX = frozenset("0123456789abcdef")
+_FOR_ALL = 0o644
 LETTERS = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:@/+"
 )  # of a name (annotations.md)
@@ -35,7 +38,7 @@ class BlobFile:
 
     def __init__(self, directory: int) -> None:
         self._directory = directory
-        self._name = f"{_PARTIAL}{posix.urandom(8).hex()}"
+        self._name = f"{_PARTIAL}{posix.urandom(_DIGITS // 2).hex()}"
         self.descriptor = posix.open(self._name, _NEW, 0o644, dir_fd=directory)
         self._hash = digests.hasher("sha256:")
         self.size = 0
@@ -74,27 +77,37 @@ class Layout:
         self._descriptor = posix.open(path, _DIRECTORY)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self.index = self._read()
-        for name in ("blobs", BLOBS):
-            _make(name, self._descriptor)
-        self._blobs = posix.open(BLOBS, _DIRECTORY, dir_fd=self._descriptor)
+        self._algorithms = self._inner("blobs", self._descriptor)
+        self._blobs = self._inner("sha256", self._algorithms)
         for name in posix.listdir(self._blobs):
-            if name.startswith(_PARTIAL):  # of a call that was killed
+            if _is_partial(name):  # of a call that was killed
                 posix.unlink(name, dir_fd=self._blobs)
 
     def close(self) -> None:
         posix.close(self._blobs)
+        posix.close(self._algorithms)
         posix.close(self._descriptor)
+
+    def _inner(self, name: str, above: int) -> int:
+        """A directory of the layout, made if it is missing. A link could lead out."""
+        _make(name, above)
+        try:
+            return posix.open(name, _DIRECTORY | posix.O_NOFOLLOW, dir_fd=above)
+        except OSError as error:
+            raise system_failure(f"open {name} in the layout {self.path}, which must not be a link", error) from None
 
     def _read(self) -> "JsonObject":
         names = posix.listdir(self._descriptor)
         if "index.json" not in names and not set(names) - {"blobs", "oci-layout", f"{_PARTIAL}index"}:
-            write_document("oci-layout", {"imageLayoutVersion": VERSION}, self._descriptor)
-            posix.chmod("oci-layout", 0o644, dir_fd=self._descriptor)
+            documents.write("oci-layout", {"imageLayoutVersion": VERSION}, self._descriptor, _FOR_ALL)
             return {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": []}
         try:
-            told, index = (loads(files.read(name, self._descriptor).strip()) for name in ("oci-layout", "index.json"))
-        except (OSError, ValueError):
+            told, index = (documents.read(name, self._descriptor) for name in ("oci-layout", "index.json"))
+        except FileNotFoundError:
             raise OcirunError(f"{self.path} is neither an OCI layout nor empty: choose another directory") from None
+        except (OSError, ValueError) as error:
+            reason = posix.strerror(error.errno or 0).lower() if isinstance(error, OSError) else error
+            raise OcirunError(f"read oci-layout and index.json of {self.path}: {reason}") from None
         if not isinstance(told, dict) or told.get("imageLayoutVersion") != VERSION:
             raise OcirunError(f"{self.path} is a layout of another version than {VERSION}")
         if not isinstance(index, dict) or not isinstance(index.get("manifests"), list):
@@ -105,13 +118,24 @@ class Layout:
         return BlobFile(self._blobs)
 
     def has(self, digest: str, size: int) -> bool:
-        """Whether the blob is there, with that size."""
+        """Whether the blob is there, and is what its digest says."""
         algorithm, _, digits = digest.partition(":")
         try:
-            status = posix.stat(f"blobs/{algorithm}/{digits}", dir_fd=self._descriptor, follow_symlinks=False)
-        except FileNotFoundError:
+            directory = posix.open(algorithm, _DIRECTORY | posix.O_NOFOLLOW, dir_fd=self._algorithms)
+        except OSError:
             return False
-        return status.st_size == size
+        try:
+            descriptor = posix.open(digits, _READ, dir_fd=directory)
+        except OSError:
+            return False
+        finally:
+            posix.close(directory)
+        blob = Blob(descriptor, 0, size, digest, digits)
+        try:
+            status = posix.fstat(descriptor)
+            return status.st_mode & S_IFMT == S_IFREG and status.st_size == size and _is_intact(blob)
+        finally:
+            blob.close()
 
     def add(self, value: "Json", kind: str) -> "JsonObject":
         """Write a document as a blob; its descriptor."""
@@ -126,10 +150,23 @@ class Layout:
         row = {**manifest, "annotations": {REF_NAME: tag}}
         fresh = f"{_PARTIAL}index"
         posix.fsync(self._blobs)
-        write_document(fresh, {**self.index, "manifests": [*kept, row]}, self._descriptor)
-        posix.chmod(fresh, 0o644, dir_fd=self._descriptor)
+        documents.write(fresh, {**self.index, "manifests": [*kept, row]}, self._descriptor, _FOR_ALL)
         posix.rename(fresh, "index.json", src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         posix.fsync(self._descriptor)
+
+
+def _is_partial(name: str) -> bool:
+    digits = name.removeprefix(_PARTIAL)
+    return digits != name and len(digits) == _DIGITS and _HEX.issuperset(digits)
+
+
+def _is_intact(blob: Blob) -> bool:
+    try:
+        for _ in blob.pieces():
+            pass
+    except BadImage:
+        return False
+    return True
 
 
 def _make(path: str, dir_fd: "int | None" = None) -> bool:

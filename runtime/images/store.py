@@ -14,12 +14,11 @@ nothing in tmp/ belongs to anybody. A layer's own lock makes a second unpack of 
 import fcntl
 import posix
 
-from runtime import files, shim
+from runtime import shim
 from runtime.errors import OcirunError, system_failure
-from runtime.images import digests
+from runtime.images import digests, documents
 from runtime.images.tree import remove_tree
 from runtime.kernel import S_IFDIR, S_IFMT
-from runtime.lifecycle.document import indented, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ DIRECTORIES = ("layers", "layers/sha256", "layers/sha512", "l", "bundles", "tmp"
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _SPECIAL = frozenset(":,\\\"'")  # of overlayfs' options
 _OTHERS_WRITE = 0o022
+_MAX_FACTS = 256 << 20  # bytes of what is not in a layer's tree
 _SHORT = 12  # digits of a short name; more where two layers share them
 
 
@@ -49,18 +49,18 @@ def default_path(is_host_root: bool) -> str:
 
 
 class Store:
-    """An open store. ``form``: see `owners.Rights`."""
+    """An open store. ``form``: see `owners.Rights`. ``make``: what is missing in it is made."""
 
-    def __init__(self, path: str, descriptor: int, form: "Form") -> None:
+    def __init__(self, path: str, descriptor: int, form: "Form", make: bool) -> None:
         self.path = path
         self.descriptor = descriptor
         self.form = form
+        self._new = posix.O_CREAT if make else 0
 
     def lock(self, name: str, exclusive: bool) -> int:
         """Take a lock, waiting for it. Returns its descriptor, which is the lock."""
-        descriptor = posix.open(
-            name, posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o600, dir_fd=self.descriptor
-        )
+        flags = posix.O_RDWR | self._new | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        descriptor = posix.open(name, flags, 0o600, dir_fd=self.descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         return descriptor
 
@@ -78,13 +78,13 @@ class Store:
 
     def facts(self, diff_id: str) -> "JsonObject":
         """What is not in the layer's tree."""
-        value = loads(files.read(f"{layer_name(diff_id)}.json", self.descriptor))
+        value = documents.read(f"{layer_name(diff_id)}.json", self.descriptor, _MAX_FACTS)
         return value if isinstance(value, dict) else {}
 
     def write(self, name: str, value: "JsonObject") -> None:
         """Write a document so that it is whole or not there."""
         fresh = f"tmp/{name.replace('/', '-')}.{posix.getpid()}"
-        write_document(fresh, value, self.descriptor)
+        documents.write(fresh, value, self.descriptor)
         posix.rename(fresh, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
     def publish(self, diff_id: str, fresh: str, facts: "JsonObject") -> None:
@@ -130,21 +130,11 @@ def layer_name(diff_id: str) -> str:
     return f"layers/{digests.check(diff_id, 'a layer').replace(':', '/')}"
 
 
-def write_document(path: str, value: "JsonObject", dir_fd: "int | None" = None) -> None:
-    """Write JSON to a new file, and to disk. Raises OSError."""
-    from runtime.images.layer_tree import write_all
-
-    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    descriptor = posix.open(path, flags, 0o600, dir_fd=dir_fd)
-    try:
-        write_all(descriptor, indented(value).encode() + b"\n")
-        posix.fsync(descriptor)
-    finally:
-        posix.close(descriptor)
-
-
 def open_store(path: str, form: "Form", make: bool = True) -> Store:
-    """The store at the absolute ``path``. OcirunError if it cannot be used, or another could have written to it."""
+    """The store at the absolute ``path``. OcirunError if it cannot be used, or another could have written to it.
+
+    Without ``make`` nothing is written to a directory that is no store.
+    """
     if _SPECIAL & set(path):
         raise OcirunError(f"{path}: a store's path must not have one of : , \\ and quotes, which are overlayfs' own")
     try:
@@ -156,8 +146,8 @@ def open_store(path: str, form: "Form", make: bool = True) -> Store:
             raise OcirunError(f"{path} is not trusted as a store: it is another user's, or others may write to it")
         for name in DIRECTORIES if make else ():
             _make(name, descriptor)
-        store = Store(path, descriptor, form)
-        _check_form(store)
+        store = Store(path, descriptor, form, make)
+        _check_form(store, make)
     except OSError as error:
         raise system_failure(f"open the store {path}", error) from None
     return store
@@ -179,11 +169,13 @@ def make_directories(path: str) -> None:
             _make(above)
 
 
-def _check_form(store: Store) -> None:
-    """Write store.json, or OcirunError if it says that the store is of another form."""
+def _check_form(store: Store, make: bool) -> None:
+    """OcirunError if store.json says that the store is of another form. ``make``: it is written if it is missing."""
     try:
-        found = loads(files.read("store.json", store.descriptor))
+        found = documents.read("store.json", store.descriptor)
     except FileNotFoundError:
+        if not make:
+            raise OcirunError(f"{store.path} is no store of layers: it has no store.json") from None
         store.write("store.json", {"version": VERSION, "form": store.form})
         return
     except ValueError as error:
