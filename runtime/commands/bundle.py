@@ -100,16 +100,16 @@ def _prune(call: "Call", caller: "Caller", path: str) -> int:
 
 def _diff(call: "Call", caller: "Caller") -> int:
     """Print what the container has changed, by path."""
-    from runtime.images import container
+    from runtime.images import container, facts
     from runtime.lifecycle.document import indented
 
     form = call.options.get("format", "text")
     if form not in ("text", "json"):
         raise UsageError(f'--format "{form}": must be text or json')
     path = files.clean(absolute(call.operands[0]))
-    facts = container.facts_of(path)
+    known = facts.facts_of(path)
     caller.enter()
-    opened = container.open_container(path, facts, caller.rights(call.warn).form)
+    opened = container.open_container(path, known, caller.rights(call.warn).form)
     rows = sorted((b"/" + b"/".join(each.path), each.kind) for each in opened.changes() if each.kind)
     opened.close()
     named = [(kind, name.decode("utf-8", "backslashreplace")) for name, kind in rows]
@@ -122,7 +122,7 @@ def _diff(call: "Call", caller: "Caller") -> int:
 
 def _commit(call: "Call", caller: "Caller") -> int:
     """Print the digest of the new image's manifest."""
-    from runtime.images import container
+    from runtime.images import container, facts
     from runtime.images.commit import COMPRESSIONS, Request, commit
 
     path = files.clean(absolute(call.operands[0]))
@@ -133,11 +133,11 @@ def _commit(call: "Call", caller: "Caller") -> int:
         raise UsageError(f'--compress "{request.compression}": must be gzip, zstd or none')
     request.latest = _seconds(call)
     request.author, request.message = (call.options.get(name, "") for name in ("author", "message"))
-    facts = container.facts_of(path)
+    known = facts.facts_of(path)
     container.check_still(call.root, path)
     caller.enter()
     posix.umask(0o022)
-    opened = container.open_container(path, facts, caller.rights(call.warn).form)
+    opened = container.open_container(path, known, caller.rights(call.warn).form)
     write(1, commit(opened, request, call.warn) + "\n")
     opened.close()
     return 0

@@ -48,9 +48,7 @@ def commit(container: "Container", request: Request, warn: "Callable[[str], None
         raise system_failure(f"open the layout {path}", error) from None
     try:
         layers = list(_base_layers(container, request, made))
-        config = container.facts.get("image")
-        if not isinstance(config, dict):
-            raise OcirunError("the bundle's image.json has no config of an image")
+        config: JsonObject = container.facts["image"]
         layer, diff_id = _layer(container, changes, request, made, warn) if changes else (None, "")
         document = new_config(config, diff_id, request, time.time_ns())
         manifest: JsonObject = {
@@ -125,7 +123,7 @@ def _base_layers(container: "Container", request: Request, made: "Layout") -> "I
 def _base(container: "Container", request: Request, made: "Layout") -> "Image":
     """The image of the bundle: in the layout that is written to, or where it was unpacked from, or in --base."""
     facts = container.facts
-    wanted, source = str(facts.get("config")), str(facts.get("source", ""))
+    wanted, source = facts["config"], facts["source"]
     for place in (request.base,) if request.base else (made.path, source):
         if place and posix.access(place, posix.F_OK) and (found := _image_in(place, wanted)):
             return found
@@ -154,8 +152,7 @@ def _image_in(place: str, wanted: str) -> "Image | None":
 def new_config(image: "JsonObject", diff_id: str, request: Request, now: int) -> "JsonObject":
     """The image's config with one more layer, and a line of history. ``diff_id``: "" if nothing was changed. ``now``: ns."""
     created = timestamp(now if request.latest is None else request.latest * _SECOND)
-    rootfs = image.get("rootfs")
-    diff_ids = rootfs["diff_ids"] if isinstance(rootfs, dict) else []
+    diff_ids = image["rootfs"]["diff_ids"]
     history = image.get("history")
     line: JsonObject = {"created": created, "created_by": "ocirun bundle commit"}
     line |= {name: value for name, value in (("author", request.author), ("comment", request.message)) if value}

@@ -3,16 +3,15 @@
 import posix
 
 from oci_spec import BadDocument, load, verify
-from runtime import files
 from runtime.errors import OcirunError, WrongState, system_failure
 from runtime.files import components
 from runtime.host.container_tree import tree_of
-from runtime.images.bundle import IMAGE, VERSION, open_layers
+from runtime.images.bundle import open_layers
 from runtime.images.difference import Difference
 from runtime.images.merged import Merged
 from runtime.images.store import open_store
 from runtime.images.tree import Tree
-from runtime.lifecycle.document import loads
+from runtime.lifecycle import config
 from runtime.lifecycle.listing import listing
 
 TYPE_CHECKING = False
@@ -28,16 +27,17 @@ _STILL = ("created", "paused", "stopped")  # states in which nothing writes
 
 
 class Container:
-    """``facts``: image.json. ``own``: the files of the container alone, or all of them in a copy. Closed by `close`."""
+    """``facts``: see `facts.facts_of`. ``own``: the files of the container alone, or all of them in a copy. Closed by `close`."""
 
     def __init__(self, path: str, facts: "JsonObject", form: "Form") -> None:
         self.path = path
         self.facts = facts
         self.form = form
         self.whole = bool(facts.get("copy"))
-        self._store = open_store(str(facts.get("store")), form, make=False)
+        self._store = open_store(str(facts["store"]), form, make=False)
         self._lock = self._store.lock("lock", exclusive=False)  # no layer is removed meanwhile
-        _, self._opened, implied = open_layers(self._store, _diff_ids(facts))
+        layers: list[str] = facts["layers"]
+        _, self._opened, implied = open_layers(self._store, layers)
         self._opened.append(posix.open(f"{path}/{'rootfs' if self.whole else 'upper'}", _DIRECTORY))
         self.own = Tree(self._opened[-1], lambda _: None)
         self.layers = Merged(self._opened[:-1], implied, form)
@@ -61,25 +61,6 @@ class Container:
             posix.close(descriptor)
 
 
-def _diff_ids(facts: "JsonObject") -> "list[str]":
-    layers = facts.get("layers")
-    return [str(each) for each in layers] if isinstance(layers, list) else []
-
-
-def facts_of(path: str) -> "JsonObject":
-    """image.json of a bundle. OcirunError if it is no bundle that `bundle unpack` made."""
-    try:
-        facts = loads(files.read(f"{path}/{IMAGE}"))
-    except (OSError, ValueError) as error:
-        reason = posix.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else "it is damaged"
-        raise OcirunError(
-            f"{path}/{IMAGE}: {reason}: only a bundle that `bundle unpack` made knows its image"
-        ) from None
-    if not isinstance(facts, dict) or facts.get("version") != VERSION:
-        raise OcirunError(f"{path}/{IMAGE} was written by another release of ocirun")
-    return facts
-
-
 def open_container(path: str, facts: "JsonObject", form: "Form") -> Container:
     """Raises OcirunError if a layer is gone, or may not be read."""
     try:
@@ -91,8 +72,8 @@ def open_container(path: str, facts: "JsonObject", form: "Form") -> Container:
 def mount_points(path: str) -> "list[Path]":
     """Where config.json mounts something, but for the root, links followed. None if it is no config any more."""
     try:
-        spec = load(files.read(f"{path}/config.json"))
-    except (OSError, BadDocument):
+        spec = load(config.of_bundle(path, None))
+    except (OcirunError, BadDocument):
         return []
     if not verify(spec):
         return []

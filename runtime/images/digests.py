@@ -18,10 +18,15 @@ LENGTHS = {"sha256": 64, "sha512": 128}  # hexadecimal digits
 _HEX = frozenset("0123456789abcdef")
 
 
+def is_one(digest: object) -> bool:
+    """Whether it is a digest of a known algorithm."""
+    algorithm, _, digits = digest.partition(":") if isinstance(digest, str) else ("", "", "")
+    return LENGTHS.get(algorithm) == len(digits) and _HEX.issuperset(digits)
+
+
 def check(digest: object, what: str) -> str:
     """The digest, if it is one: it becomes a file's name. BadImage otherwise."""
-    algorithm, _, digits = digest.partition(":") if isinstance(digest, str) else ("", "", "")
-    if LENGTHS.get(algorithm) != len(digits) or not _HEX.issuperset(digits):
+    if not is_one(digest):
         raise BadImage(f"{what} has no digest that is known: {str(digest)[:100]!r}; sha256 and sha512 are")
     return str(digest)
 
