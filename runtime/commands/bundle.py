@@ -93,7 +93,7 @@ def _prune(call: "Call", caller: "Caller", path: str) -> int:
     if not posix.access(path, posix.F_OK):
         return 0  # nothing was ever unpacked
     caller.enter()
-    for diff_id in prune(open_store(path, caller.rights(call.warn).form)):
+    for diff_id in prune(open_store(path, caller.rights(call.warn).form), call.warn):
         write(1, f"{diff_id}\n")
     return 0
 

@@ -2,24 +2,30 @@
 
 import posix
 
-from runtime import files
-from runtime.errors import system_failure
+from runtime.errors import OcirunError, system_failure, system_words
+from runtime.images import digests, documents
 from runtime.images.bundle import IMAGE, Place
-from runtime.images.store import Store, layer_name
+from runtime.images.facts import is_path
+from runtime.images.store import Store, is_directory, layer_name
 from runtime.images.tree import remove_tree
-from runtime.lifecycle.document import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oci_spec.types import JsonObject
 
 
-def prune(store: Store) -> "list[str]":
-    """Wait for the calls that unpack, then remove what is of no use. Returns the diff_ids removed. Raises OcirunError."""
+def prune(store: Store, warn: "Callable[[str], None]") -> "list[str]":
+    """Wait for the calls that unpack, then remove what is of no use. Returns the diff_ids removed. Raises OcirunError.
+
+    What cannot be removed, or is not the store's, stays with a warning.
+    """
     lock = store.lock("lock", exclusive=True)
     try:
-        kept = {diff_id for record in _bundles(store) for diff_id in _layers(record)}
-        removed = [diff_id for diff_id in _stored(store) if diff_id not in kept]
+        _empty(store, "tmp", warn)
+        kept = {diff_id for record in _bundles(store, warn) for diff_id in _layers(record)}
+        removed = [diff_id for diff_id in _stored(store, warn) if diff_id not in kept]
         for diff_id in removed:
             posix.rename(
                 layer_name(diff_id),
@@ -27,7 +33,7 @@ def prune(store: Store) -> "list[str]":
                 src_dir_fd=store.descriptor,
                 dst_dir_fd=store.descriptor,
             )
-        _sweep(store)
+        _sweep(store, warn)
     except OSError as error:
         raise system_failure(f"prune {store.path}", error) from None
     finally:
@@ -35,24 +41,41 @@ def prune(store: Store) -> "list[str]":
     return removed
 
 
-def _bundles(store: Store) -> "list[JsonObject]":
+def _bundles(store: Store, warn: "Callable[[str], None]") -> "list[JsonObject]":
     """The records of bundles that are there. Others are removed, with what was made of the bundle."""
     found = []
     for name in _names(store, "bundles"):
+        path = ""
         try:
-            record = loads(files.read(f"bundles/{name}", store.descriptor))
+            record = documents.read(f"bundles/{name}", store.descriptor)
+            path = record["path"] if isinstance(record, dict) and is_path(record.get("path")) else ""
         except ValueError:
             record = {}
-        path = record.get("path") if isinstance(record, dict) else None
-        if isinstance(record, dict) and isinstance(path, str) and posix.access(f"{path}/{IMAGE}", posix.F_OK):
+        if path and isinstance(record, dict) and posix.access(f"{path}/{IMAGE}", posix.F_OK):
             found.append(record)
             continue
-        if isinstance(path, str) and posix.access(path.rpartition("/")[0] or "/", posix.F_OK):
-            place = Place(path)
-            remove_tree(place.above, place.partial)
-            posix.close(place.above)
-        posix.unlink(f"bundles/{name}", dir_fd=store.descriptor)
+        if path:
+            _remove_partial(path, warn)
+        _remove(store, f"bundles/{name}", warn)
     return found
+
+
+def _remove_partial(path: str, warn: "Callable[[str], None]") -> None:
+    """Remove what a killed call has made of a bundle, if its path leads where it led: a link may have taken a directory's place."""
+    above = path.rpartition("/")[0] or "/"
+    if not posix.access(above, posix.F_OK):
+        return
+    try:
+        place = Place(path)
+        try:
+            if place.path == path:
+                remove_tree(place.above, place.partial)
+        finally:
+            posix.close(place.above)
+    except OSError as error:
+        warn(f"what was made of {path} is left: {system_words(error.errno or 0)}")
+    except OcirunError as error:
+        warn(f"what was made of {path} is left: {error.message}")
 
 
 def _layers(record: "JsonObject") -> "list[str]":
@@ -68,32 +91,50 @@ def _names(store: Store, directory: str) -> "list[str]":
         posix.close(descriptor)
 
 
-def _stored(store: Store) -> "list[str]":
-    return [
-        f"{algorithm}:{name}"
-        for algorithm in _names(store, "layers")
-        for name in _names(store, f"layers/{algorithm}")
-        if not name.endswith(".json")
-    ]
+def _stored(store: Store, warn: "Callable[[str], None]") -> "list[str]":
+    """The diff_ids of the layers."""
+    found = []
+    for algorithm in digests.LENGTHS:
+        for name in _names(store, f"layers/{algorithm}"):
+            if name.endswith(".json"):
+                continue
+            if digests.is_one(f"{algorithm}:{name}"):
+                found.append(f"{algorithm}:{name}")
+            else:
+                warn(f"{store.path}/layers/{algorithm}/{name} is left: it is no layer")
+    return found
 
 
-def _sweep(store: Store) -> None:
-    """Remove what is in tmp/ and locks/, and facts and short names of layers that are gone."""
-    for directory in ("tmp", "locks"):
-        descriptor = store.open(directory)
+def _remove(store: Store, name: str, warn: "Callable[[str], None]") -> None:
+    """Remove a file or a tree."""
+    above, _, last = name.rpartition("/")
+    try:
+        descriptor = store.open(above)
         try:
-            for name in posix.listdir(descriptor):
-                try:
-                    posix.unlink(name, dir_fd=descriptor)
-                except IsADirectoryError:
-                    remove_tree(descriptor, name)
+            if is_directory(last, descriptor):
+                remove_tree(descriptor, last)
+            else:
+                posix.unlink(last, dir_fd=descriptor)
         finally:
             posix.close(descriptor)
-    stored = set(_stored(store))
-    for algorithm in _names(store, "layers"):
-        for name in _names(store, f"layers/{algorithm}"):
-            if name.endswith(".json") and f"{algorithm}:{name.removesuffix('.json')}" not in stored:
-                posix.unlink(f"layers/{algorithm}/{name}", dir_fd=store.descriptor)
+    except OSError as error:
+        warn(f"{store.path}/{name} is left: {system_words(error.errno or 0)}")
+
+
+def _empty(store: Store, directory: str, warn: "Callable[[str], None]") -> None:
+    for name in _names(store, directory):
+        _remove(store, f"{directory}/{name}", warn)
+
+
+def _sweep(store: Store, warn: "Callable[[str], None]") -> None:
+    """Remove what is in tmp/ and locks/, and facts and short names of layers that are gone."""
+    for directory in ("tmp", "locks"):
+        _empty(store, directory, warn)
+    for algorithm in digests.LENGTHS:
+        there = set(_names(store, f"layers/{algorithm}"))
+        for name in there:
+            if name.endswith(".json") and name.removesuffix(".json") not in there:
+                _remove(store, f"layers/{algorithm}/{name}", warn)
     for name in _names(store, "l"):
         if not posix.access(f"l/{name}", posix.F_OK, dir_fd=store.descriptor):
-            posix.unlink(f"l/{name}", dir_fd=store.descriptor)
+            _remove(store, f"l/{name}", warn)

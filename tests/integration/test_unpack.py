@@ -323,6 +323,27 @@ def test_layers_are_shared(unpacker: Unpacker, base: bytes) -> None:
     assert unpacker.call("prune").ok().out == ""
     remove(unpacker.path("two"))
     assert unpacker.call("prune").ok().out == f"{images.digest(base)}\n"
+
+
+def test_prune_passes_over_what_is_not_the_stores(unpacker: Unpacker, base: bytes) -> None:
+    """Strange names stay with a warning, or go; layers are removed all the same, also after a call that was killed."""
+    shutil.rmtree(unpacker.unpack(layout(unpacker.path("layout"), base)))
+    store, digits = unpacker.store, images.digest(base).partition(":")[2]
+    (store / "layers/sha256/notes").mkdir()
+    (store / "layers/other").mkdir()
+    (store / "layers/sha256/old.json").mkdir()
+    (store / "l/directory").mkdir()
+    (store / f"tmp/{digits}/x").mkdir(parents=True)
+    (store / "bundles/directory/x").mkdir(parents=True)
+    os.mkfifo(store / "bundles/fifo")
+    for number, path in enumerate(("/a\0b", "\ud800", "b", "/", "/..", 5)):
+        (store / f"bundles/{number}").write_text(json.dumps({"path": path, "layers": []}))
+    done = unpacker.call("prune").ok()
+    assert done.out == f"{images.digest(base)}\n"
+    assert "layers/sha256/notes is left: it is no layer" in done.err
+    assert "Error" not in done.err
+    assert unpacker.layers() == ["notes"]
+    assert [os.listdir(store / name) for name in ("tmp", "bundles")] == [[], []]
     assert [str(path) for path in unpacker.store.rglob("*") if path.is_file()] == [
         f"{unpacker.store}/lock",
         f"{unpacker.store}/store.json",
