@@ -39,7 +39,10 @@ def unpack(
 
 
 def changes(bundle: "Path") -> "list[dict[str, str]]":
-    """What containers have changed in a bundle of `unpack`: {"kind": "A", "C" or "D", "path"}, by path."""
+    """What containers have changed in a bundle of `unpack`: {"kind": "A", "C" or "D", "path"}, by path.
+
+    A path that is not UTF-8 also has its "bytes", in hexadecimal digits.
+    """
     import json
 
     found: list[dict[str, str]] = json.loads(_run("bundle diff", {"format": "json"}, [], arguments.absolute(bundle)))

@@ -112,12 +112,18 @@ def _diff(call: "Call", caller: "Caller") -> int:
     opened = container.open_container(path, known, caller.rights(call.warn).form)
     rows = sorted((b"/" + b"/".join(each.path), each.kind) for each in opened.changes() if each.kind)
     opened.close()
-    named = [(kind, name.decode("utf-8", "backslashreplace")) for name, kind in rows]
     if form == "json":
-        write(1, indented([{"kind": kind, "path": name} for kind, name in named]) + "\n")
+        write(1, indented([_row(kind, name) for name, kind in rows]) + "\n")
     else:
+        named = [(kind, name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")) for name, kind in rows]
         write(1, "".join(f"{kind} {shown(name)}\n" for kind, name in named))
     return 0
+
+
+def _row(kind: str, name: bytes) -> "dict[str, str]":
+    """A change as JSON. ``bytes``, in hexadecimal digits: the path that is no text."""
+    text = name.decode("utf-8", "backslashreplace")
+    return {"kind": kind, "path": text, **({} if text.encode() == name else {"bytes": name.hex()})}
 
 
 def _commit(call: "Call", caller: "Caller") -> int:

@@ -8,6 +8,7 @@ import posix
 from errno import ENODATA, ENOTSUP
 
 from runtime.errors import OcirunError
+from runtime.images import names
 from runtime.images.errors import shown
 from runtime.images.merged import listed
 from runtime.images.stack import is_opaque
@@ -82,7 +83,13 @@ class Difference:
     def _directory(self, path: "Path", below: "Numbers", hides: bool, opaque: bool) -> None:
         """``below``: the layers that have it. ``hides``: what it does not have is gone. ``opaque``: so says overlayfs."""
         seen = set()
+        room = names.MAX_PATH - sum(map(len, path)) - len(path)
         for name in listed(self._own.descriptor(path)):
+            if len(name) > room:
+                raise OcirunError(
+                    f"/{shown(b'/'.join((*path, name)))}: a path of more than {names.MAX_PATH} bytes, which no image has;"
+                    " remove it first"
+                )
             status = self._own.status(path, name)
             if status is None:  # removed meanwhile
                 continue
@@ -160,8 +167,8 @@ class Difference:
         if kind == S_IFLNK:
             there = self._layers.directory(old.layer, above)
             return posix.readlink(name, dir_fd=self._own.descriptor(above)) != posix.readlink(name, dir_fd=there)
-        if kind == S_IFREG:  # in a copy, equal times are enough: all files would have to be read
-            return not self._whole and not _same_content(
+        if kind == S_IFREG:  # times can be set: cp -p, tar and touch do
+            return not _same_content(
                 posix.open(name, _READ, dir_fd=self._own.descriptor(above)),
                 posix.open(name, _READ, dir_fd=self._layers.directory(old.layer, above)),
             )

@@ -219,12 +219,26 @@ def test_mount_points_behind_links(unpacker: Unpacker, base: bytes) -> None:
 
 
 def test_diff_as_json(unpacker: Unpacker, base: bytes) -> None:
-    """The same as a list, with names that are no text escaped."""
-    bundle = changed(unpacker, base, "touch /tmp/a; touch \"$(printf '/tmp/\\377')\"; touch '/tmp/b\n'")
+    """The same as a list; names that are no text are escaped, and no two names look alike."""
+    script = "touch /tmp/a; touch \"$(printf '/tmp/\\377')\"; touch '/tmp/\\xff' '/tmp/b\n'"
+    bundle = changed(unpacker, base, script)
     rows = json.loads(unpacker.runtime.call("bundle", "diff", "--format", "json", bundle).ok().out)
     assert {row["path"] for row in rows} == {"/tmp", "/tmp/a", "/tmp/\\xff", "/tmp/b\n"}
+    assert [row for row in rows if "bytes" in row] == [{"kind": "A", "path": "/tmp/\\xff", "bytes": b"/tmp/\xff".hex()}]
     assert {row["kind"] for row in rows} == {"A", "C"}
-    assert len(lines(unpacker, bundle)) == 4
+    assert sorted(lines(unpacker, bundle)) == ["A /tmp/\\\\xff", "A /tmp/\\xff", "A /tmp/a", "A /tmp/b\\n", "C /tmp"]
+
+
+def test_a_change_that_keeps_size_and_time(unpacker: Unpacker) -> None:
+    """In an overlay and in a copy: cp -p, tar and touch set times."""
+    source = layout(unpacker.path("layout"), archive(entry("a", b"one", mtime=5), entry("b", b"one", mtime=5)))
+    for form in FORMS:
+        bundle = unpacker.unpack(source, f"bundle{form}", *filter(None, [form]))
+        path = bundle / ("rootfs/a" if form else "upper/a")
+        path.write_bytes(b"two")
+        path.chmod(0o644)
+        os.utime(path, (5, 5))
+        assert lines(unpacker, bundle) == ["C /a"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -402,7 +416,7 @@ def test_a_name_moves_and_rests_go(unpacker: Unpacker, base: bytes) -> None:
     """Another image of the same name takes its place, other names stay, and what a killed commit left is removed."""
     bundle = changed(unpacker, base, "touch /new", tag="first")
     place = layout_of(bundle)
-    (place / "blobs/sha256/.ocirun-left").touch()
+    (place / f"blobs/sha256/.ocirun-{'0' * 16}").touch()
     commit(unpacker, bundle, f"{place}:x")
     second = commit(unpacker, bundle, f"{place}:x", "--message", "again")
     rows = json.loads((place / "index.json").read_text())["manifests"]
