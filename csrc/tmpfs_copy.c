@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -101,9 +103,26 @@ static int copy_entry(struct context *ctx, int from, int to, const char *name, i
 	return r < 0 ? r : copy_attributes(ctx, to, name, &st);
 }
 
+/* What a symlink of the image may lead the destination to: files that the kernel makes up, some of them the host's. */
+static bool of_kernel(int fd)
+{
+	static const long types[] = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+				     DEBUGFS_MAGIC,      TRACEFS_MAGIC, SECURITYFS_MAGIC,   BPF_FS_MAGIC,
+				     DEVPTS_SUPER_MAGIC, SELINUX_MAGIC};
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0)
+		return true;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if ((long)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 static int copy_directory(struct context *ctx, int from, int to, int depth)
 {
 	_Alignas(struct entry) char buffer[BUFFER];
+	if (of_kernel(from))
+		return root_failed(ctx, STEP_COPY, -EPERM);
 	for (;;) {
 		long n = syscall(SYS_getdents64, from, buffer, sizeof buffer);
 		if (n <= 0)

@@ -128,6 +128,8 @@ def by_step(code: int, origin: "str | None", step: int, error: int) -> str:
     """Remedies that depend on the step, or on the config pointer."""
     if step in (steps.MKDIR, steps.CREATE) and code in (ops.OP_MOUNT, ops.OP_BIND) and error == EACCES:
         return MADE_BEFORE
+    if code == ops.OP_MOUNT and step == steps.COPY and error == EPERM:
+        return "; tmpcopyup copies nothing of procfs, sysfs or cgroups: does a symlink of the root lead there?"
     if code == ops.OP_FORK and error == ENOMEM and origin:
         return "; a pid namespace whose first process has ended takes no other: name that of a running container"
     if code == ops.OP_PIVOT and step == steps.OPEN and error == EACCES:

@@ -273,6 +273,15 @@ def test_copy_up_fills_the_tmpfs_with_what_it_covers(go: Run, rootfs: Path, extr
     assert not (covered / "new").exists()
 
 
+@pytest.mark.parametrize("kind", ["proc", "sysfs"])
+def test_copy_up_of_what_the_kernel_makes_up(go: Run, rootfs: Path, kind: str) -> None:
+    """Refused where a symlink leads the destination to it, and where it lies deeper."""
+    (rootfs / "link").symlink_to("/of/it")
+    for covered in ("/link", "/of"):
+        rows = [entry("/of/it", kind, kind), entry(covered, "tmpfs", "tmpfs", "tmpcopyup")]
+        assert go(planned(*rows)).failure == (1, errno.EPERM, "STEP_COPY")
+
+
 @pytest.mark.parametrize("options", [["silent"], ["iversion"], ["silent", "ro", "sync", "nosuid", "noatime", "rnodev"]])
 def test_what_fsconfig_cannot_say_goes_through_mount2(go: Run, options: list[str]) -> None:
     """Options without a name in fsconfig mount all the same, with the same flags."""
