@@ -5,6 +5,9 @@ import posix
 from runtime.images.errors import BadImage
 
 MAX_ENTRIES = 2_000_000
+MAX_NAMES = 64 << 20  # bytes of the paths that are kept until a layer is done, or as long as it is stored
+MAX_STEPS, STEPS = 4 << 20, 32  # components of paths that are looked up: of all entries, and more for each one
+DIRECTORY = 4096  # bytes of a directory
 MAX_RATIO = 200  # decompressed to compressed bytes; a layer of programs has 2 to 4
 FREE_RATIO = 1 << 30  # decompressed bytes up to which the ratio does not count
 _RESERVE = 32  # one in so many free bytes stays free
@@ -22,7 +25,8 @@ class Budget:
         self._most = free if chosen is None else min(chosen, free)
         self._is_free_space = chosen is None or free < chosen
         self._entries = min(MAX_ENTRIES, status.f_favail) if status.f_files else MAX_ENTRIES
-        self._files = 0
+        self._files = self._names = 0
+        self._steps = MAX_STEPS
         self._read = self._made = 0
 
     def begin(self) -> None:
@@ -44,10 +48,28 @@ class Budget:
     def entry(self, size: int) -> None:
         """One more file, of ``size`` bytes. BadImage beyond the limits."""
         self._entries -= 1
+        self._steps += STEPS
         if self._entries < 0:
             raise BadImage(f"the image has more files than {MAX_ENTRIES}, or than the file system has room for")
         self._files += size
         self.check(self._files)
+
+    def name(self, length: int) -> None:
+        """A path of ``length`` bytes that has to be kept. BadImage if all of them have too many."""
+        self._names += length
+        if self._names > MAX_NAMES:
+            raise BadImage(f"the paths of the image's directories and hard links have more than {MAX_NAMES} bytes")
+
+    def directory(self, length: int) -> None:
+        """A directory that no entry is for, whose path has ``length`` bytes. BadImage beyond the limits."""
+        self.entry(DIRECTORY)
+        self.name(length)
+
+    def steps(self, count: int) -> None:
+        """So many components of a path were looked up. BadImage if that is out of all proportion to the entries."""
+        self._steps -= count
+        if self._steps < 0:
+            raise BadImage("the image's names and symbolic links lead through too many directories")
 
     def check(self, total: int) -> None:
         """BadImage if there is no room for so many bytes."""

@@ -39,7 +39,7 @@ class Container:
         layers: list[str] = facts["layers"]
         _, self._opened, implied = open_layers(self._store, layers)
         self._opened.append(posix.open(f"{path}/{'rootfs' if self.whole else 'upper'}", _DIRECTORY))
-        self.own = Tree(self._opened[-1], lambda _: None)
+        self.own = Tree(self._opened[-1])
         self.layers = Merged(self._opened[:-1], implied, form)
 
     def changes(self) -> "list[Change]":

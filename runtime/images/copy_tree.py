@@ -27,14 +27,14 @@ class Copier:
     """Copies layers, the lowest first, into the directory ``target``. Raises OSError."""
 
     def __init__(self, target: int, form: "Form") -> None:
-        self._target = Tree(target, lambda _: None)
+        self._target = Tree(target)
         self._form = form
         self._clones = True
         self._links: dict[tuple[int, int], tuple[Path, bytes]] = {}
 
     def add(self, layer: int, implied: "frozenset[bytes]") -> None:
         """Put a layer on top. ``implied``: directories whose attributes do not count if they are there already."""
-        source = Tree(layer, lambda _: None)
+        source = Tree(layer)
         self._links = {}
         done: list[Path] = []
         kept: dict[Path, tuple[int, int]] = {}  # times of directories that only the layers below have an entry for

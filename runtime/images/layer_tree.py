@@ -25,21 +25,21 @@ class LayerTree:
     """Unpacks the entries of one layer below ``root``, a descriptor. Later entries replace earlier ones of the same name."""
 
     def __init__(self, root: int, rights: "Rights", budget: "Budget") -> None:
-        self.tree = Tree(root, rights.set_opaque)
-        self.tree.implied.add(())
+        self.tree = Tree(root, rights.set_opaque, budget)
+        self.tree.implied.add(b"")
         self.files = self.size = 0
         self._rights = rights
         self._budget = budget
-        self._times: dict[Path, int] = {}
-        self._links: list[Entry] = []
+        self._times: dict[bytes, int] = {}
+        self._links: list[tuple[bytes, bytes]] = []  # name and target
 
     def unpack(self, reader: "TarReader") -> None:
         """All entries. OcirunError when one cannot be made; the caller removes the rest."""
         try:
             for entry in reader:
                 self._take(entry, reader)
-            for entry in self._links:
-                self._late_link(entry)
+            for name, target in self._links:
+                self._late_link(name, target)
             self._finish()
         finally:
             self.tree.close()
@@ -53,8 +53,9 @@ class LayerTree:
             if path and path[-1].startswith(names.WHITEOUT):
                 self._whiteout(path)
             elif entry.kind == "link":
-                if not self._link(entry):
-                    self._links.append(entry)
+                if not self._link(entry.name, entry.link):
+                    self._budget.name(len(entry.name) + len(entry.link))
+                    self._links.append((entry.name, entry.link))
             elif entry.kind == "directory":
                 self._directory(entry, path)
             elif not path:
@@ -90,10 +91,12 @@ class LayerTree:
                 posix.mkdir(path[-1], 0o700, dir_fd=self.tree.descriptor(above))
             if hides:
                 self._rights.set_opaque(self.tree.descriptor(real))
-        self.tree.implied.discard(real)
-        descriptor = self.tree.descriptor(real)
-        self._attributes(descriptor, entry)
-        self._times[real] = entry.mtime
+        key = b"/".join(real)
+        self.tree.implied.discard(key)
+        self._attributes(self.tree.descriptor(real), entry)
+        if key not in self._times:
+            self._budget.name(len(key))
+        self._times[key] = entry.mtime
 
     def _file(self, entry: "Entry", path: "Path", reader: "TarReader") -> None:
         """Anything but a directory and a hard link."""
@@ -160,11 +163,11 @@ class LayerTree:
             return False
         return True
 
-    def _link(self, entry: "Entry") -> bool:
+    def _link(self, name: bytes, link: bytes) -> bool:
         """Make a hard link. False if what it names is not there yet."""
-        path, target = names.parts(entry.name), names.parts(entry.link)
+        path, target = names.parts(name), names.parts(link)
         if not path or not target:
-            raise BadImage(f"{shown(entry.name)}: a hard link from or to the root")
+            raise BadImage(f"{shown(name)}: a hard link from or to the root")
         try:
             source = self.tree.real(target[:-1], make=False)
         except FileNotFoundError:
@@ -173,7 +176,7 @@ class LayerTree:
         if status is None or is_whiteout(status):
             return False
         if status.st_mode & S_IFMT == S_IFDIR:
-            raise BadImage(f"{shown(entry.name)}: a hard link to a directory")
+            raise BadImage(f"{shown(name)}: a hard link to a directory")
         above = self.tree.real(path[:-1], make=True)
         if (above, path[-1]) == (source, target[-1]):
             return True
@@ -187,20 +190,20 @@ class LayerTree:
             posix.close(held)
         return True
 
-    def _late_link(self, entry: "Entry") -> None:
+    def _late_link(self, name: bytes, link: bytes) -> None:
         """Make a hard link whose target came later in the archive, or not at all."""
         try:
-            made = self._link(entry)
+            made = self._link(name, link)
         except OSError as error:
-            raise system_failure(f"unpack {shown(entry.name)}", error) from None
+            raise system_failure(f"unpack {shown(name)}", error) from None
         if not made:
-            raise BadImage(f"{shown(entry.name)}: a hard link to {shown(entry.link)}, which its layer does not have")
+            raise BadImage(f"{shown(name)}: a hard link to {shown(link)}, which its layer does not have")
 
     def _finish(self) -> None:
         """The times of directories, which each file in them has changed; some were replaced meanwhile."""
         for path, time in self._times.items():
             try:
-                posix.utime(self.tree.descriptor(path), ns=(time, time))
+                posix.utime(self.tree.descriptor(names.components(path)), ns=(time, time))
             except (FileNotFoundError, NotADirectoryError):
                 pass
 

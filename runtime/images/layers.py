@@ -81,7 +81,7 @@ def _fill(tree: int, blob: "Blob", diff_id: str, rights: "Rights", budget: "Budg
         _blame_digest(blob)
         raise
     content.finish()
-    implied = sorted(b"/".join(path).decode(errors="surrogateescape") for path in unpacked.tree.implied)
+    implied = sorted(path.decode(errors="surrogateescape") for path in unpacked.tree.implied)
     return {"version": 1, "implied": implied, "files": unpacked.files, "size": unpacked.size}
 
 

@@ -14,25 +14,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.images.budget import Budget
     from runtime.images.names import Path
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _LINKS = 40  # followed for one path, as the kernel does
+MAX_STEPS = 4096  # components looked up for one path, those of the links' targets included
 _KEPT = 64  # descriptors of directories
 NEW_DIRECTORY = 0o755  # of one that the layer has no entry for
 
 
 class Tree:
-    """``root``: a descriptor, which stays the caller's. ``implied``: directories made without an entry; a real path each.
+    """``root``: a descriptor, which stays the caller's. ``implied``: the real paths of directories made without an entry.
 
-    ``hide`` is called with a directory that was made in the place of a whiteout.
+    ``hide`` is called with a directory that was made in the place of a whiteout. What is looked up and made counts in
+    ``budget``.
     """
 
-    def __init__(self, root: int, hide: "Callable[[int], None]") -> None:
+    def __init__(
+        self, root: int, hide: "Callable[[int], None]" = lambda _: None, budget: "Budget | None" = None
+    ) -> None:
         self._root = root
         self._hide = hide
+        self._budget = budget
         self._open: dict[Path, int] = {}
-        self.implied: set[Path] = set()
+        self.implied: set[bytes] = set()
+
+    @property
+    def opened(self) -> int:
+        """How many descriptors it has."""
+        return len(self._open)
 
     def close(self) -> None:
         self.forget()
@@ -48,6 +59,10 @@ class Tree:
                 self.forget(path[:index])
             current = self._open[path[: index + 1]] = posix.open(path[index], _DIRECTORY, dir_fd=current)
         return current
+
+    def keep_deepest(self) -> None:
+        """Close all directories but the deepest: the next one is likely near it."""
+        self.forget(max(self._open, key=len, default=()))
 
     def forget(self, but: "Path" = ()) -> None:
         """Close what is open: a directory is no longer where it was, or there are too many."""
@@ -67,8 +82,11 @@ class Tree:
             return path
         waiting = list(reversed(path))
         real: list[bytes] = []
-        links = 0
+        links = steps = 0
         while waiting:
+            steps += 1
+            if steps > MAX_STEPS:
+                raise BadImage(f"{shown(b'/'.join(path))}: its links lead through more than {MAX_STEPS} directories")
             part = waiting.pop()
             if part == b"..":
                 del real[-1:]
@@ -87,6 +105,8 @@ class Tree:
                 real.append(part)
             else:
                 raise BadImage(f"{shown(b'/'.join(path))}: {shown(b'/'.join((*here, part)))} is not a directory")
+        if self._budget:
+            self._budget.steps(steps)
         return tuple(real)
 
     def _kind(self, here: "Path", part: bytes, make: bool) -> int:
@@ -101,8 +121,11 @@ class Tree:
                 posix.unlink(part, dir_fd=self.descriptor(here))
             if sum(map(len, here)) + len(here) + len(part) > names.MAX_PATH:
                 raise BadImage(f"{shown(part)}: a path of more than {names.MAX_PATH} bytes")
+            made = b"/".join((*here, part))
+            if self._budget:
+                self._budget.directory(len(made))
             posix.mkdir(part, NEW_DIRECTORY, dir_fd=self.descriptor(here))
-            self.implied.add((*here, part))
+            self.implied.add(made)
             if status:
                 self._hide(self.descriptor((*here, part)))
             return S_IFDIR
