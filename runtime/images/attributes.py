@@ -35,15 +35,20 @@ def complete(merged: "Merged", implied: "Sequence[frozenset[bytes]]", upper: int
     A layer may have tmp/x without tmp/: the directory in its tree has attributes that nobody chose, and in an overlay they
     would count. ``implied``: the names of such directories of each layer. Raises OSError.
     """
-    tree = Tree(upper, lambda _: None)
+    tree = Tree(upper)
+    walk = lookup.Walk(merged)
+    made = -1  # how many of the walk's directories below the root are in ``upper``; -1: the root has not its attributes
     try:
-        for path in sorted(set().union(*implied) | {b""}):
+        paths = set().union(*implied) if len(implied) > 1 else set()
+        for path in sorted(paths | {b""}, key=lambda path: path.replace(b"/", b"\0")):  # the order of a walk
             parts = names.components(path)
-            chain = lookup.chain(merged, parts)
+            made = min(made, walk.common(parts))
+            chain = walk.to(parts)
             if chain and (not parts or not _are_told(merged, parts, chain[-1])):
-                for depth, found in enumerate(chain):
+                for depth in range(made + 1, len(chain)):
                     target = tree.descriptor(tree.real(parts[:depth], make=True))
-                    copy(merged.directory(found.layer, parts[:depth]), target)
+                    copy(merged.directory(chain[depth].layer, parts[:depth]), target)
+                made = len(parts)
     finally:
         tree.close()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runtime.images.store import Store
 
     # The image's config, its accounts, and the overlay (None: rootfs/ is the root): config.json.
-    Configure = Callable[[JsonObject, Users, Overlay | None], JsonObject]
+    Configure = Callable[[JsonObject, Users, Overlay | None, Callable[[str], str]], JsonObject]
 
 IMAGE = "image.json"
 VERSION = 1
@@ -119,7 +119,8 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
             attributes.complete(merged, implied, upper)
             posix.close(upper)
         users: Users = {"passwd": _account_file(merged, "passwd"), "group": _account_file(merged, "group")}
-        documents.write("config.json", configure(image.config, users, overlay), partial)
+        spec = configure(image.config, users, overlay, lambda path: _real(merged, path))
+        documents.write("config.json", spec, partial)
         facts: JsonObject = {
             "version": VERSION,
             "store": store.path,
@@ -166,6 +167,12 @@ def copy_layers(store: "Store", layers: "Sequence[int]", implied: "Sequence[froz
 
 def _account_file(merged: Merged, name: str) -> str:
     return (lookup.read(merged, f"etc/{name}".encode(), MAX_ACCOUNTS) or b"").decode(errors="surrogateescape")
+
+
+def _real(merged: Merged, path: str) -> str:
+    """Where an absolute path leads in the image."""
+    place, _ = lookup.real(merged, path.encode(errors="surrogateescape"))
+    return "/" + b"/".join(place).decode(errors="surrogateescape")
 
 
 def overlay_of(store: "Store", diff_ids: "Sequence[str]", path: str) -> "Overlay":

@@ -11,6 +11,8 @@ from runtime.images.errors import BadImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oci_spec.types import IdMapping, Json, JsonObject
     from runtime.images.shapes import Ids, Overlay, Users
 
@@ -44,6 +46,9 @@ STEERING = (
     "io.katacontainers.",
     "dev.gvisor.",
 )
+
+
+MAX_VOLUMES = 1000
 
 
 class Source:
@@ -100,10 +105,12 @@ def runtime_config(
     rootless: "Ids | None" = None,
     terminal: bool = False,
     cgroup_namespace: bool = False,
+    real: "Callable[[str], str]" = clean,
 ) -> "tuple[JsonObject, list[str]]":
     """config.json for a container of the image, and warnings about what the image says and does not get.
 
     ``overlay``: the root, otherwise the directory rootfs in the bundle. ``cgroup_namespace``: as for `default`.
+    ``real``: where a path leads in the image.
     Raises BadImage, with the place, for a config that is wrong, or whose user the image does not have.
     """
     warnings: list[str] = []
@@ -118,7 +125,7 @@ def runtime_config(
     spec["root"]["readonly"] = False
     if overlay:
         spec["mounts"].insert(0, root_mount(overlay))
-    spec["mounts"] += _volumes(source)
+    spec["mounts"] += _volumes(source, real)
     if rootless:
         _map_ids(spec, rootless)
     if found := annotations(source):
@@ -207,19 +214,23 @@ def root_mount(overlay: "Overlay") -> "JsonObject":
     return {"destination": "/", "type": "overlay", "source": "overlay", "options": options}
 
 
-def _volumes(source: Source) -> "list[JsonObject]":
+def _volumes(source: Source, real: "Callable[[str], str]") -> "list[JsonObject]":
     """A tmpfs for each volume, filled with what the image has there: it ends with the container, and no image has it."""
     mounts, known = [], set()
-    for path in source.keys("Volumes"):
-        place, target = f"/config/Volumes/{escape(path)}", clean(path)
+    paths = source.keys("Volumes")
+    if len(paths) > MAX_VOLUMES:
+        raise wrong("/config/Volumes", f"it has {len(paths)} volumes; {MAX_VOLUMES} at most are made")
+    for path in paths:
+        place = f"/config/Volumes/{escape(path)}"
         if path[:1] != "/":
             raise wrong(place, "a volume's path is absolute")
+        target = real(path)
         if target == "/" or f"{target}/".startswith(("/proc/", "/sys/", "/dev/")):
             source.warn(place, "no volume can be there, and it is left out")
         elif target not in known:
             known.add(target)
             options = ["nosuid", "nodev", "tmpcopyup"]
-            mounts.append({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
+            mounts.append({"destination": clean(path), "type": "tmpfs", "source": "tmpfs", "options": options})
     return mounts
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Numbers = tuple[int, ...]
 
-_MOST = 128  # directories that may be open, beside one's own path
+_MOST = 112  # directories that may be open, beside those of the last layer that was asked for
 
 
 class Found:
@@ -37,7 +37,7 @@ class Merged:
     """``layers``: descriptors of their roots, the top one first; they stay the caller's. ``implied``: see `bundle.implied_of`."""
 
     def __init__(self, layers: "Sequence[int]", implied: "Sequence[frozenset[bytes]]", form: "Form") -> None:
-        self._trees = [Tree(layer, lambda _: None) for layer in layers]
+        self._trees = [Tree(layer) for layer in layers]
         self._implied = implied
         self._form = form
         self._opened = 0
@@ -45,14 +45,25 @@ class Merged:
     def close(self) -> None:
         for tree in self._trees:
             tree.close()
+        self._opened = 0
 
     def directory(self, layer: int, path: "Path") -> int:
         """A descriptor, until the next call."""
-        self._opened += len(path)
+        tree = self._trees[layer]
+        before = tree.opened
+        found = tree.descriptor(path)
+        self._opened += tree.opened - before
         if self._opened > _MOST:
-            self.close()
-            self._opened = len(path)
-        return self._trees[layer].descriptor(path)
+            self._close_most(tree)
+        return found
+
+    def _close_most(self, but: Tree) -> None:
+        """Keep the descriptors of one tree, and of the others one each if these are not too many themselves."""
+        few = len(self._trees) <= _MOST // 2
+        for tree in self._trees:
+            if tree is not but:
+                tree.keep_deepest() if few else tree.close()
+        self._opened = sum(tree.opened for tree in self._trees)
 
     def root(self) -> "Found | None":
         """None if there are no layers."""

@@ -97,8 +97,12 @@ def configuration(caller: "Caller", warn: "Callable[[str], None]") -> "Configure
     ids = ids_of(caller)
     unified = cgroups.read()["mode"] == "v2"
 
-    def configure(config: "JsonObject", users: "Users", overlay: "Overlay | None") -> "JsonObject":
-        spec, warnings = runtime_config(config, users=users, overlay=overlay, rootless=ids, cgroup_namespace=unified)
+    def configure(
+        config: "JsonObject", users: "Users", overlay: "Overlay | None", real: "Callable[[str], str]"
+    ) -> "JsonObject":
+        spec, warnings = runtime_config(
+            config, users=users, overlay=overlay, rootless=ids, cgroup_namespace=unified, real=real
+        )
         for warning in warnings:
             warn(warning)
         return spec

@@ -12,7 +12,20 @@ from typing import Any
 import pytest
 
 from tests.integration.caller import Result
-from tests.integration.images import MANIFEST_TYPE, OCI, Layout, archive, digest, docker_archive, entry, layout, packed
+from tests.integration.images import (
+    MANIFEST_TYPE,
+    OCI,
+    Layout,
+    archive,
+    digest,
+    directory,
+    docker_archive,
+    entry,
+    layout,
+    packed,
+    symlink,
+)
+from tests.integration.mounts import mount, with_mounts
 from tests.security import hostile_images
 from tests.security.attack import Target, attack
 from tests.security.hostile_images import Hostile
@@ -274,6 +287,46 @@ def test_archives(target: Target) -> None:
         victim.judge(name, victim.unpack(made), words)
         archived = packed(made, victim.place / f"{victim.count}.tar")
         victim.judge(name, victim.unpack(archived), words)
+
+
+@attack(
+    "own find",
+    "an image's volume is a symbolic link to /proc/self/fd or /sys: what the host's kernel says is copied into the container",
+    stops="volumes are resolved within the image, and tmpcopyup copies nothing of procfs, sysfs and cgroups",
+)
+def test_volumes_that_lead_to_the_kernel(target: Target) -> None:
+    """Left out by unpack with a warning, by whatever links they lead there; a config.json that has one is refused."""
+    victim = Victim(target)
+    made = Layout(victim.new())
+    links = [
+        symlink("x", "/proc/self/fd"),
+        symlink("y", "z/../../sys"),
+        symlink("z", "/new/dir"),
+        symlink("r", "new/.."),
+    ]
+    volumes = {key: {} for key in ("/x", "/y/kernel", "/r", "/z/data", "/dev/../proc")}
+    made.add(made.image([archive(directory("new"), directory("new/dir"), *links)], config={"Volumes": volumes}))
+    done = victim.unpack(made.directory)
+    assert done.code == 0, done
+    config = json.loads((victim.place / f"bundle{victim.count}/config.json").read_text())
+    kept = [row["destination"] for row in config["mounts"] if "tmpcopyup" in row.get("options", ())]
+    victim.target.judge(kept != ["/z/data"], (kept, done))
+    assert done.err.count("no volume can be there") == 4
+
+
+@attack(
+    "own find",
+    "a config has tmpcopyup where a symbolic link of the root leads to /proc or /sys",
+    stops="the copy ends at what is of procfs, sysfs or cgroups, before the container starts",
+)
+def test_tmpcopyup_through_a_link(target: Target) -> None:
+    """The copy would be made with the runtime's rights, of procfs before it is masked."""
+    for place in ("/proc/self", "/sys/kernel"):
+        bundle = with_mounts(target.caller, "ls /x", mount("/x", "tmpfs", "tmpfs", "tmpcopyup"))
+        (bundle.rootfs / "x").symlink_to(place)
+        done = target.caller.run(bundle)
+        target.judge(done.code == 0, (place, done))
+        assert "tmpcopyup copies nothing of procfs" in done.err
 
 
 @pytest.mark.no_runtime
