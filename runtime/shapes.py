@@ -234,6 +234,7 @@ class StateDocument(TypedDict):
     created: str
     annotations: NotRequired[dict[str, str]]
     owner: NotRequired[str]  # for `state` and `list`
+    reason: NotRequired[str]  # for `state`: why it has stopped, if the kernel's log says so
 
 
 class TailRow(TypedDict):

@@ -53,7 +53,7 @@ class Verbs(Child):
 
     def state(self) -> "StateDocument":
         """The state document (runtime.md "State") with ``owner``. `NotFound` if the container was deleted."""
-        return state.query(self._root, self._id)
+        return state.query(self._root, self._id, why=True)
 
     @property
     def status(self) -> str:

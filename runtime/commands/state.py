@@ -13,5 +13,5 @@ OPERANDS = (1, 1, "CONTAINER")
 
 
 def main(call: "Call") -> int:
-    write(1, indented(query(call.root, call.operands[0])) + "\n")
+    write(1, indented(query(call.root, call.operands[0], why=True)) + "\n")
     return 0

@@ -8,6 +8,7 @@ import time
 from _signal import SIGSYS
 from errno import EIO, ENOSYS
 
+from oci_spec import load_accepted
 from oci_spec.rules.profile import NEEDED
 from runtime.errors import PROGRAM, OcirunError
 from runtime.lifecycle.assembly import seccomp_profile
@@ -79,19 +80,37 @@ def tell(profile: "Seccomp", data: bytes, pid: int, status: int, warn: "Warn") -
         _tell_missing(normalised, data, code, warn)
 
 
+def of_stopped(data: bytes, pid: int, start_time: int) -> str:
+    """Why the first process of a stopped container has ended, if the kernel's log says that its filter has killed it; else "".
+
+    ``data``: the config's text. ``start_time``: the process's, in clock ticks since boot.
+    """
+    if b'"seccomp"' not in data:
+        return ""
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    found = next(_logged(pid, booted + start_time / posix.sysconf("SC_CLK_TCK")), None)
+    profile = seccomp_profile(load_accepted(data)) if found else None
+    return f"killed by SIGSYS, {_by_filter(normalise(profile), data, found)}" if found and profile else ""
+
+
 def _killed(profile: "Profile", data: bytes, pid: int) -> str:
     found = _found(pid)
     if found:
-        number, arch, action = found
-        token = verdicts.token_of(arch, number)
-        from runtime.process.notifications import name_of
-
-        name = name_of(token, number) or f"{verdicts.UNKNOWN}{number}"
-        pointer = verdicts.rule(profile, name, token, None, action)
-        place = locate(OcirunError(verdicts.reason(pointer, action), pointer), data)
-        return f"by its seccomp filter for {name} ({verdicts.TABLES.get(token, hex(token))}): {place}"
+        return _by_filter(profile, data, found)
     place = locate(OcirunError("", POINTER), data)
     return f"as by its seccomp filter ({_bare(place)}); {EXPLAIN}, and so may the kernel's log (type=1326, pid={pid})"
+
+
+def _by_filter(profile: "Profile", data: bytes, found: "tuple[int, int, int]") -> str:
+    """The call and the rule of one of `_logged`."""
+    from runtime.process.notifications import name_of
+
+    number, arch, action = found
+    token = verdicts.token_of(arch, number)
+    name = name_of(token, number) or f"{verdicts.UNKNOWN}{number}"
+    pointer = verdicts.rule(profile, name, token, None, action)
+    place = locate(OcirunError(verdicts.reason(pointer, action), pointer), data)
+    return f"by its seccomp filter for {name} ({verdicts.TABLES.get(token, hex(token))}): {place}"
 
 
 def _bare(place: OcirunError) -> str:
@@ -105,15 +124,18 @@ def _kills(profile: "Profile") -> bool:
 
 def _found(pid: int) -> "tuple[int, int, int] | None":
     """The last of `_logged`. The kernel writes its log a little later than it kills."""
+    since = time.time() - RECENT
     for _ in range(TRIES):
-        for found in _logged(pid):
+        for found in _logged(pid, since):
             return found
         time.sleep(PAUSE)
     return None
 
 
-def _logged(pid: int) -> "Iterator[tuple[int, int, int]]":
-    """(number, architecture, action) of the last calls for which a filter has just killed process ``pid``, the newest first.
+def _logged(pid: int, since: float) -> "Iterator[tuple[int, int, int]]":
+    """(number, architecture, action) of the calls for which a filter has killed process ``pid``, the newest first.
+
+    ``since``: the time from which on it has had this number, in seconds since 1970.
 
     Nothing where we may not read the log, or number processes in another way than it does.
     """
@@ -123,7 +145,6 @@ def _logged(pid: int) -> "Iterator[tuple[int, int, int]]":
         lines = _kernel_log()
     except OSError:
         return
-    since = time.time() - RECENT
     for line in reversed(lines):
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
         try:

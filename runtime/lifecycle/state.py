@@ -128,12 +128,22 @@ def document(record: "Record", status: str) -> "StateDocument":
     return result
 
 
-def query(root: str, id: str) -> "StateDocument":
-    """The state document with ``owner``, as the state and list commands print it. NotFound when there is no container."""
+def query(root: str, id: str, why: bool = False) -> "StateDocument":
+    """The state document with ``owner``, as the state and list commands print it. NotFound when there is no container.
+
+    ``why``: also with the ``reason`` of a stopped container, if it is known.
+    """
     handle = store.open_unlocked(root, id)
     try:
         record, status = read(handle, id)
-        return {**document(record, status), "owner": _owner(handle)}
+        result: StateDocument = {**document(record, status), "owner": _owner(handle)}
+        if why and status == STOPPED and record["pid"] > 0:
+            from runtime.lifecycle import reasons
+
+            reason = reasons.of_stopped(store.read_file(handle, store.CONFIG), record["pid"], record["start_time"])
+            if reason:
+                result["reason"] = reason
+        return result
     finally:
         posix.close(handle)
 

@@ -125,6 +125,28 @@ def test_call_from_the_kernels_log(runtime: Caller) -> None:
     assert re.search(rf"by its seccomp filter for rmdir \(x86_64\): {PLACE}syscalls/1: SCMP_ACT_KILL_PROCESS\n", error)
 
 
+def test_state_of_a_killed_container(runtime: Caller) -> None:
+    """`state` tells the same of a container that ran detached; nothing of one that ended otherwise."""
+    bundle = profile(runtime, "KILL_PROCESS", "rmdir", script="exec rmdir /a")
+    for _ in range(4):
+        id = runtime.launch(bundle)
+        runtime.wait_status(id)
+        state = runtime.state(id)
+        runtime.remove(id)
+        if "reason" in state:
+            break
+        time.sleep(6)
+    else:
+        pytest.skip("the kernel's log has no lines about seccomp, or we may not read it")
+    assert re.fullmatch(
+        rf"killed by SIGSYS, by its seccomp filter for rmdir \(x86_64\): {PLACE}syscalls/1: SCMP_ACT_KILL_PROCESS",
+        state["reason"],
+    )
+    id = runtime.launch(profile(runtime, "KILL_PROCESS", "rmdir", script="exit 3"))
+    runtime.wait_status(id)
+    assert "reason" not in runtime.state(id)
+
+
 def test_killed_child(runtime: Caller) -> None:
     """A shell's exit status 159 is explained, if the filter can kill at all."""
     assert (
