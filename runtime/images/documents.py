@@ -17,7 +17,12 @@ _NEW = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.
 
 
 def read(path: str, dir_fd: "int | None" = None, most: int = MAX_SIZE) -> "Json":
-    """The value in a regular file, which is no link. OSError if it cannot be read, ValueError if it is no such document."""
+    """The value of a document that we wrote. OSError if it cannot be read, ValueError if it is no such document."""
+    return loads(content(path, dir_fd, most))
+
+
+def content(path: str, dir_fd: "int | None" = None, most: int = MAX_SIZE) -> bytes:
+    """What is in a regular file, which is no link. OSError if it cannot be read, ValueError if it is another or too large."""
     try:
         descriptor = posix.open(path, _READ, dir_fd=dir_fd)
     except OSError as error:
@@ -34,7 +39,7 @@ def read(path: str, dir_fd: "int | None" = None, most: int = MAX_SIZE) -> "Json"
             raise ValueError(f"more than {most} bytes")
     finally:
         posix.close(descriptor)
-    return loads(data.strip())
+    return data
 
 
 def write(path: str, value: "JsonObject", dir_fd: "int | None" = None, mode: int = 0o600) -> None:

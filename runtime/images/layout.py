@@ -7,6 +7,7 @@ rename. Whoever writes holds a lock on the directory.
 import fcntl
 import posix
 
+from oci_spec import load
 from runtime.errors import OcirunError, system_failure
 from runtime.images import digests, documents
 from runtime.images.blobs import Blob
@@ -102,7 +103,7 @@ class Layout:
             documents.write("oci-layout", {"imageLayoutVersion": VERSION}, self._descriptor, _FOR_ALL)
             return {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": []}
         try:
-            told, index = (documents.read(name, self._descriptor) for name in ("oci-layout", "index.json"))
+            told, index = (load(documents.content(name, self._descriptor)) for name in ("oci-layout", "index.json"))
         except FileNotFoundError:
             raise OcirunError(f"{self.path} is neither an OCI layout nor empty: choose another directory") from None
         except (OSError, ValueError) as error:
