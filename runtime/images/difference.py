@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ADDED, CHANGED, DELETED, SAME = "A", "C", "D", ""  # the letters of `docker diff`
 _READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
 _PIECE = 1 << 20
+_MAX_NAMES = 1 << 25  # in the paths of all files, for memory's sake: 2,000,000 files may be 16 levels deep
 # Notes of overlayfs that say that the upper file alone does not tell what the file is.
 _ELSEWHERE = {"redirect": "was renamed", "metacopy": "has its content in a layer below"}
 _ATTRIBUTES = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
@@ -63,6 +64,7 @@ class Difference:
         self._passed: dict[Path, Change] = {}  # directories that are listed if anything in them is
         self._same: dict[tuple[int, int], list[Change]] = {}  # what is as it was, but may be a new link's other name
         self._waiting: list[tuple[Path, Numbers, bool, bool]] = []
+        self._names = 0  # in all paths
 
     def changes(self) -> "list[Change]":
         """All of them, a directory before what is in it. Raises OSError, and OcirunError for what cannot be told."""
@@ -108,6 +110,11 @@ class Difference:
         self, above: "Path", name: bytes, status: "posix.stat_result", old: "Found | None", hides: bool, opaque: bool
     ) -> None:
         path = (*above, name)
+        self._names += len(path)
+        if self._names > _MAX_NAMES:
+            raise OcirunError(
+                f"/{shown(b'/'.join(path))}: too many files in deep directories: more than {_MAX_NAMES} names in all paths"
+            )
         self._refuse_notes(path)
         if status.st_mode & S_IFMT != S_IFDIR:
             if old is None and path in self._mounted and status.st_mode & S_IFMT == S_IFREG and not status.st_size:
