@@ -85,11 +85,11 @@ class Difference:
     def _directory(self, path: "Path", below: "Numbers", hides: bool, opaque: bool) -> None:
         """``below``: the layers that have it. ``hides``: what it does not have is gone. ``opaque``: so says overlayfs."""
         seen = set()
-        room = names.MAX_PATH - sum(map(len, path)) - len(path)
+        room = names.MAX_PATH - sum(map(len, path)) - len(path) - 1  # for the / behind a directory's
         for name in listed(self._own.descriptor(path)):
             if len(name) > room:
                 raise OcirunError(
-                    f"/{shown(b'/'.join((*path, name)))}: a path of more than {names.MAX_PATH} bytes, which no image has;"
+                    f"/{shown(b'/'.join((*path, name)))}: a path of {names.MAX_PATH} bytes or more, which no image has;"
                     " remove it first"
                 )
             status = self._own.status(path, name)
