@@ -27,6 +27,7 @@ _KINDS = {
 }
 _READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
 _PIECE = 1 << 20
+_MAX_WARNINGS = 20  # a container can make a million names that are left out
 _SECOND = 10**9
 
 
@@ -40,6 +41,7 @@ class LayerWriter:
         self._latest = latest
         self._warn = warn
         self._tar = TarWriter(write)
+        self._warned = 0
         self._links: dict[tuple[int, int], bytes] = {}  # files with several names → the first of them
 
     def write(self, changes: "Iterable[Change]") -> int:
@@ -51,7 +53,7 @@ class LayerWriter:
         opaque: Path | None = None
         for change in changes:
             if any(part.startswith(names.WHITEOUT) for part in change.path):
-                self._left_out(change.path, "its name would be a whiteout in a layer")
+                self._tell(change.path, " is left out: its name would be a whiteout in a layer")
             elif change.status is None and opaque and change.path[: len(opaque)] == opaque:
                 continue  # its directory hides it
             elif change.status is None:
@@ -63,10 +65,15 @@ class LayerWriter:
                     opaque = change.path
                     self._tar.member(self._whiteout(change.path, names.OPAQUE))
         self._tar.finish()
+        if self._warned > _MAX_WARNINGS:
+            self._warn(f"{self._warned - _MAX_WARNINGS} more files or attributes are left out")
         return count
 
-    def _left_out(self, path: "Path", reason: str) -> None:
-        self._warn(f"/{shown(b'/'.join(path))} is left out: {reason}")
+    def _tell(self, path: "Path", message: str) -> None:
+        """Warn of a file, of the first ones by name."""
+        self._warned += 1
+        if self._warned <= _MAX_WARNINGS:
+            self._warn(f"/{shown(b'/'.join(path))}{message}")
 
     def _whiteout(self, above: "Path", name: bytes) -> Member:
         return Member("file", b"/".join((*above, name)))
@@ -75,7 +82,7 @@ class LayerWriter:
         """Write an entry; returns how many it were: 0 for a socket."""
         kind = status.st_mode & S_IFMT
         if kind == S_IFSOCK:
-            self._left_out(path, "a layer has no sockets")
+            self._tell(path, " is left out: a layer has no sockets")
             return 0
         directory, name = (self._tree.descriptor(path[:-1]), path[-1]) if path else (self._tree.descriptor(()), b".")
         member = Member(
@@ -106,9 +113,7 @@ class LayerWriter:
         found = attributes(directory, name)
         for key in [key for key in found if "=" in key]:
             del found[key]
-            self._warn(
-                f"/{shown(b'/'.join(path))}: its extended attribute {key} is left out: no archive has an = in a name"
-            )
+            self._tell(path, f": its extended attribute {key} is left out: no archive has an = in a name")
         return found
 
     def _regular(self, path: "Path", member: Member, descriptor: int, status: "posix.stat_result") -> None:

@@ -371,6 +371,30 @@ def test_what_a_layer_cannot_have(unpacker: Unpacker, base: bytes) -> None:
     assert os.listxattr(copy / "named") == ["user.kept"]
 
 
+def test_many_warnings_are_counted(unpacker: Unpacker) -> None:
+    """A container can make a million names that are left out: twenty are told."""
+    bundle = unpacker.unpack(layout(unpacker.path("layout"), archive(entry("x"))))
+    for number in range(50):
+        (bundle / f"upper/.wh.{number}").touch()
+    done = unpacker.runtime.call("bundle", "commit", bundle, f"{layout_of(bundle)}:x").ok()
+    assert done.err.count("its name would be a whiteout") == 20
+    assert done.err.endswith("ocirun: warning: 30 more files or attributes are left out\n")
+
+
+def test_the_longest_path(unpacker: Unpacker) -> None:
+    """What diff takes, commit writes and unpack reads."""
+    bundle = unpacker.unpack(layout(unpacker.path("layout"), archive(entry("x"))))
+    here = os.open(bundle / "upper", os.O_RDONLY)
+    for length in [255] * 16:  # 4,095 bytes with the slashes between them
+        os.mkdir("n" * length, dir_fd=here)
+        below = os.open("n" * length, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    commit(unpacker, bundle, f"{layout_of(bundle)}:x")
+    assert lines(unpacker, unpacker.unpack(f"{layout_of(bundle)}:x", "again")) == []
+
+
 def test_no_change_is_no_layer(unpacker: Unpacker, base: bytes) -> None:
     """The image has the same layers, and its history says so."""
     bundle = changed(unpacker, base, "true")
