@@ -30,13 +30,14 @@ def content(path: str, dir_fd: "int | None" = None, most: int = MAX_SIZE) -> byt
             raise ValueError("not a regular file") from None
         raise
     try:
-        if posix.fstat(descriptor).st_mode & S_IFMT != S_IFREG:
+        status = posix.fstat(descriptor)
+        if status.st_mode & S_IFMT != S_IFREG:
             raise ValueError("not a regular file")
-        data = b""
-        while piece := posix.read(descriptor, most + 1 - len(data)):
-            data += piece
-        if len(data) > most:
+        if status.st_size > most:
             raise ValueError(f"more than {most} bytes")
+        data = b""
+        while piece := posix.read(descriptor, status.st_size - len(data)):
+            data += piece
     finally:
         posix.close(descriptor)
     return data
