@@ -101,7 +101,7 @@ def parsed(blob: Blob) -> "Json":
 def of_layout(source: "Source", top: "Json", tag: str, wanted: "Platform | None") -> Image:
     """The image that ``tag`` names ("": the only one) in index.json, for the platform (None: this machine's). Raises OcirunError."""
     descriptors = _entries(top, "index.json")
-    leaves = list(_leaves(source, _named(source, descriptors, tag), 0))
+    leaves = list(_leaves(source, _named(source, descriptors, tag)))
     image = _of_manifest(source, _chosen(source, leaves, wanted or platforms.own(), wanted is not None))
     check_platform(image, wanted)
     return image
@@ -109,33 +109,39 @@ def of_layout(source: "Source", top: "Json", tag: str, wanted: "Platform | None"
 
 def with_config(source: "Source", top: "Json", digest: str) -> "Image | None":
     """The image in index.json that has this config; None if there is none. BadImage for what is damaged on the way."""
-    for descriptor in _leaves(source, _entries(top, "index.json"), 0):
-        config = document(source, descriptor).get("config")
+    for descriptor in _leaves(source, _entries(top, "index.json")):
+        config = document(source, _verifiable(descriptor)).get("config")
         if isinstance(config, dict) and config.get("digest") == digest:
             return _of_manifest(source, descriptor)
     return None
 
 
 def _of_manifest(source: "Source", descriptor: "JsonObject") -> Image:
-    manifest = document(source, descriptor)
+    manifest = document(source, _verifiable(descriptor))
     config, layers = manifest.get("config"), manifest.get("layers")
     if "manifests" in manifest or not isinstance(config, dict) or not isinstance(layers, list):
         raise BadImage(f"the manifest {descriptor['digest']} is no image's")
     if config.get("mediaType") not in (*CONFIGS, None):
         raise BadImage(f"this is no image, but an artifact: its config is {config.get('mediaType')}")
-    for layer in layers:
-        _check_layer(layer)
-    return Image(source, digests.check(config.get("digest"), "the config"), document(source, config), layers)
+    config = _verifiable(config)
+    return Image(source, str(config["digest"]), document(source, config), [_layer(each) for each in layers])
 
 
-def _check_layer(layer: "Json") -> None:
+def _verifiable(descriptor: "JsonObject") -> "JsonObject":
+    """The descriptor of a document, or of a blob; only docker-archive has files by their names. BadImage without a digest."""
+    digests.check(descriptor.get("digest"), "a descriptor")
+    return {key: value for key, value in descriptor.items() if key != "name"}
+
+
+def _layer(layer: "Json") -> "JsonObject":
     kind = layer.get("mediaType") if isinstance(layer, dict) else None
-    if not isinstance(kind, str) or not kind.startswith(_LAYERS):
+    if not isinstance(layer, dict) or not isinstance(kind, str) or not kind.startswith(_LAYERS):
         raise BadImage(f"a layer of the image is of an unknown type: {kind}")
     if kind.endswith("encrypted"):
         raise BadImage(
             f"a layer of the image is encrypted ({kind}): decrypt it first, as skopeo copy --decryption-key does"
         )
+    return _verifiable(layer)
 
 
 def check_platform(image: Image, wanted: "Platform | None") -> None:
@@ -183,16 +189,23 @@ def _tags(descriptors: "list[JsonObject]") -> "list[str]":
     return sorted({names_of(each)[0] for each in descriptors if names_of(each)})
 
 
-def _leaves(source: "Source", descriptors: "list[JsonObject]", depth: int) -> "Iterator[JsonObject]":
-    """The descriptors of manifests, those in indexes too, in order."""
-    if depth > _MAX_DEPTH:
-        raise BadImage("the image's indexes are nested too deep")
-    for count, each in enumerate(descriptors):
-        kind = each.get("mediaType")
-        if count == _MAX_MANIFESTS:
-            raise BadImage(f"an index of the image has more than {_MAX_MANIFESTS} entries")
-        if kind in INDEXES:
-            yield from _leaves(source, _entries(document(source, each), str(each.get("digest"))), depth + 1)
+def _leaves(source: "Source", descriptors: "list[JsonObject]") -> "Iterator[JsonObject]":
+    """The descriptors of manifests, those in indexes too, in order. An index that comes again is read once."""
+    waiting = [(each, 0) for each in reversed(descriptors)]
+    indexes: set[str] = set()
+    count = 0
+    while waiting:
+        if count + len(waiting) > _MAX_MANIFESTS:
+            raise BadImage(f"the image's indexes have more than {_MAX_MANIFESTS} entries")
+        each, depth = waiting.pop()
+        count += 1
+        kind, digest = each.get("mediaType"), str(each.get("digest"))
+        if kind in INDEXES and digest not in indexes:
+            if depth == _MAX_DEPTH:
+                raise BadImage("the image's indexes are nested too deep")
+            indexes.add(digest)
+            below = _entries(document(source, _verifiable(each)), digest)
+            waiting += [(one, depth + 1) for one in reversed(below)]
         elif kind in MANIFESTS:
             yield each
 
