@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 17  # bytes read at once
 _PIECES = 1 << 18  # decompressed at once
+_LEAST = 1 << 16  # passed on at once, but at the end: a member of gzip may be one byte
+_WINDOW = 1 << 12  # given to zlib at once: it copies what lies behind a member
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte 0x50 to 0x5f: a frame of zstd with something else in it
 _OTHERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x04\x22\x4d\x18": "lz4"}
@@ -125,11 +127,11 @@ def decompressed(pieces: "Iterator[bytes]", name: str) -> "Iterator[bytes]":
             raise BadImage(f"{name} is compressed with {other}, which image-spec does not have; gzip and zstd are read")
     whole = _chain(first, pieces)
     if first.startswith(_GZIP):
-        return _gunzip(whole, name)
+        return _gathered(_gunzip(whole, name))
     if first.startswith(_ZSTD) or (first[1:4] == _SKIPPABLE and first[0] & 0xF0 == 0x50):
         from runtime.images.zstd import decompress
 
-        return decompress(whole, name)
+        return _gathered(decompress(whole, name))
     return whole
 
 
@@ -139,14 +141,33 @@ def _chain(first: bytes, rest: "Iterator[bytes]") -> "Iterator[bytes]":
     yield from rest
 
 
+def _gathered(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+    """The same bytes in pieces that are not small."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _LEAST:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _windows(pieces: "Iterator[bytes]") -> "Iterator[bytes]":
+    for piece in pieces:
+        for at in range(0, len(piece), _WINDOW):
+            yield piece[at : at + _WINDOW]
+
+
 def _gunzip(pieces: "Iterator[bytes]", name: str) -> "Iterator[bytes]":
     """The members of a gzip file, one after another (RFC 1952), as eStargz has them. Zeros may follow, as for gzip(1)."""
     import zlib
 
     member = zlib.decompressobj(31)
     begun = False
-    for piece in pieces:
-        data = piece
+    for data in _windows(pieces):
         while data:
             if member.eof or not begun:
                 data = data if begun is False else data.lstrip(b"\0")

@@ -40,6 +40,7 @@ KINDS = {
 MAX_SPECIAL = 1 << 20  # bytes of a header that says more of the next one
 MAX_HEADERS = 16  # such headers of one entry
 MAX_PIECES = 1 << 16  # of a sparse file
+_MAP_BLOCKS = 48 * MAX_PIECES // BLOCK
 _STRUCTS = 21
 _NANOSECONDS = 1_000_000_000
 
@@ -165,17 +166,18 @@ class TarReader:
         self._finish_sparse(entry, pieces)
 
     def _map_in_data(self, entry: Entry) -> "Pieces":
-        text, numbers = b"", [0]
-        while text.count(b"\n") < 1 + 2 * numbers[0] or not text:
-            block = self.data(BLOCK)
-            if len(block) < BLOCK or len(text) > 48 * MAX_PIECES:
+        blocks: list[bytes] = []
+        lines, wanted = 0, 1
+        while lines < wanted:
+            blocks.append(self.data(BLOCK))
+            lines += blocks[-1].count(b"\n")
+            if len(blocks[-1]) < BLOCK or not lines or len(blocks) > _MAP_BLOCKS:
                 raise BadImage(f"{shown(entry.name)}: its sparse map is damaged")
-            text += block
-            if b"\n" in text:
-                numbers[0] = tar_records.decimal(text[: text.index(b"\n")], "sparse map")
-                _check_count(entry, range(numbers[0]))
-        lines = text.split(b"\n")[1 : 1 + 2 * numbers[0]]
-        values = [tar_records.decimal(line, "sparse map") for line in lines]
+            if len(blocks) == 1:
+                count = tar_records.decimal(blocks[0].partition(b"\n")[0], "sparse map")
+                _check_count(entry, range(count))
+                wanted += 2 * count
+        values = [tar_records.decimal(line, "sparse map") for line in b"".join(blocks).split(b"\n")[1:wanted]]
         entry.size = self._left
         return list(zip(values[::2], values[1::2], strict=True))
 
