@@ -3,6 +3,7 @@
 import posix
 
 from runtime.images import lookup, names
+from runtime.images.owners import POSIX_ACL
 from runtime.images.tree import Tree
 
 TYPE_CHECKING = False
@@ -20,11 +21,15 @@ def wanted_xattrs(source: int) -> "list[tuple[str, bytes]]":
 
 
 def copy(source: int, target: int) -> None:
-    """All attributes of an open file but overlayfs' own. Raises OSError."""
+    """All attributes of an open file but overlayfs' own, and none that it inherited. Raises OSError."""
     status = posix.fstat(source)
+    wanted = dict(wanted_xattrs(source))
+    for key in posix.listxattr(target):
+        if key in POSIX_ACL and key not in wanted:
+            posix.removexattr(target, key)
     posix.chown(target, status.st_uid, status.st_gid)
     posix.chmod(target, status.st_mode & 0o7777)
-    for key, value in wanted_xattrs(source):
+    for key, value in wanted.items():
         posix.setxattr(target, key, value)
     posix.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 

@@ -5,6 +5,7 @@ import posix
 from runtime.errors import system_failure
 from runtime.images import names
 from runtime.images.errors import BadImage, shown
+from runtime.images.owners import DEFAULT_ACL
 from runtime.images.tree import Tree, is_whiteout
 from runtime.kernel import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT
 
@@ -31,6 +32,7 @@ class LayerTree:
         self._rights = rights
         self._budget = budget
         self._times: dict[bytes, int] = {}
+        self._default_acls: dict[bytes, bytes] = {}
         self._links: list[tuple[bytes, bytes]] = []  # name and target
 
     def unpack(self, reader: "TarReader") -> None:
@@ -93,6 +95,10 @@ class LayerTree:
                 self._rights.set_opaque(self.tree.descriptor(real))
         key = b"/".join(real)
         self.tree.implied.discard(key)
+        self._default_acls.pop(key, None)
+        if acl := entry.xattrs.pop(DEFAULT_ACL, None):
+            self._budget.name(len(acl))
+            self._default_acls[key] = acl
         self._attributes(self.tree.descriptor(real), entry)
         if key not in self._times:
             self._budget.name(len(key))
@@ -200,10 +206,13 @@ class LayerTree:
             raise BadImage(f"{shown(name)}: a hard link to {shown(link)}, which its layer does not have")
 
     def _finish(self) -> None:
-        """The times of directories, which each file in them has changed; some were replaced meanwhile."""
+        """What of directories each file in them would change, or inherit; some were replaced meanwhile."""
         for path, time in self._times.items():
             try:
-                posix.utime(self.tree.descriptor(names.components(path)), ns=(time, time))
+                directory = self.tree.descriptor(names.components(path))
+                if acl := self._default_acls.get(path):
+                    self._rights.set_xattrs(directory, path, {DEFAULT_ACL: acl})
+                posix.utime(directory, ns=(time, time))
             except (FileNotFoundError, NotADirectoryError):
                 pass
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     Form = Literal["trusted", "user"]
 
+MAX_WARNINGS = 20  # of the layers, and of the config
 MAX_ID = 0xFFFFFFFE  # (uid_t)-1 is no id
 OPAQUE = "overlay.opaque"
-_POSIX_ACL = ("system.posix_acl_access", "system.posix_acl_default")
+DEFAULT_ACL = b"system.posix_acl_default"  # of a directory: what is made in it inherits it
+POSIX_ACL = ("system.posix_acl_access", DEFAULT_ACL.decode())
 
 
 class Rights:
@@ -31,10 +33,11 @@ class Rights:
         self._warned: set[str] = set()
 
     def warn(self, subject: str, message: str) -> None:
-        """Warn, once for each subject."""
-        if subject not in self._warned:
+        """Warn, once for each subject, of which a layer can have any number."""
+        if subject not in self._warned and len(self._warned) <= MAX_WARNINGS:
             self._warned.add(subject)
-            self._warn(message)
+            more = len(self._warned) > MAX_WARNINGS
+            self._warn("there are more warnings of the layers, which are left out" if more else message)
 
     def chown(self, uid: int, gid: int, name: bytes, change: "Callable[[int, int], None]") -> None:
         """Call ``change`` with the file's owner. BadImage for ids that are none, or that this user namespace has not."""
@@ -68,7 +71,6 @@ class Rights:
                     errno.EOPNOTSUPP,
                     errno.EPERM,
                     errno.EINVAL,
-                    errno.ENOSPC,
                     errno.E2BIG,
                     errno.ERANGE,
                 ):
@@ -83,7 +85,7 @@ class Rights:
     def _is_wanted(key: str) -> bool:
         if key.startswith("user."):
             return not key.startswith("user.overlay.")
-        return key == "security.capability" or key in _POSIX_ACL
+        return key == "security.capability" or key in POSIX_ACL
 
 
 def squashed(name: bytes, uid: int, gid: int) -> str:
