@@ -125,7 +125,7 @@ def _base(container: "Container", request: Request, made: "Layout") -> "Image":
     facts = container.facts
     wanted, source = facts["config"], facts["source"]
     for place in (request.base,) if request.base else (made.path, source):
-        if place and posix.access(place, posix.F_OK) and (found := _image_in(place, wanted)):
+        if place and posix.access(place, posix.F_OK) and (found := _image_in(place, wanted, made.path)):
             return found
     where = request.base or " and ".join(dict.fromkeys(each for each in (made.path, source) if each))
     raise OcirunError(
@@ -133,11 +133,14 @@ def _base(container: "Container", request: Request, made: "Layout") -> "Image":
     )
 
 
-def _image_in(place: str, wanted: str) -> "Image | None":
-    """The image with this config in a layout or an archive; None if it is not there."""
-    scratch = posix.open("/tmp", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+def _image_in(place: str, wanted: str, room: str) -> "Image | None":
+    """The image with this config in a layout or an archive; None if it is not there.
+
+    ``room``: a directory for a compressed archive's content, where its layers will be anyway.
+    """
+    scratch = posix.open(room, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        source = open_source(place, scratch, Budget(scratch, None))
+        source = open_source(place, scratch, room, Budget(scratch, None))
     finally:
         posix.close(scratch)
     for name, search in (("index.json", with_config), ("manifest.json", docker_archive.with_config)):

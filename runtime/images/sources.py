@@ -117,8 +117,11 @@ def _resolved(directory: bytes, target: bytes) -> "list[bytes]":
     return path
 
 
-def open_source(path: str, scratch: int, budget: "Budget") -> Source:
-    """The source that ``path`` names. ``scratch``: a directory for a compressed archive's content. Raises OcirunError."""
+def open_source(path: str, scratch: int, room: str, budget: "Budget") -> Source:
+    """The source that ``path`` names. Raises OcirunError.
+
+    ``scratch``: a directory for a compressed archive's content; ``room``: what it is in, for messages.
+    """
     try:
         status = posix.stat(path)
         if status.st_mode & S_IFMT == S_IFDIR:
@@ -132,7 +135,10 @@ def open_source(path: str, scratch: int, budget: "Budget") -> Source:
     try:
         blob = Blob(descriptor, 0, posix.fstat(descriptor).st_size, None, path)
         if not _is_plain(blob):
-            descriptor = _unpacked(blob, scratch, budget)
+            try:
+                descriptor = _unpacked(blob, scratch, budget)
+            except OSError as error:
+                raise system_failure(f"decompress {path} into {room}", error) from None
         return Archive(path, descriptor)
     except BadImage as error:
         raise BadImage(f"{path}: {error.message}") from None

@@ -6,6 +6,7 @@ from runtime.errors import OcirunError
 from runtime.images import budget, bundle, image, layers, platforms, sources
 from runtime.images.docker_archive import of_archive
 from runtime.images.image_config import runtime_config
+from runtime.images.owners import MAX_WARNINGS
 from runtime.images.store import open_store
 
 TYPE_CHECKING = False
@@ -49,7 +50,7 @@ def unpack(request: Request, caller: "Caller", warn: "Callable[[str], None]", te
     try:
         scratch = store.open("tmp")
         limits = budget.Budget(scratch, request.most)
-        found = find(sources.open_source(source_path, scratch, limits), tag, wanted)
+        found = find(sources.open_source(source_path, scratch, store.path, limits), tag, wanted)
         _warn_of_platform(found, wanted is not None, warn)
         layers.ensure(store, found, rights, limits, tell)
         bundle.make(store, found, place, request.copy, configuration(caller, warn))
@@ -103,8 +104,10 @@ def configuration(caller: "Caller", warn: "Callable[[str], None]") -> "Configure
         spec, warnings = runtime_config(
             config, users=users, overlay=overlay, rootless=ids, cgroup_namespace=unified, real=real
         )
-        for warning in warnings:
+        for warning in warnings[:MAX_WARNINGS]:
             warn(warning)
+        if len(warnings) > MAX_WARNINGS:
+            warn(f"the image's config: {len(warnings) - MAX_WARNINGS} more warnings are left out")
         return spec
 
     return configure

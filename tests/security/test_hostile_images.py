@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.caller import Result
 from tests.integration.images import (
+    INDEX_TYPE,
     MANIFEST_TYPE,
     OCI,
     Layout,
@@ -222,6 +223,7 @@ def piped(made: Layout, manifest: dict[str, Any]) -> None:
 
 
 SIZE_OF = "the image says"
+NO_DIGEST = "no digest that is known"
 DOCUMENTS: dict[str, tuple[Callable[[Layout, dict[str, Any]], None], str]] = {
     "a layer that was changed": (changed("layer", lambda data: data[:-1] + b"x"), "does not have its digest"),
     "a config that was changed": (
@@ -247,6 +249,9 @@ DOCUMENTS: dict[str, tuple[Callable[[Layout, dict[str, Any]], None], str]] = {
     "an artifact": (described("config", mediaType="application/vnd.cncf.helm.config.v1+json"), "but an artifact"),
     "a manifest that is an index, too": (described("manifest", manifests=[]), "is no image's"),
     "a manifest of another type": (described("manifest", mediaType=f"{OCI}.index.v1+json"), "what refers to it says"),
+    "a manifest without a digest, by a name": (described("index", digest=None, name="index.json"), NO_DIGEST),
+    "a config without a digest, by a name": (described("config", digest=None, name="index.json"), NO_DIGEST),
+    "a layer without a digest, by a name": (described("layer", digest=None, name="index.json"), NO_DIGEST),
     "two layers, one of them in the config": (described("manifest", layers=[]), "has 0 layers"),
     "a layer that is a link to the host": (linked, "has no blobs/"),
     "a layer that is a FIFO": (piped, "is not a regular file"),
@@ -287,6 +292,45 @@ def test_archives(target: Target) -> None:
         victim.judge(name, victim.unpack(made), words)
         archived = packed(made, victim.place / f"{victim.count}.tar")
         victim.judge(name, victim.unpack(archived), words)
+
+
+@attack(
+    "own find",
+    "an image's indexes name each other many times, eight deep: 30^8 documents are read",
+    stops="an index that comes again is read once, and all of them may have 1,000 entries",
+)
+def test_nested_indexes(target: Target) -> None:
+    """The same index thirty times in each, and forty that differ with forty manifests each."""
+    victim = Victim(target)
+    made = Layout(victim.new())
+    top = made.image([archive(entry("x"))])
+    for _ in range(8):
+        top = made.document({"schemaVersion": 2, "manifests": [top] * 30}, INDEX_TYPE)
+    made.add(top)
+    victim.judge("the same", victim.unpack(made.directory), "")
+    wide = Layout(victim.new())
+    image = wide.image([archive(entry("x"))])
+    rows = [wide.document({"manifests": [image] * 40, "number": number}, INDEX_TYPE) for number in range(40)]
+    wide.add(wide.document({"schemaVersion": 2, "manifests": rows}, INDEX_TYPE))
+    victim.judge("others", victim.unpack(wide.directory), "have more than 1000 entries")
+
+
+@attack(
+    "own find",
+    "an image has a hundred thousand things to warn of: whoever unpacks it cannot see the others, and the log is full",
+    stops="twenty warnings of the layers are shown, and twenty of the config",
+)
+def test_warnings(target: Target) -> None:
+    """Attributes and labels whose names differ."""
+    victim = Victim(target)
+    made = Layout(victim.new())
+    odd = [(b"SCHILY.xattr.odd%d.x" % number, b"v") for number in range(100)]
+    made.add(made.image([archive(entry("x", pax=odd))], config={"Labels": {f"run.oci.{n}": "" for n in range(100)}}))
+    done = victim.unpack(made.directory)
+    assert done.code == 0, done
+    target.judge(done.err.count("\n") > 50, done)
+    assert "there are more warnings of the layers" in done.err
+    assert "81 more warnings" in done.err
 
 
 @attack(

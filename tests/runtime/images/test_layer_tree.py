@@ -2,18 +2,24 @@
 
 import io
 import os
+import resource
+import struct
 import tracemalloc
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from runtime.errors import OcirunError
 from runtime.images import attributes, budget, lookup
+from runtime.images.blobs import decompressed
 from runtime.images.errors import BadImage
 from runtime.images.layer_tree import LayerTree
 from runtime.images.merged import Found, Merged
 from runtime.images.owners import Rights
+from runtime.images.sources import open_source
 from runtime.images.tar_reader import TarReader
 from tests.integration.images import archive, directory, entry, hardlink, symlink
 
@@ -143,3 +149,71 @@ def test_implied_directories_are_looked_up_once(tmp_path: Path) -> None:
         merged.close()
     assert merged.found == 100
     assert (tmp_path / "upper/d/d").stat().st_mode & 0o777 == 0o700
+
+
+def acl(*rows: tuple[int, int, int]) -> bytes:
+    """Tag, permissions and id of each entry (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *row) for row in rows)
+
+
+NOBODY = 0xFFFFFFFF
+DEFAULT = acl((1, 7, NOBODY), (2, 7, 1234), (4, 5, NOBODY), (0x10, 7, NOBODY), (0x20, 5, NOBODY))
+
+
+def test_a_default_acl_is_of_the_directory_alone(tmp_path: Path) -> None:
+    """What its layer has in it, and what is copied into it, has the ACLs that the layer says."""
+    given = directory("d", pax=[(b"SCHILY.xattr.system.posix_acl_default", DEFAULT)])
+    unpack(tmp_path / "layer", given, entry("d/f"), directory("d/sub"), entry("d/sub/g"))
+    assert os.listxattr(tmp_path / "layer/d") == ["system.posix_acl_default"]
+    assert {str(path): os.listxattr(path) for path in (tmp_path / "layer/d").rglob("*") if os.listxattr(path)} == {}
+    os.setxattr(tmp_path, "system.posix_acl_default", DEFAULT)
+    (tmp_path / "made").mkdir()
+    with opened(tmp_path / "layer/d/sub", tmp_path / "made") as (source, target):
+        attributes.copy(source, target)
+    assert os.listxattr(tmp_path / "made") == []
+
+
+def test_an_attribute_without_room(tmp_path: Path) -> None:
+    """The layer would be in the store without it, and stay so when there is room again."""
+    with suppress(OSError):
+        os.setxattr(tmp_path, "user.a", b"v" * 60_000)
+        pytest.skip("the file system has room for any attribute")
+    with pytest.raises(OcirunError, match="unpack f: no space left on device"):
+        unpack(tmp_path / "layer", entry("f", pax=[(b"SCHILY.xattr.user.a", b"v" * 60_000)]))
+
+
+def test_small_members_are_gathered() -> None:
+    """A blob may have a million members of gzip, of a byte each: they are not passed on one by one, nor copied for each."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    member = pack.compress(b"x") + pack.flush()
+    pieces = list(decompressed(iter([member * 4000]), "it"))
+    assert pieces == [b"x" * 4000]
+
+
+def test_a_compressed_archive_without_room(tmp_path: Path) -> None:
+    """The place is told, and what the system said."""
+    (tmp_path / "i.tar.gz").write_bytes(zlib.compress(archive(entry("a", os.urandom(100_000))), 1, 31))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(tmp_path) as (scratch,):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            with pytest.raises(OcirunError, match=r"decompress .*i.tar.gz into /the/store: file too large"):
+                open_source(str(tmp_path / "i.tar.gz"), scratch, "/the/store", budget.Budget(scratch, None))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+SPARSE = [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.realsize", b"%d" % (1 << 20))]
+
+
+def test_a_long_sparse_map(tmp_path: Path) -> None:
+    """Of many blocks; its count is in the first one."""
+    count = 500
+    text = b"%d\n" % count + b"".join(b"%d\n1\n" % (number * 1000) for number in range(count))
+    padded = text + bytes(-len(text) % 512)
+    unpack(tmp_path / "layer", entry("s", padded + b"x" * count, pax=SPARSE))
+    found = (tmp_path / "layer/s").read_bytes()
+    assert len(found) == 1 << 20
+    assert [at for at in range(0, len(found), 1000) if found[at] == ord("x")] == list(range(0, count * 1000, 1000))
+    with pytest.raises(BadImage, match="its sparse map is damaged"):
+        unpack(tmp_path / "zeros", entry("s", b"0" * 600 + padded, pax=SPARSE))
