@@ -13,10 +13,13 @@ from types import FrameType
 import pytest
 
 if "_hypothesis_pytestplugin" in sys.modules:  # not where `-p no:hypothesispytest` saves the time of loading it
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    # The same examples in each run, so that a rare find does not fail an unrelated change. To explore: --hypothesis-profile=default.
-    settings.register_profile("repeatable", derandomize=True)
+    # The same examples in each run, so that a rare find does not fail an unrelated change, on a machine of any speed. To
+    # explore: --hypothesis-profile=default.
+    settings.register_profile(
+        "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("repeatable")
 
 TREE = Path(__file__).resolve().parent.parent
