@@ -50,7 +50,8 @@ def call(command: list[str]) -> Cost:
     try:
         _, status, usage = os.wait4(pid, 0)
     except BaseException:
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ChildProcessError):  # a signal came when it was reaped already
+            os.waitpid(pid, 0)
         raise
     took = (time.perf_counter_ns() - began) / 1e6
     if status != 0:
