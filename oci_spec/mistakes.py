@@ -274,14 +274,14 @@ def _bare_word(stop: "Stop") -> "Named | None":
         if word.lower() in spellings.split():
             hint = "leave the property out" if literal == "null" else f"write {literal}"
             return f"{word} is not a JSON value", hint, at
-    from difflib import get_close_matches
+    from oci_spec.nearest import nearest
 
-    near = get_close_matches(word.lower(), _LITERALS, 1, 0.7)
+    near = nearest(word, _LITERALS, 0.7)
     end = at + len(word)
     while end < len(text) and text[end] not in ",]}\n":
         end += 1
     content = text[at:end].rstrip()
-    hint = f"write {near[0]}" if near else f'write "{content}"' if _short(content) else "put it in double quotes"
+    hint = f"write {near}" if near else f'write "{content}"' if _short(content) else "put it in double quotes"
     return f"{word} is not a JSON value", hint, at
 
 

@@ -189,12 +189,11 @@ def pattern_hint(pattern: str) -> "str | None":
 
 
 def enum_hint(value: "Json", known: "list[str]") -> str:
-    from difflib import get_close_matches
+    from oci_spec.nearest import nearest
 
-    folded = {name.lower(): name for name in known}
-    near = get_close_matches(value.lower(), folded, 1) if type(value) is str else []
+    near = nearest(value, known) if isinstance(value, str) else ""
     if near:
-        return f"did you mean {folded[near[0]]}?"
+        return f"did you mean {near}?"
     return (
         f"known values are {', '.join(known)}"
         if len(known) < 12

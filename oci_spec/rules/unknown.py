@@ -32,12 +32,11 @@ def _unknown(value: "Json", shape: "Json", pointer: str) -> "Iterator[Finding]":
             else:
                 known = [other for other in shape if type(other) is str]
                 message = f"{name} is not a property of the spec, it has no effect"
-                yield inner, "warning", message, _nearest(name, known)
+                yield inner, "warning", message, _hint(name, known)
 
 
-def _nearest(name: str, known: "list[str]") -> "str | None":
-    from difflib import get_close_matches
+def _hint(name: str, known: "list[str]") -> "str | None":
+    from oci_spec.nearest import nearest
 
-    folded = {other.lower(): other for other in known}
-    matches = get_close_matches(name.lower(), folded, 1)
-    return f"did you mean {folded[matches[0]]}?" if matches else None
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else None

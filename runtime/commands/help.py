@@ -83,10 +83,10 @@ def unknown(command: str) -> str:
 
 def guess(word: str, known: "Iterable[str]") -> str:
     """The known word that was probably meant, as the end of an error."""
-    from difflib import get_close_matches
+    from oci_spec.nearest import nearest
 
-    near = get_close_matches(word, list(known), 1, 0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(word, known, 0.7)
+    return f"; did you mean {near}?" if near else ""
 
 
 def versions() -> str:

@@ -5,6 +5,7 @@ Rows are as those of `checks`. It reads /proc and /sys, and changes nothing.
 
 import posix
 
+from oci_spec.nearest import nearest
 from runtime.files import clean, escape, read, read_or_empty
 from runtime.host.container_tree import Tree, Unknown, with_mount
 from runtime.host.facts import status_mask
@@ -50,12 +51,10 @@ def rows(spec: "Config", bundle: str) -> "Iterator[Row]":
     yield from _net_devices(linux)
 
 
-def nearest(word: str, known: "Iterable[str]") -> "str | None":
-    """A hint with the most similar of the known words, or None."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), 1, 0.7)
-    return f"did you mean {near[0]}?" if near else None
+def meant(word: str, known: "Iterable[str]") -> "str | None":
+    """The known word that was probably meant, as a hint, or None."""
+    near = nearest(word, known, 0.7)
+    return f"did you mean {near}?" if near else None
 
 
 # --- mounts
@@ -79,7 +78,7 @@ def _file_systems(spec: "Config") -> "Iterator[Row]":
         if not known or not kind or kind in ("none", "bind", "cgroup") or {"bind", "rbind", "remount"} & set(options):
             continue
         if kind.partition(".")[0] not in known:
-            hint = nearest(kind, known) or "load the module that has it, or take another one"
+            hint = meant(kind, known) or "load the module that has it, or take another one"
             yield f"/mounts/{index}/type", "error", f"this kernel knows no file system {kind}", hint, "host:file_system"
 
 
@@ -298,7 +297,7 @@ def _similar(path: str) -> "str | None":
     """The most similar parameter of the same directory."""
     directory, _, name = path.rpartition("/")
     try:
-        return nearest(name, posix.listdir(directory))
+        return meant(name, posix.listdir(directory))
     except OSError:
         return None
 
@@ -310,7 +309,7 @@ def _net_devices(linux: "Linux") -> "Iterator[Row]":
         return
     for name in linux.get("netDevices", {}):
         if name not in present:
-            hint = nearest(name, present) or f"there are {', '.join(sorted(present))}"
+            hint = meant(name, present) or f"there are {', '.join(sorted(present))}"
             yield (
                 f"/linux/netDevices/{escape(name)}",
                 "error",

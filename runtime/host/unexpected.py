@@ -115,14 +115,13 @@ def _misspelt_calls(spec: "Config") -> "Iterator[Row]":
 
 def _meant(name: str, known: "dict[str, int]") -> str:
     """The system call that a name looks like, if it is of no machine's itself; "" also without libseccomp."""
-    from difflib import get_close_matches
-
+    from oci_spec.nearest import nearest
     from runtime.shim import lib
 
     if lib.shim_seccomp_number(ANY_TABLE, name.encode(errors="surrogatepass")) != UNKNOWN:
         return ""
-    near = get_close_matches(name, known, 1, 0.8)
-    return near[0] if near and lib.shim_seccomp_number(ANY_TABLE, near[0].encode()) != UNKNOWN else ""
+    near = nearest(name, known, 0.8)
+    return near if near and lib.shim_seccomp_number(ANY_TABLE, near.encode()) != UNKNOWN else ""
 
 
 def namespace_remedy(path: str, name: str) -> str:

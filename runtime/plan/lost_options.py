@@ -72,7 +72,7 @@ def _check_keywords(options: "Options", bound: bool, again: bool, pointer: str) 
 
 
 def _guess(name: str) -> str:
-    import difflib
+    from oci_spec.nearest import nearest
 
-    near = MEANT.get(name) or next(iter(difflib.get_close_matches(name, NAMES, 1, 0.75)), "")
+    near = MEANT.get(name) or nearest(name, NAMES, 0.75)
     return f'; did you mean "{near}"?' if near else ""

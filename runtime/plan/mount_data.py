@@ -92,10 +92,10 @@ def rows(spec: "Config") -> "Iterator[Row]":
 
 
 def _nearest(name: str, known: "dict[str, Form]") -> str:
-    from difflib import get_close_matches
+    from oci_spec.nearest import nearest
 
-    near = get_close_matches(name.lower(), known, 1) or get_close_matches(name.lower(), NAMES, 1, 0.75)
-    return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}" if known else "leave it out"
+    near = nearest(name, known) or nearest(name, NAMES, 0.75)
+    return f"did you mean {near}?" if near else f"it has {', '.join(known)}" if known else "leave it out"
 
 
 def _fault(form: "Form", given: bool, value: str) -> "tuple[str, str | None] | None":
