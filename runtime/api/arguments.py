@@ -99,6 +99,34 @@ def config_options(config: "Path | Document") -> "CreateOptions":
     return {"config_data": document(config, "config")}
 
 
+def create_options(
+    bundle: "Path",
+    config: "Path | Document | None",
+    args: "Sequence[Path] | None",
+    terminal: "bool | None",
+    console_socket: "Path | None",
+    pid_file: "Path | None",
+    preserve_fds: int,
+    cgroup_manager: str,
+) -> "CreateOptions":
+    """The options of `create` on the command line. Raises OcirunError."""
+    check_manager(cgroup_manager)
+    options: CreateOptions = {
+        "bundle": bundle_path(bundle),
+        "preserve_fds": preserve_fds,
+        "cgroup_manager": cgroup_manager,
+        "rootless": "auto",
+        "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are for this process
+    }
+    if console_socket is not None:
+        options["console_socket"] = absolute(console_socket)
+    if pid_file is not None:
+        options["pid_file"] = absolute(pid_file)
+    if config is not None:
+        options |= config_options(config)
+    return options if args is None and terminal is None else with_process(options, args, terminal)
+
+
 def with_process(options: "CreateOptions", args: "Sequence[Path] | None", terminal: "bool | None") -> "CreateOptions":
     """The same, with another program in the config, or with or without a terminal. What is wrong with the config is told when it is used."""
     from oci_spec import BadDocument, load

@@ -66,9 +66,8 @@ class Container(Verbs):
 
         ``bundle``: the directory with config.json and the root file system. ``root``: the directory of the state (default: as
         --root). ``config``: a file instead of the bundle's config.json, or its content as a dict. ``args``: instead of the
-        config's process.args. ``pid_file``: a file for
-        init's pid. ``preserve_fds``: how many descriptors from 3 on the program inherits. ``cgroup_manager``: "cgroupfs",
-        "systemd" or "disabled", as --cgroup-manager.
+        config's process.args. ``pid_file``: a file for init's pid. ``preserve_fds``: how many descriptors from 3 on the
+        program inherits. ``cgroup_manager``: "cgroupfs", "systemd" or "disabled", as --cgroup-manager.
 
         ``stdin``, ``stdout``, ``stderr``: a descriptor, a file, PIPE, DEVNULL or (``stderr``) STDOUT, as `subprocess` has
         them; default: this process's own. ``text``, ``encoding``, ``errors``: pipes carry str. ``stdio``: three descriptors
@@ -77,22 +76,9 @@ class Container(Verbs):
 
         A failure leaves nothing behind. `InvalidConfig` has pointer, line and all problems; `WrongState`: the id is in use.
         """
-        arguments.check_manager(cgroup_manager)
-        options: CreateOptions = {
-            "bundle": arguments.bundle_path(bundle),
-            "preserve_fds": preserve_fds,
-            "cgroup_manager": cgroup_manager,
-            "rootless": "auto",
-            "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are for this process
-        }
-        if console_socket is not None:
-            options["console_socket"] = arguments.absolute(console_socket)
-        if pid_file is not None:
-            options["pid_file"] = arguments.absolute(pid_file)
-        if config is not None:
-            options |= arguments.config_options(config)
-        if args is not None or terminal is not None:
-            options = arguments.with_process(options, args, terminal)
+        options = arguments.create_options(
+            bundle, config, args, terminal, console_socket, pid_file, preserve_fds, cgroup_manager
+        )
         first, second, third = streams.checked(stdio) if stdio else (stdin, stdout, stderr)
         with streams.Streams(first, second, third, streams.text_mode(text, encoding, errors)) as ends:
             return cls._made(id, arguments.state_root(root), options, ends, bool(terminal))
@@ -298,9 +284,6 @@ class Container(Verbs):
             for number in ready:
                 running[number - 1].poll()
 
-    def _what(self) -> str:
-        return f"container {self._id}"
-
     def _open(self) -> int:
         """Also of a process that is not a child of ours; -1 as well if it is gone."""
         if not self._loaded:
@@ -334,6 +317,5 @@ class Container(Verbs):
             self._await(None if not self._loaded else 1)
         except (TimeoutExpired, NotFound, WrongState):
             pass
-        except OcirunError:
-            if not self._loaded and not self._over:
-                self._over = True
+        except OcirunError:  # the status was collected by somebody else
+            self._over = True

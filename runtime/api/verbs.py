@@ -2,6 +2,7 @@
 
 from runtime.api import arguments
 from runtime.api.child import Child
+from runtime.api.named import Named
 from runtime.errors import OcirunError
 from runtime.lifecycle import state
 from runtime.lifecycle.kill import kill
@@ -19,26 +20,15 @@ if TYPE_CHECKING:
     from runtime.shapes import CheckpointOptions, StateDocument
 
 
-class Verbs(Child):
+class Verbs(Named, Child):
     """What `Container` can do that needs no more than id and root."""
 
     def __init__(self, id: str, root: str, pid: int) -> None:
-        super().__init__(pid)
-        self._id = id
-        self._root = root
+        Child.__init__(self, pid)
+        Named.__init__(self, id, root)
 
     def __repr__(self) -> str:
         return f"Container({self._id!r}, root={self._root!r}, pid={self._pid})"
-
-    @property
-    def id(self) -> str:
-        """Its name, unique below ``root``."""
-        return self._id
-
-    @property
-    def root(self) -> str:
-        """The directory of the containers' state."""
-        return self._root
 
     def start(self) -> None:
         """Run the program; returns once it runs. `WrongState` unless the container is created."""

@@ -9,6 +9,7 @@ from runtime.api.aio.child import AsyncChild, AsyncProcess
 from runtime.api.aio.client import of_loop
 from runtime.api.aio.link import unpacked
 from runtime.api.aio.streams import Ends
+from runtime.api.named import Named
 from runtime.api.outcome import CompletedProcess, TimeoutExpired
 from runtime.api.process import captured, source
 from runtime.errors import OcirunError
@@ -28,26 +29,15 @@ if TYPE_CHECKING:
     from runtime.shapes import StateDocument
 
 
-class AsyncContainer(AsyncChild):
+class AsyncContainer(Named, AsyncChild):
     """A container. Its methods are those of `Container`, to be awaited. In an ``async with`` statement it is deleted at the end."""
 
     def __init__(self, client: "Client", number: int, pid: int, id: str, root: str) -> None:
-        super().__init__(client, number, pid)
-        self._id = id
-        self._root = root
+        AsyncChild.__init__(self, client, number, pid)
+        Named.__init__(self, id, root)
 
     def __repr__(self) -> str:
         return f"AsyncContainer({self._id!r}, root={self._root!r}, pid={self._pid})"
-
-    @property
-    def id(self) -> str:
-        """Its name, unique below ``root``."""
-        return self._id
-
-    @property
-    def root(self) -> str:
-        """The directory of the containers' state."""
-        return self._root
 
     @classmethod
     async def create(
@@ -135,9 +125,6 @@ class AsyncContainer(AsyncChild):
         """The state document."""
         found: StateDocument = await self._verb("state")
         return found
-
-    def _what(self) -> str:
-        return f"container {self._id}"
 
     async def wait(self, timeout: "float | None" = None) -> "int | None":
         """Wait until init has ended. Returns the exit status, 128 + N for a signal; None if it is not known (`Container.wait`)."""
