@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oci_spec.types import Config, IdMapping, Mount
-    from runtime.shapes import Facts
+    from runtime.shapes import Facts, Location
 
     from .mount_options import Options
     from .ops import Operation
@@ -300,6 +300,34 @@ def _bind_cgroups(
     return plan
 
 
+def _callers(locations: "Sequence[Location]") -> "set[str]":
+    """Where the container has no cgroup of its own, the mount shows the caller's: a directory, or controllers to mount."""
+    foreign = [location for location in locations if location["path"] == location["base"]]
+    controllers = {",".join(location["hierarchy"]["controllers"]) for location in foreign}
+    return {location["path"] for location in foreign} | controllers - {""}
+
+
+def _mount_cgroups(
+    target: str,
+    made: "tuple[str, str, str]",
+    attributes: int,
+    options: "Options",
+    user: bool,
+    context: str,
+    origin: str,
+) -> "Operation":
+    """A new mount of a hierarchy, or the tmpfs that has those of v1. ``made``: type, source and data."""
+    kind, source, data = made
+    given, flags = data.split(",") if data else [], 0
+    if kind == "tmpfs":
+        given, attributes = [data, context] if context else [data], attributes & ~MOUNT_ATTR_RDONLY
+    elif kind == "cgroup2" and user:  # which cannot change its options
+        given, flags = [], ops.MOUNT_HOST_COPY
+    elif kind == "cgroup2":
+        source = "cgroup"
+    return ops.mount(target, kind, source, given, attributes, options.propagation, flags=flags, origin=origin)
+
+
 def _cgroup(
     entry: "Mount",
     options: "Options",
@@ -319,10 +347,7 @@ def _cgroup(
     destination, user = clean(entry["destination"]), _in_user_namespace(facts)
     locations = facts.get("cgroup_locations", [])
     entries = forced or mount_entries(locations, cgroup_namespace)
-    # Where the container has no cgroup of its own, the mount shows the caller's: a directory, or controllers to mount.
-    foreign = [location for location in locations if location["path"] == location["base"]]
-    controllers = {",".join(location["hierarchy"]["controllers"]) for location in foreign}
-    callers = {location["path"] for location in foreign} | controllers - {""}
+    callers = _callers(locations)
     for kind, source, data, below in entries:
         target = f"{destination}/{below}" if below else destination
         # Without its own cgroup namespace, a user namespace sees the host's whole tree (CVE-2023-25809).
@@ -332,25 +357,8 @@ def _cgroup(
             plan.append(ops.symlink(source, target, origin=origin))
         elif kind == "bind" or (shared and _opened_by_parent(facts)):
             plan += _bind_cgroups(target, source, attributes, options, facts, origin)
-        elif kind == "tmpfs":
-            writable = attributes & ~MOUNT_ATTR_RDONLY
-            data_options = [data, context] if context else [data]
-            plan.append(ops.mount(target, kind, source, data_options, writable, options.propagation, origin=origin))
         else:
-            if kind == "cgroup2":  # whose options a user namespace cannot change
-                source, data = (source, "") if user else ("cgroup", data)
-            plan.append(
-                ops.mount(
-                    target,
-                    kind,
-                    source,
-                    data.split(",") if data else [],
-                    attributes,
-                    options.propagation,
-                    flags=ops.MOUNT_HOST_COPY if user and kind == "cgroup2" else 0,
-                    origin=origin,
-                )
-            )
+            plan.append(_mount_cgroups(target, (kind, source, data), attributes, options, user, context, origin))
     if options.set & MOUNT_ATTR_RDONLY and len(entries) > 1:
         plan.append(ops.remount(destination, attr_set=MOUNT_ATTR_RDONLY, flags=MS_BIND, origin=origin))
     return plan
