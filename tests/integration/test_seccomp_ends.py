@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
 import pytest
 
+from runtime.lifecycle import reasons
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, Result
 from tests.integration.test_seccomp import filtered, rule
@@ -131,7 +133,7 @@ def test_state_of_a_killed_container(runtime: Caller) -> None:
     for _ in range(4):
         id = runtime.launch(bundle)
         runtime.wait_status(id)
-        state = runtime.state(id)
+        state, record = runtime.state(id), json.loads((runtime.root / id / "state.json").read_text())
         runtime.remove(id)
         if "reason" in state:
             break
@@ -142,6 +144,9 @@ def test_state_of_a_killed_container(runtime: Caller) -> None:
         rf"killed by SIGSYS, by its seccomp filter for rmdir \(x86_64\): {PLACE}syscalls/1: SCMP_ACT_KILL_PROCESS",
         state["reason"],
     )
+    config, pid, started = (bundle.directory / "config.json").read_bytes(), record["pid"], record["start_time"]
+    assert reasons.of_stopped(config, pid, started) == state["reason"]
+    assert reasons.of_stopped(config, pid, started + 1000 * 100) == ""  # a later process with that pid
     id = runtime.launch(profile(runtime, "KILL_PROCESS", "rmdir", script="exit 3"))
     runtime.wait_status(id)
     assert "reason" not in runtime.state(id)
