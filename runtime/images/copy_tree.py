@@ -7,9 +7,10 @@ import errno
 import fcntl
 import posix
 
+from runtime.host.overlay import is_whiteout
 from runtime.images import attributes
 from runtime.images.stack import is_opaque
-from runtime.images.tree import Tree, is_whiteout
+from runtime.images.tree import Tree
 from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False

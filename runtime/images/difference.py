@@ -8,11 +8,11 @@ import posix
 from errno import ENODATA, ENOTSUP
 
 from runtime.errors import OcirunError
+from runtime.host.overlay import is_whiteout
 from runtime.images import names
 from runtime.images.errors import shown
 from runtime.images.merged import listed
 from runtime.images.stack import is_opaque
-from runtime.images.tree import is_whiteout
 from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 TYPE_CHECKING = False

@@ -3,10 +3,11 @@
 import posix
 
 from runtime.errors import system_failure
+from runtime.host.overlay import is_whiteout
 from runtime.images import names
 from runtime.images.errors import BadImage, shown
 from runtime.images.owners import DEFAULT_ACL
-from runtime.images.tree import Tree, is_whiteout
+from runtime.images.tree import Tree
 from runtime.kernel import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT
 
 TYPE_CHECKING = False

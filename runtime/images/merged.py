@@ -6,8 +6,9 @@ directories there are.
 
 import posix
 
+from runtime.host.overlay import is_whiteout
 from runtime.images.stack import is_opaque
-from runtime.images.tree import Tree, is_whiteout
+from runtime.images.tree import Tree
 from runtime.kernel import S_IFDIR, S_IFMT
 
 TYPE_CHECKING = False

@@ -2,6 +2,8 @@
 
 import posix
 
+from runtime.images.owners import OPAQUE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def is_opaque(directory: int, form: "Form") -> bool:
     """Whether a directory of a layer hides what lower layers have in it."""
     try:
-        return posix.getxattr(directory, f"{form}.overlay.opaque") == b"y"
+        return posix.getxattr(directory, f"{form}.{OPAQUE}") == b"y"
     except OSError:
         return False
 

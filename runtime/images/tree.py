@@ -6,9 +6,10 @@ chroot(2), however it is written; so nothing outside is opened, whatever the lay
 
 import posix
 
+from runtime.host.overlay import is_whiteout
 from runtime.images import names
 from runtime.images.errors import BadImage, shown
-from runtime.kernel import S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT
+from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,11 +146,6 @@ class Tree:
         except IsADirectoryError:
             self.forget()
             remove_tree(self.descriptor(here), part)
-
-
-def is_whiteout(status: "posix.stat_result") -> bool:
-    """Whether it is what overlayfs takes for a whiteout."""
-    return status.st_mode & S_IFMT == S_IFCHR and status.st_rdev == 0
 
 
 def remove_tree(above: int, name: "bytes | str") -> None:
