@@ -77,7 +77,7 @@ def _wrapped(head: str, sentence: str) -> "list[str]":
 def unknown(command: str) -> str:
     """What is wrong with a verb that there is not, or with the first of two words."""
     if names := parts(command):
-        return f"{command} needs one of {', '.join(name.partition(' ')[2] for name in names)} behind it"
+        return f"{command} needs one of {', '.join(name.partition(' ')[2] for name in names)} after it"
     return f'there is no command "{command}"{guess(command, COMMANDS)}'
 
 

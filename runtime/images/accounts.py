@@ -16,7 +16,7 @@ def user_of(words: str, users: "Users") -> "tuple[int, int, list[int]]":
     """
     user, colon, group = words.partition(":")
     if colon and not group:
-        raise ValueError(f"{words!r} has no group behind the colon")
+        raise ValueError(f"{words!r} has no group after the colon")
     name, uid, gid = _user(user or "0", users["passwd"])
     if group:
         return uid, _group(group, users["group"]), []

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 PIECE = 1 << 17  # bytes read at once
 _PIECES = 1 << 18  # decompressed at once
 _LEAST = 1 << 16  # passed on at once, but at the end: a member of gzip may be one byte
-_WINDOW = 1 << 12  # given to zlib at once: it copies what lies behind a member
+_WINDOW = 1 << 12  # given to zlib at once: it copies what comes after a member
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte 0x50 to 0x5f: a frame of zstd with something else in it
+_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f: a frame of zstd with something else in it
 _OTHERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x04\x22\x4d\x18": "lz4"}
 
 
@@ -69,7 +69,7 @@ class Content:
         self._at = 0
 
     def _more(self) -> bool:
-        """Take the next piece behind what is left of the last one; False at the end."""
+        """Take the next piece, after what is left of the last one; False at the end."""
         piece = next(self._source, b"")
         if not piece:
             return False
@@ -105,7 +105,7 @@ class Content:
         if self._hash.hexdigest() != self._diff_id.partition(":")[2]:
             raise BadImage(f"{self._name} does not become the layer {self._diff_id} that the image's config names")
         if rest:
-            raise BadImage(f"{self._name} has something behind the end of its archive")
+            raise BadImage(f"{self._name} has something after the end of its archive")
 
 
 def counted(blob: Blob, budget: "Budget") -> "Iterator[bytes]":

@@ -118,7 +118,7 @@ def _wait(child: int) -> int:
 
 
 def subordinate(path: str) -> "Ranges":
-    """The caller's ranges in a file of subuid(5), behind the caller's own id, one after another."""
+    """The caller's ranges in a file of subuid(5), after the caller's own id, one after another."""
     names = (id_tools.user_name(), str(posix.geteuid()))
     ranges: Ranges = []
     inside = 1

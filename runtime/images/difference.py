@@ -85,7 +85,7 @@ class Difference:
     def _directory(self, path: "Path", below: "Numbers", hides: bool, opaque: bool) -> None:
         """``below``: the layers that have it. ``hides``: what it does not have is gone. ``opaque``: so says overlayfs."""
         seen = set()
-        room = names.MAX_PATH - sum(map(len, path)) - len(path) - 1  # for the / behind a directory's
+        room = names.MAX_PATH - sum(map(len, path)) - len(path) - 1  # for the / after a directory's
         for name in listed(self._own.descriptor(path)):
             if len(name) > room:
                 raise OcirunError(

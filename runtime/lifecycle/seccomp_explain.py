@@ -219,6 +219,6 @@ class Explainer:
 def path_of_init(call: Notification, address: int, length: int) -> bytes:
     """The path that init executes: it ends with its page (csrc/last_word.c).
 
-    Reading the NUL behind it would look as if the kernel had let the execve through.
+    Reading the NUL after it would look as if the kernel had let the execve through.
     """
     return call.read(address, min(length, PAGE - address % PAGE)) + b"\0"

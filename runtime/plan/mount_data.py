@@ -103,7 +103,7 @@ def _fault(form: "Form", given: bool, value: str) -> "tuple[str, str | None] | N
     if form == NONE:
         return ("it takes no value", "leave the value out") if given else None
     if not given or not value:
-        return "it needs a value", "write it behind an equals sign"
+        return "it needs a value", "write it after an equals sign"
     if isinstance(form, tuple):
         return None if value in form else (f"{value} is none of {', '.join(form)}", f"write {form[0]}, for example")
     if form in (NUMBER, ID):
@@ -129,4 +129,4 @@ def _size(value: str) -> str:
     plain = value.strip().lower().replace(" ", "").removesuffix("ib").removesuffix("b")
     if plain and _is_size(plain, False):
         return f"write {plain}"
-    return "write a number, with k, m or g behind it for larger units"
+    return "write a number, with k, m or g after it for larger units"

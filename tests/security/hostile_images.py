@@ -208,10 +208,10 @@ DAMAGE: dict[str, Hostile] = {
         lambda out: entry("x", records([(b"path", b"y")]), "x"),
         "ends after an extended header",
     ),
-    "something behind the end": (lambda out: archive(entry("f")) + b"x" * BLOCK, "something behind the end"),
+    "something after the end": (lambda out: archive(entry("f")) + b"x" * BLOCK, "something behind the end"),
     "a second archive behind the end": (
         lambda out: archive(entry("f")) + archive(entry("g")),
-        "something behind the end",
+        "something after the end",
     ),
     "a block of zeros in between": (lambda out: entry("f") + bytes(BLOCK) + archive(entry("g")), "a block of zeros"),
     "no archive at all": (lambda out: b"#!/bin/sh\necho hello\n" * 100, "not a tar archive"),

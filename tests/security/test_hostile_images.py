@@ -156,7 +156,7 @@ def blob_of(made: Layout, descriptor: dict[str, Any]) -> Any:
 
 @attack(
     "own find",
-    "an archive is damaged, or has something behind its end that another reader would see",
+    "an archive is damaged, or has something after its end that another reader would see",
     stops="after the end only zeros may follow, and each header, record and sum is verified",
 )
 def test_damage(target: Target) -> None:

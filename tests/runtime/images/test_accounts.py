@@ -59,7 +59,7 @@ def test_users(words, expected):
         ("comment", "no user comment"),
         ("+nis", "no user"),
         ("short", "no user short"),
-        ("ada:", "no group behind the colon"),
+        ("ada:", "no group after the colon"),
         ("4294967295", "4294967295 is no user id: the last one is 4294967294"),
         ("0:99999999999", "no group id"),
         ("huge", "no user id"),
