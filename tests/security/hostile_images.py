@@ -208,8 +208,8 @@ DAMAGE: dict[str, Hostile] = {
         lambda out: entry("x", records([(b"path", b"y")]), "x"),
         "ends after an extended header",
     ),
-    "something after the end": (lambda out: archive(entry("f")) + b"x" * BLOCK, "something behind the end"),
-    "a second archive behind the end": (
+    "something after the end": (lambda out: archive(entry("f")) + b"x" * BLOCK, "something after the end"),
+    "a second archive after the end": (
         lambda out: archive(entry("f")) + archive(entry("g")),
         "something after the end",
     ),
