@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,9 +259,14 @@ def ended(child: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience: float = 20) -> Any:
-    """The condition's first true value; fails the test when there is none in time."""
+    """The condition's first true value; fails the test when there is none in time.
+
+    A file that is missing is not there yet: the program that writes it may be an instant behind.
+    """
     deadline = time.monotonic() + patience
-    while not (value := condition()):
+    while True:
+        with suppress(FileNotFoundError):
+            if value := condition():
+                return value
         assert time.monotonic() < deadline, f"no {what} within {patience} s"
         time.sleep(0.01)
-    return value

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.caller import Caller, Result
+from tests.integration.caller import Caller, Result, wait_for
 from tests.integration.mounts import host_mount
 from tests.integration.test_user_namespace_mounts import IDS
 
@@ -64,11 +63,7 @@ def test_add_and_remove(runtime: Caller, source: Path) -> None:
         bind("/mnt/file", source / "file"),
     ]
     change(runtime, "add", id, *given).ok()
-    deadline = time.monotonic() + 10
-    while not (bundle.rootfs / "said").exists() or not (bundle.rootfs / "said").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert (bundle.rootfs / "said").read_text() == "of the host\n"
+    wait_for(lambda: (bundle.rootfs / "said").read_text() == "of the host\n", "the host's file in the container")
     now = mounted(runtime, id)
     assert set(now) - before == {"/mnt/directory", "/mnt/new", "/mnt/file"}
     assert {"ro", "nosuid"} <= set(now["/mnt/directory"][5].split(","))
