@@ -243,12 +243,17 @@ demo: deps
 # The linters are tests too, but should not run twice in `make lint test`.
 LINTED := $(if $(filter lint,$(MAKECMDGOALS)),--ignore=tests/guards/test_lint.py)
 
+# After a failure the later parts run too, so that one run names all of them; 2 is pytest's word for an interruption.
 test: deps
 	@$(MAKE) --no-print-directory all
-	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(LINTED) $(ARGS)
-	@test build/ocirun -ef build/launcher/ocirun || $(MAKE) --no-print-directory test-launcher
-	@if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
-		$(MAKE) --no-print-directory test-kernel; fi
+	@status=0; \
+	$(VENV)/bin/python -m pytest -q --junit-xml=build/test.xml $(LINTED) $(ARGS) || status=$$?; \
+	test $$status -ne 2 || exit 2; \
+	test build/ocirun -ef build/launcher/ocirun || $(MAKE) --no-print-directory test-launcher || status=$$?; \
+	if command -v qemu-system-x86_64 >/dev/null && [ -e conformance/machines/kernel.py ]; then \
+		$(MAKE) --no-print-directory test-kernel || status=$$?; \
+	fi; \
+	exit $$status
 
 # The tests that start the command once more, with the launcher. 5: ARGS leaves none of them.
 test-launcher:
