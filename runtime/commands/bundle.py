@@ -7,10 +7,9 @@ from runtime.cli import UsageError, absolute, shown, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runtime.cli import Call
     from runtime.images.caller import Caller
+    from runtime.images.progress import Progress
 
 _STORE = (
     ("--store",),
@@ -81,7 +80,8 @@ def _unpack(call: "Call", caller: "Caller", store: str) -> int:
         request.most = budget.size(call.options["max_size"])
         if request.most is None:
             raise UsageError(f'--max-size "{call.options["max_size"]}": must be bytes, as 512, 64k, 10M or 2G')
-    unpack(request, caller, call.warn, _progress(call))
+    progress = _progress(call)
+    unpack(request, caller, progress.above(call.warn), progress)
     return 0
 
 
@@ -144,7 +144,12 @@ def _commit(call: "Call", caller: "Caller") -> int:
     caller.enter()
     posix.umask(0o022)
     opened = container.open_container(path, known, caller.rights(call.warn).form)
-    write(1, commit(opened, request, call.warn) + "\n")
+    progress = _progress(call)
+    try:
+        digest = commit(opened, request, progress.above(call.warn), progress)
+    finally:
+        progress.end()
+    write(1, digest + "\n")
     opened.close()
     return 0
 
@@ -161,14 +166,10 @@ def _seconds(call: "Call") -> "int | None":
     return int(text)
 
 
-def _progress(call: "Call") -> "Callable[[str], None]":
-    """Tells what is done: on a terminal by a line that the next one replaces, otherwise with --debug."""
-    shown = posix.isatty(2) and not call.settings.get("log")
+def _progress(call: "Call") -> "Progress":
+    """A bar if standard error is a terminal, and nothing else is written there."""
+    from runtime.images.progress import Progress
 
-    def tell(text: str) -> None:
-        if shown:
-            write(2, f"\r\x1b[K{text}")
-        elif text:
-            call.debug(text)
-
-    return tell
+    bar = posix.isatty(2) and posix.environ.get(b"TERM") != b"dumb" and not call.settings.get("log")
+    debugs = call.settings.get("debug")
+    return Progress((lambda text: write(2, text)) if bar and not debugs else None, call.debug)

@@ -4,6 +4,10 @@ import posix
 
 from runtime.images.errors import BadImage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.images.progress import Progress
+
 MAX_ENTRIES = 2_000_000
 MAX_NAMES = 64 << 20  # bytes of the paths that are kept until a layer is done, or as long as it is stored
 MAX_STEPS, STEPS = 4 << 20, 32  # components of paths that are looked up: of all entries, and more for each one
@@ -15,9 +19,13 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 class Budget:
-    """What is left of the limits, for all layers of a call. ``chosen``: the caller's own --max-size, without a ratio."""
+    """What is left of the limits, for all layers of a call. ``chosen``: the caller's own --max-size, without a ratio.
 
-    def __init__(self, directory: int, chosen: "int | None") -> None:
+    ``progress`` shows what is counted.
+    """
+
+    def __init__(self, directory: int, chosen: "int | None", progress: "Progress | None" = None) -> None:
+        self._progress = progress
         status = posix.fstatvfs(directory)
         free = status.f_bavail * status.f_frsize
         free -= free // _RESERVE
@@ -29,13 +37,17 @@ class Budget:
         self._steps = MAX_STEPS
         self._read = self._made = 0
 
-    def begin(self) -> None:
-        """A new layer: its ratio counts alone."""
+    def begin(self, name: str, size: int) -> None:
+        """A new blob of ``size`` bytes: its ratio counts alone."""
         self._read = self._made = 0
+        if self._progress:
+            self._progress.begin(name, size)
 
     def compressed(self, count: int) -> None:
         """So many bytes of a blob were read."""
         self._read += count
+        if self._progress:
+            self._progress.add(count)
 
     def decompressed(self, count: int) -> None:
         """They became so many. BadImage if that is out of all proportion."""

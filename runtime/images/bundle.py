@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from oci_spec.types import JsonObject
     from runtime.images.image import Image
+    from runtime.images.progress import Progress
     from runtime.images.shapes import Overlay, Users
     from runtime.images.store import Store
 
@@ -72,7 +73,9 @@ def record_name(path: str) -> str:
     return f"bundles/{digests.of(path.encode(errors='surrogateescape')).partition(':')[2][:32]}"
 
 
-def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure") -> None:
+def make(
+    store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure", progress: "Progress"
+) -> None:
     """Make the bundle, of layers that are in the store. Raises OcirunError; then nothing of it stays."""
     if not copy and _SPECIAL & set(place.path):
         raise OcirunError(
@@ -87,7 +90,7 @@ def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "C
         store.write(name, {"path": place.path, "layers": list(image.diff_ids)})
         made = True
         posix.mkdir(place.partial, 0o700, dir_fd=place.above)
-        _fill(store, image, place, copy, configure)
+        _fill(store, image, place, copy, configure, progress)
         made = False  # from here on the bundle may be there, and then its record must stay
         posix.rename(place.partial, place.name, src_dir_fd=place.above, dst_dir_fd=place.above)
         posix.fsync(place.above)
@@ -102,7 +105,9 @@ def make(store: "Store", image: "Image", place: Place, copy: bool, configure: "C
         posix.close(lock)
 
 
-def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure") -> None:
+def _fill(
+    store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure", progress: "Progress"
+) -> None:
     """What is in the bundle. Raises OSError and OcirunError."""
     partial = posix.open(place.partial, _DIRECTORY, dir_fd=place.above)
     diff_ids, layers, implied = open_layers(store, image.diff_ids)
@@ -112,7 +117,8 @@ def _fill(store: "Store", image: "Image", place: Place, copy: bool, configure: "
             posix.mkdir(name, 0o755, dir_fd=partial)
         overlay: Overlay | None = None
         if copy:
-            copy_layers(store, layers, implied, partial)
+            progress.begin("copying the files", sum(store.facts(diff_id).get("size", 0) for diff_id in diff_ids))
+            copy_layers(store, layers, implied, partial, progress)
         else:
             overlay = overlay_of(store, diff_ids, place.path)
             upper = posix.open("upper", _DIRECTORY, dir_fd=partial)
@@ -156,10 +162,12 @@ def implied_of(store: "Store", diff_id: str) -> "frozenset[bytes]":
     return frozenset(path.encode(errors="surrogateescape") for path in paths if isinstance(path, str))
 
 
-def copy_layers(store: "Store", layers: "Sequence[int]", implied: "Sequence[frozenset[bytes]]", bundle: int) -> None:
+def copy_layers(
+    store: "Store", layers: "Sequence[int]", implied: "Sequence[frozenset[bytes]]", bundle: int, progress: "Progress"
+) -> None:
     """Copy the layers, given top first, into the bundle's rootfs. Raises OSError."""
     rootfs = posix.open("rootfs", _DIRECTORY, dir_fd=bundle)
-    copier = Copier(rootfs, store.form)
+    copier = Copier(rootfs, store.form, progress)
     for layer, names in reversed(list(zip(layers, implied, strict=True))):
         copier.add(layer, names)
     posix.close(rootfs)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.images.difference import Change
     from runtime.images.image import Image
     from runtime.images.layout import Layout
+    from runtime.images.progress import Progress
 
 COMPRESSIONS = ("gzip", "zstd", "none")
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -38,7 +39,7 @@ class Request:
         self.message = ""
 
 
-def commit(container: "Container", request: Request, warn: "Callable[[str], None]") -> str:
+def commit(container: "Container", request: Request, warn: "Callable[[str], None]", progress: "Progress") -> str:
     """Write the image; its digest. Raises OcirunError, and then no image is named in the layout."""
     path, tag = layout.target(request.target)
     changes = container.changes()
@@ -47,9 +48,9 @@ def commit(container: "Container", request: Request, warn: "Callable[[str], None
     except OSError as error:
         raise system_failure(f"open the layout {path}", error) from None
     try:
-        layers = list(_base_layers(container, request, made))
+        layers = list(_base_layers(container, request, made, progress))
         config: JsonObject = container.facts["image"]
-        layer, diff_id = _layer(container, changes, request, made, warn) if changes else (None, "")
+        layer, diff_id = _layer(container, changes, request, made, warn, progress) if changes else (None, "")
         document = new_config(config, diff_id, request, time.time_ns())
         manifest: JsonObject = {
             "schemaVersion": 2,
@@ -68,12 +69,18 @@ def commit(container: "Container", request: Request, warn: "Callable[[str], None
 
 
 def _layer(
-    container: "Container", changes: "list[Change]", request: Request, made: "Layout", warn: "Callable[[str], None]"
+    container: "Container",
+    changes: "list[Change]",
+    request: Request,
+    made: "Layout",
+    warn: "Callable[[str], None]",
+    progress: "Progress",
 ) -> "tuple[JsonObject, str]":
     """Write the layer; its descriptor and diff_id. Raises OSError and OcirunError."""
     from runtime.images import compression, digests
 
     plain = digests.hasher("sha256:")
+    progress.begin("writing the layer", sum(each.status.st_size for each in changes if each.status))
     blob = made.blob()
     try:
         latest = None if request.latest is None else request.latest * _SECOND
@@ -81,6 +88,7 @@ def _layer(
 
             def write(data: bytes) -> None:
                 plain.update(data)
+                progress.add(len(data))
                 stream.write(data)
 
             LayerWriter(container.own, latest, write, warn).write(changes)
@@ -92,7 +100,9 @@ def _layer(
     return {"mediaType": LAYER + suffix, "digest": blob.digest, "size": blob.size}, f"sha256:{plain.hexdigest()}"
 
 
-def _base_layers(container: "Container", request: Request, made: "Layout") -> "Iterator[JsonObject]":
+def _base_layers(
+    container: "Container", request: Request, made: "Layout", progress: "Progress"
+) -> "Iterator[JsonObject]":
     """The descriptors of the image's own layers, after their blobs are in the layout. Raises OSError and OcirunError."""
     if not container.facts.get("layers"):
         return
@@ -106,11 +116,13 @@ def _base_layers(container: "Container", request: Request, made: "Layout") -> "I
             if blob.digest and made.has(blob.digest, blob.size):
                 yield {"mediaType": kind, "digest": blob.digest, "size": blob.size}
                 continue
+            progress.begin(f"copying layer {index + 1} of {len(image.diff_ids)}", blob.size)
             copied = made.blob()
             try:
                 copied.write(first)
                 for piece in pieces:
                     copied.write(piece)
+                    progress.add(len(piece))
             except BaseException:
                 copied.drop()
                 raise

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.images.names import Path
     from runtime.images.owners import Form
+    from runtime.images.progress import Progress
 
 _FICLONE = 0x40049409  # linux/fs.h
 _PIECE = 1 << 24  # bytes copied at once
@@ -27,9 +28,10 @@ _NEW = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_
 class Copier:
     """Copies layers, the lowest first, into the directory ``target``. Raises OSError."""
 
-    def __init__(self, target: int, form: "Form") -> None:
+    def __init__(self, target: int, form: "Form", progress: "Progress") -> None:
         self._target = Tree(target)
         self._form = form
+        self._progress = progress
         self._clones = True
         self._links: dict[tuple[int, int], tuple[Path, bytes]] = {}
 
@@ -114,6 +116,7 @@ class Copier:
         try:
             if not self._cloned(source, target):
                 copy_data(source, target, size)
+            self._progress.add(size)
             attributes.copy(source, target)
         finally:
             posix.close(source)

@@ -53,11 +53,6 @@ class Image:
         """The blob of a layer, still compressed; the caller closes it."""
         return _open(self._source, self._layers[index])
 
-    def size(self, index: int) -> int:
-        """Bytes of the blob; 0 if they are not known."""
-        size = self._layers[index].get("size", 0)
-        return size if isinstance(size, int) else 0
-
 
 def _open(source: "Source", descriptor: "JsonObject") -> Blob:
     """The blob of a descriptor, or the file of docker-archive that it names. BadImage if it is not there, or has another size."""

@@ -11,8 +11,6 @@ from runtime.images.tree import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from oci_spec.types import JsonObject
     from runtime.images.blobs import Blob
     from runtime.images.budget import Budget
@@ -21,13 +19,8 @@ if TYPE_CHECKING:
     from runtime.images.store import Store
 
 
-def ensure(
-    store: "Store", image: "Image", rights: "Rights", budget: "Budget", tell: "Callable[[str], None]"
-) -> "list[str]":
-    """Unpack the layers of the image that the store does not have. Returns their diff_ids. Raises OcirunError.
-
-    ``tell`` is called with what is done, and with "" when it is done.
-    """
+def ensure(store: "Store", image: "Image", rights: "Rights", budget: "Budget") -> "list[str]":
+    """Unpack the layers of the image that the store does not have. Returns their diff_ids. Raises OcirunError."""
     made = []
     for index, diff_id in enumerate(image.diff_ids):
         if store.has(diff_id):
@@ -35,15 +28,15 @@ def ensure(
         lock = store.lock(f"locks/{diff_id.partition(':')[2]}", exclusive=True)
         try:
             if not store.has(diff_id):
-                tell(f"layer {index + 1} of {len(image.diff_ids)}, {image.size(index) >> 10} KiB")
-                _unpack(store, image.blob(index), diff_id, rights, budget)
+                blob = image.blob(index)
+                budget.begin(f"layer {index + 1} of {len(image.diff_ids)}", blob.size)
+                _unpack(store, blob, diff_id, rights, budget)
                 made.append(diff_id)
         except OcirunError as error:
             error.message = f"layer {index + 1} of {len(image.diff_ids)}: {error.message}"
             raise
         finally:
             posix.close(lock)
-            tell("")
     return made
 
 
@@ -51,7 +44,6 @@ def _unpack(store: "Store", blob: "Blob", diff_id: str, rights: "Rights", budget
     """Unpack one layer into tmp/ and publish it; nothing stays if that fails."""
     fresh = diff_id.partition(":")[2]
     temporary = store.open("tmp")
-    budget.begin()
     try:
         remove_tree(temporary, fresh)  # of a call that was killed
         posix.mkdir(fresh, 0o755, dir_fd=temporary)

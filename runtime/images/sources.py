@@ -154,7 +154,7 @@ def _unpacked(blob: Blob, scratch: int, budget: "Budget") -> int:
     from runtime.images.layer_tree import write_all
 
     made = posix.open(".", posix.O_TMPFILE | posix.O_RDWR | posix.O_CLOEXEC, 0o600, dir_fd=scratch)
-    budget.begin()
+    budget.begin("decompressing the archive", blob.size)
     total = 0
     for piece in decompressed(counted(blob, budget), "it"):
         budget.decompressed(len(piece))

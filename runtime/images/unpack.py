@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.images.bundle import Configure
     from runtime.images.caller import Caller
     from runtime.images.platforms import Platform
+    from runtime.images.progress import Progress
     from runtime.images.shapes import Ids, Overlay, Users
     from runtime.images.sources import Source
 
@@ -36,7 +37,7 @@ class Request:
         self.most: int | None = None
 
 
-def unpack(request: Request, caller: "Caller", warn: "Callable[[str], None]", tell: "Callable[[str], None]") -> None:
+def unpack(request: Request, caller: "Caller", warn: "Callable[[str], None]", progress: "Progress") -> None:
     """Make the bundle. Raises OcirunError. The process may be another afterwards: see `Caller.enter`."""
     wanted = platforms.parse(request.platform) if request.platform else None
     source_path, tag = split(request.reference)
@@ -49,12 +50,13 @@ def unpack(request: Request, caller: "Caller", warn: "Callable[[str], None]", te
     lock = store.lock("lock", exclusive=False)
     try:
         scratch = store.open("tmp")
-        limits = budget.Budget(scratch, request.most)
+        limits = budget.Budget(scratch, request.most, progress)
         found = find(sources.open_source(source_path, scratch, store.path, limits), tag, wanted)
         _warn_of_platform(found, wanted is not None, warn)
-        layers.ensure(store, found, rights, limits, tell)
-        bundle.make(store, found, place, request.copy, configuration(caller, warn))
+        layers.ensure(store, found, rights, limits)
+        bundle.make(store, found, place, request.copy, configuration(caller, warn), progress)
     finally:
+        progress.end()
         posix.close(lock)
 
 

@@ -20,6 +20,7 @@ from tests.integration import images
 from tests.integration.bundle import build_busybox_rootfs
 from tests.integration.caller import Caller, Result, wait_for
 from tests.integration.images import Layout, archive, directory, entry, hardlink, layout, symlink
+from tests.integration.terminal import Session
 
 pytestmark = pytest.mark.not_on("runc", "crun", reason="has no images")
 MNT_DETACH = 2
@@ -498,6 +499,23 @@ def test_a_full_disk(unpacker: Unpacker) -> None:
         unpacker.refused(more, "no space left on device")
     finally:
         subprocess.run(["umount", "-l", unpacker.store], check=True)
+
+
+def test_progress_on_a_terminal(unpacker: Unpacker, base: bytes) -> None:
+    """A bar for each step, which nothing is left of; a warning has a line of its own."""
+    source = layout(unpacker.path("layout"), base, archive(entry("f")), config={"Labels": {"run.oci.handler": "x"}})
+    words = [unpacker.runtime.program, "bundle", "unpack", "--copy", "--store", str(unpacker.store), str(source)]
+    session = Session([*words, str(unpacker.path("bundle"))], 24, 80, environment={"TERM": "xterm", "PATH": "/bin"})
+    code, said = session.finish()
+    assert code == 0
+    *shown, last = said.split("\x1b[K")
+    assert [text.split("  ")[0] for text in shown if "[>" in text] == [
+        "layer 1 of 2",
+        "layer 2 of 2",
+        "copying the files",
+    ]
+    assert [text for text in shown if "\n" in text] == [text for text in shown if text.startswith("ocirun: warning: ")]
+    assert last == ""
 
 
 def test_an_interrupt(unpacker: Unpacker) -> None:
