@@ -33,8 +33,8 @@ def needs(program: str) -> None:
         pytest.skip(f"{program} is not installed")
 
 
-def tree(root: Path) -> Path:
-    """Files of each kind."""
+def tree(root: Path, ordinary: bool = False) -> Path:
+    """Files of each kind. ``ordinary``: without what a user's namespace does not have."""
     for name in ("bin", "etc", "tmp", "a/b/c"):
         (root / name).mkdir(parents=True)
     (root / "bin/true").write_bytes(b"#!/bin/sh\n" * 1000)
@@ -43,9 +43,10 @@ def tree(root: Path) -> Path:
     (root / "a/link").symlink_to("/bin/true")
     (root / "tmp").chmod(0o1777)
     os.mkfifo(root / "a/fifo")
-    os.mknod(root / "a/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    if not ordinary:
+        os.mknod(root / "a/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     (root / "etc/owned").write_text("x")
-    os.chown(root / "etc/owned", 123, 70_000)
+    os.chown(root / "etc/owned", 123, 7_000 if ordinary else 70_000)
     os.setxattr(root / "etc/owned", "user.note", b"kept")
     os.setxattr(root / "bin/true", "security.capability", CAPABILITY)
     for path in sorted(root.rglob("*"), reverse=True):
@@ -80,14 +81,14 @@ def facts(root: Path) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def by_umoci(place: Path) -> str:
+def by_umoci(place: Path, ordinary: bool = False) -> str:
     """Two layers: the tree, and changes to it."""
     needs("umoci")
     image = f"{place}/umoci:latest"
     run("umoci", "init", "--layout", place / "umoci")
     run("umoci", "new", "--image", image)
     run("umoci", "unpack", "--image", image, place / "work1")
-    run("cp", "-a", f"{tree(place / 'tree')}/.", place / "work1/rootfs")
+    run("cp", "-a", f"{tree(place / 'tree', ordinary)}/.", place / "work1/rootfs")
     run("umoci", "repack", "--image", image, place / "work1")
     run("umoci", "unpack", "--image", image, place / "work2")
     shutil.rmtree(place / "work2/rootfs/a/b")
@@ -97,18 +98,18 @@ def by_umoci(place: Path) -> str:
     return image
 
 
-def by_buildah(place: Path) -> str:
+def by_buildah(place: Path, ordinary: bool = False) -> str:
     needs("buildah")
     storage = ["--root", place / "storage", "--runroot", place / "run", "--storage-driver", "vfs"]
     box = run("buildah", *storage, "from", "scratch").strip()
-    run("buildah", *storage, "copy", box, tree(place / "tree"), "/")
+    run("buildah", *storage, "copy", box, tree(place / "tree", ordinary), "/")
     run("buildah", *storage, "config", "--cmd", "/bin/true", "--label", "a=b", box)
     run("buildah", *storage, "commit", "--format", "oci", box, f"oci:{place}/buildah:latest")
     run("buildah", *storage, "rm", box)
     return f"{place}/buildah:latest"
 
 
-def by_hand(place: Path) -> str:
+def by_hand(place: Path, ordinary: bool = False) -> str:
     """What the tools above do not write: opaque directories, whiteouts, a later hard link."""
     upper = archive(
         directory("a", mode=0o710, uid=4),
@@ -119,7 +120,7 @@ def by_hand(place: Path) -> str:
         entry("etc/.wh.owned"),
         symlink("sym", "a/new", uid=6, gid=7),
     )
-    return f"{layout(place / 'hand', tree_archive(tree(place / 'tree')), upper)}:latest"
+    return f"{layout(place / 'hand', tree_archive(tree(place / 'tree', ordinary)), upper)}:latest"
 
 
 @pytest.mark.parametrize("make", [by_umoci, by_buildah, by_hand])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from tests.integration.images import archive, directory, entry, layout, symlink
 from tests.integration.ordinary import GID, SIZE, SUBIDS, UID, User
 from tests.integration.test_rootless import as_user, needs_tools, user
 from tests.integration.test_unpack import base
+from tests.integration.test_unpack_peers import by_buildah, by_hand, by_umoci, facts, needs, run
 
 __all__ = ["as_user", "base", "user"]  # fixtures
 pytestmark = pytest.mark.not_on("runc", "crun", reason="has no images")
@@ -78,6 +80,27 @@ def test_a_copy_and_prune(user: User, base: bytes) -> None:
     remove = ["unshare", "--map-auto", "--map-root-user", "rm", "-r", str(bundle)]
     subprocess.run([*user.view.command, *remove], check=True)
     assert len(user.call("bundle", "prune").ok().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("make", [by_umoci, by_buildah, by_hand])
+def test_the_same_files_as_umoci(user: User, make: Callable[[Path, bool], str]) -> None:
+    """Owners, modes, links, attributes and times are those of `umoci unpack` in the user's own namespace."""
+    needs_tools()
+    needs("umoci")
+    made = user.view.directory / "made"
+    made.mkdir()
+    image = make(made, True)
+    layout, tag = image.rsplit(":", 1)
+    shutil.copytree(layout, user.view.home / "image")
+    user.view.give(user.view.home / "image")
+    image = f"{user.view.home}/image:{tag}"
+    inside = [*user.view.command, "unshare", "--map-auto", "--map-root-user"]
+    run(*inside, "umoci", "unpack", "--image", image, user.view.home / "wanted")
+    wanted = facts(user.view.home / "wanted/rootfs")
+    assert len(wanted) > 5
+    assert wanted["a"][1] == (SUBIDS + 3 if make is by_hand else UID)
+    user.call("bundle", "unpack", "--copy", image, user.view.home / "copy").ok()
+    assert facts(user.view.home / "copy/rootfs") == wanted
 
 
 @pytest.mark.parametrize("view", [{"subids": False}, {"tools": False}])
