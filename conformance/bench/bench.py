@@ -28,6 +28,8 @@ sys.path.insert(0, str(TREE))
 from conformance.bench import costs, density, places, podman, report  # noqa: E402
 from conformance.bench.places import Cost, Failed, Place, call, interpreter, middle, rotated  # noqa: E402
 
+PAUSE = 0.05
+"""Seconds before `run alone`."""
 Key = tuple[str, str, str]
 """(config, command, runtime)"""
 
@@ -51,14 +53,14 @@ class Bench:
         self.samples.setdefault((config, command, runtime), []).append(milliseconds)
 
     def round(self, config: str, runtime: str) -> None:
-        """Every command once: a whole life of a container, then `run`."""
+        """Every command once: a whole life of a container, then `run`, at once and after a pause."""
         short, long = self.bundles[config]
         id, pid_file = self.place.token, str(self.place.states / "pid")
 
-        def timed(command: str, *words: str) -> float:
+        def timed(command: str, *words: str, row: str = "") -> float:
             cost: Cost = call(self.place.words(runtime, command, *words))
-            self.record(config, command, runtime, cost.milliseconds)
-            self.faults.setdefault((config, command, runtime), []).append(cost.faults)
+            self.record(config, row or command, runtime, cost.milliseconds)
+            self.faults.setdefault((config, row or command, runtime), []).append(cost.faults)
             return cost.milliseconds
 
         cycle = timed("create", "--bundle", str(long), "--pid-file", pid_file, id)
@@ -71,6 +73,8 @@ class Bench:
         cycle += timed("delete", id)
         self.record(config, "cycle", runtime, cycle)
         timed("run", "--bundle", str(short), id)
+        time.sleep(PAUSE)
+        timed("run", "--bundle", str(short), id, row="run alone")
 
     def floor(self) -> None:
         """An idle interpreter, in the same run."""
