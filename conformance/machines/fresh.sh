@@ -7,7 +7,10 @@
 #
 # The host decides how packages are reached: its settings of apt, pip, certificates, resolver and proxies are passed on.
 #
-# Usage: conformance/machines/fresh.sh [SUITE]     KEEP=1 leaves the root directory where it is
+# Usage: conformance/machines/fresh.sh [SUITE]
+#
+# KEEP=1 leaves the root directory where it is. For another distribution than this machine's: MIRROR is where its packages are,
+# COMPONENTS which of them (main,universe), and SCRIPT the suite whose debootstrap script serves, if SUITE has none.
 set -euo pipefail
 
 suite=${1:-bookworm}
@@ -57,9 +60,10 @@ trap remove EXIT
 
 # This machine's mirror, if it is a Debian too.
 # shellcheck disable=SC2016 # apt-get replaces the word itself
-mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1 || true)
+mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1 || true)}
 echo "debootstrap $suite"
-debootstrap --variant=minbase --include="$packages,ca-certificates" "$suite" "$root" ${mirror:+"$mirror"} >"$base/log" 2>&1 || {
+debootstrap --variant=minbase --include="$packages,ca-certificates" ${COMPONENTS:+--components="$COMPONENTS"} \
+	"$suite" "$root" ${mirror:+"$mirror"} ${SCRIPT:+"$SCRIPT"} >"$base/log" 2>&1 || {
 	tail -n 20 "$base/log" >&2
 	exit 1
 }
