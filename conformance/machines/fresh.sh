@@ -10,7 +10,7 @@
 # Usage: conformance/machines/fresh.sh [SUITE]
 #
 # KEEP=1 leaves the root directory where it is. For another distribution than this machine's: MIRROR is where its packages are,
-# COMPONENTS which of them (main,universe), and SCRIPT the suite whose debootstrap script serves, if SUITE has none.
+# AREAS which of them (main,universe), and SCRIPT the suite whose debootstrap script serves, if SUITE has none.
 set -euo pipefail
 
 suite=${1:-bookworm}
@@ -62,7 +62,7 @@ trap remove EXIT
 # shellcheck disable=SC2016 # apt-get replaces the word itself
 mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1 || true)}
 echo "debootstrap $suite"
-debootstrap --variant=minbase --include="$packages,ca-certificates" ${COMPONENTS:+--components="$COMPONENTS"} \
+debootstrap --variant=minbase --include="$packages,ca-certificates" ${AREAS:+--components="$AREAS"} \
 	"$suite" "$root" ${mirror:+"$mirror"} ${SCRIPT:+"$SCRIPT"} >"$base/log" 2>&1 || {
 	tail -n 20 "$base/log" >&2
 	exit 1
