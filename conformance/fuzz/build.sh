@@ -43,7 +43,7 @@ done
 # gcov wraps fork and execve in its own functions (__gcov_fork), which are renamed like the others.
 # One object, with init's own references resolved: what is still undefined comes from outside.
 ld -r "$objects"/*.o -o "$objects/init"
-pure='^(mem|str|__mem|__str|__isoc|__asan_|__ubsan_|__sanitizer_|__sancov_|__gcov_(init|exit|merge_add)$|__errno_location$|__stack_chk_fail$|sigemptyset$|gnu_dev_|_GLOBAL_OFFSET_TABLE_$|__start_|__stop_)'
+pure='^(mem[^f]|str|__mem|__str|__isoc|__asan_|__ubsan_|__sanitizer_|__sancov_|__gcov_(init|exit|merge_add)$|__errno_location$|__stack_chk_fail$|sigemptyset$|gnu_dev_|_GLOBAL_OFFSET_TABLE_$|__start_|__stop_)'
 nm -u "$objects/init" | awk '{ print $2 }' | grep -vE "$pure" >"$objects/calls"
 awk '{ print $1, "call_" $1 }' "$objects/calls" >"$objects/renamed"
 objcopy --redefine-syms="$objects/renamed" "$objects/init" "$objects/init.renamed"
