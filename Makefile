@@ -40,7 +40,7 @@ SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^\
 
 BUILD_PACKAGES := gcc libc6-dev libffi-dev libseccomp-dev make musl-tools python3 python3-dev python3-venv zlib1g-dev
 DEMO_PACKAGES := busybox-static libseccomp2
-TEST_PACKAGES := dbus-daemon debootstrap e2fsprogs git iproute2 procps strace uidmap
+TEST_PACKAGES := dbus-daemon debootstrap e2fsprogs git iproute2 procps strace uidmap zstd
 MANAGER_PACKAGES := criu podman catatonit buildah containerd docker.io crun runc conmon netavark umoci skopeo
 KERNEL_PACKAGES := qemu-system-x86 cpio debootstrap e2fsprogs
 FUZZ_PACKAGES := clang libclang-rt-dev
