@@ -32,7 +32,7 @@ class Stage:
         self.directory = runtime.directory / "stage"
         self.directory.mkdir()
         self.bundle = self.made(LOOK)
-        self.sleeping = self.made("sleep 99 & echo up; wait")
+        self.sleeping = self.made("/bin/sleep 99 & echo up; wait")
         (self.directory / "other").symlink_to(self.made("echo other").directory)
         (self.directory / "nothing.json").write_text("{}")
         process = {"cwd": "/", "args": ["true"], "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}}
@@ -59,13 +59,14 @@ class Stage:
         assert done.code == 0, done.err
         wait_for(lambda: "up" in up.with_suffix(".out").read_text(), "the program")
         first = self.runtime.pid(self.id)
-        wait_for(lambda: "sleep 99" in map(snapshot.command_of, snapshot.descendants(first)), "the second program")
+        wait_for(lambda: "/bin/sleep 99" in map(snapshot.command_of, snapshot.descendants(first)), "the second program")
 
     def told(self, result: Result) -> tuple[Any, ...]:
-        """What can be compared: status, words without times, pids and sizes of files, and what is there now."""
+        """What can be compared: status, words without times, and what is there now."""
         err = re.sub(r'time="[^"]*"', "", result.err)
         files = sorted(path.name for path in self.directory.iterdir())
-        return result.code, result.out, err, files, self.runtime.known_ids()
+        out = re.sub(r"\d+( of \d+ in use)", r"\1", result.out)  # doctor's keys: others' containers have some too
+        return result.code, out, err, files, self.runtime.known_ids()
 
 
 def make(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
