@@ -84,8 +84,15 @@ class Store:
     def write(self, name: str, value: "JsonObject") -> None:
         """Write a document so that it is whole or not there."""
         fresh = f"tmp/{name.replace('/', '-')}.{posix.getpid()}"
-        documents.write(fresh, value, self.descriptor)
-        posix.rename(fresh, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        try:
+            documents.write(fresh, value, self.descriptor)
+            posix.rename(fresh, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except BaseException:
+            try:
+                posix.unlink(fresh, dir_fd=self.descriptor)
+            except FileNotFoundError:
+                pass  # it was not made, or has its name
+            raise
 
     def publish(self, diff_id: str, fresh: str, facts: "JsonObject") -> None:
         """Give the unpacked tree tmp/``fresh`` its name, after all of it is on the disk."""
