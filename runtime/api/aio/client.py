@@ -1,7 +1,6 @@
 """An event loop's side of the link to its worker: starting it, calls, and what it tells by itself."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
@@ -10,6 +9,8 @@ import weakref
 
 from runtime.api import arguments
 from runtime.api.aio import link
+from runtime.api.aio.waiting import ended
+from runtime.api.command import interpreter
 from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from runtime.api.aio.link import Message
 
-START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from runtime.api.aio.worker import main; main()"
 GONE = "the worker of runtime.api.aio has ended; the containers go on, and AsyncContainer.load finds them"
 PATIENCE = 30  # seconds in which a worker finishes what it has begun
 
@@ -35,12 +35,14 @@ class Client:
             raise system_failure("make a socket to the worker", error) from None
         ours.setblocking(False)
         with theirs:
-            command = [sys.executable, "-I", "-c", START, json.dumps(sys.path), str(theirs.fileno())]
             try:
+                command = [*interpreter("runtime.api.aio.worker"), str(theirs.fileno())]
                 self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], process_group=0)
-            except OSError as error:
+            except BaseException as error:
                 ours.close()
-                raise OcirunError(f"start {command[0] or 'Python'}: {(error.strerror or '').lower()}") from None
+                if isinstance(error, OSError):
+                    raise OcirunError(f"start {sys.executable}: {(error.strerror or '').lower()}") from None
+                raise
         self.channel = link.Channel(ours)
         self.number = 0
         self.calls: dict[int, asyncio.Future[Message]] = {}
@@ -62,18 +64,9 @@ class Client:
         """Let the worker finish, and reap it."""
         self.lose()
         try:
-            descriptor = os.pidfd_open(self.process.pid)
-        except ProcessLookupError:  # SIGCHLD is ignored, and it has ended
-            self.process.wait()
-            return
-        ended: asyncio.Future[None] = self.loop.create_future()
-        self.loop.add_reader(descriptor, lambda: ended.cancel())
-        try:
-            if not (await asyncio.wait([ended], timeout=PATIENCE))[0]:
+            if not await ended(self.process, PATIENCE):
                 self.process.kill()
         finally:
-            self.loop.remove_reader(descriptor)
-            os.close(descriptor)
             self.process.wait()
 
     def lose(self) -> None:

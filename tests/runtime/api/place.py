@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ocirun import Container
 
+from tests.integration import images
 from tests.integration.bundle import BUSYBOX, Bundle, Config, default_config, merge
 
 on_real_containers = pytest.mark.skipif(
@@ -50,3 +51,9 @@ class Place:
 def end(container: Container) -> None:
     container.delete(force=True)
     container.wait()
+
+
+def many_files(place: Path, count: int = 40_000) -> Path:
+    """An image in ``place`` that takes seconds to unpack."""
+    entries = [images.entry(f"f{number}", b"x") for number in range(count)]
+    return images.layout(place / "many", images.archive(*entries), config={"Cmd": ["sh"]})

@@ -1,21 +1,26 @@
 """`ocirun.images`: what `ocirun bundle` does, without changing the process that asks."""
 
+import inspect
 import json
 import os
 import secrets
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ocirun import DEVNULL, BadImage, Container, OcirunError, images
+from ocirun import DEVNULL, BadImage, Container, OcirunError, OcirunWarning, images
+from ocirun.aio import images as aio_images
 
+from runtime.api.command import Command
 from tests.integration import images as written
-from tests.runtime.api.place import on_real_containers
+from tests.runtime.api.place import many_files, on_real_containers
 
 
 @on_real_containers
 def test_from_an_image_to_an_image(directory: Path, tmp_path: Path):
     """unpack, run, changes, commit, unpack what was committed, prune."""
-    written.layout(tmp_path / "image", written.tree_archive(directory / "rootfs"))
+    written.layout(tmp_path / "image", written.tree_archive(directory / "rootfs"), config={"Cmd": ["sh"]})
     store = tmp_path / "store"
     images.unpack(f"{tmp_path}/image:latest", tmp_path / "bundle", store=store)
     token = f"api{secrets.token_hex(4)}"
@@ -64,3 +69,52 @@ def test_failures(tmp_path: Path):
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def test_warnings(tmp_path: Path):
+    """Those of the command are ours; what has none gives none."""
+    written.layout(tmp_path / "image", written.archive())
+    with pytest.warns(OcirunWarning, match="names no program"):
+        images.unpack(tmp_path / "image", tmp_path / "bundle", store=tmp_path / "store", copy=True)
+
+
+@pytest.mark.parametrize("collects", [signal.SIG_IGN, lambda *_: os.waitpid(-1, os.WNOHANG)])
+def test_where_the_exit_status_is_not_known(tmp_path: Path, collects: Any):
+    """SIGCHLD is ignored, or its handler takes the status: an error is still one, and a process that was killed too."""
+    before = signal.signal(signal.SIGCHLD, collects)
+    try:
+        with pytest.raises(OcirunError, match="there is no such directory or archive"):
+            images.unpack(tmp_path / "nothing", tmp_path / "bundle")
+        assert images.prune(tmp_path / "nothing") == []
+        with Command(["bundle", "unpack", "a", "b"]) as command:
+            command.process.kill()
+            command.wait()
+            with pytest.raises(OcirunError, match=r"bundle unpack: its process (was killed|ended before)"):
+                command.result()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_what_a_python_user_sees():
+    """The signatures and docstrings are the functions' own."""
+    assert str(inspect.signature(images.prune)) == "(store: 'Path | None' = None) -> 'list[str]'"
+    assert "Returns their diff_ids" in (images.prune.__doc__ or "")
+    assert inspect.signature(images.unpack) == inspect.signature(aio_images.unpack)
+    assert inspect.iscoroutinefunction(aio_images.unpack)
+    with pytest.raises(TypeError, match=r"unpack\(\) got an unexpected keyword argument 'shop'"):
+        images.unpack("a", "b", shop="c")  # type: ignore[call-arg]
+
+
+def test_control_c(tmp_path: Path):
+    """KeyboardInterrupt comes once the command has cleaned up."""
+    source = many_files(tmp_path)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.8)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            images.unpack(source, tmp_path / "bundle", store=tmp_path / "store")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert not (tmp_path / "bundle").exists()
+    assert os.listdir(tmp_path / "store/tmp") == []

@@ -50,7 +50,7 @@ def workplace(directory: Path, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "bundle/config.json").write_text(json.dumps(default_config()))
     tmp_path.joinpath("token").write_text(token)
     os.symlink(directory / "rootfs", tmp_path / "bundle/rootfs")
-    images.layout(tmp_path / "image", images.tree_archive(directory / "rootfs"))
+    images.layout(tmp_path / "image", images.tree_archive(directory / "rootfs"), config={"Cmd": ["sh"]})
     before = snapshot.take(token, tmp_path / "state")
     yield tmp_path
     assert ocirun.list_containers(tmp_path / "state") == []
