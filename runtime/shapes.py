@@ -66,6 +66,7 @@ class PublishOptions(TypedDict, total=False):
     pidfd_socket: str
     pidfd_receiver: str  # as pidfd_socket, from an annotation
     preserve_fds: int
+    kept: Sequence[int]  # in its place: of the API's caller, above the numbers that the program has them under
     activation: bool  # False: LISTEN_FDS and NOTIFY_SOCKET in the environment are for the calling program itself
     detach: bool
     debug: Callable[[str], None]  # takes what --debug reports

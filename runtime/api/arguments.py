@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from oci_spec import Problem
     from oci_spec.types import Json
+    from runtime.api.streams import Kept
     from runtime.shapes import CreateOptions, ExecOptions
 
     Path = str | PathLike[str]
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         additional_gids: Sequence[int]
         capabilities: Sequence[str]  # added to the config's
         no_new_privileges: bool
-        preserve_fds: int  # descriptors from 3 on that it inherits
+        preserve_fds: Kept  # descriptors that it has from 3 on: how many of this process's from 3 on, or which
 
 
 TERMINAL = (
@@ -106,14 +107,12 @@ def create_options(
     terminal: "bool | None",
     console_socket: "Path | None",
     pid_file: "Path | None",
-    preserve_fds: int,
     cgroup_manager: str,
 ) -> "CreateOptions":
     """The options of `create` on the command line. Raises OcirunError."""
     check_manager(cgroup_manager)
     options: CreateOptions = {
         "bundle": bundle_path(bundle),
-        "preserve_fds": preserve_fds,
         "cgroup_manager": cgroup_manager,
         "rootless": "auto",
         "activation": False,  # LISTEN_FDS and NOTIFY_SOCKET in the environment are for this process
@@ -186,7 +185,6 @@ def exec_options(options: "ProgramOptions") -> "ExecOptions":
     if "capabilities" in options:
         given["cap"] = list(options["capabilities"])
     given["no_new_privs"] = bool(options.get("no_new_privileges"))
-    given["preserve_fds"] = options.get("preserve_fds", 0)
     known = ("env", "cwd", "user", "additional_gids", "capabilities", "no_new_privileges", "preserve_fds")
     unknown = sorted(rest.keys() - set(known))
     if unknown:

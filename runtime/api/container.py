@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.api.arguments import Document, Path, ProgramOptions
     from runtime.api.outcome import CompletedProcess
     from runtime.api.process import Process
-    from runtime.api.streams import Stream
+    from runtime.api.streams import Kept, Stream
     from runtime.shapes import CreateOptions, RestoreOptions
 
 __all__ = ["Container"]
@@ -51,7 +51,7 @@ class Container(Verbs):
         args: "Sequence[str] | None" = None,
         console_socket: "Path | None" = None,
         pid_file: "Path | None" = None,
-        preserve_fds: int = 0,
+        preserve_fds: "Kept" = 0,
         stdio: "tuple[int, int, int] | None" = None,
         cgroup_manager: str = "cgroupfs",
         stdin: "Stream" = None,
@@ -66,8 +66,9 @@ class Container(Verbs):
 
         ``bundle``: the directory with config.json and the root file system. ``root``: the directory of the state (default: as
         --root). ``config``: a file instead of the bundle's config.json, or its content as a dict. ``args``: instead of the
-        config's process.args. ``pid_file``: a file for init's pid. ``preserve_fds``: how many descriptors from 3 on the
-        program inherits. ``cgroup_manager``: "cgroupfs", "systemd" or "disabled", as --cgroup-manager.
+        config's process.args. ``pid_file``: a file for init's pid. ``preserve_fds``: what the program has from descriptor 3 on:
+        how many of this process's, from 3 on, or a list of descriptors and files. ``cgroup_manager``: "cgroupfs", "systemd" or
+        "disabled", as --cgroup-manager.
 
         ``stdin``, ``stdout``, ``stderr``: a descriptor, a file, PIPE, DEVNULL or (``stderr``) STDOUT, as `subprocess` has
         them; default: this process's own. ``text``, ``encoding``, ``errors``: pipes carry str. ``stdio``: three descriptors
@@ -76,17 +77,18 @@ class Container(Verbs):
 
         A failure leaves nothing behind. `InvalidConfig` has pointer, line and all problems; `WrongState`: the id is in use.
         """
-        options = arguments.create_options(
-            bundle, config, args, terminal, console_socket, pid_file, preserve_fds, cgroup_manager
-        )
+        options = arguments.create_options(bundle, config, args, terminal, console_socket, pid_file, cgroup_manager)
+        streams.check_terminal(terminal, stdin, stdout, stderr)
         first, second, third = streams.checked(stdio) if stdio else (stdin, stdout, stderr)
-        with streams.Streams(first, second, third, streams.text_mode(text, encoding, errors)) as ends:
+        mode = streams.text_mode(text, encoding, errors)
+        with streams.Streams(first, second, third, mode, preserve_fds) as ends:
             return cls._made(id, arguments.state_root(root), options, ends, bool(terminal))
 
     @classmethod
     def _made(cls, id: str, root: str, options: "CreateOptions", ends: "streams.Streams", terminal: bool) -> "Self":
         streams.require_spare()
         taken = Taken(terminal, options)
+        options["kept"] = ends.kept
         try:
             container = cls(id, root, creating.create(root, id, options, arguments.warn, ends.descriptors))
         except BaseException as error:
@@ -193,7 +195,9 @@ class Container(Verbs):
 
         `InvalidConfig`, `WrongState`, or `OcirunError` if it cannot be started.
         """
-        with streams.Streams(stdin, stdout, stderr, streams.text_mode(text, encoding, errors)) as ends:
+        streams.check_terminal(terminal, stdin, stdout, stderr)
+        mode = streams.text_mode(text, encoding, errors)
+        with streams.Streams(stdin, stdout, stderr, mode, options.pop("preserve_fds", 0)) as ends:
             started = process.launch(self._root, self._id, program, ends, terminal, options)
         self._programs = [one for one in self._programs if not one._over]
         self._programs.append(started)

@@ -99,6 +99,7 @@ def launch(
         args = []
     streams.require_spare()
     taken = Taken(terminal, given)
+    given["kept"] = ends.kept
     given["tty" if terminal else "detach"] = True  # detached, nobody would take a terminal
     try:
         pid = joining.launch(root, id, args, given, arguments.warn, ends.descriptors)

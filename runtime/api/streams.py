@@ -1,6 +1,7 @@
 """The standard streams of a program: where they come from, and pipes to them. The constants are those of `subprocess`."""
 
 import errno
+import fcntl
 import posix
 import select
 import time
@@ -9,14 +10,16 @@ from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import IO, Any, Self
 
     Stream = int | IO[Any] | None
+    Kept = int | Sequence[int | IO[Any]]  # how many from 3 on, or which
 
 PIPE, STDOUT, DEVNULL = -1, -2, -3
 SPARE = 24  # descriptors that making a container, and undoing it, need at most at a time
 NAMES = ("stdin", "stdout", "stderr")
+FIRST_KEPT = 3
 CHUNK = 1 << 16
 
 
@@ -49,10 +52,13 @@ def require_spare() -> None:
 class Streams:
     """The program's ends, as long as it is started, and ours. A context manager: the program's ends are closed at its end.
 
-    ``mode``: how ours are opened: {} for bytes, or encoding and errors for text.
+    ``mode``: how ours are opened: {} for bytes, or encoding and errors for text. ``kept``: of the descriptors that the
+    program has from 3 on, in this order.
     """
 
-    def __init__(self, stdin: "Stream", stdout: "Stream", stderr: "Stream", mode: "dict[str, str]") -> None:
+    def __init__(
+        self, stdin: "Stream", stdout: "Stream", stderr: "Stream", mode: "dict[str, str]", preserve_fds: "Kept" = 0
+    ) -> None:
         self.mode = mode
         self.theirs: list[int] = []  # those to close
         self.ours: dict[str, int] = {}
@@ -60,6 +66,7 @@ class Streams:
         try:
             for number, given in enumerate((stdin, stdout, stderr)):
                 ends.append(self._end(number, given, ends))
+            self.kept = self._copies(preserve_fds) if preserve_fds else []
         except OSError as error:
             self.close()
             raise system_failure("make pipes for the program", error) from None
@@ -78,19 +85,18 @@ class Streams:
             return self.theirs[-1]
         elif given == STDOUT and number == 2:
             return before[1]
-        try:
-            descriptor = given if isinstance(given, int) else given.fileno()
-        except (AttributeError, ValueError, OSError) as error:
-            raise OcirunError(
-                f"{NAMES[number]}: {given!r} has no descriptor that the program could get ({error})"
-            ) from None
-        try:
-            posix.fstat(descriptor)
-        except OSError:
-            raise OcirunError(
-                f"{NAMES[number]}: descriptor {descriptor} is not open; DEVNULL gives the program an empty stream"
-            ) from None
-        return descriptor
+        return opened(NAMES[number], given, "; DEVNULL gives the program an empty stream")
+
+    def _copies(self, preserve_fds: "Kept") -> "list[int]":
+        """Copies of the descriptors, above the numbers that they will have: on its way there none overwrites another."""
+        if isinstance(preserve_fds, int) and preserve_fds < 0:
+            raise OcirunError(f"preserve_fds: {preserve_fds} is no number of descriptors")
+        given = range(FIRST_KEPT, FIRST_KEPT + preserve_fds) if isinstance(preserve_fds, int) else list(preserve_fds)
+        found: list[int] = []
+        for one in given:
+            found.append(fcntl.fcntl(opened("preserve_fds", one), fcntl.F_DUPFD_CLOEXEC, FIRST_KEPT + len(given)))
+            self.theirs.append(found[-1])
+        return found
 
     def _pipe(self, number: int) -> int:
         reading, writing = posix.pipe2(posix.O_CLOEXEC)
@@ -124,11 +130,38 @@ class Streams:
         self.close()
 
 
+def opened(name: str, given: "int | IO[Any]", remedy: str = "") -> int:
+    """The descriptor of a caller's stream. OcirunError if it has none that is open."""
+    try:
+        descriptor = given if isinstance(given, int) else given.fileno()
+    except (AttributeError, ValueError, OSError) as error:
+        raise OcirunError(f"{name}: {given!r} has no descriptor that the program could get ({error})") from None
+    try:
+        posix.fstat(descriptor)
+    except (OSError, OverflowError):
+        raise OcirunError(f"{name}: descriptor {descriptor} is not open{remedy}") from None
+    return descriptor
+
+
 def text_mode(text: bool, encoding: "str | None", errors: "str | None") -> "dict[str, str]":
-    """How streams are opened: {} for bytes."""
+    """How streams are opened: {} for bytes. OcirunError for what Python does not know: once the program runs it is too late."""
     if not (text or encoding or errors):
         return {}
-    return {"encoding": encoding or "utf-8", "errors": errors or "strict"}
+    import codecs
+
+    mode = {"encoding": encoding or "utf-8", "errors": errors or "strict"}
+    for (name, value), look_up in zip(mode.items(), (codecs.lookup, codecs.lookup_error), strict=True):
+        try:
+            look_up(value)
+        except LookupError:
+            raise OcirunError(f"{name} {value!r}: Python has none of this name") from None
+    return mode
+
+
+def check_terminal(terminal: "bool | None", *streams: "Stream") -> None:
+    """OcirunError for a pipe beside a terminal, which is all three streams."""
+    if terminal and PIPE in streams:
+        raise OcirunError("terminal=True and PIPE cannot both be given: the terminal is the program's streams")
 
 
 class Conversation:
@@ -156,7 +189,7 @@ class Conversation:
             file.flush()
         except BrokenPipeError:
             pass
-        data = text.encode(self.mode.get("encoding", "utf-8")) if isinstance(text, str) else text or b""
+        data = text.encode(**self.mode) if isinstance(text, str) else text or b""
         self.input = memoryview(data)
         self.open[file.fileno()] = "stdin"
         posix.set_blocking(file.fileno(), False)

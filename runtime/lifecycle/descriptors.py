@@ -27,7 +27,9 @@ def listen_count(options: "PublishOptions") -> int:
 
 
 def kept_descriptors(options: "PublishOptions") -> "list[int]":
-    """The caller's descriptors that the program inherits: from 3 on, LISTEN_FDS plus ``preserve_fds`` of them."""
+    """The caller's descriptors that the program inherits: from 3 on, LISTEN_FDS plus ``preserve_fds`` of them, or ``kept``."""
+    if "kept" in options:
+        return list(options["kept"])
     listen = listen_count(options)
     kept: list[int] = []
     for descriptor in range(FIRST_KEPT, FIRST_KEPT + listen + options.get("preserve_fds", 0)):

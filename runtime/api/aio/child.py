@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal as signals
 
+from runtime.api import streams
 from runtime.api.aio.client import Client
-from runtime.api.aio.streams import Ends, connect
+from runtime.api.aio.streams import Ends, Writer, close
 from runtime.api.outcome import TimeoutExpired
 from runtime.api.terminal import Terminal
 from runtime.errors import OcirunError
@@ -13,9 +14,10 @@ from runtime.errors import OcirunError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from runtime.api.aio.link import Message
+    from runtime.api.aio.streams import Reader
 
 
 class AsyncChild:
@@ -26,7 +28,9 @@ class AsyncChild:
         self._number = number
         self._pid = pid
         self._end = client.end(number)
-        self._streams: dict[str, asyncio.StreamReader | asyncio.StreamWriter] = {}
+        self._streams: dict[str, Reader | Writer] = {}
+        self._mode: dict[str, str] = {}
+        self._said: dict[str, list[Any]] = {}  # what `communicate` has read
         self._terminal: Terminal | None = None
         client.on_loss(self, number)
 
@@ -42,24 +46,22 @@ class AsyncChild:
         return self._end.result() if ended else None
 
     @property
-    def stdin(self) -> asyncio.StreamWriter:
+    def stdin(self) -> Writer:
         """Writes to the program. OcirunError unless ``stdin=PIPE`` or ``terminal=True`` was given; likewise the next two."""
         found = self._stream("stdin")
-        assert isinstance(found, asyncio.StreamWriter)
+        assert isinstance(found, Writer)
         return found
 
     @property
-    def stdout(self) -> asyncio.StreamReader:
-        """Its output, in bytes. Iterate over it for lines as they come."""
-        found = self._stream("stdout")
-        assert isinstance(found, asyncio.StreamReader)
+    def stdout(self) -> "Reader":
+        """Its output: bytes, or text with ``text=True``. Iterate over it for lines as they come."""
+        found: Reader = self._stream("stdout")
         return found
 
     @property
-    def stderr(self) -> asyncio.StreamReader:
+    def stderr(self) -> "Reader":
         """Its standard error."""
-        found = self._stream("stderr")
-        assert isinstance(found, asyncio.StreamReader)
+        found: Reader = self._stream("stderr")
         return found
 
     @property
@@ -69,7 +71,7 @@ class AsyncChild:
             raise OcirunError("the program has no terminal here; give terminal=True")
         return self._terminal
 
-    def _stream(self, name: str) -> "asyncio.StreamReader | asyncio.StreamWriter":
+    def _stream(self, name: str) -> "Any":
         if name not in self._streams:
             raise OcirunError(f"{name} of the program is not a pipe; give {name}=PIPE")
         return self._streams[name]
@@ -80,50 +82,68 @@ class AsyncChild:
     async def _adopt(self, ends: Ends, descriptors: "Sequence[int]", undo: "Message") -> None:
         """Take our ends of the pipes, or the terminal. ``undo``: the request to send when that fails."""
         try:
-            self._streams = await ends.connected()
+            self._mode = ends.mode
             if descriptors:
                 self._terminal = Terminal(descriptors[0])
-                self._streams |= await connect({"stdin": os.dup(descriptors[0]), "stdout": os.dup(descriptors[0])})
+                for name in ("stdin", "stdout"):
+                    ends.ours[name] = os.dup(descriptors[0])
+            self._streams = await ends.connected()
         except BaseException:
             self._close()
             self._client.undo(self._number, undo)
             raise
 
     async def _ended(self, timeout: "float | None") -> "int | None":
+        self._client.check_loop()
         try:
             return await asyncio.wait_for(asyncio.shield(self._end), timeout)
         except TimeoutError:
             raise TimeoutExpired(self._what(), timeout or 0) from None
 
-    async def communicate(self, input: "str | bytes | None" = None) -> "tuple[bytes | None, bytes | None]":
-        """Write ``input``, read stdout and stderr to their ends, and wait. Returns both; None for what is not a pipe."""
-        tasks = [self._read("stdout"), self._read("stderr"), self._write(input)]
-        stdout, stderr, _ = await asyncio.gather(*tasks)
-        await self._ended(None)
-        return stdout, stderr
+    async def communicate(
+        self, input: "str | bytes | None" = None, timeout: "float | None" = None
+    ) -> "tuple[Any, Any]":
+        """Write ``input``, read stdout and stderr to their ends, and wait. Returns both; None for what is not a pipe.
 
-    async def _read(self, name: str) -> "bytes | None":
-        found = self._streams.get(name)
-        return await found.read() if isinstance(found, asyncio.StreamReader) else None
+        `TimeoutExpired` after ``timeout`` seconds: the program goes on, nothing is lost, and the call may be repeated. So it may
+        after it was cancelled.
+        """
+        self._give(input)
+        readers = [asyncio.ensure_future(self._hear(name)) for name in ("stdout", "stderr") if name in self._streams]
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*readers)
+                await self._ended(None)
+        except TimeoutError:
+            raise TimeoutExpired(self._what(), timeout or 0, self._heard("stdout"), self._heard("stderr")) from None
+        finally:
+            for one in readers:
+                one.cancel()
+        return self._heard("stdout"), self._heard("stderr")
 
-    async def _write(self, input: "str | bytes | None") -> None:
+    def _give(self, input: "str | bytes | None") -> None:
+        """Write it all; the pipe is closed once the program has read it."""
         if "stdin" not in self._streams:
             if input:
                 raise OcirunError("input: the program's stdin is not a pipe; give stdin=PIPE")
             return
-        try:
-            self.stdin.write(input.encode() if isinstance(input, str) else input or b"")
-            await self.stdin.drain()
+        if not self.stdin.is_closing():
+            if input:
+                self.stdin.write(input)
             self.stdin.close()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it does not read the rest
+
+    async def _hear(self, name: str) -> None:
+        said = self._said.setdefault(name, [])
+        while data := await self._stream(name).read(streams.CHUNK):
+            said.append(data)
+
+    def _heard(self, name: str) -> "Any":
+        """What `communicate` has read: bytes or str; None if it is not a pipe."""
+        return ("" if self._mode else b"").join(self._said[name]) if name in self._said else None
 
     def _close(self) -> None:
-        for found in self._streams.values():
-            if isinstance(found, asyncio.StreamWriter):
-                found.close()
-            else:
-                found._transport.close()  # type: ignore[attr-defined]  # a reader of a pipe has no other way
+        for stream in self._streams.values():
+            close(stream)
         if self._terminal:
             self._terminal.close()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from runtime.api.aio.link import Message
 
+ELSEWHERE = "this object belongs to another event loop; AsyncContainer.load finds the container in this one"
 GONE = "the worker of runtime.api.aio has ended; the containers go on, and AsyncContainer.load finds them"
 PATIENCE = 30  # seconds in which a worker finishes what it has begun
 
@@ -98,6 +99,11 @@ class Client:
             "number": self.number,
             "count": len(descriptors),
         }
+        if len(descriptors) > link.DESCRIPTORS:
+            raise OcirunError(
+                f"preserve_fds: with asyncio a program can have at most {link.DESCRIPTORS - 3} more descriptors, as many"
+                " as one message can have"
+            )
         given = duplicates(descriptors)
         try:
             self.channel.put(request, given)
@@ -124,6 +130,7 @@ class Client:
 
         ``undo``: the request that undoes it, if this is cancelled.
         """
+        self.check_loop()
         number = self.put(message, descriptors)
         future = self.calls[number] = self.loop.create_future()
         try:
@@ -154,7 +161,8 @@ class Client:
     def take(self, message: "Message") -> None:
         """One message of the worker."""
         if "ended" in message:
-            self.end(message["ended"]).set_result(message["status"])
+            if message["ended"] in self.ends or message["ended"] in self.calls:  # otherwise it was cancelled
+                self.end(message["ended"]).set_result(message["status"])
         elif "event" in message:
             if message["of"] in self.events:
                 self.events[message["of"]].put_nowait(message["event"])
@@ -180,8 +188,13 @@ class Client:
         if self.open:
             self.put({**undo, "child": number})
 
+    def check_loop(self) -> None:
+        """OcirunError in another event loop, where nothing of this one can be awaited."""
+        if asyncio.get_running_loop() is not self.loop:
+            raise OcirunError(ELSEWHERE)
+
     def end(self, number: int) -> "asyncio.Future[int | None]":
-        """The future end of the child that request ``number`` made. Its message may come before the reply."""
+        """The future end of the child that request ``number`` made. Its message may come before whoever asked goes on."""
         if number not in self.ends:
             self.ends[number] = self.loop.create_future()
         return self.ends[number]

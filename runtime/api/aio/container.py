@@ -4,9 +4,9 @@ import asyncio
 import os
 from signal import SIGKILL
 
-from runtime.api import arguments
+from runtime.api import arguments, streams
 from runtime.api.aio.child import AsyncChild, AsyncProcess
-from runtime.api.aio.client import of_loop
+from runtime.api.aio.client import GONE, of_loop
 from runtime.api.aio.link import unpacked
 from runtime.api.aio.streams import Ends
 from runtime.api.named import Named
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from runtime.api.aio.client import Client
     from runtime.api.aio.link import Message
     from runtime.api.arguments import Document, Path, ProgramOptions
-    from runtime.api.streams import Stream
+    from runtime.api.streams import Kept, Stream
     from runtime.cgroups.stats import Data
     from runtime.lifecycle.events import Event
     from runtime.shapes import StateDocument
+
+LIMIT = 1 << 16
 
 
 class AsyncContainer(Named, AsyncChild):
@@ -40,66 +42,48 @@ class AsyncContainer(Named, AsyncChild):
         return f"AsyncContainer({self._id!r}, root={self._root!r}, pid={self._pid})"
 
     @classmethod
-    async def create(
-        cls,
-        id: str,
-        bundle: "Path",
-        *,
-        stdin: "Stream" = None,
-        stdout: "Stream" = None,
-        stderr: "Stream" = None,
-        **options: "Any",
-    ) -> "Self":
-        """As `Container.create`, with its options but text, stdio and preserve_fds. Pipes carry bytes, as those of asyncio.
+    async def create(cls, id: str, bundle: "Path", **options: "Any") -> "Self":
+        """As `Container.create`, with its options. Pipes are asyncio's streams: of bytes, or of str with ``text``, ``encoding``
+        or ``errors``. ``limit``: bytes of a line, as in asyncio.create_subprocess_exec; text has no such limit.
 
         If it is cancelled, nothing is left behind.
         """
-        return await cls._make(id, bundle, (stdin, stdout, stderr), options, run=False)
+        return await cls._make(id, bundle, options, run=False)
 
     @classmethod
-    async def run(
-        cls,
-        id: str,
-        bundle: "Path",
-        *,
-        stdin: "Stream" = None,
-        stdout: "Stream" = None,
-        stderr: "Stream" = None,
-        **options: "Any",
-    ) -> "Self":
+    async def run(cls, id: str, bundle: "Path", **options: "Any") -> "Self":
         """`create` and `start`. Returns once the program runs."""
-        return await cls._make(id, bundle, (stdin, stdout, stderr), options, run=True)
+        return await cls._make(id, bundle, options, run=True)
 
     @classmethod
-    async def _make(
-        cls, id: str, bundle: "Path", stdio: "tuple[Stream, Stream, Stream]", options: "Message", run: bool
-    ) -> "Self":
-        options = _sendable({**options, "root": arguments.state_root(options.get("root"))})
-        request = {"call": "create", "id": id, "bundle": arguments.absolute(bundle), "options": options, "run": run}
-        undo = {"call": "delete", "id": id, "root": options["root"], "options": {"force": True}}
-        client = await of_loop()
-        with Ends(*stdio) as ends:
-            number, made, given = await client.call(request, ends.descriptors, undo)
+    async def _make(cls, id: str, bundle: "Path", given: "Message", run: bool) -> "Self":
+        with _ends(**given) as ends:
+            options = _sendable({name: value for name, value in given.items() if name not in OURS})
+            request = {"call": "create", "id": id, "bundle": arguments.absolute(bundle), "options": options, "run": run}
+            undo = _removal(id, options["root"])
+            client = await of_loop()
+            number, made, received = await client.call(request, (*ends.descriptors, *ends.kept), undo)
             container = cls(client, number, made["pid"], made["id"], made["root"])
-            await container._adopt(ends, given, undo)
+            await container._adopt(ends, received, undo)
         return container
 
     @classmethod
     async def load(cls, id: str, root: "Path | None" = None) -> "Self":
         """The container with this id, whoever made it. `NotFound` if there is none."""
-        return await cls._found({"call": "load", "id": id, "root": arguments.state_root(root)})
+        return await cls._found({"call": "load", "id": id, "root": arguments.state_root(root)}, {"call": "forget"})
 
     @classmethod
     async def restore(cls, id: str, bundle: "Path", image_path: "Path", **options: "Any") -> "Self":
-        """As `Container.restore`."""
-        options = _sendable({**options, "root": arguments.state_root(options.get("root"))})
+        """As `Container.restore`. If it is cancelled, nothing is left behind."""
+        options = _sendable(options)
         places = {"bundle": arguments.absolute(bundle), "image_path": arguments.absolute(image_path)}
-        return await cls._found({"call": "restore", "id": id, **places, "options": options})
+        request = {"call": "restore", "id": id, **places, "options": options}
+        return await cls._found(request, _removal(id, options["root"]))
 
     @classmethod
-    async def _found(cls, request: "Message") -> "Self":
+    async def _found(cls, request: "Message", undo: "Message") -> "Self":
         client = await of_loop()
-        number, made, _ = await client.call(request)
+        number, made, _ = await client.call(request, undo=undo)
         container = cls(client, number, made["pid"], made["id"], made["root"])
         if made.get("ended") and not container._end.done():
             container._end.set_result(None)
@@ -137,23 +121,33 @@ class AsyncContainer(Named, AsyncChild):
         stdin: "Stream" = None,
         stdout: "Stream" = None,
         stderr: "Stream" = None,
+        text: bool = False,
+        encoding: "str | None" = None,
+        errors: "str | None" = None,
         terminal: bool = False,
+        limit: int = LIMIT,
         **options: "Unpack[ProgramOptions]",
     ) -> AsyncProcess:
-        """Start another program in the container; returns once it runs. If it is cancelled, the program is killed."""
+        """Start another program in the container; returns once it runs. If it is cancelled, the program is killed.
+
+        The parameters are those of `Container.popen`, and ``limit`` of `create`.
+        """
         words = arguments.words(program) if isinstance(program, (list, tuple, str, bytes)) else program
+        arguments.document(words, "process")
         request = {"call": "popen", "child": self._number, "id": self._id, "root": self._root, "program": words}
-        request["options"] = _sendable({**options, "terminal": terminal})
         undo = {"call": "signal", "signal": int(SIGKILL)}
-        with Ends(stdin, stdout, stderr) as ends:
-            number, made, given = await self._client.call(request, ends.descriptors, undo)
+        streams.check_terminal(terminal, stdin, stdout, stderr)
+        mode = streams.text_mode(text, encoding, errors)
+        with Ends(stdin, stdout, stderr, mode, options.pop("preserve_fds", 0), limit) as ends:
+            request["options"] = {**_program(options), "terminal": terminal}
+            number, made, given = await self._client.call(request, (*ends.descriptors, *ends.kept), undo)
             process = AsyncProcess(self._client, number, made["pid"], made["args"])
             await process._adopt(ends, given, undo)
         return process
 
     async def exec(
         self,
-        program: "Sequence[str]",
+        program: "Sequence[str] | Document",
         *,
         stdin: "Stream | str | bytes" = None,
         input: "str | bytes | None" = None,
@@ -163,18 +157,22 @@ class AsyncContainer(Named, AsyncChild):
         timeout: "float | None" = None,
         check: bool = False,
         text: bool = False,
+        encoding: "str | None" = None,
+        errors: "str | None" = None,
         **options: "Unpack[ProgramOptions]",
     ) -> CompletedProcess:
         """Run another program in the container to its end. As `Container.exec`; if it is cancelled, the program is killed."""
         given, data = source(stdin, input)
         out, err = captured(capture_output, stdout, stderr)
-        async with await self.popen(program, stdin=given, stdout=out, stderr=err, **options) as process:
+        started = self.popen(
+            program, stdin=given, stdout=out, stderr=err, text=text, encoding=encoding, errors=errors, **options
+        )
+        async with await started as process:
             try:
-                read = await asyncio.wait_for(process.communicate(data), timeout)
-            except TimeoutError:
-                raise TimeoutExpired(process.args, timeout or 0) from None
+                first, second = await process.communicate(data, timeout)
+            except TimeoutExpired as error:
+                raise TimeoutExpired(process.args, error.timeout, error.output, error.stderr) from None
             status = await process.wait()
-        first, second = (one.decode() if text and one is not None else one for one in read)
         result = CompletedProcess(process.args, status, first, second)
         if check:
             result.check_returncode()
@@ -190,6 +188,7 @@ class AsyncContainer(Named, AsyncChild):
 
     async def update(self, resources: "Mapping[str, Any]", *, intel_rdt: "LinuxIntelRdt | None" = None) -> None:
         """Change the limits that ``resources`` names, and leave the others."""
+        arguments.document(resources, "resources")
         await self._verb("update", resources, intel_rdt=intel_rdt)
 
     async def stats(self) -> "Data":
@@ -209,12 +208,14 @@ class AsyncContainer(Named, AsyncChild):
 
     async def checkpoint(self, image_path: "Path", **options: "Any") -> None:
         """As `Container.checkpoint`."""
-        await self._verb("checkpoint", arguments.absolute(image_path), **_sendable(options))
+        places = {name: arguments.absolute(options[name]) for name in PATHS if options.get(name) is not None}
+        await self._verb("checkpoint", arguments.absolute(image_path), **{**options, **places})
 
     async def events(self, interval: float = 5.0) -> "AsyncIterator[Event]":
         """As `Container.events`."""
         request = {"call": "events", "child": self._number, "id": self._id, "root": self._root, "interval": interval}
         client = self._client
+        client.check_loop()
         number = client.put(request)
         queue: asyncio.Queue[Any] = asyncio.Queue()
         client.events[number] = queue
@@ -225,7 +226,9 @@ class AsyncContainer(Named, AsyncChild):
             del client.events[number]
             if client.open:
                 client.put({"call": "stop", "child": number})
-        if event and "error" in event["end"]:
+        if event is None:
+            raise OcirunError(GONE)
+        if "error" in event["end"]:
             raise unpacked(event["end"]["error"])
 
     async def __aenter__(self) -> "Self":
@@ -236,15 +239,57 @@ class AsyncContainer(Named, AsyncChild):
         await self.delete(force=True)
 
 
+# Options of create that stay on this side; the worker gets descriptors.
+OURS = ("stdio", "stdin", "stdout", "stderr", "text", "encoding", "errors", "preserve_fds", "limit")
+PATHS = ("console_socket", "pid_file", "work_path")
+
+
+def _ends(
+    *,
+    stdio: "tuple[int, int, int] | None" = None,
+    stdin: "Stream" = None,
+    stdout: "Stream" = None,
+    stderr: "Stream" = None,
+    text: bool = False,
+    encoding: "str | None" = None,
+    errors: "str | None" = None,
+    preserve_fds: "Kept" = 0,
+    limit: int = LIMIT,
+    terminal: "bool | None" = None,
+    **_: "Any",
+) -> Ends:
+    """The streams that the options of create ask for. Raises OcirunError."""
+    streams.check_terminal(terminal, stdin, stdout, stderr)
+    first, second, third = streams.checked(stdio) if stdio else (stdin, stdout, stderr)
+    return Ends(first, second, third, streams.text_mode(text, encoding, errors), preserve_fds, limit)
+
+
+def _removal(id: str, root: str) -> "Message":
+    """The request that undoes the making of a container."""
+    return {"call": "delete", "id": id, "root": root, "options": {"force": True}}
+
+
 def _sendable(options: "Message") -> "Message":
-    """The options, with paths as strings. OcirunError for what cannot go to another process."""
-    for name in ("stdio", "preserve_fds", "text", "encoding", "errors"):
-        if options.get(name):
-            raise OcirunError(f"{name}: not with asyncio")
-    found = {}
-    for name, value in options.items():
-        if hasattr(value, "__fspath__") or (name in ("root", "console_socket", "pid_file") and value):
-            value = os.fspath(value) if name == "cwd" else arguments.absolute(value)
-        found[name] = value
+    """The options of create and restore for the worker, with "root". InvalidConfig for a config that is no JSON."""
+    found = {**options, "root": arguments.state_root(options.get("root"))}
+    for name in PATHS:
+        if found.get(name) is not None:
+            found[name] = arguments.absolute(found[name])
+    if found.get("args") is not None:
+        found["args"] = arguments.words(found["args"])
+    config = found.get("config")
+    if config is not None:
+        found["config"] = arguments.absolute(config) if arguments.is_path(config) else config
+    for name, value in found.items():
+        arguments.document(value, name)
+    return found
+
+
+def _program(options: "ProgramOptions") -> "Message":
+    """The options of a program for the worker."""
+    found: Message = dict(options)
+    for name, kind in (("env", dict), ("additional_gids", list), ("capabilities", list), ("cwd", os.fspath)):
+        if name in found:
+            found[name] = kind(found[name])
     arguments.document(found, "options")
     return found

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LENGTH = struct.Struct("=I")
 CHUNK = 1 << 16
-DESCRIPTORS = 16  # in one message
+MISUSE = "TypeError"  # in the place of an error's code
+DESCRIPTORS = 253  # in one message: SCM_MAX_FD of the kernel
 
 
 class Channel:
@@ -93,8 +94,10 @@ class Channel:
             yield message
 
 
-def packed(error: OcirunError) -> "Message":
+def packed(error: "OcirunError | TypeError") -> "Message":
     """An error as JSON."""
+    if isinstance(error, TypeError):
+        return {"code": MISUSE, "message": str(error)}
     problems = [problem.as_dict() for problem in error.problems] if isinstance(error, InvalidConfig) else []
     members = {name: getattr(error, name) for name in ("code", "message", "pointer", "line", "errno")}
     members["problems"] = problems
@@ -103,10 +106,12 @@ def packed(error: OcirunError) -> "Message":
     return members
 
 
-def unpacked(members: "Message") -> OcirunError:
+def unpacked(members: "Message") -> "OcirunError | TypeError":
     """The same error again."""
     from oci_spec import Problem
 
+    if members["code"] == MISUSE:
+        return TypeError(members["message"])
     if members["code"] == TimeoutExpired.code:
         return TimeoutExpired(members["cmd"], members["timeout"])
     kind = ERRORS.get(members["code"], OcirunError)

@@ -16,6 +16,7 @@ import warnings
 from runtime.api.aio import link
 from runtime.api.arguments import OcirunWarning
 from runtime.api.container import Container
+from runtime.api.streams import NAMES
 from runtime.errors import OcirunError
 
 TYPE_CHECKING = False
@@ -99,7 +100,7 @@ class Worker:
             if isinstance(result, Made):
                 result, given = result.members, result.descriptors
             reply["result"], reply["count"] = result, len(given)
-        except OcirunError as error:
+        except (OcirunError, TypeError) as error:
             reply["error"] = link.packed(error)
         except Exception as error:
             reply["error"] = link.packed(OcirunError(f"{message['call']}: {type(error).__name__}: {error}"))
@@ -124,11 +125,8 @@ class Worker:
 
     def do_create(self, number: int, message: "Message") -> "Made":
         """create and run; the streams are the message's descriptors."""
-        stdin, stdout, stderr = message["descriptors"]
         make = Container.run if message["run"] else Container.create
-        container = make(
-            message["id"], message["bundle"], stdin=stdin, stdout=stdout, stderr=stderr, **message["options"]
-        )
+        container = make(message["id"], message["bundle"], **streams_of(message), **message["options"])
         return self.made(number, container, {"id": container.id, "root": container.root})
 
     def do_restore(self, number: int, message: "Message") -> "Made":
@@ -146,9 +144,7 @@ class Worker:
 
     def do_popen(self, number: int, message: "Message") -> "Made":
         """popen; the streams are the message's descriptors."""
-        stdin, stdout, stderr = message["descriptors"]
-        container = self.container(message)
-        process = container.popen(message["program"], stdin=stdin, stdout=stdout, stderr=stderr, **message["options"])
+        process = self.container(message).popen(message["program"], **streams_of(message), **message["options"])
         return self.made(number, process, {"args": list(process.args)})
 
     def made(self, number: int, child: "Child", members: "Message") -> "Made":
@@ -210,6 +206,14 @@ class Worker:
         if name not in CALLS:
             raise OcirunError(f"the worker has no call {name!r}")
         return getattr(self.container(message), name)(*message["arguments"], **message["options"])
+
+
+def streams_of(message: "Message") -> "Message":
+    """The descriptors that came with it, as options. OcirunError if not all have come."""
+    descriptors = message["descriptors"]
+    if len(descriptors) < message["count"]:
+        raise OcirunError("the worker of runtime.api.aio has no more descriptors; raise the limit (RLIMIT_NOFILE)")
+    return {**dict(zip(NAMES, descriptors, strict=False)), "preserve_fds": descriptors[len(NAMES) :]}
 
 
 class Made:

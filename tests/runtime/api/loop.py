@@ -30,7 +30,7 @@ def run(place: Place, *args: str, name: str = "", **options: Any) -> Coroutine[A
     id = place.token + name
     config = merge(place.bundle.config, {"linux": {"cgroupsPath": f"/{id}"}})
     if args:
-        config["process"]["args"] = list(args)
+        config["process"] = {**config["process"], "args": list(args)}
     return AsyncContainer.run(id, place.directory, root=place.root, config=config, **options)
 
 

@@ -139,8 +139,8 @@ def test_errors_and_warnings(place: Place):
         with pytest.warns(OcirunWarning, match=r"1\.99\.0"):
             container = await AsyncContainer.create(place.token, place.directory, root=place.root, config=config)
         await container.delete(force=True)
-        with pytest.raises(OcirunError, match="not with asyncio"):
-            await AsyncContainer.create(place.token, place.directory, root=place.root, preserve_fds=1)
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            await AsyncContainer.create(place.token, place.directory, root=place.root, shop=1)
 
     lived(life)
 

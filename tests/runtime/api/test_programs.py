@@ -127,12 +127,36 @@ def test_what_exec_does_not_take(container: Container):
         (["ls"], {"stdin": DEVNULL, "input": "x"}, OcirunError, "cannot both be given"),
         (["ls"], {"stdout": PIPE, "capture_output": True}, OcirunError, "cannot both be given"),
         (["ls"], {"stdout": 987}, OcirunError, "stdout: descriptor 987 is not open"),
+        (["ls"], {"encoding": "nope", "stdout": PIPE}, OcirunError, "encoding 'nope': Python has none"),
+        (["ls"], {"preserve_fds": [987]}, OcirunError, "preserve_fds: descriptor 987 is not open"),
+        (["ls"], {"preserve_fds": -1}, OcirunError, "preserve_fds: -1"),
         ({"args": ["ls"]}, {"input": "x"}, TypeError, "process document"),
     ):
         before = snapshot.descriptors()
         with pytest.raises(error, match=words):
             container.exec(given, **options)  # type: ignore[call-overload]
         assert snapshot.descriptors() == before
+
+
+def test_descriptors(container: Container):
+    """A list of descriptors and files becomes 3, 4, …, in its order, also where a number is in another's way."""
+    first, second, third = (os.pipe() for _ in range(3))
+    given = [third[1], first[1], second[1]]
+    script = "echo three >&3; echo four >&4; echo five >&5; ls /proc/$$/fd; true"
+    done = container.exec(["sh", "-c", script], stdin=DEVNULL, capture_output=True, preserve_fds=given)
+    assert done.stdout.split() == [b"0", b"1", b"2", b"3", b"4", b"5"], done.stderr
+    assert [os.read(pipe[0], 9) for pipe in (first, second, third)] == [b"four\n", b"five\n", b"three\n"]
+    for pipe in (first, second, third):
+        os.close(pipe[0])
+        os.close(pipe[1])
+    with open(os.devnull) as null, container.popen({"args": ["true"], "cwd": "/"}, preserve_fds=[null]) as one:
+        assert one.wait(10) == 0
+
+
+def test_a_terminal_has_no_pipe(container: Container):
+    """A pipe beside it would be one that nobody writes to."""
+    with pytest.raises(OcirunError, match="terminal=True and PIPE"):
+        container.popen(["true"], terminal=True, stdout=PIPE)
 
 
 def test_a_program_that_is_not_there(container: Container):
