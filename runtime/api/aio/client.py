@@ -1,6 +1,7 @@
 """An event loop's side of the link to its worker: starting it, calls, and what it tells by itself."""
 
 import asyncio
+import atexit
 import os
 import socket
 import subprocess
@@ -47,10 +48,11 @@ class Client:
         self.channel = link.Channel(ours)
         self.number = 0
         self.calls: dict[int, asyncio.Future[Message]] = {}
-        self.abandoned: dict[int, Message] = {}  # calls that were cancelled, and what undoes them
+        self.undoing: dict[int, Message] = {}  # what undoes a call that is cancelled
         self.ends: dict[int, asyncio.Future[int | None]] = {}
         self.events: dict[int, asyncio.Queue[Message | None]] = {}
         self.open = True
+        self.owner = os.getpid()
         loop.add_reader(ours, self.receive)
         self.life = self.lifetime()
 
@@ -69,6 +71,24 @@ class Client:
                 self.process.kill()
         finally:
             self.process.wait()
+
+    def abandon(self, timeout: float) -> bool:
+        """The loop was closed without shutting down its generators: let the worker finish. True once it is reaped.
+
+        After ``timeout`` seconds above 0 it is killed.
+        """
+        if self.owner != os.getpid():  # a process that was forked has a copy, and no say
+            return True
+        self.open = False
+        self.channel.close()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            if not timeout:
+                return False
+            self.process.kill()
+            self.process.wait()
+        return True
 
     def lose(self) -> None:
         """No more messages will come."""
@@ -133,16 +153,17 @@ class Client:
         self.check_loop()
         number = self.put(message, descriptors)
         future = self.calls[number] = self.loop.create_future()
+        if undo:
+            self.undoing[number] = undo
         try:
             reply = await future
         except asyncio.CancelledError:
-            if undo and future.done() and not future.cancelled():
-                self.reply(number, future.result(), undo)
-            elif undo:
-                self.abandoned[number] = undo
-            raise
+            if not future.cancelled():
+                self.reply(number, future.result())
+            raise  # otherwise its reply is to come, or came after the cancel
         finally:
             self.calls.pop(number, None)
+        self.undoing.pop(number, None)
         for text in reply["warnings"]:
             arguments.warn(text)
         if "error" in reply:
@@ -171,22 +192,23 @@ class Client:
         else:
             self.reply(message["reply"], message)
 
-    def reply(self, number: int, message: "Message", undo: "Message | None" = None) -> None:
-        """The answer to a call, which may have been given up meanwhile; then ``undo`` follows, if there is anything to undo."""
+    def reply(self, number: int, message: "Message") -> None:
+        """The answer to a call, which may have been given up meanwhile; then it is undone, if there is anything to undo."""
         future = self.calls.get(number)
         if future and not future.done():
             future.set_result(message)
             return
         for descriptor in message["descriptors"]:
             os.close(descriptor)
-        undo = undo or self.abandoned.pop(number, None)
+        self.ends.pop(number, None)
+        undo = self.undoing.pop(number, None)
         if undo and "result" in message:
             self.undo(number, undo)
 
     def undo(self, number: int, undo: "Message") -> None:
         """Send the request that undoes request ``number``. Without a worker nothing can be undone."""
         if self.open:
-            self.put({**undo, "child": number})
+            self.put({**undo, "child": number, "last": True})
 
     def check_loop(self) -> None:
         """OcirunError in another event loop, where nothing of this one can be awaited."""
@@ -236,8 +258,25 @@ _clients: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client]" = weakr
 async def of_loop() -> Client:
     """The client of the running loop. The first call starts the worker, which takes about a millisecond of the loop's time."""
     loop = asyncio.get_running_loop()
+    _abandon_closed()
     client = _clients.get(loop)
     if client is None or not client.open:
         client = _clients[loop] = Client(loop)
         await anext(client.life)
     return client
+
+
+def _abandon_closed() -> None:
+    """End the workers of loops that were closed early."""
+    for loop, client in list(_clients.items()):
+        if loop.is_closed() and client.abandon(0):
+            _clients.pop(loop, None)
+
+
+def _abandon_all() -> None:
+    """At the end of the program: no worker is left to itself."""
+    for client in list(_clients.values()):
+        client.abandon(PATIENCE)
+
+
+atexit.register(_abandon_all)

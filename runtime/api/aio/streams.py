@@ -41,14 +41,25 @@ class Ends(streams.Streams):
         self.limit = limit
 
     async def connected(self) -> "dict[str, Reader | Writer]":
-        """Our ends, by name; stdin is one to write to. When it fails, they are closed."""
+        """Our ends, by name; stdin is one to write to. When it fails or is cancelled, they are closed."""
+        ours, self.ours = self.ours, {}
+        connecting = asyncio.ensure_future(self._connected(ours))
+        try:
+            return await asyncio.shield(connecting)  # uvloop closes a descriptor twice where it is cancelled
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_close_all)
+            raise
+
+    async def _connected(self, ours: "dict[str, int]") -> "dict[str, Reader | Writer]":
         found: dict[str, Reader | Writer] = {}
         try:
-            for name in list(self.ours):
-                found[name] = await self._stream(name, self.ours.pop(name))
+            for name in list(ours):
+                found[name] = await self._stream(name, ours.pop(name))
         except BaseException:
-            for one in found.values():
-                close(one)
+            for stream in found.values():
+                close(stream)
+            for descriptor in ours.values():
+                os.close(descriptor)
             raise
         return found
 
@@ -65,6 +76,11 @@ class Ends(streams.Streams):
 
 class Protocol(asyncio.StreamReaderProtocol):
     """A terminal that nobody has open any more has ended, as a pipe does."""
+
+    def eof_received(self) -> bool:
+        """The end of what can be read. False: uvloop would keep the pipe open otherwise."""
+        super().eof_received()
+        return False
 
     def connection_lost(self, exc: "Exception | None") -> None:
         """The end."""
@@ -176,3 +192,10 @@ def close(stream: "Reader | Writer") -> None:
     else:
         source = stream.source if isinstance(stream, TextReader) else stream
         source._transport.close()  # type: ignore[attr-defined]  # a reader of a pipe has no other way
+
+
+def _close_all(connecting: "asyncio.Future[dict[str, Reader | Writer]]") -> None:
+    """Nobody takes the streams any more."""
+    if not connecting.cancelled() and not connecting.exception():
+        for stream in connecting.result().values():
+            close(stream)

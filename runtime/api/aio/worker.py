@@ -107,6 +107,8 @@ class Worker:
         finally:
             for descriptor in message["descriptors"]:
                 os.close(descriptor)
+        if message.get("last"):
+            self.do_forget(number, message)
         reply["warnings"] = told
         if not self.send(reply, given) and message["call"] in ("create", "popen") and "result" in reply:
             self.undo(self.children[number])

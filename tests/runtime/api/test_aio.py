@@ -1,9 +1,12 @@
 """The API for asyncio: the same life, and an event loop that never waits."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -22,6 +25,7 @@ from ocirun import (
 )
 from ocirun.aio import PIPE, AsyncContainer
 
+from tests.conftest import TREE
 from tests.integration import snapshot
 from tests.integration.bundle import merge
 from tests.runtime.api.loop import LONGEST, lived, run, stalls
@@ -195,6 +199,103 @@ def test_cancelled(place: Place):
     lived(program)
 
 
+def test_cancelled_as_it_succeeds(place: Place):
+    """A container whose reply comes after the cancel, but before whoever asked goes on, is removed too."""
+
+    async def life() -> None:
+        await aio.list_containers(place.root)  # starts the worker
+        task = asyncio.create_task(run(place, stdout=PIPE))
+        await asyncio.sleep(0)
+        while not any(one["status"] == "running" for one in list_containers(place.root)):
+            time.sleep(0.01)
+        time.sleep(0.2)  # the reply is in the socket: in the loop's next round it is read, after this goes on
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while await aio.list_containers(place.root):
+            await asyncio.sleep(0.05)
+
+    lived(life)
+
+
+def test_cancelled_at_any_moment(place: Place):
+    """Whatever is done then, nothing is left, neither here nor in the worker."""
+
+    async def one(number: int) -> None:
+        async with await run(place, "sh", "-c", "echo a; sleep 60", name=f"-{number}", stdout=PIPE) as container:
+            await container.stdout.readline()
+            async with await container.popen(["cat"], stdin=PIPE, stdout=PIPE, text=True) as program:
+                program.stdin.write("x\n")
+                await program.stdout.readline()
+            loaded = await AsyncContainer.load(container.id, container.root)
+            await loaded.stats()
+
+    async def life() -> None:
+        from runtime.api.aio import client
+
+        here = await client.of_loop()
+        await here.call({"call": "report", "name": "list_containers", "arguments": [str(place.root)]})
+        began = time.monotonic()
+        await one(-1)
+        whole = time.monotonic() - began
+        for number in range(20):
+            task = asyncio.create_task(one(number))
+            await asyncio.sleep(number * whole / 20)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled() or not task.exception()
+        while await aio.list_containers(place.root) or here.undoing:
+            await asyncio.sleep(0.05)
+        del task  # its exception keeps what it had
+        gc.collect()
+        await asyncio.sleep(0.2)
+        assert not any((here.calls, here.ends, here.events))
+        assert len(os.listdir(f"/proc/{here.process.pid}/fd")) == len([0, 1, 2, "epoll", "socket"])
+
+    lived(life)
+
+
+def test_a_loop_that_is_closed_early(place: Place):
+    """Its worker ends when the next loop starts one, and at the latest with the program; Python has nothing to warn of."""
+    code = (
+        "import asyncio, os, pathlib, sys; from ocirun import aio\n"
+        "def children(): return pathlib.Path(f'/proc/self/task/{os.getpid()}/children').read_text().split()\n"
+        "for _ in range(2):\n"
+        "    loop = asyncio.new_event_loop(); loop.run_until_complete(aio.list_containers(sys.argv[1])); loop.close()\n"
+        "async def last():\n"
+        "    await aio.list_containers(sys.argv[1])\n"
+        "    while len(children()) > 1: await asyncio.sleep(0.1); await aio.list_containers(sys.argv[1])\n"
+        "loop = asyncio.new_event_loop(); loop.run_until_complete(last()); print(len(children())); loop.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code, str(place.root)],
+        env={**os.environ, "PYTHONPATH": f"{TREE}:{TREE / 'runtime/import'}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_another_loop(place: Place):
+    """An object of one loop cannot be awaited in another, which is told before anything is asked."""
+
+    async def life() -> None:
+        container = await run(place)
+
+        async def elsewhere() -> None:
+            for what in (container.state, container.wait, lambda: anext(aiter(container.events()))):
+                with pytest.raises(OcirunError, match="belongs to another event loop"):
+                    await what()
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        await container.delete(force=True)
+
+    lived(life)
+
+
 def test_control_c(place: Place):
     """KeyboardInterrupt ends the loop, and async with has removed the container."""
     before = snapshot.descriptors()
@@ -223,6 +324,9 @@ def test_a_worker_that_dies(place: Place):
         container = await run(place)
         worker = (await client.of_loop()).process
         worker.kill()
+        with pytest.raises(OcirunError, match="the worker"):
+            async for _ in container.events(30):
+                pass
         with pytest.raises(OcirunError, match="the worker"):
             await container.wait(20)
         worker.wait(20)
