@@ -4,6 +4,7 @@
     process     `Process` and `CompletedProcess`: a program started in a container
     child       what both wait for; `pidfd`: how; `streams`, `terminal`: what they read and write
     reports     `validate`, `plan`, `features`, `doctor`, `list_containers`
+    images      what `ocirun bundle` does: `bundling` has its words, `command` is the process that runs them
     aio         the same for asyncio: `aio.worker` is the process that makes the calls, `aio.link` the socket to it
 
 The process that calls `Container.create` is the parent of the container's init and reaps it by `Container.wait`. The

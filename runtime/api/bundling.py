@@ -52,6 +52,7 @@ def commit(
     image: "Path",
     *,
     base: "Path | None" = None,
+    root: "Path | None" = None,
     compress: str = "gzip",
     timestamp: "int | None" = None,
     author: str = "",
@@ -59,11 +60,13 @@ def commit(
 ) -> "Question[str]":
     """Write what containers have changed in a bundle as a layer of a new image. Returns the digest of its manifest.
 
-    ``image``: LAYOUT[:TAG]. ``base``: the layout with the image's own layers. ``compress``: "gzip", "zstd" or "none".
-    ``timestamp``: seconds since 1970, the time of the image and the latest of its files'.
+    ``image``: LAYOUT[:TAG]. ``base``: the layout with the image's own layers. ``root``: the directory of the containers' state: a
+    bundle in which one of them runs is refused. ``compress``: "gzip", "zstd" or "none". ``timestamp``: seconds since 1970, the time
+    of the image and the latest of its files'.
     """
     options = {
         "base": arguments.optional(base),
+        "root": arguments.optional(root),
         "compress": compress,
         "timestamp": timestamp,
         "author": author,

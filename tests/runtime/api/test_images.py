@@ -28,6 +28,9 @@ def test_from_an_image_to_an_image(directory: Path, tmp_path: Path):
     streams = {"stdin": DEVNULL, "stdout": DEVNULL}
     with Container.run(token, tmp_path / "bundle", root=tmp_path / "state", args=args, **streams) as container:
         assert container.wait(20) == 0
+    sleeping = {"root": tmp_path / "state", "args": ["sleep", "60"], "stdin": DEVNULL}
+    with Container.run(token, tmp_path / "bundle", **sleeping), pytest.raises(OcirunError, match=token):
+        images.commit(tmp_path / "bundle", f"{tmp_path}/image:busy", root=tmp_path / "state")
     assert {(row["kind"], row["path"]) for row in images.changes(tmp_path / "bundle")} >= {
         ("A", "/made"),
         ("D", "/bin/ls"),

@@ -13,6 +13,8 @@ from pathlib import Path
 import ocirun
 import pytest
 from ocirun import Container, Process, aio
+from ocirun import images as ocirun_images
+from ocirun.aio import images as aio_images
 
 from tests.conftest import TREE
 from tests.integration import images, snapshot
@@ -39,6 +41,7 @@ PRINTED = [
     ["ended with 7"],
     ["paused", "'differs': 0", "1.3.0"],
     ["'0 ended with 137'", "'9 ended with 137'"],
+    ["['/made']", "sha256:"],
 ]
 
 
@@ -78,13 +81,13 @@ def output(workplace: Path, code: str, *arguments: str, ids: str) -> str:
     return done.stdout
 
 
-def test_there_are_ten_recipes() -> None:
+def test_there_are_eleven_recipes() -> None:
     """For each of them the tests know what it prints."""
-    assert len(RECIPES) == len(PRINTED) == 10
+    assert len(RECIPES) == len(PRINTED) == 11
 
 
 @on_real_containers
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(11))
 def test_a_recipe(workplace: Path, number: int) -> None:
     """It runs, prints what it should, and leaves nothing."""
     printed = output(workplace, RECIPES[number], ids="demo")
@@ -141,7 +144,7 @@ def public(*kinds: type) -> set[str]:
 
 def test_the_page_names_every_call() -> None:
     """docs/api.md has each public name."""
-    names = public(Container, Process) | set(ocirun.__all__) | set(aio.__all__)
+    names = public(Container, Process) | set(ocirun.__all__) | set(aio.__all__) | set(aio_images.__all__)
     assert {name for name in names if name not in PAGE} == set()
 
 
@@ -149,3 +152,4 @@ def test_both_kinds_do_the_same() -> None:
     """What a container or a program can do, it can with asyncio too."""
     assert public(Container) - public(aio.AsyncContainer) == {"poll", "pidfd", "status"}
     assert public(Process) - public(aio.AsyncProcess) == {"poll", "pidfd"}
+    assert set(ocirun_images.__all__) == set(aio_images.__all__)
