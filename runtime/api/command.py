@@ -38,6 +38,7 @@ class Command:
 
     def __init__(self, words: "Sequence[str]") -> None:
         import subprocess
+        import sys
 
         self.name = " ".join(words[:2])
         self.asked = False  # to end
@@ -58,7 +59,7 @@ class Command:
         except BaseException as error:
             self._close()
             if isinstance(error, OSError):
-                raise OcirunError(f"{self.name}: start a process: {(error.strerror or '').lower()}") from None
+                raise OcirunError(f"{self.name}: start {sys.executable}: {(error.strerror or '').lower()}") from None
             raise
 
     def end(self) -> None:

@@ -95,10 +95,11 @@ class AsyncChild:
 
     async def _ended(self, timeout: "float | None") -> "int | None":
         self._client.check_loop()
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._end), timeout)
-        except TimeoutError:
-            raise TimeoutExpired(self._what(), timeout or 0) from None
+        if not self._end.done():
+            await asyncio.wait([self._end], timeout=timeout)
+        if not self._end.done():
+            raise TimeoutExpired(self._what(), timeout or 0)
+        return self._end.result()
 
     async def communicate(
         self, input: "str | bytes | None" = None, timeout: "float | None" = None
@@ -108,17 +109,20 @@ class AsyncChild:
         `TimeoutExpired` after ``timeout`` seconds: the program goes on, nothing is lost, and the call may be repeated. So it may
         after it was cancelled.
         """
+        self._client.check_loop()
         self._give(input)
         readers = [asyncio.ensure_future(self._hear(name)) for name in ("stdout", "stderr") if name in self._streams]
+        all_of_it: list[asyncio.Future[Any]] = [*readers, self._end]
         try:
-            async with asyncio.timeout(timeout):
-                await asyncio.gather(*readers)
-                await self._ended(None)
-        except TimeoutError:
-            raise TimeoutExpired(self._what(), timeout or 0, self._heard("stdout"), self._heard("stderr")) from None
+            done, left = await asyncio.wait(all_of_it, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)
+            for one in done:
+                one.result()
         finally:
-            for one in readers:
-                one.cancel()
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)  # then another may read
+        if left:
+            raise TimeoutExpired(self._what(), timeout or 0, self._heard("stdout"), self._heard("stderr"))
         return self._heard("stdout"), self._heard("stderr")
 
     def _give(self, input: "str | bytes | None") -> None:
@@ -167,6 +171,8 @@ class AsyncProcess(AsyncChild):
 
     def send_signal(self, signal: int) -> None:
         """Send a signal; to one that has ended, nothing. Does not wait until it is sent."""
+        if not 0 <= signal < signals.NSIG:
+            raise OcirunError(f"send signal {signal} to process {self._pid}: there is no such signal")
         self._client.put({"call": "signal", "child": self._number, "signal": int(signal)})
 
     def terminate(self) -> None:

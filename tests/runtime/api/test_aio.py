@@ -99,6 +99,8 @@ def test_exec(place: Place):
                 assert b"/dev/pts/0" in await program.stdout.read()
                 assert await program.wait(20) == 0
             program = await container.popen(["sleep", "60"])
+            with pytest.raises(OcirunError, match="send signal 999"):
+                program.send_signal(999)
             program.send_signal(signal.SIGTERM)
             assert await program.wait(20) == 128 + signal.SIGTERM
             assert await container.processes() == [container.pid]

@@ -217,6 +217,8 @@ def test_communicate_goes_on(place: Place):
                     await one.communicate("in\n", timeout=0.3)
                 assert (caught.value.output, caught.value.stderr) == ("a\nin\n", None)
                 with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(one.stdout.readline(), 0.01)  # another may read
+                with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await one.communicate()
                 assert await one.communicate(timeout=20) == ("a\nin\nb\n", None)

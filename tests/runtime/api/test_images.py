@@ -1,5 +1,6 @@
 """`ocirun.images`: what `ocirun bundle` does, without changing the process that asks."""
 
+import asyncio
 import inspect
 import json
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ocirun import DEVNULL, BadImage, Container, OcirunError, OcirunWarning, images
+from ocirun import DEVNULL, BadImage, Container, OcirunError, OcirunWarning, aio, images
 from ocirun.aio import images as aio_images
 
 from runtime.api.command import Command
@@ -106,6 +107,16 @@ def test_what_a_python_user_sees():
     assert inspect.iscoroutinefunction(aio_images.unpack)
     with pytest.raises(TypeError, match=r"unpack\(\) got an unexpected keyword argument 'shop'"):
         images.unpack("a", "b", shop="c")  # type: ignore[call-arg]
+
+
+def test_without_an_interpreter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Where Python does not know its own program, the error says what to set."""
+    for program, words in (("", "sys.executable names no program"), ("/nowhere", "start /nowhere: no such file")):
+        monkeypatch.setattr("sys.executable", program)
+        with pytest.raises(OcirunError, match=words):
+            images.prune(tmp_path)
+        with pytest.raises(OcirunError, match=words):
+            asyncio.run(aio.features())
 
 
 def test_control_c(tmp_path: Path):
