@@ -25,14 +25,60 @@ _READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _NEW = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 
+class FileCopier:
+    """Copies anything but directories, with all attributes but overlayfs' own. Raises OSError."""
+
+    def __init__(self, progress: "Progress | None" = None) -> None:
+        self._progress = progress
+        self._clones = True
+
+    def copy(self, source: int, target: int, name: bytes, status: "posix.stat_result") -> None:
+        """Copy the file ``name`` of the directory ``source``, whose ``status`` is known, to ``target``, which has none."""
+        kind = status.st_mode & S_IFMT
+        if kind == S_IFREG:
+            self._regular(source, target, name, status.st_size)
+            return
+        if kind == S_IFLNK:
+            posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=target)
+        else:
+            posix.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
+        posix.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+        if kind != S_IFLNK:
+            posix.chmod(name, status.st_mode & 0o7777, dir_fd=target)
+        posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
+
+    def _regular(self, directory: int, above: int, name: bytes, size: int) -> None:
+        source = posix.open(name, _READ, dir_fd=directory)
+        target = posix.open(name, _NEW, 0o600, dir_fd=above)
+        try:
+            if not self._cloned(source, target):
+                copy_data(source, target, size)
+            if self._progress:
+                self._progress.add(size)
+            attributes.copy(source, target)
+        finally:
+            posix.close(source)
+            posix.close(target)
+
+    def _cloned(self, source: int, target: int) -> bool:
+        """Share the data, if the file system can; it is asked once."""
+        if self._clones:
+            try:
+                fcntl.ioctl(target, _FICLONE, source)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS):
+                    raise
+                self._clones = False
+        return self._clones
+
+
 class Copier:
     """Copies layers, the lowest first, into the directory ``target``. Raises OSError."""
 
     def __init__(self, target: int, form: "Form", progress: "Progress") -> None:
         self._target = Tree(target)
         self._form = form
-        self._progress = progress
-        self._clones = True
+        self._files = FileCopier(progress)
         self._links: dict[tuple[int, int], tuple[Path, bytes]] = {}
 
     def add(self, layer: int, implied: "frozenset[bytes]") -> None:
@@ -81,8 +127,7 @@ class Copier:
     def _file(self, directory: int, above: "Path", name: bytes) -> bool:
         """Copy anything but a directory, for which it returns True."""
         status = posix.stat(name, dir_fd=directory, follow_symlinks=False)
-        kind = status.st_mode & S_IFMT
-        if kind == S_IFDIR:
+        if status.st_mode & S_IFMT == S_IFDIR:
             return True
         if self._target.status(above, name):
             self._target.remove(above, name)
@@ -96,42 +141,8 @@ class Copier:
             posix.close(held)
             return False
         self._links[status.st_dev, status.st_ino] = above, name
-        target = self._target.descriptor(above)
-        if kind == S_IFREG:
-            self._regular(directory, target, name, status.st_size)
-            return False
-        if kind == S_IFLNK:
-            posix.symlink(posix.readlink(name, dir_fd=directory), name, dir_fd=target)
-        else:
-            posix.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
-        posix.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-        if kind != S_IFLNK:
-            posix.chmod(name, status.st_mode & 0o7777, dir_fd=target)
-        posix.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
+        self._files.copy(directory, self._target.descriptor(above), name, status)
         return False
-
-    def _regular(self, directory: int, above: int, name: bytes, size: int) -> None:
-        source = posix.open(name, _READ, dir_fd=directory)
-        target = posix.open(name, _NEW, 0o600, dir_fd=above)
-        try:
-            if not self._cloned(source, target):
-                copy_data(source, target, size)
-            self._progress.add(size)
-            attributes.copy(source, target)
-        finally:
-            posix.close(source)
-            posix.close(target)
-
-    def _cloned(self, source: int, target: int) -> bool:
-        """Share the data, if the file system can; it is asked once."""
-        if self._clones:
-            try:
-                fcntl.ioctl(target, _FICLONE, source)
-            except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS):
-                    raise
-                self._clones = False
-        return self._clones
 
 
 def copy_data(source: int, target: int, size: int) -> None:
