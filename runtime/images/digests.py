@@ -4,6 +4,7 @@ from runtime.images.errors import BadImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Protocol
 
     class Hash(Protocol):
@@ -50,3 +51,11 @@ def of(data: bytes, like: str = "sha256:") -> str:
     made = hasher(like)
     made.update(data)
     return f"{like.partition(':')[0]}:{made.hexdigest()}"
+
+
+def chain_ids(diff_ids: "Sequence[str]") -> "list[str]":
+    """The ChainID of each layer: it names the layer on top of those below it (image-spec, config.md). The lowest first."""
+    found: list[str] = []
+    for diff_id in diff_ids:
+        found.append(of(f"{found[-1]} {diff_id}".encode()) if found else diff_id)
+    return found

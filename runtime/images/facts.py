@@ -42,12 +42,20 @@ def _wrong(facts: "JsonObject") -> str:
     layers = facts.get("layers")
     if not isinstance(layers, list) or not all(map(digests.is_one, [*layers, facts.get("config")])):
         return "layers and config are no digests"
-    if rootfs.get("diff_ids") != layers:
+    if not _are_stored(layers, rootfs.get("diff_ids")):
         return "image.rootfs.diff_ids are not its layers"
     for name in _WORDS:
         if not isinstance(image.get(name, ""), str):
             return f"image.{name} is no text"
     return ""
+
+
+def _are_stored(layers: "list[Json]", diff_ids: "Json") -> bool:
+    """Whether the store has each layer by its diff_id, or by its ChainID (see `store`)."""
+    if not isinstance(diff_ids, list) or not all(map(digests.is_one, diff_ids)) or len(diff_ids) != len(layers):
+        return False
+    rows = zip(layers, diff_ids, digests.chain_ids(list(map(str, diff_ids))), strict=True)
+    return all(layer in names for layer, *names in rows)
 
 
 def is_path(value: "Json") -> bool:
