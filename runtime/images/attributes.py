@@ -45,7 +45,7 @@ def complete(merged: "Merged", implied: "Sequence[frozenset[bytes]]", upper: int
     made = -1  # how many of the walk's directories below the root are in ``upper``; -1: the root has not its attributes
     try:
         paths = set().union(*implied) if len(implied) > 1 else set()
-        for path in sorted(paths | {b""}, key=lambda path: path.replace(b"/", b"\0")):  # the order of a walk
+        for path in sorted(paths | {b""}, key=names.walked):
             parts = names.components(path)
             made = min(made, walk.common(parts))
             chain = walk.to(parts)

@@ -14,6 +14,7 @@ MAX_STEPS, STEPS = 4 << 20, 32  # components of paths that are looked up: of all
 DIRECTORY = 4096  # bytes of a directory
 MAX_RATIO = 200  # decompressed to compressed bytes; a layer of programs has 2 to 4
 FREE_RATIO = 1 << 30  # decompressed bytes up to which the ratio does not count
+MAX_COPIED = 1 << 30  # bytes that the layers copy up, for their hard links
 _RESERVE = 32  # one in so many free bytes stays free
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -35,7 +36,7 @@ class Budget:
         self._entries = min(MAX_ENTRIES, status.f_favail) if status.f_files else MAX_ENTRIES
         self._files = self._names = 0
         self._steps = MAX_STEPS
-        self._read = self._made = 0
+        self._read = self._made = self._copied = 0
 
     def begin(self, name: str, size: int) -> None:
         """A new blob of ``size`` bytes: its ratio counts alone."""
@@ -55,6 +56,16 @@ class Budget:
         if self._chosen is None and self._made > max(FREE_RATIO, MAX_RATIO * self._read):
             raise BadImage(
                 f"a layer decompresses to more than {MAX_RATIO} times its size; if that is meant, allow it with --max-size"
+            )
+
+    def copied(self, size: int) -> None:
+        """A file of ``size`` bytes is copied from a layer below, because of a few bytes of this one. BadImage beyond the limits."""
+        self.entry(size)
+        self._copied += size
+        if self._chosen is None and self._copied > MAX_COPIED:
+            raise BadImage(
+                f"the image's layers copy more than {MAX_COPIED} bytes from those below them; if that is meant, allow it with"
+                " --max-size"
             )
 
     def entry(self, size: int) -> None:

@@ -1,7 +1,7 @@
 """A bundle of an image: config.json, rootfs/, and either upper/ and work/ of an overlay, or a copy of the tree in rootfs/.
 
-    image.json   {"version": 1, "store": path, "layers": [diff_ids, the lowest first], "config": its digest, "source": where
-                  the image was, "image": the image's config, "copy": whether rootfs/ is a copy}
+    image.json   {"version": 1, "store": path, "layers": [names in the store, the lowest first], "config": its digest,
+                  "source": where the image was, "image": the image's config, "copy": whether rootfs/ is a copy}
 
 It is made under another name next to its own, and renamed when it is whole. The store knows it by its path.
 """
@@ -14,8 +14,7 @@ from runtime.images import attributes, digests, documents, lookup
 from runtime.images.copy_tree import Copier
 from runtime.images.image_config import root_mount
 from runtime.images.merged import Merged
-from runtime.images.stack import visible
-from runtime.images.store import layer_name
+from runtime.images.stored import open_layers
 from runtime.images.tree import remove_tree
 
 TYPE_CHECKING = False
@@ -74,9 +73,15 @@ def record_name(path: str) -> str:
 
 
 def make(
-    store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure", progress: "Progress"
+    store: "Store",
+    image: "Image",
+    stored: "Sequence[str]",
+    place: Place,
+    copy: bool,
+    configure: "Configure",
+    progress: "Progress",
 ) -> None:
-    """Make the bundle, of layers that are in the store. Raises OcirunError; then nothing of it stays."""
+    """Make the bundle. ``stored``: its layers in the store, the lowest first. Raises OcirunError; then nothing of it stays."""
     if not copy and _SPECIAL & set(place.path):
         raise OcirunError(
             f"{place.path}: an overlay's path must not have one of : , \\ and quotes; choose another, or --copy"
@@ -87,10 +92,10 @@ def make(
     try:
         place.check_free()
         remove_tree(place.above, place.partial)  # of a call that was killed
-        store.write(name, {"path": place.path, "layers": list(image.diff_ids)})
+        store.write(name, {"path": place.path, "layers": list(stored)})
         made = True
         posix.mkdir(place.partial, 0o700, dir_fd=place.above)
-        _fill(store, image, place, copy, configure, progress)
+        _fill(store, image, stored, place, copy, configure, progress)
         made = False  # from here on the bundle may be there, and then its record must stay
         posix.rename(place.partial, place.name, src_dir_fd=place.above, dst_dir_fd=place.above)
         posix.fsync(place.above)
@@ -106,21 +111,27 @@ def make(
 
 
 def _fill(
-    store: "Store", image: "Image", place: Place, copy: bool, configure: "Configure", progress: "Progress"
+    store: "Store",
+    image: "Image",
+    stored: "Sequence[str]",
+    place: Place,
+    copy: bool,
+    configure: "Configure",
+    progress: "Progress",
 ) -> None:
     """What is in the bundle. Raises OSError and OcirunError."""
     partial = posix.open(place.partial, _DIRECTORY, dir_fd=place.above)
-    diff_ids, layers, implied = open_layers(store, image.diff_ids)
+    names, layers, implied = open_layers(store, stored)
     merged = Merged(layers, implied, store.form)
     try:
         for name in ("rootfs",) if copy else ("rootfs", "upper", "work"):
             posix.mkdir(name, 0o755, dir_fd=partial)
         overlay: Overlay | None = None
         if copy:
-            progress.begin("copying the files", sum(store.facts(diff_id).get("size", 0) for diff_id in diff_ids))
+            progress.begin("copying the files", sum(store.facts(each).get("size", 0) for each in names))
             copy_layers(store, layers, implied, partial, progress)
         else:
-            overlay = overlay_of(store, diff_ids, place.path)
+            overlay = overlay_of(store, names, place.path)
             upper = posix.open("upper", _DIRECTORY, dir_fd=partial)
             attributes.complete(merged, implied, upper)
             posix.close(upper)
@@ -130,7 +141,7 @@ def _fill(
         facts: JsonObject = {
             "version": VERSION,
             "store": store.path,
-            "layers": list(image.diff_ids),
+            "layers": list(stored),
             "config": image.digest,
             "source": absolute(image.place, posix.getcwd()),
         }
@@ -141,25 +152,6 @@ def _fill(
         merged.close()
         for descriptor in (*layers, partial):
             posix.close(descriptor)
-
-
-def open_layers(store: "Store", diff_ids: "Sequence[str]") -> "tuple[list[str], list[int], list[frozenset[bytes]]]":
-    """The layers that count, the top one first: their diff_ids, descriptors, and see `implied_of`. ``diff_ids``: the lowest first.
-
-    Overlayfs takes none twice; what comes again hides itself. Raises OSError.
-    """
-    found = list(dict.fromkeys(reversed(diff_ids)))
-    layers = [store.open(layer_name(diff_id)) for diff_id in found]
-    for hidden in layers[(count := visible(layers, store.form)) :]:
-        posix.close(hidden)
-    return found[:count], layers[:count], [implied_of(store, diff_id) for diff_id in found[:count]]
-
-
-def implied_of(store: "Store", diff_id: str) -> "frozenset[bytes]":
-    """The directories of a layer that it has no entry for."""
-    listed = store.facts(diff_id).get("implied")
-    paths = listed if isinstance(listed, list) else []
-    return frozenset(path.encode(errors="surrogateescape") for path in paths if isinstance(path, str))
 
 
 def copy_layers(
@@ -183,12 +175,12 @@ def _real(merged: Merged, path: str) -> str:
     return "/" + b"/".join(place).decode(errors="surrogateescape")
 
 
-def overlay_of(store: "Store", diff_ids: "Sequence[str]", path: str) -> "Overlay":
+def overlay_of(store: "Store", layers: "Sequence[str]", path: str) -> "Overlay":
     """The overlay that is the container's root; layers top first. OcirunError if there is no room for its options."""
-    if not diff_ids:
+    if not layers:
         raise OcirunError("the image has no layers, so there is nothing to mount: unpack it with --copy")
     overlay: Overlay = {
-        "lower": [store.short(diff_id) for diff_id in diff_ids],
+        "lower": [store.short(layer) for layer in layers],
         "upper": f"{path}/upper",
         "work": f"{path}/work",
         "user": store.form == "user",
@@ -196,7 +188,7 @@ def overlay_of(store: "Store", diff_ids: "Sequence[str]", path: str) -> "Overlay
     length = len(",".join(root_mount(overlay)["options"]).encode(errors="surrogateescape"))
     if length > MAX_OPTIONS:
         raise OcirunError(
-            f"the overlay of {len(diff_ids)} layers needs {length} bytes of options, and mount(2) takes {MAX_OPTIONS}:"
+            f"the overlay of {len(layers)} layers needs {length} bytes of options, and mount(2) takes {MAX_OPTIONS}:"
             " choose a shorter path with --store, or --copy"
         )
     return overlay

@@ -6,10 +6,10 @@ from oci_spec import BadDocument, load, verify
 from runtime.errors import OcirunError, WrongState, system_failure
 from runtime.files import components
 from runtime.host.container_tree import tree_of
-from runtime.images.bundle import open_layers
 from runtime.images.difference import Difference
 from runtime.images.merged import Merged
 from runtime.images.store import open_store
+from runtime.images.stored import open_layers
 from runtime.images.tree import Tree
 from runtime.lifecycle import config
 from runtime.lifecycle.listing import listing

@@ -3,15 +3,16 @@
 import posix
 
 from runtime.errors import system_failure
-from runtime.host.overlay import is_whiteout
 from runtime.images import names
 from runtime.images.errors import BadImage, shown
+from runtime.images.hard_links import HardLinks
 from runtime.images.owners import DEFAULT_ACL
-from runtime.images.tree import Tree
+from runtime.images.stacked_tree import StackedTree
 from runtime.kernel import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.images.below import Below
     from runtime.images.budget import Budget
     from runtime.images.names import Path
     from runtime.images.owners import Rights
@@ -24,25 +25,29 @@ _MAX_DEVICE = (1 << 12) - 1, (1 << 20) - 1  # major, minor
 
 
 class LayerTree:
-    """Unpacks the entries of one layer below ``root``, a descriptor. Later entries replace earlier ones of the same name."""
+    """Unpacks the entries of one layer below ``root``, a descriptor. Later entries replace earlier ones of the same name.
 
-    def __init__(self, root: int, rights: "Rights", budget: "Budget") -> None:
-        self.tree = Tree(root, rights.set_opaque, budget)
+    ``below``: the layers below it, None if there are none.
+    """
+
+    def __init__(self, root: int, rights: "Rights", budget: "Budget", below: "Below | None" = None) -> None:
+        self.tree = StackedTree(root, rights, budget, below)
         self.tree.implied.add(b"")
         self.files = self.size = 0
         self._rights = rights
         self._budget = budget
         self._times: dict[bytes, int] = {}
         self._default_acls: dict[bytes, bytes] = {}
-        self._links: list[tuple[bytes, bytes]] = []  # name and target
+        self._links = HardLinks(self.tree, budget, below)
 
     def unpack(self, reader: "TarReader") -> None:
         """All entries. OcirunError when one cannot be made; the caller removes the rest."""
         try:
             for entry in reader:
                 self._take(entry, reader)
-            for name, target in self._links:
-                self._late_link(name, target)
+            self._links.finish()
+            self.files += self._links.files
+            self.size += self._links.size
             self._finish()
         finally:
             self.tree.close()
@@ -56,9 +61,7 @@ class LayerTree:
             if path and path[-1].startswith(names.WHITEOUT):
                 self._whiteout(path)
             elif entry.kind == "link":
-                if not self._link(entry.name, entry.link):
-                    self._budget.name(len(entry.name) + len(entry.link))
-                    self._links.append((entry.name, entry.link))
+                self._links.add(entry.name, entry.link)
             elif entry.kind == "directory":
                 self._directory(entry, path)
             elif not path:
@@ -86,6 +89,7 @@ class LayerTree:
         if path:
             above = self.tree.real(path[:-1], make=True)
             real = (*above, path[-1])
+            self._links.drop(real)
             status = self.tree.status(above, path[-1])
             hides = status is not None and status.st_mode & S_IFMT != S_IFDIR
             if hides:
@@ -108,6 +112,7 @@ class LayerTree:
     def _file(self, entry: "Entry", path: "Path", reader: "TarReader") -> None:
         """Anything but a directory and a hard link."""
         above, name = self.tree.real(path[:-1], make=True), path[-1]
+        self._links.drop((*above, name))
         if self.tree.status(above, name):
             self.tree.remove(above, name)
         directory = self.tree.descriptor(above)
@@ -169,42 +174,6 @@ class LayerTree:
             self._rights.warn("device", f"{shown(entry.name)}: devices are left out, since only root can make them")
             return False
         return True
-
-    def _link(self, name: bytes, link: bytes) -> bool:
-        """Make a hard link. False if what it names is not there yet."""
-        path, target = names.parts(name), names.parts(link)
-        if not path or not target:
-            raise BadImage(f"{shown(name)}: a hard link from or to the root")
-        try:
-            source = self.tree.real(target[:-1], make=False)
-        except FileNotFoundError:
-            return False
-        status = self.tree.status(source, target[-1])
-        if status is None or is_whiteout(status):
-            return False
-        if status.st_mode & S_IFMT == S_IFDIR:
-            raise BadImage(f"{shown(name)}: a hard link to a directory")
-        above = self.tree.real(path[:-1], make=True)
-        if (above, path[-1]) == (source, target[-1]):
-            return True
-        if self.tree.status(above, path[-1]):
-            self.tree.remove(above, path[-1])
-        held = posix.dup(self.tree.descriptor(source))
-        try:
-            directory = self.tree.descriptor(above)
-            posix.link(target[-1], path[-1], src_dir_fd=held, dst_dir_fd=directory, follow_symlinks=False)
-        finally:
-            posix.close(held)
-        return True
-
-    def _late_link(self, name: bytes, link: bytes) -> None:
-        """Make a hard link whose target came later in the archive, or not at all."""
-        try:
-            made = self._link(name, link)
-        except OSError as error:
-            raise system_failure(f"unpack {shown(name)}", error) from None
-        if not made:
-            raise BadImage(f"{shown(name)}: a hard link to {shown(link)}, which its layer does not have")
 
     def _finish(self) -> None:
         """What of directories each file in them would change, or inherit; some were replaced meanwhile."""

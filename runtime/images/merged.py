@@ -35,7 +35,7 @@ class Found:
 
 
 class Merged:
-    """``layers``: descriptors of their roots, the top one first; they stay the caller's. ``implied``: see `bundle.implied_of`."""
+    """``layers``: descriptors of their roots, the top one first; they stay the caller's. ``implied``: see `stored.implied_of`."""
 
     def __init__(self, layers: "Sequence[int]", implied: "Sequence[frozenset[bytes]]", form: "Form") -> None:
         self._trees = [Tree(layer) for layer in layers]

@@ -30,6 +30,11 @@ def components(path: bytes) -> Path:
     return tuple(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
+def walked(path: bytes) -> bytes:
+    """A key that sorts paths as a walk does: what is in a directory comes right after it."""
+    return path.replace(b"/", b"\0")
+
+
 def hidden(name: bytes) -> bytes:
     """What the whiteout ``name`` hides; b"" for a name that aufs has kept for itself. BadImage if nothing can have that name."""
     target = name.removeprefix(WHITEOUT)

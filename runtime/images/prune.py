@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def prune(store: Store, warn: "Callable[[str], None]") -> "list[str]":
-    """Wait for the calls that unpack, then remove what is of no use. Returns the diff_ids removed. Raises OcirunError.
+    """Wait for the calls that unpack, then remove what is of no use. Returns the names of the layers removed. Raises OcirunError.
 
     What cannot be removed, or is not the store's, stays with a warning.
     """
     lock = store.lock("lock", exclusive=True)
     try:
         _empty(store, "tmp", warn)
-        kept = {diff_id for record in _bundles(store, warn) for diff_id in _layers(record)}
-        removed = [diff_id for diff_id in _stored(store, warn) if diff_id not in kept]
-        for diff_id in removed:
+        kept = {layer for record in _bundles(store, warn) for layer in _layers(record)}
+        removed = [layer for layer in _stored(store, warn) if layer not in kept]
+        for layer in removed:
             posix.rename(
-                layer_name(diff_id),
-                f"tmp/{diff_id.partition(':')[2]}",
+                layer_name(layer),
+                f"tmp/{layer.partition(':')[2]}",
                 src_dir_fd=store.descriptor,
                 dst_dir_fd=store.descriptor,
             )
@@ -92,7 +92,7 @@ def _names(store: Store, directory: str) -> "list[str]":
 
 
 def _stored(store: Store, warn: "Callable[[str], None]") -> "list[str]":
-    """The diff_ids of the layers."""
+    """The names of the layers."""
     found = []
     for algorithm in digests.LENGTHS:
         for name in _names(store, f"layers/{algorithm}"):

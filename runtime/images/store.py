@@ -1,11 +1,15 @@
 """The store of layers: each is unpacked once, and shared by the bundles that name it.
 
     store.json                      the version of this form, and whose attributes overlayfs reads in it
-    layers/sha256/DIGITS/           a layer's tree, by its diff_id; whole, since it was renamed to this name
+    layers/sha256/DIGITS/           a layer's tree, by its name; whole, since it was renamed to this name
     layers/sha256/DIGITS.json       what is not in the tree: {"version": 1, "implied": [...], "files": n, "size": bytes}
     l/WORD                          a short link to a layer: mount(2) takes a page of options
-    bundles/NAME                    a bundle: {"path": ..., "layers": [diff_ids]}; NAME is made from the path
+    bundles/NAME                    a bundle: {"path": ..., "layers": [names of layers]}; NAME is made from the path
     tmp/, locks/                    what is not whole yet; locks of layers and bundles
+
+A layer's name is its diff_id. Where the layers below it have had an effect on its tree, it is its ChainID, and the facts have
+"diff_id" too. "implied": directories that the layer has no entry for. On top of a link by one of these paths, or of "asked" where
+that is another set, the layer would be another tree (`layers`).
 
 Locks are flock(2), so that they end with their process. Whoever unpacks holds ``lock`` shared, and `prune` exclusively: then
 nothing in tmp/ belongs to anybody. A layer's own lock makes a second unpack of it wait, and find it there.
@@ -68,17 +72,17 @@ class Store:
         """A directory of the store. Raises OSError."""
         return posix.open(name, _DIRECTORY, dir_fd=self.descriptor)
 
-    def has(self, diff_id: str) -> bool:
+    def has(self, layer: str) -> bool:
         """Whether the layer is there, whole."""
         try:
-            posix.stat(layer_name(diff_id), dir_fd=self.descriptor, follow_symlinks=False)
+            posix.stat(layer_name(layer), dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True
 
-    def facts(self, diff_id: str) -> "JsonObject":
-        """What is not in the layer's tree."""
-        value = documents.read(f"{layer_name(diff_id)}.json", self.descriptor, _MAX_FACTS)
+    def facts(self, layer: str) -> "JsonObject":
+        """What is not in the layer's tree. ``layer``: its name, as everywhere here."""
+        value = documents.read(f"{layer_name(layer)}.json", self.descriptor, _MAX_FACTS)
         return value if isinstance(value, dict) else {}
 
     def write(self, name: str, value: "JsonObject") -> None:
@@ -94,12 +98,12 @@ class Store:
                 pass  # it was not made, or has its name
             raise
 
-    def publish(self, diff_id: str, fresh: str, facts: "JsonObject") -> None:
+    def publish(self, layer: str, fresh: str, facts: "JsonObject") -> None:
         """Give the unpacked tree tmp/``fresh`` its name, after all of it is on the disk."""
-        self.write(f"{layer_name(diff_id)}.json", facts)
+        self.write(f"{layer_name(layer)}.json", facts)
         self.sync()
-        posix.rename(f"tmp/{fresh}", layer_name(diff_id), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
-        directory = self.open(layer_name(diff_id).rpartition("/")[0])
+        posix.rename(f"tmp/{fresh}", layer_name(layer), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        directory = self.open(layer_name(layer).rpartition("/")[0])
         posix.fsync(directory)
         posix.close(directory)
 
@@ -117,10 +121,10 @@ class Store:
         finally:
             posix.close(directory)
 
-    def short(self, diff_id: str) -> str:
+    def short(self, layer: str) -> str:
         """The path of the layer, as short as it can be: a link, which is made if it is missing."""
-        digits = diff_id.partition(":")[2]
-        target = f"../{layer_name(diff_id)}"
+        digits = layer.partition(":")[2]
+        target = f"../{layer_name(layer)}"
         for length in range(_SHORT, len(digits) + 1):
             name = f"l/{digits[:length]}"
             try:
@@ -132,9 +136,9 @@ class Store:
         raise AssertionError("two layers of one digest")
 
 
-def layer_name(diff_id: str) -> str:
+def layer_name(layer: str) -> str:
     """Where the layer is, from the store."""
-    return f"layers/{digests.check(diff_id, 'a layer').replace(':', '/')}"
+    return f"layers/{digests.check(layer, 'a layer').replace(':', '/')}"
 
 
 def open_store(path: str, form: "Form", make: bool = True) -> Store:

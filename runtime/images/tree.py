@@ -98,7 +98,7 @@ class Tree:
                 links += 1
                 if links > _LINKS:
                     raise BadImage(f"{shown(b'/'.join(path))}: too many levels of symbolic links")
-                target = posix.readlink(part, dir_fd=self.descriptor(here))
+                target = self._target(here, part)
                 if target.startswith(b"/"):
                     real.clear()
                 waiting += reversed(names.components(target))
@@ -115,22 +115,38 @@ class Tree:
         if (*here, part) in self._open:
             return S_IFDIR
         status = self.status(here, part)
-        if status is None or (make and is_whiteout(status)):
-            if not make:
-                raise FileNotFoundError(part)
-            if status:
-                posix.unlink(part, dir_fd=self.descriptor(here))
-            if sum(map(len, here)) + len(here) + len(part) > names.MAX_PATH:
-                raise BadImage(f"{shown(part)}: a path of more than {names.MAX_PATH} bytes")
-            made = b"/".join((*here, part))
-            if self._budget:
-                self._budget.directory(len(made))
-            posix.mkdir(part, NEW_DIRECTORY, dir_fd=self.descriptor(here))
-            self.implied.add(made)
-            if status:
-                self._hide(self.descriptor((*here, part)))
-            return S_IFDIR
-        return status.st_mode & S_IFMT
+        if status is None:
+            return self._missing(here, part, make)
+        if not is_whiteout(status):
+            return status.st_mode & S_IFMT
+        if not make:
+            raise FileNotFoundError(part)
+        posix.unlink(part, dir_fd=self.descriptor(here))
+        self._make(here, part)
+        self._hide(self.descriptor((*here, part)))
+        return S_IFDIR
+
+    def _missing(self, here: "Path", part: bytes, make: bool) -> int:
+        """The type of what is not in this directory."""
+        if not make:
+            raise FileNotFoundError(part)
+        self._make(here, part)
+        return S_IFDIR
+
+    def _target(self, here: "Path", part: bytes) -> bytes:
+        """What a symbolic link names."""
+        return posix.readlink(part, dir_fd=self.descriptor(here))
+
+    def _make(self, here: "Path", part: bytes) -> bytes:
+        """Make a directory that the layer has no entry for. Returns its path."""
+        if sum(map(len, here)) + len(here) + len(part) > names.MAX_PATH:
+            raise BadImage(f"{shown(part)}: a path of more than {names.MAX_PATH} bytes")
+        made = b"/".join((*here, part))
+        if self._budget:
+            self._budget.directory(len(made))
+        posix.mkdir(part, NEW_DIRECTORY, dir_fd=self.descriptor(here))
+        self.implied.add(made)
+        return made
 
     def status(self, here: "Path", part: bytes) -> "posix.stat_result | None":
         """Of the file itself, a link too; None where there is none."""

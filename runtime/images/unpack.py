@@ -53,8 +53,8 @@ def unpack(request: Request, caller: "Caller", warn: "Callable[[str], None]", pr
         limits = budget.Budget(scratch, request.most, progress)
         found = find(sources.open_source(source_path, scratch, store.path, limits), tag, wanted)
         _warn_of_platform(found, wanted is not None, warn)
-        layers.ensure(store, found, rights, limits)
-        bundle.make(store, found, place, request.copy, configuration(caller, warn), progress)
+        stored = layers.ensure(store, found, rights, limits)
+        bundle.make(store, found, stored, place, request.copy, configuration(caller, warn), progress)
     finally:
         progress.end()
         posix.close(lock)

@@ -12,6 +12,10 @@ from tests.integration.images import BLOCK, END, archive, directory, entry, hard
 # What makes the layer of a path outside; "": it is unpacked, and stays inside.
 Hostile = tuple[Callable[[Path], bytes], str]
 
+# As above, with the layers below it, the lowest first.
+Stacked = tuple[Callable[[Path], list[bytes]], str]
+NOT_THERE = "which neither its layer nor one below it has"
+
 
 def _inside(outside: Path) -> str:
     """The path as one that stays in the layer."""
@@ -69,11 +73,11 @@ LINKS: dict[str, Hostile] = {
     ),
     "a hard link to a file outside": (
         lambda out: archive(hardlink("h", f"{out}/kept")),
-        "which its layer does not have",
+        NOT_THERE,
     ),
     "a hard link through a link": (
         lambda out: archive(symlink("l", str(out)), hardlink("h", "l/kept"), entry("h", b"overwritten")),
-        "which its layer does not have",
+        NOT_THERE,
     ),
     "a hard link to a link, and a file over it": (
         lambda out: archive(symlink("l", f"{out}/kept"), hardlink("h", "l"), entry("h", b"overwritten")),
@@ -84,7 +88,7 @@ LINKS: dict[str, Hostile] = {
         lambda out: archive(directory("d"), hardlink("h", "d")),
         "a hard link to a directory",
     ),
-    "a hard link to itself": (lambda out: archive(hardlink("h", "h")), "which its layer does not have"),
+    "a hard link to itself": (lambda out: archive(hardlink("h", "h")), NOT_THERE),
     "a loop of links": (_loop, "too many levels of symbolic links"),
     "a link that is empty": (lambda out: archive(symlink("l", "")), "a symbolic link to nothing"),
     "a file below a file": (lambda out: archive(entry("f"), entry("f/x")), "is not a directory"),
@@ -126,7 +130,7 @@ NAMES: dict[str, Hostile] = {
     ),
     "an escape sequence in a name": (
         lambda out: archive(entry("\x1b[31m\n", kind="1", link="no\x1bthing")),
-        "which its layer",
+        NOT_THERE,
     ),
 }
 FILES: dict[str, Hostile] = {
@@ -247,6 +251,111 @@ def bomb() -> bytes:
     size = 2 << 30
     head = gzip.compress(b"")[:10] + pack.compress(entry("zeros", size=size)) + pack.flush(zlib.Z_FULL_FLUSH)
     return head + (pack.compress(bytes(1 << 20)) + pack.flush(zlib.Z_FULL_FLUSH)) * (size >> 20)
+
+
+def _linked(target: str) -> Callable[[Path], list[bytes]]:
+    """A layer writes below the link of a lower layer. ``target``: {} is the path outside."""
+
+    def make(outside: Path) -> list[bytes]:
+        below = archive(symlink("l", target.format(outside)), entry(f"{_inside(outside)}/mine"))
+        return [below, archive(entry("l/x"), entry("l/.wh.kept"), directory("l/d", mode=0o777), hardlink("h", "l/x"))]
+
+    return make
+
+
+def _large(names: int, size: int) -> Callable[[Path], list[bytes]]:
+    """Sparse files in one layer, and a hard link to each in the next."""
+
+    def make(outside: Path) -> list[bytes]:
+        pax = [(b"GNU.sparse.map", b"0,0"), (b"GNU.sparse.major", b"0"), (b"GNU.sparse.minor", b"1")]
+        files = [entry(f"f{n}", pax=[*pax, (b"GNU.sparse.size", b"%d" % size)]) for n in range(names)]
+        return [archive(*files), archive(*(hardlink(f"h{n}", f"f{n}") for n in range(names)))]
+
+    return make
+
+
+def _round_about(outside: Path) -> list[bytes]:
+    """Links below that each lead through thousands of directories, which a thousand hard links go through."""
+    below = [directory("d"), symlink("a", b"x", pax=[(b"linkpath", b"d/../" * 700)]), entry("f")]
+    return [archive(*below), archive(*(hardlink(f"h{n}", "a/a/a/a/f") for n in range(1000)))]
+
+
+STACKS: dict[str, Stacked] = {
+    "through a lower layer's absolute link": (_linked("{}"), ""),
+    "through a lower layer's link upwards": (_linked("../../../../../../../..{}"), ""),
+    "through a lower layer's link to nothing": (_linked("/nothing/at/all"), ""),
+    "through a lower layer's link to itself": (_linked("l"), "too many levels of symbolic links"),
+    "through a circle of two layers": (
+        lambda out: [archive(symlink("a", "b")), archive(symlink("b", "a")), archive(entry("a/x"))],
+        "too many levels of symbolic links",
+    ),
+    "through links of layers in turn, to the outside": (
+        lambda out: [
+            archive(symlink("a", "b/c")),
+            archive(symlink("b", "/")),
+            archive(symlink("c", f"..{out}")),
+            archive(entry("a/x")),
+        ],
+        "",
+    ),
+    "a hard link to what a lower layer's link leads to outside": (
+        lambda out: [archive(symlink("l", str(out))), archive(hardlink("h", "l/kept"), entry("h", b"overwritten"))],
+        NOT_THERE,
+    ),
+    "the same, and nothing else": (
+        lambda out: [archive(symlink("l", str(out))), archive(hardlink("h", "l/kept"))],
+        NOT_THERE,
+    ),
+    "a hard link to a lower layer's link itself, and a file through it": (
+        lambda out: [archive(symlink("l", str(out))), archive(hardlink("h", "l")), archive(entry("h/kept", b"x"))],
+        "",
+    ),
+    "a hard link to a lower layer's circle": (
+        lambda out: [archive(symlink("l", "l")), archive(hardlink("h", "l/x"))],
+        "too many levels of symbolic links",
+    ),
+    "a hard link with .. to a lower layer's file": (
+        lambda out: [archive(entry("d/f")), archive(hardlink("h", "d/../../d/f"))],
+        "with .. in it",
+    ),
+    "a hard link below a lower layer's file": (
+        lambda out: [archive(entry("f")), archive(hardlink("h", "f/x"))],
+        "f is not a directory",
+    ),
+    "a hard link to a lower layer's device": (
+        lambda out: [archive(entry("d", kind="3", major=1, minor=3)), archive(hardlink("h", "d"))],
+        "",
+    ),
+    "a hard link to a lower layer's FIFO, and below it": (
+        lambda out: [archive(entry("p", kind="6")), archive(hardlink("h", "p"), hardlink("i", "p/x"))],
+        "p is not a directory",
+    ),
+    "a hard link to what a layer between hides": (
+        lambda out: [archive(entry("f", mode=0o4755)), archive(entry(".wh.f")), archive(hardlink("h", "f"))],
+        NOT_THERE,
+    ),
+    "a hard link to a whiteout of the layer": (
+        lambda out: [archive(entry("f")), archive(entry(".wh.f"), hardlink("h", "f"))],
+        NOT_THERE,
+    ),
+    "a hard link in the place of its target's directory": (
+        lambda out: [archive(entry("d/f")), archive(hardlink("d", "d/f"))],
+        "no such file or directory",
+    ),
+    "a hard link in the place of a link of its target": (
+        lambda out: [archive(symlink("d", "e"), entry("e/f")), archive(hardlink("d", "d/f"), hardlink("g", "d/f"))],
+        "d is not a directory",
+    ),
+    "a thousand hard links to files that are large": (_large(1000, 1_200_000), "copy more than 1073741824 bytes"),
+    "a large file that many layers copy up": (
+        lambda out: [
+            *_large(1, 1 << 28)(out),
+            *(archive(hardlink(f"n{n}", f"{'hn'[n > 0]}{max(n - 1, 0)}")) for n in range(4)),
+        ],
+        "copy more than 1073741824 bytes",
+    ),
+    "hard links that lead far": (_round_about, "more than 4096 directories"),
+}
 
 
 # Blobs of a layer that says something else: what becomes of gzip data, and the words.

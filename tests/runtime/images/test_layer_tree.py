@@ -14,6 +14,7 @@ import pytest
 
 from runtime.errors import OcirunError
 from runtime.images import attributes, budget, lookup
+from runtime.images.below import Below
 from runtime.images.blobs import decompressed
 from runtime.images.errors import BadImage
 from runtime.images.layer_tree import LayerTree
@@ -217,3 +218,91 @@ def test_a_long_sparse_map(tmp_path: Path) -> None:
     assert [at for at in range(0, len(found), 1000) if found[at] == ord("x")] == list(range(0, count * 1000, 1000))
     with pytest.raises(BadImage, match="its sparse map is damaged"):
         unpack(tmp_path / "zeros", entry("s", b"0" * 600 + padded, pax=SPARSE))
+
+
+def on_top(root: Path, lower: Path, *entries: bytes, most: int | None = None) -> LayerTree:
+    """Unpack a layer on top of another."""
+    root.mkdir()
+    with opened(root, lower) as (descriptor, under):
+        limits = budget.Budget(descriptor, most)
+        below = Below(lambda: [os.dup(under)], "user", limits)
+        try:
+            made = LayerTree(descriptor, Rights("user", True, print), limits, below)
+            made.unpack(TarReader(Stream(archive(*entries))))
+        finally:
+            below.close()
+    return made
+
+
+def test_what_is_copied_up_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file of its size, once for all names of it; and what a caller has not allowed has a limit of its own."""
+    unpack(tmp_path / "lower", entry("f", b"x" * 5000), hardlink("g", "f"), entry("d/e", b"x" * 5000))
+    links = [hardlink("a", "f"), hardlink("b", "g"), hardlink("c", "f")]
+    made = on_top(tmp_path / "once", tmp_path / "lower", *links, most=5000)
+    assert (made.files, made.size) == (4, 5000)
+    assert (tmp_path / "once/a").stat().st_nlink == 5
+    with pytest.raises(BadImage, match=r"bytes that are allowed \(--max-size\)"):
+        on_top(tmp_path / "few", tmp_path / "lower", *links, most=4999)
+    with pytest.raises(BadImage, match=r"bytes that are allowed \(--max-size\)"):
+        on_top(tmp_path / "two", tmp_path / "lower", *links, hardlink("h", "d/e"), most=10_000 + budget.DIRECTORY - 1)
+    monkeypatch.setattr(budget, "MAX_COPIED", 4999)
+    with pytest.raises(BadImage, match="copy more than 4999 bytes"):
+        on_top(tmp_path / "copied", tmp_path / "lower", *links)
+    on_top(tmp_path / "allowed", tmp_path / "lower", *links, most=5000)
+    monkeypatch.undo()
+    monkeypatch.setattr(budget, "MAX_ENTRIES", 4)
+    with pytest.raises(BadImage, match="more files than 4"):
+        on_top(tmp_path / "entries", tmp_path / "lower", *links)
+
+
+def test_a_copy_that_is_replaced_is_no_source(tmp_path: Path) -> None:
+    """Late links take the places of copies, and of directories with copies in them: others of the file are its content still."""
+    unpack(tmp_path / "lower", entry("d/f", b"1"), hardlink("d/g", "d/f"), hardlink("h", "d/f"), entry("x", b"2"))
+    on_top(tmp_path / "file", tmp_path / "lower", hardlink("a", "d/f"), hardlink("d/f", "x"), hardlink("b", "d/g"))
+    assert [(tmp_path / "file" / name).read_text() for name in ("a", "d/f", "b", "d/g")] == ["1", "2", "1", "1"]
+    on_top(tmp_path / "directory", tmp_path / "lower", hardlink("a", "d/f"), hardlink("d", "x"), hardlink("b", "h"))
+    assert [(tmp_path / "directory" / name).read_text() for name in ("a", "d", "b")] == ["1", "2", "1"]
+
+
+def test_waiting_links_keep_real_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short name may lead to a long path, which is kept with it."""
+    deep = [directory("x", pax=[(b"path", DEEP.encode())]), symlink("l", b"x", pax=[(b"linkpath", DEEP.encode())])]
+    links = [hardlink(f"l/{number}", "later") for number in range(9)]
+    most = sum(len("d/" * depth) - 1 for depth in range(1, 101)) + 9 * (len(f"{DEEP}0") + len("l/0") + len("later"))
+    monkeypatch.setattr(budget, "MAX_NAMES", most)
+    unpack(tmp_path / "room", *deep, *links, entry("later"))
+    monkeypatch.setattr(budget, "MAX_NAMES", most - 1)
+    with pytest.raises(BadImage, match=f"more than {most - 1} bytes"):
+        unpack(tmp_path / "few", *deep, *links, entry("later"))
+
+
+def test_look_ups_below_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each layer that is asked; nothing is opened where a layer has entries for its directories."""
+    unpack(tmp_path / "lower", entry("d/f"))
+    (tmp_path / "none").mkdir()
+    with opened(tmp_path / "none") as (root,):
+        below = Below(lambda: pytest.fail("the layers below are opened"), "user", budget.Budget(root, None))
+        made = LayerTree(root, Rights("user", True, print), budget.Budget(root, None), below)
+        made.unpack(TarReader(Stream(archive(directory("d"), entry("d/x"), hardlink("y", "d/x")))))
+    monkeypatch.setattr(budget, "MAX_STEPS", 0)
+    monkeypatch.setattr(budget, "STEPS", 3)
+    on_top(tmp_path / "room", tmp_path / "lower", directory("a"), directory("b"), entry("d/x"))
+    monkeypatch.setattr(budget, "STEPS", 0)
+    with pytest.raises(BadImage, match="lead through too many directories"):
+        on_top(tmp_path / "few", tmp_path / "lower", entry("d/x"))
+
+
+def test_few_directories_below_are_open(tmp_path: Path) -> None:
+    """However many layers have them."""
+    for number in range(40):
+        unpack(tmp_path / f"{number}", *(entry(f"d{each}/e/x") for each in range(9)))
+    (tmp_path / "top").mkdir()
+    with opened(*(tmp_path / f"{number}" for number in range(40)), tmp_path / "top") as (*lower, root):
+        limits = budget.Budget(root, None)
+        below = Below(lambda: [os.dup(each) for each in lower], "user", limits)
+        before = len(os.listdir("/proc/self/fd"))
+        for each in range(9):
+            assert below.find((b"d%d" % each, b"e"), b"x")
+            assert len(os.listdir("/proc/self/fd")) - before < 40 + 36
+        below.close()
+        assert len(os.listdir("/proc/self/fd")) == before
