@@ -30,14 +30,18 @@ STAYS = ["lock", "store.json"]  # files of a store that has nothing
 
 
 class Sweep:
-    """One image of two layers, one store, one bundle; all in a private directory. ``flags``: of unpack."""
+    """One image of three layers, one store, one bundle; all in a private directory. ``flags``: of unpack.
+
+    The last layer has its ChainID as its name: it has a hard link to a file of the first, and goes through a link of the first.
+    """
 
     def __init__(self, program: str, place: Path, flags: Sequence[str] = ()) -> None:
         place.mkdir(parents=True)
         self.place, self.program, self.flags = place, program, list(flags)
         self.bundle, self.store = place / "bundle", place / "store"
-        lower = archive(directory("d"), entry("d/f", b"x" * 3000), hardlink("h", "d/f"), symlink("s", "h"))
-        self.source = layout(place / "layout", lower, archive(entry(".wh.h"), entry("d/new")), config={"Cmd": ["sh"]})
+        lower = archive(directory("d"), entry("d/f", b"x" * 3000), hardlink("h", "d/f"), symlink("s", "d"))
+        layers = lower, archive(entry(".wh.h"), entry("d/new")), archive(hardlink("again", "d/f"), entry("s/newer"))
+        self.source = layout(place / "layout", *layers, config={"Cmd": ["sh"]})
 
     def words(self, *words: str | Path) -> list[str]:
         return [self.program, "bundle", *map(str, words), "--store", str(self.store)]

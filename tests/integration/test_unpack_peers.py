@@ -123,7 +123,42 @@ def by_hand(place: Path, ordinary: bool = False) -> str:
     return f"{layout(place / 'hand', tree_archive(tree(place / 'tree', ordinary)), upper)}:latest"
 
 
-@pytest.mark.parametrize("make", [by_umoci, by_buildah, by_hand])
+def by_hand_on_top(place: Path, ordinary: bool = False) -> str:
+    """What only the layers below say: files to link to, and links on the way, of the host's form and in circles within the root."""
+    lower = archive(
+        directory("usr", mode=0o711),
+        directory("usr/lib", mode=0o2750, uid=3, mtime=1_400_000_000),
+        entry("usr/lib/old"),
+        entry("usr/lib/other", b"o", mtime=1_300_000_000),
+        symlink("lib", "usr/lib"),
+        symlink("far", "../../../../lib"),
+        symlink("new", "/made/here"),
+        symlink("replaced", "usr"),
+    )
+    upper = archive(
+        entry("lib/.wh.old"),
+        hardlink("suid", "bin/true"),
+        hardlink("lib/suid", "suid"),
+        hardlink("same", "a/b/hard"),
+        hardlink("sym", "a/link"),
+        hardlink("pipe", "a/fifo"),
+        *(() if ordinary else (hardlink("null", "a/null"),)),
+        hardlink("moved", "far/other"),
+        entry("far/file", b"f", mode=0o600, uid=9, mtime=1_500_000_000),
+        directory("made", mtime=1_500_000_000),
+        directory("made/here", mode=0o700, mtime=1_500_000_000),
+        entry("new/x", b"x"),
+        directory("replaced", mode=0o700, mtime=1_500_000_000),
+        entry("replaced/y", b"y"),
+        directory("", mode=0o755, mtime=1_500_000_000),
+    )
+    return f"{layout(place / 'top', tree_archive(tree(place / 'tree', ordinary)), lower, upper)}:latest"
+
+
+MAKERS = [by_umoci, by_buildah, by_hand, by_hand_on_top]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_the_same_files_as_umoci(unpacker: Unpacker, make: Callable[[Path], str]) -> None:
     """Modes, owners, devices, links, content, attributes and times are those of `umoci unpack`, mounted and copied."""
     needs("umoci")
@@ -136,8 +171,9 @@ def test_the_same_files_as_umoci(unpacker: Unpacker, make: Callable[[Path], str]
     assert facts(unpacker.unpack(image, "copy", "--copy") / "rootfs") == wanted
     with mounted(unpacker.unpack(image)) as merged:
         found = facts(merged)
-    if make is by_umoci:  # an overlay shows the time of the upper directory, which that layer has no entry for
-        found["bin"] = (*found["bin"][:-1], wanted["bin"][-1])
+    # An overlay shows the time of the upper directory, which that layer has no entry for.
+    for name in {by_umoci: ["bin"], by_hand_on_top: ["a", "a/b", "bin", "usr", "usr/lib"]}.get(make, []):
+        found[name] = (*found[name][:-1], wanted[name][-1])
     assert found == wanted
 
 

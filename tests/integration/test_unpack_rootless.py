@@ -17,7 +17,7 @@ from tests.integration.images import archive, directory, entry, layout, symlink
 from tests.integration.ordinary import GID, SIZE, SUBIDS, UID, User
 from tests.integration.test_rootless import as_user, needs_tools, user
 from tests.integration.test_unpack import base
-from tests.integration.test_unpack_peers import by_buildah, by_hand, by_umoci, facts, needs, run
+from tests.integration.test_unpack_peers import MAKERS, by_hand, facts, needs, run
 
 __all__ = ["as_user", "base", "user"]  # fixtures
 pytestmark = pytest.mark.not_on("runc", "crun", reason="has no images")
@@ -82,7 +82,7 @@ def test_a_copy_and_prune(user: User, base: bytes) -> None:
     assert len(user.call("bundle", "prune").ok().out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("make", [by_umoci, by_buildah, by_hand])
+@pytest.mark.parametrize("make", MAKERS)
 def test_the_same_files_as_umoci(user: User, make: Callable[[Path, bool], str]) -> None:
     """Owners, modes, links, attributes and times are those of `umoci unpack` in the user's own namespace."""
     needs_tools()
