@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Fuzzes what unpacks layers: archives with changed, moved and repeated pieces, as root, in a directory beside a canary.
 
+Every second archive is unpacked on top of a layer with links to the outside and in circles, devices and hard links.
+
 Each must be refused by an OcirunError or be unpacked: no other exception, nothing outside changed, no descriptor left open, and
 the tree can be removed. Where the archive is accepted, a second unpack must give the same files. What fails is kept in
 build/fuzz/images/ and can be given as an argument.
@@ -24,6 +26,7 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from runtime.errors import OcirunError  # noqa: E402
+from runtime.images.below import Below  # noqa: E402
 from runtime.images.blobs import Blob, Content  # noqa: E402
 from runtime.images.budget import Budget  # noqa: E402
 from runtime.images.layer_tree import LayerTree  # noqa: E402
@@ -84,6 +87,7 @@ def seeds(outside: Path) -> list[bytes]:
         hostile_images.DAMAGE,
     )
     made = [make(outside) for table in tables for make, _ in table.values()]
+    made += [make(outside)[-1] for make, _ in hostile_images.STACKS.values()]
     good = archive(
         directory("d", mode=0o2755, uid=5),
         entry("d/f", b"data" * 300, mode=0o4755, pax=[(b"mtime", b"1.5"), (b"SCHILY.xattr.user.a", b"b")]),
@@ -94,7 +98,33 @@ def seeds(outside: Path) -> list[bytes]:
         entry("d/.wh.f"),
         entry("p", kind="6"),
     )
-    return [good] * 10 + [each for each in made if len(each) < LARGE]
+    applied = archive(
+        hardlink("h", "d/f"),
+        hardlink("i", "l/kept"),
+        entry("l/x", b"1"),
+        entry("a/b/c", b"1"),
+        entry("m/.wh.f"),
+        hardlink("j", "m/p"),
+        entry("m/.wh..wh..opq"),
+    )
+    return [good] * 10 + [applied] * 10 + [each for each in made if len(each) < LARGE]
+
+
+def lower(outside: Path) -> bytes:
+    """The layer below."""
+    return archive(
+        directory("d", mode=0o2711, uid=3),
+        entry("d/f", b"lower" * 100, mode=0o4755, uid=7, pax=[(b"SCHILY.xattr.user.a", b"b")]),
+        hardlink("f", "d/f"),
+        symlink("l", str(outside)),
+        entry(f"{outside}/kept".lstrip("/"), b"inside"),
+        symlink("m", "../../d"),
+        symlink("a", "b"),
+        symlink("b", "a"),
+        symlink("n" * 100, "/nothing/there"),
+        entry("d/p", kind="6"),
+        entry("d/null", kind="3", major=1, minor=3),
+    )
 
 
 def mutated(data: bytes, others: Sequence[bytes], chance: random.Random) -> bytes:
@@ -155,6 +185,9 @@ class Arena:
         self.outside.mkdir()
         (self.outside / "kept").write_text("kept")
         self.above = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        (place / "lower").mkdir()
+        self.lower = os.open(place / "lower", os.O_RDONLY | os.O_DIRECTORY)
+        self.fill(self.lower, lower(self.outside), None)
         self.before = self.canary()
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.accepted = 0
@@ -166,7 +199,7 @@ class Arena:
             found.append(
                 (status.st_mode, status.st_uid, status.st_nlink, status.st_mtime_ns, status.st_size, os.listxattr(path))
             )
-        return found
+        return [*found, *files(self.lower)]
 
     def judge(self, data: bytes) -> str:
         """What is wrong with what becomes of the archive; "" if nothing is."""
@@ -189,21 +222,30 @@ class Arena:
         """The files that it becomes; None if it is refused."""
         os.mkdir("layer", dir_fd=self.above)
         root = os.open("layer", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.above)
+        below = Below(lambda: [os.dup(self.lower)], "trusted", Budget(root, MOST))
+        try:
+            self.fill(root, data, below if len(data) // BLOCK % 2 else None)
+            return list(files(root))
+        except OcirunError:
+            return None
+        finally:
+            below.close()
+            os.close(root)
+            remove_tree(self.above, "layer")
+
+    @staticmethod
+    def fill(root: int, data: bytes, below: Below | None) -> None:
+        """Unpack one layer. Raises OcirunError."""
         held = os.memfd_create("blob")
         try:
             blob = compressed(data, "gzip") if len(data) % 3 == 0 else data
             os.write(held, blob)
             limits = Budget(root, MOST)
             content = Content(Blob(held, 0, len(blob), digest(blob), "blob"), digest(data), limits)
-            LayerTree(root, Rights("trusted", False, lambda _: None), limits).unpack(TarReader(content))
+            LayerTree(root, Rights("trusted", False, lambda _: None), limits, below).unpack(TarReader(content))
             content.finish()
-            return list(files(root))
-        except OcirunError:
-            return None
         finally:
             os.close(held)
-            os.close(root)
-            remove_tree(self.above, "layer")
 
 
 def files(root: int) -> Iterator[Any]:
@@ -232,6 +274,7 @@ def fuzz(seconds: float, count: int, seed: int) -> tuple[int, int, list[tuple[st
             elif chance.random() < 0.02 and len(data) < LARGE:
                 pool.append(data)
         os.close(arena.above)
+        os.close(arena.lower)
         return tried, arena.accepted, found
 
 

@@ -29,7 +29,7 @@ from tests.integration.images import (
 from tests.integration.mounts import mount, with_mounts
 from tests.security import hostile_images
 from tests.security.attack import Target, attack
-from tests.security.hostile_images import Hostile
+from tests.security.hostile_images import Hostile, Stacked
 from tests.security.test_oversized import PATIENCE, crashed, limit_memory
 
 
@@ -66,8 +66,8 @@ class Victim:
         words = ("bundle", "unpack", *flags, "--store", store, reference, bundle)
         return self.target.caller.call(*words, timeout=patience, preexec_fn=limit)
 
-    def judge(self, name: str, done: Result, words: str) -> None:
-        """Nothing outside has changed, the words were said, and only what was accepted is there."""
+    def judge(self, name: str, done: Result, words: str, lower: int = 0) -> None:
+        """Nothing outside has changed, the words were said, and only what was accepted is there: of it ``lower`` layers."""
         self.target.judge(crashed(done) or self.state() != self.before, (name, done))
         assert (done.code, bool(words)) in ((0, False), (1, True)), (name, done)
         assert words in done.err, (name, done)
@@ -77,7 +77,15 @@ class Victim:
         assert made.exists() == (not words)
         store = self.place / f"store{self.count}"
         if words and store.exists():
-            assert [os.listdir(store / each) for each in ("tmp", "layers/sha256", "bundles")] == [[], [], []], name
+            assert [os.listdir(store / each) for each in ("tmp", "bundles")] == [[], []], name
+            assert len([path for path in (store / "layers/sha256").iterdir() if path.is_dir()]) == lower, name
+            assert len(os.listdir(store / "layers/sha256")) == 2 * lower, name
+
+    def try_stacks(self, rows: dict[str, Stacked]) -> None:
+        for name, (make, words) in rows.items():
+            for flags in ((), ("--copy",)):
+                layers = make(self.outside)
+                self.judge(name, self.unpack(layout(self.new(), *layers), *flags), words, len(layers) - 1)
 
     def try_layers(self, rows: dict[str, Hostile]) -> None:
         for name, (make, words) in rows.items():
@@ -93,6 +101,19 @@ class Victim:
 def test_links(target: Target) -> None:
     """Each is what a link that the extractor follows would make or change outside."""
     Victim(target).try_layers(hostile_images.LINKS)
+
+
+@attack(
+    "CVE-2018-15664 and others",
+    "a layer writes below the links of the layers below it, and hard links to their files: the outside, circles, devices, large files",
+    stops="a lower layer's links are walked as the layer's own are; what is copied up counts against all limits",
+)
+def test_stacks(target: Target) -> None:
+    """The last layer attacks, with what the others have prepared."""
+    victim = Victim(target)
+    victim.try_stacks(hostile_images.STACKS)
+    for path in victim.place.glob("store*/layers/sha256/*/h"):
+        assert path.is_symlink() or path.read_bytes() != b"kept"
 
 
 @attack(
@@ -385,4 +406,5 @@ def test_the_corpus_is_large_enough() -> None:
     }
     made = {hashlib.sha256(make(Path("/outside"))).hexdigest() for make, _ in rows.values()}
     assert len(made) == len(rows) >= 60
+    assert len({b"".join(make(Path("/outside"))) for make, _ in hostile_images.STACKS.values()}) >= 20
     assert digest(b"") not in made
