@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.images import archive, directory, entry, layout, symlink
+from tests.integration.images import archive, directory, entry, hardlink, layout, symlink
 from tests.integration.ordinary import GID, SIZE, SUBIDS, UID, User
 from tests.integration.test_rootless import as_user, needs_tools, user
 from tests.integration.test_unpack import base
@@ -117,6 +117,25 @@ def test_without_subordinate_ids(as_user: Callable[..., User], base: bytes, view
     assert config["linux"]["gidMappings"] == [{"containerID": 0, "hostID": GID, "size": 1}]
     own = next((user.view.home / ".local/share/ocirun").glob("layers/sha256/*/own"))
     assert own.stat().st_uid == UID
+
+
+@pytest.mark.parametrize("view", [{}, {"subids": False}])
+def test_a_file_that_is_copied_up(as_user: Callable[..., User], view: dict[str, bool]) -> None:
+    """Its owner, set-user-id bit and capability are those of the layer below, as far as the user has ids."""
+    needs_tools()
+    user = as_user(**view)
+    capability = [(b"SCHILY.xattr.security.capability", CAPABILITY)]
+    lower = archive(symlink("l", "d"), entry("d/own", uid=1000, gid=1001, mode=0o4700, pax=capability))
+    source = given(user, lower, archive(hardlink("one", "l/own"), entry("l/x")))
+    user.call("bundle", "unpack", source, user.view.home / "one").ok()
+    ((one, own),) = [
+        (path, path.parent / "d/own") for path in (user.view.home / ".local/share/ocirun").glob("layers/sha256/*/one")
+    ]
+    status = one.stat()
+    assert status.st_ino == own.stat().st_ino
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o4700, SUBIDS + 999 if not view else UID)
+    assert struct.unpack("<6I", os.getxattr(one, "security.capability"))[-1] == UID
+    assert (own.parent / "x").exists()
 
 
 def test_an_id_beyond_the_range(user: User) -> None:
