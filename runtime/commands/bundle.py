@@ -86,15 +86,15 @@ def _unpack(call: "Call", caller: "Caller", store: str) -> int:
 
 
 def _prune(call: "Call", caller: "Caller", path: str) -> int:
-    """Print the diff_ids of the layers that were removed."""
+    """Print the names of the layers that were removed."""
     from runtime.images.prune import prune
     from runtime.images.store import open_store
 
     if not posix.access(path, posix.F_OK):
         return 0  # nothing was ever unpacked
     caller.enter()
-    for diff_id in prune(open_store(path, caller.rights(call.warn).form), call.warn):
-        write(1, f"{diff_id}\n")
+    for layer in prune(open_store(path, caller.rights(call.warn).form), call.warn):
+        write(1, f"{layer}\n")
     return 0
 
 
