@@ -7,14 +7,19 @@ in the image.
 import posix
 from _thread import get_ident
 
-Row = tuple[int, int]
+Row = tuple[int, int, bool]
+PAGE = 4096  # also the step in which Python 3.12 and later count dict versions
 
 
 def mappings(end: int) -> "list[Row]":
-    """Starts and ends of this process's mappings from ``end`` on, where the image's own memory ends."""
+    """This process's mappings from ``end`` on, where the image's own memory ends: start, end, and whether it is brk(2)'s."""
+    found = []
     with open("/proc/self/maps") as file:
-        rows = [tuple(int(number, 16) for number in line.split()[0].split("-")) for line in file]
-    return [(start, stop) for start, stop in rows if start >= end]
+        for line in file:
+            start, stop = (int(number, 16) for number in line.split()[0].split("-"))
+            if start >= end:
+                found.append((start, stop, "[heap]" in line))
+    return found
 
 
 def last_segment(file: memoryview) -> "tuple[int, memoryview]":
@@ -25,18 +30,24 @@ def last_segment(file: memoryview) -> "tuple[int, memoryview]":
     return address, file[offset : offset + (len(file) - offset) // 8 * 8].cast("Q")
 
 
+def _hits(word: int, mapping: Row) -> bool:
+    start, stop, is_heap = mapping
+    return start <= word < stop and not (is_heap and word % PAGE == 0)
+
+
 def check(path: str, end: int) -> int:
     """Report each stray pointer in the dump, and remove it if there is one. Returns their number.
 
     The thread's own address is none: Python calls a thread by it, in its thread state and in locks that were held. It
-    compares these, and PyOS_AfterFork_Child replaces those that count.
+    compares these, and PyOS_AfterFork_Child replaces those that count. Nor is the start of a page of brk(2)'s memory, where only
+    libc's thread block is: the versions of dicts are such numbers, and some are as high.
     """
     foreign = mappings(end)
     lowest, own = min(foreign)[0], get_ident()
     with open(path, "rb") as dump:
         address, words = last_segment(memoryview(dump.read()))
     found = [(i, word) for i, word in enumerate(words) if word >= lowest and word != own]
-    found = [(i, word) for i, word in found if any(start <= word < stop for start, stop in foreign)]
+    found = [(i, word) for i, word in found if any(_hits(word, row) for row in foreign)]
     for i, word in found:
         posix.write(2, f"a stray pointer at {address + 8 * i:#x}: {word:x}\n".encode())
     if found:

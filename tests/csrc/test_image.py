@@ -163,6 +163,14 @@ def test_a_stray_pointer(place: Place, mapping: str):
     assert not place.output.exists()
 
 
+@pytest.mark.parametrize(("offset", "status"), [(64, 1), (0, 0)])
+def test_the_memory_of_brk(place: Place, offset: int, status: int):
+    """A word within its pages is a pointer; the start of one may be the version of a dict."""
+    done = place.edit("contents.py", "", ADDRESS.format("heap").replace("64", str(offset))).dump()
+    assert (done.returncode, place.output.exists()) == (status, status == 0)
+    assert bool(re.search(r"^a stray pointer at 0x[0-9a-f]+: [0-9a-f]+040$", done.stderr, re.MULTILINE)) == bool(status)
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
