@@ -73,6 +73,8 @@ def find_programs(names: Sequence[str], launcher: Path | None = None) -> dict[st
 
 
 MEMORY = "/dev/shm"
+PATIENCE = 20
+"""Seconds in which a killed process has ended."""
 
 
 class Place:
@@ -125,11 +127,18 @@ class Place:
     def words(self, runtime: str, *command: str) -> list[str]:
         return [self.programs[runtime], "--root", str(self.state(runtime)), *command]
 
+    def kill_all(self) -> None:
+        """Kill and reap, until nothing is left: a process may fork before its own turn comes."""
+        deadline = time.monotonic() + PATIENCE
+        while (left := snapshot.descendants(os.getpid()).keys() - self.not_ours) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            snapshot.reap_orphans()
+            time.sleep(0.001)
+
     def clean(self) -> None:
-        for pid in snapshot.descendants(os.getpid()).keys() - self.not_ours:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        snapshot.reap_orphans()
+        self.kill_all()
         for runtime in self.programs:
             for state in self.state(runtime).glob(f"{self.token}*"):
                 # Its record may be half written; what it has beside it goes below.
