@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runtime.images.owners import Form
 
 _OPEN = 32  # directories: the layers' roots are open too
+_STEP = 4  # directories that are opened again for one step of the budget
 
 
 class Sight:
@@ -73,7 +74,7 @@ class Below:
             self._layers = [(tree, Sight(tree, self._form)) for tree in trees]
             self._is_open = True
         for number, (tree, sight) in enumerate(self._layers):
-            self._budget.steps(counts)
+            self._budget.steps(counts * (1 + len(above) // _STEP))
             before = tree.opened
             try:
                 status = tree.status(above, name)

@@ -88,6 +88,8 @@ class Tree:
             steps += 1
             if steps > MAX_STEPS:
                 raise BadImage(f"{shown(b'/'.join(path))}: its links lead through more than {MAX_STEPS} directories")
+            if self._budget:
+                self._budget.steps(1)
             part = waiting.pop()
             if part == b"..":
                 del real[-1:]
@@ -106,8 +108,6 @@ class Tree:
                 real.append(part)
             else:
                 raise BadImage(f"{shown(b'/'.join(path))}: {shown(b'/'.join((*here, part)))} is not a directory")
-        if self._budget:
-            self._budget.steps(steps)
         return tuple(real)
 
     def _kind(self, here: "Path", part: bytes, make: bool) -> int:

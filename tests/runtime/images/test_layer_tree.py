@@ -119,6 +119,8 @@ def test_steps_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MAX_STEPS", 3000)
     with pytest.raises(BadImage, match="lead through too many directories"):
         unpack(tmp_path / "all", *round_about, *(entry(f"a/x{each}") for each in range(4)))
+    with pytest.raises(BadImage, match="lead through too many directories"):
+        unpack(tmp_path / "none", *round_about, *(hardlink(f"h{each}", "a/nothing/x") for each in range(4)))
     with opened(tmp_path / "two") as roots:
         merged = Merged(roots, [frozenset()], "user")
         assert lookup.real(merged, b"a/a/x")[0] == (b"x",)
@@ -290,6 +292,29 @@ def test_look_ups_below_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(budget, "STEPS", 0)
     with pytest.raises(BadImage, match="lead through too many directories"):
         on_top(tmp_path / "few", tmp_path / "lower", entry("d/x"))
+
+
+class Recorder(budget.Budget):
+    """``counted``: the steps."""
+
+    counted = 0
+
+    def steps(self, count: int) -> None:
+        self.counted += count
+
+
+def test_depth_counts_below(tmp_path: Path) -> None:
+    """A path that is looked up below may have to be opened again from the root."""
+    deep = ("d",) * 9
+    unpack(tmp_path / "lower", entry("/".join((*deep, "f"))))
+    with opened(tmp_path / "lower") as (root,):
+        limits = Recorder(root, None)
+        below = Below(lambda: [os.dup(root)], "user", limits)
+        for depth, steps in ((0, 1), (3, 1), (4, 2), (9, 3)):
+            limits.counted = 0
+            assert below.find((b"d",) * depth, b"f" if depth == len(deep) else b"d")
+            assert limits.counted == steps
+        below.close()
 
 
 def test_few_directories_below_are_open(tmp_path: Path) -> None:
