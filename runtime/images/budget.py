@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 2_000_000
 MAX_NAMES = 64 << 20  # bytes of the paths that are kept until a layer is done, or as long as it is stored
 MAX_STEPS, STEPS = 4 << 20, 32  # components of paths that are looked up: of all entries, and more for each one
+MAX_LOOKUPS = 1 << 18  # of paths of stored layers in those below: some seconds
 DIRECTORY = 4096  # bytes of a directory
 MAX_RATIO = 200  # decompressed to compressed bytes; a layer of programs has 2 to 4
 FREE_RATIO = 1 << 30  # decompressed bytes up to which the ratio does not count
@@ -36,6 +37,7 @@ class Budget:
         self._entries = min(MAX_ENTRIES, status.f_favail) if status.f_files else MAX_ENTRIES
         self._files = self._names = 0
         self._steps = MAX_STEPS
+        self._lookups = MAX_LOOKUPS
         self._read = self._made = self._copied = 0
 
     def begin(self, name: str, size: int) -> None:
@@ -93,6 +95,11 @@ class Budget:
         self._steps -= count
         if self._steps < 0:
             raise BadImage("the image's names and symbolic links lead through too many directories")
+
+    def may_look_up(self, count: int) -> bool:
+        """Whether so many more paths of layers that are stored already may be looked up in those below."""
+        self._lookups -= count
+        return self._lookups >= 0
 
     def check(self, total: int) -> None:
         """BadImage if there is no room for so many bytes."""

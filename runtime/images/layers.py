@@ -16,7 +16,7 @@ from runtime.images.layer_tree import LayerTree
 from runtime.images.stored import open_roots, paths_of
 from runtime.images.tar_reader import TarReader
 from runtime.images.tree import remove_tree
-from runtime.kernel import S_IFLNK, S_IFMT
+from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class _Layer:
         self.diff_id, self.chain_id = diff_id, chain_id
         self.below = Below(lambda: open_roots(store, stored)[1], store.form, budget)
         self._store = store
+        self._under = stored
         self._budget = budget
 
     def stored(self) -> str:
@@ -78,17 +79,35 @@ class _Layer:
 
     def _is_there(self, name: str) -> bool:
         """Whether the store has this layer by a name; no other layer's name is taken for a diff_id."""
-        return self._store.has(name) and self._store.facts(name).get("diff_id", name) == self.diff_id
+        if not self._store.has(name):
+            return False
+        facts = self._store.facts(name)
+        if name != self.diff_id and "diff_id" not in facts:
+            raise self._store.damaged(name, "it has no diff_id")
+        return bool(facts.get("diff_id", name) == self.diff_id)
 
     def _suits(self) -> bool:
-        """Whether no link below would have led a path elsewhere, of which the layer has no entry for a directory."""
+        """Whether no link below would have led a path elsewhere, of which the layer has no entry for a directory.
+
+        Not where that would take too long to say: then it is unpacked once more, and has a name of its own.
+        """
         facts = self._store.facts(self.diff_id)
         paths = paths_of(facts.get("asked", facts.get("implied")))
-        for path in sorted(paths - {b""}, key=names.walked):
+        if not self._under:
+            return True
+        absent = b"\0"
+        for path in sorted(paths, key=names.walked):
             parts = names.components(path)
-            found = self.below.find(parts[:-1], parts[-1], counts=False)  # they had a limit when the layer was unpacked
-            if found and found.status.st_mode & S_IFMT == S_IFLNK:
+            if not parts or path.startswith(absent):
+                continue
+            if not self._budget.may_look_up(len(self._under)):
                 return False
+            found = self.below.find(parts[:-1], parts[-1], counts=False)
+            kind = found.status.st_mode & S_IFMT if found else 0
+            if kind == S_IFLNK:
+                return False
+            if kind != S_IFDIR:
+                absent = path + b"/"
         return True
 
     def unpack(self, blob: "Blob", rights: "Rights") -> str:
