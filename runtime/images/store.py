@@ -21,8 +21,10 @@ import posix
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
 from runtime.images import digests, documents
+from runtime.images.errors import BadImage
 from runtime.images.tree import remove_tree
 from runtime.kernel import S_IFDIR, S_IFMT
+from runtime.lifecycle.document import indented
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +84,19 @@ class Store:
 
     def facts(self, layer: str) -> "JsonObject":
         """What is not in the layer's tree. ``layer``: its name, as everywhere here."""
-        value = documents.read(f"{layer_name(layer)}.json", self.descriptor, _MAX_FACTS)
-        return value if isinstance(value, dict) else {}
+        try:
+            value = documents.read(f"{layer_name(layer)}.json", self.descriptor, _MAX_FACTS)
+            if isinstance(value, dict) and _are_facts(value):
+                return value
+            why = "it is not what was written"
+        except (ValueError, RecursionError, FileNotFoundError) as error:
+            why = "it is missing" if isinstance(error, OSError) else str(error)
+        raise self.damaged(layer, why)
+
+    def damaged(self, layer: str, why: str) -> OcirunError:
+        """The error of a layer whose facts cannot be used."""
+        place = f"{self.path}/{layer_name(layer)}"
+        return OcirunError(f"{place}.json is damaged ({why}): unpack the image again after rm -rf {place} {place}.json")
 
     def write(self, name: str, value: "JsonObject") -> None:
         """Write a document so that it is whole or not there."""
@@ -100,6 +113,8 @@ class Store:
 
     def publish(self, layer: str, fresh: str, facts: "JsonObject") -> None:
         """Give the unpacked tree tmp/``fresh`` its name, after all of it is on the disk."""
+        if len(indented(facts)) >= _MAX_FACTS:
+            raise BadImage(f"the names of its directories take more than {_MAX_FACTS} bytes as JSON")
         self.write(f"{layer_name(layer)}.json", facts)
         self.sync()
         posix.rename(f"tmp/{fresh}", layer_name(layer), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
@@ -134,6 +149,20 @@ class Store:
                     continue  # somebody has made a layer whose digest begins alike
             return f"{self.path}/{name}"
         raise AssertionError("two layers of one digest")
+
+
+def _are_facts(value: "JsonObject") -> bool:
+    """Whether what is read of them has its type. ValueError for a text that is none at all."""
+    return digests.is_one(value.get("diff_id", "sha256:" + "0" * 64)) and all(
+        _are_paths(value.get(key, [])) for key in ("implied", "asked")
+    )
+
+
+def _are_paths(value: object) -> bool:
+    """Whether it is a list of paths that the kernel takes. ValueError for a text that is none at all."""
+    return isinstance(value, list) and all(
+        isinstance(path, str) and b"\0" not in path.encode(errors="surrogateescape") for path in value
+    )
 
 
 def layer_name(layer: str) -> str:

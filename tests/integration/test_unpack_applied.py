@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runtime.images.digests import chain_ids
+from tests.integration.caller import TREE, Result
 from tests.integration.images import Layout, archive, digest, directory, entry, hardlink, layout, symlink
 from tests.integration.test_unpack import Unpacker, mounted, remove, unpacker
 
@@ -194,6 +197,54 @@ def test_a_layer_that_is_bound_comes_first(unpacker: Unpacker) -> None:
     assert stored(own)[1] == digest(top)
     assert (os.listdir(first / "lib"), os.listdir(second / "usr/lib")) == (["foo"], ["foo"])
     assert stored(linked)[1] != digest(top)
+
+
+def unpack_with(unpacker: Unpacker, change: str, source: Path, name: str) -> Result:
+    """`bundle unpack` with another limit."""
+    words = ["bundle", "unpack", "--store", str(unpacker.store), str(source), str(unpacker.path(name))]
+    code = f"import sys; from runtime import cli; from runtime.images import budget, store; {change}; sys.exit(cli.main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=TREE)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_layer_that_takes_long_to_compare(unpacker: Unpacker) -> None:
+    """It is unpacked once more, and then found by its ChainID. What is below a directory that is not there needs no look-up."""
+    top, other = archive(entry("lib/a/b/c/foo")), archive(entry("usr/x"))
+    both(unpacker, archive(directory("x")), top)
+    source = layout(unpacker.path("other"), other, top)
+    unpack_with(unpacker, "budget.MAX_LOOKUPS = 1", source, "one").ok()
+    assert stored(unpacker.path("one")) == [digest(other), digest(top)]
+    for name in ("two", "three"):
+        unpack_with(unpacker, "budget.MAX_LOOKUPS = 0", source, name).ok()
+        assert stored(unpacker.path(name)) == chain_ids([digest(other), digest(top)])
+    assert len(unpacker.layers()) == 4
+
+
+def test_facts_that_could_not_be_read(unpacker: Unpacker) -> None:
+    """A layer whose facts would be too large is refused before it has a name."""
+    source = layout(unpacker.path("layout"), archive(entry(f"{'d' * 80}/e/f")))
+    done = unpack_with(unpacker, "store._MAX_FACTS = 200", source, "one").failed(1)
+    assert "layer 1 of 1: the names of its directories take more than 200 bytes" in done.err
+    assert unpacker.layers() == os.listdir(unpacker.store / "tmp") == []
+    unpack_with(unpacker, "store._MAX_FACTS = 400", source, "one").ok()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"implied": 1}', '{"implied": ["\\ud800"]}', '{"asked": ["\\u0000"]}', None]
+)
+def test_damaged_facts(unpacker: Unpacker, text: str | None) -> None:
+    """They are named with the remedy, which helps."""
+    source = layout(unpacker.path("layout"), BASE, archive(entry("lib/foo")))
+    unpacker.unpack(source, "one")
+    facts = next(unpacker.store.glob("layers/sha256/*.json"))
+    facts.unlink()
+    if text is not None:
+        facts.write_text(text)
+    done = unpacker.refused(source, f"{facts} is damaged (")
+    command = done.err.partition("unpack the image again after ")[2]
+    assert command == f"rm -rf {facts.with_suffix('')} {facts}\n"
+    subprocess.run(command.split(), check=True)
+    unpacker.unpack(source, "two")
 
 
 def test_a_store_of_an_older_release(unpacker: Unpacker) -> None:
