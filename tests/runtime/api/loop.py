@@ -14,7 +14,8 @@ from tests.integration import snapshot
 from tests.integration.bundle import merge
 from tests.runtime.api.place import Place
 
-LONGEST = 0.025
+LONGEST = 0.1
+"""Seconds: a tenth of what a hook takes; the slowest message takes some milliseconds, and a busy machine has pauses of its own."""
 
 
 def lived(act: Callable[[], Coroutine[Any, Any, None]]) -> None:

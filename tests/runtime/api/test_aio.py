@@ -369,10 +369,7 @@ def test_no_descriptors_to_be_had(place: Place):
 
 
 def test_fifty_at_once(place: Place):
-    """Fifty containers with a hook of a second, exec and output: the loop stalls for no longer than LONGEST.
-
-    LONGEST is a few times what the slowest message took, and a small part of what one hook would take in the loop.
-    """
+    """Fifty containers with a hook of a second, exec and output: the loop stalls for no longer than LONGEST."""
     place.configure(SLOW)
     late: list[float] = []
 
@@ -413,4 +410,4 @@ def test_the_loop_does_stall_without_the_worker(place: Place):
         ticker.cancel()
 
     lived(life)
-    assert max(late) > 10 * LONGEST
+    assert max(late) > 5 * LONGEST
