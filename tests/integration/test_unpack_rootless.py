@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.bundle import build_busybox_rootfs
+from tests.integration.caller import Caller
 from tests.integration.images import archive, directory, entry, hardlink, layout, symlink
 from tests.integration.ordinary import GID, SIZE, SUBIDS, UID, User
 from tests.integration.test_rootless import as_user, needs_tools, user
@@ -101,6 +103,64 @@ def test_the_same_files_as_umoci(user: User, make: Callable[[Path, bool], str]) 
     assert wanted["a"][1] == (SUBIDS + 3 if make is by_hand else UID)
     user.call("bundle", "unpack", "--copy", image, user.view.home / "copy").ok()
     assert facts(user.view.home / "copy/rootfs") == wanted
+
+
+COMMAND = 'echo "$(id -u) $WORD"; echo x > /made'
+
+
+def program_by_umoci(place: Path, files: Path) -> str:
+    image = f"{place}/umoci:latest"
+    run("umoci", "init", "--layout", place / "umoci")
+    run("umoci", "new", "--image", image)
+    run("umoci", "unpack", "--image", image, place / "work")
+    run("cp", "-a", f"{files}/.", place / "work/rootfs")
+    run("umoci", "repack", "--image", image, place / "work")
+    words = [f"--config.cmd={word}" for word in ("sh", "-c", COMMAND)]
+    run("umoci", "config", "--image", image, *words, "--config.env=WORD=made", "--config.env=PATH=/bin")
+    return image
+
+
+def program_by_buildah(place: Path, files: Path) -> str:
+    needs("buildah")
+    storage = ["--root", place / "storage", "--runroot", place / "run", "--storage-driver", "vfs"]
+    box = run("buildah", *storage, "from", "scratch").strip()
+    run("buildah", *storage, "copy", box, files, "/")
+    command = json.dumps(["sh", "-c", COMMAND])
+    run("buildah", *storage, "config", "--entrypoint", command, "--env", "WORD=made", "--env", "PATH=/bin", box)
+    run("buildah", *storage, "commit", box, f"oci:{place}/buildah:latest")
+    run("buildah", *storage, "rm", box)
+    return f"{place}/buildah:latest"
+
+
+def program_by_skopeo(place: Path, files: Path) -> str:
+    """The form of docker save."""
+    needs("skopeo")
+    source = f"oci:{program_by_buildah(place, files)}"
+    run("skopeo", "copy", "--insecure-policy", source, f"docker-archive:{place}/image.tar:name:tag")
+    return f"{place}/image.tar"
+
+
+@pytest.mark.parametrize("caller", ["runtime", "user"])
+@pytest.mark.parametrize("make", [program_by_umoci, program_by_buildah, program_by_skopeo])
+def test_images_of_others_run(request: pytest.FixtureRequest, make: Callable[[Path, Path], str], caller: str) -> None:
+    """As root and as an ordinary user, and what was written is a change of the bundle."""
+    needs_tools()
+    needs("umoci")
+    who: Caller = request.getfixturevalue(caller)
+    place = who.view.home if isinstance(who, User) else who.directory
+    made = who.directory / "made"
+    files = made / "files"
+    files.mkdir(parents=True)
+    files.chmod(0o755)
+    build_busybox_rootfs(files)
+    image = make(made, files)
+    if isinstance(who, User):
+        run("cp", "-a", made, place / "made")
+        who.view.give(place / "made")
+        image = image.replace(str(made), str(place / "made"))
+    who.call("bundle", "unpack", "--store", place / "store", image, place / "bundle").ok()
+    assert who.call("run", "--bundle", place / "bundle", who.new_id()).ok().out == "0 made\n"
+    assert "A /made\n" in who.call("bundle", "diff", place / "bundle").ok().out
 
 
 @pytest.mark.parametrize("view", [{"subids": False}, {"tools": False}])
