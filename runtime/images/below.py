@@ -20,7 +20,7 @@ _STEP = 4  # directories that are opened again for one step of the budget
 
 
 class Sight:
-    """Whether what lies below a layer is to be seen in a directory. What was told of a path is known for what is below it."""
+    """Whether a directory of a layer shows what the layers below have there. The last answers are kept, for paths that share them."""
 
     def __init__(self, tree: Tree, form: "Form") -> None:
         self._tree = tree
@@ -74,7 +74,8 @@ class Below:
             self._layers = [(tree, Sight(tree, self._form)) for tree in trees]
             self._is_open = True
         for number, (tree, sight) in enumerate(self._layers):
-            self._budget.steps(counts * (1 + len(above) // _STEP))
+            if counts:
+                self._budget.steps(1 + len(above) // _STEP)
             before = tree.opened
             try:
                 status = tree.status(above, name)
