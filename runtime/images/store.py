@@ -152,14 +152,14 @@ class Store:
 
 
 def _are_facts(value: "JsonObject") -> bool:
-    """Whether what is read of them has its type. ValueError for a text that is none at all."""
-    return digests.is_one(value.get("diff_id", "sha256:" + "0" * 64)) and all(
-        _are_paths(value.get(key, [])) for key in ("implied", "asked")
-    )
+    """Whether the values that are used have their types. ValueError for a text that cannot be a path's."""
+    if "diff_id" in value and not digests.is_one(value["diff_id"]):
+        return False
+    return isinstance(value.get("size", 0), int) and all(_are_paths(value.get(key, [])) for key in ("implied", "asked"))
 
 
 def _are_paths(value: object) -> bool:
-    """Whether it is a list of paths that the kernel takes. ValueError for a text that is none at all."""
+    """Whether it is a list of paths that the kernel takes. ValueError for a text that cannot be a path's."""
     return isinstance(value, list) and all(
         isinstance(path, str) and b"\0" not in path.encode(errors="surrogateescape") for path in value
     )

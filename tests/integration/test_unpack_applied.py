@@ -230,7 +230,17 @@ def test_facts_that_could_not_be_read(unpacker: Unpacker) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"implied": 1}', '{"implied": ["\\ud800"]}', '{"asked": ["\\u0000"]}', None]
+    "text",
+    [
+        "",
+        "[]",
+        '{"size": "x"}',
+        '{"diff_id": 1}',
+        '{"implied": 1}',
+        '{"implied": ["\\ud800"]}',
+        '{"asked": ["\\u0000"]}',
+        None,
+    ],
 )
 def test_damaged_facts(unpacker: Unpacker, text: str | None) -> None:
     """They are named with the remedy, which helps."""
