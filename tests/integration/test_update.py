@@ -17,7 +17,8 @@ from tests.integration.resources.readings import FORKS, REFUSED, TAKE, Counters,
 @pytest.mark.cgroups
 def test_pids(runtime: Caller) -> None:
     """update --pids-limit: forks that worked before are refused, and work again once the limit is removed."""
-    id = runtime.launch(runtime.sleeper())
+    # Not a shell's loop: it ends where its next fork is refused.
+    id = runtime.launch(runtime.shell("exec sleep 100"))
     assert REFUSED not in runtime.exec(id, ["sh", "-c", FORKS]).out
     runtime.call("update", "--pids-limit", "4", id).ok()
     assert REFUSED in runtime.exec(id, ["sh", "-c", FORKS]).out

@@ -91,7 +91,7 @@ def crictl(node: Node) -> Iterator[Crictl]:
 def test_pod(crictl: Crictl, host_network: bool):
     """A pod's container runs, answers exec and logs, and is stopped and removed."""
     pod = crictl.sandbox("pod", host_network)
-    id = crictl.container(pod, "main", "sh", "-c", "echo begun; trap 'exit 0' TERM; while :; do sleep 0.1; done")
+    id = crictl.container(pod, "main", "sh", "-c", "trap 'exit 0' TERM; echo begun; while :; do sleep 0.1; done")
     assert crictl("exec", id, "echo", "in exec") == "in exec"
     assert crictl("logs", id) == "begun"
     links = crictl("exec", id, "ls", "/sys/class/net").split()

@@ -12,7 +12,7 @@ from tests.integration.caller import Caller, wait_for
 
 pytestmark = pytest.mark.user_session
 
-SLEEPER = "echo ready; trap 'exit 7' TERM; while :; do sleep 0.1; done"
+SLEEPER = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 def rootless(runtime: Caller, script: str, delegated: Path) -> Bundle:
