@@ -177,7 +177,7 @@ def test_timeout(runtime: Caller, kind: str) -> None:
     hooks = Hooks(runtime).shell(kind, "exec sleep 30", timeout=1)
     began = time.monotonic()
     runtime.try_create(hooks.bundle.save()).failed(1)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
 
 
 def test_missing_hook_program(runtime: Caller) -> None:
@@ -253,7 +253,7 @@ def test_delete_of_created_runs_poststop(runtime: Caller) -> None:
 def test_hook_does_not_hold_up_create(runtime: Caller) -> None:
     """A hook may leave a process behind with the streams open: create returns when the hook ended."""
     hooks = Hooks(runtime)
-    hooks.shell("createRuntime", f"sleep 3 & echo $! > {hooks.log}", env=["PATH=/bin:/usr/bin"])
+    hooks.shell("createRuntime", f"sleep 20 & echo $! > {hooks.log}", env=["PATH=/bin:/usr/bin"])
     began = time.monotonic()
     id = runtime.create(hooks.bundle.save())
     took = time.monotonic() - began
@@ -261,7 +261,7 @@ def test_hook_does_not_hold_up_create(runtime: Caller) -> None:
     os.kill(pid, 9)
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or _reap(pid), "end of the hook's child")
     runtime.remove(id)
-    assert took < 2.5 or runtime.name != "ocirun"
+    assert took < 15 or runtime.name != "ocirun"
 
 
 def _reap(pid: int) -> bool:
@@ -325,7 +325,7 @@ def test_each_timeout(runtime: Caller, kind: str) -> None:
         assert (started.code == 0) == (kind == "poststop")
         deleted = runtime.call("delete", "--force", id).ok()
         assert runtime.name != "ocirun" or kind != "poststop" or "/hooks/poststop/0" in deleted.err
-    assert 0.9 < time.monotonic() - began < 8
+    assert 0.9 < time.monotonic() - began < 20
 
 
 @pytest.mark.not_on("crun", reason="says no more than the exit status")
@@ -345,7 +345,7 @@ def test_what_a_failed_hook_wrote(runtime: Caller, kind: str, verb: str) -> None
     """The error quotes the end of it, whoever runs the hook; a child that the hook leaves behind is not waited for."""
     hooks = Hooks(runtime, "sleep 20")
     hooks.shell(kind, "echo of another")
-    behind = "sleep 7 &" if kind in CONTAINER_KINDS else ""  # ends with the container
+    behind = "sleep 20 &" if kind in CONTAINER_KINDS else ""  # ends with the container
     script = f"echo out; yes | head -c 300000 >&2; echo because of this >&2; {behind} exit 3"
     hooks.shell(kind, script, env=["PATH=/bin:/usr/bin"])
     began = time.monotonic()
@@ -355,7 +355,7 @@ def test_what_a_failed_hook_wrote(runtime: Caller, kind: str, verb: str) -> None
         said = runtime.try_create(hooks.bundle.save()).err
         if kind in ("startContainer", "poststart"):
             said = runtime.call("start", runtime.known_ids()[0]).failed(1).err
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert f"/hooks/{kind}/1: error running {kind} hook #1: /bin/sh: exit status 3: " in said
     assert said.endswith(" y because of this\n")
     assert "of another" not in said

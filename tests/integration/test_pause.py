@@ -97,7 +97,7 @@ def test_delete_force_of_a_paused_container(runtime: Caller) -> None:
     runtime.call("pause", id).ok()
     began = time.monotonic()
     runtime.call("delete", "--force", id).ok()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert runtime.known_ids() == []
 
 
@@ -155,7 +155,7 @@ def test_delete_force_of_what_is_frozen_from_outside(runtime: Caller) -> None:
     try:
         begun = time.monotonic()
         error = runtime.call("delete", "--force", id).failed(1).err
-        assert 10 <= time.monotonic() - begun < 15
+        assert 10 <= time.monotonic() - begun < 20
         assert "10 seconds after SIGKILL" in error
         assert "frozen by a parent cgroup" in error
     finally:

