@@ -26,13 +26,13 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from runtime.errors import OcirunError  # noqa: E402
-from runtime.images.below import Below  # noqa: E402
-from runtime.images.blobs import Blob, Content  # noqa: E402
 from runtime.images.budget import Budget  # noqa: E402
-from runtime.images.layer_tree import LayerTree  # noqa: E402
-from runtime.images.owners import Rights  # noqa: E402
-from runtime.images.tar_reader import TarReader  # noqa: E402
-from runtime.images.tree import remove_tree  # noqa: E402
+from runtime.images.layers.below import Below  # noqa: E402
+from runtime.images.layers.tree import LayerTree  # noqa: E402
+from runtime.images.layouts.blobs import Blob, Content  # noqa: E402
+from runtime.images.tar.reader import TarReader  # noqa: E402
+from runtime.images.trees.owners import Rights  # noqa: E402
+from runtime.images.trees.tree import remove_tree  # noqa: E402
 from tests.integration.images import BLOCK, archive, compressed, digest, directory, entry, hardlink, symlink  # noqa: E402
 from tests.security import hostile_images  # noqa: E402
 

@@ -63,7 +63,7 @@ LEFT_OUT = (
     "runtime.__main__",
     "runtime.api",
     "runtime.archive",
-    "runtime.images.shapes",
+    "runtime.images.bundles.shapes",
     "runtime.import",
     "runtime.shapes",
 )

@@ -100,7 +100,7 @@ def _prune(call: "Call", caller: "Caller", path: str) -> int:
 
 def _diff(call: "Call", caller: "Caller") -> int:
     """Print what the container has changed, by path."""
-    from runtime.images import container, facts
+    from runtime.images.bundles import container, facts
     from runtime.lifecycle.document import indented
 
     form = call.options.get("format", "text")
@@ -128,7 +128,7 @@ def _row(kind: str, name: bytes) -> "dict[str, str]":
 
 def _commit(call: "Call", caller: "Caller") -> int:
     """Print the digest of the new image's manifest."""
-    from runtime.images import container, facts
+    from runtime.images.bundles import container, facts
     from runtime.images.commit import COMPRESSIONS, Request, commit
 
     path = files.clean(absolute(call.operands[0]))

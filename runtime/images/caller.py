@@ -4,7 +4,7 @@ import posix
 
 from runtime import shim
 from runtime.errors import OcirunError, system_failure
-from runtime.images.owners import Rights
+from runtime.images.trees.owners import Rights
 from runtime.kernel import CLONE_NEWUSER
 from runtime.process import id_tools
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.images.owners import Form
+    from runtime.images.trees.owners import Form
 
     Ranges = list[tuple[int, int, int]]  # first id inside, first id outside, how many
 

@@ -4,22 +4,22 @@ import posix
 import time
 
 from runtime.errors import OcirunError, system_failure
-from runtime.images import docker_archive, layout
 from runtime.images.budget import Budget
-from runtime.images.image import CONFIGS, MANIFESTS, parsed, with_config
-from runtime.images.layer_writer import LayerWriter
-from runtime.images.sources import open_source
+from runtime.images.layers.writer import LayerWriter
+from runtime.images.layouts import docker_archive, layout
+from runtime.images.layouts.image import CONFIGS, MANIFESTS, parsed, with_config
+from runtime.images.layouts.sources import open_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from oci_spec.types import JsonObject
-    from runtime.images.container import Container
-    from runtime.images.difference import Change
-    from runtime.images.image import Image
-    from runtime.images.layout import Layout
+    from runtime.images.bundles.container import Container
+    from runtime.images.layouts.image import Image
+    from runtime.images.layouts.layout import Layout
     from runtime.images.progress import Progress
+    from runtime.images.trees.difference import Change
 
 COMPRESSIONS = ("gzip", "zstd", "none")
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -77,7 +77,7 @@ def _layer(
     progress: "Progress",
 ) -> "tuple[JsonObject, str]":
     """Write the layer; its descriptor and diff_id. Raises OSError and OcirunError."""
-    from runtime.images import compression, digests
+    from runtime.images.layouts import compression, digests
 
     plain = digests.hasher("sha256:")
     progress.begin("writing the layer", sum(each.status.st_size for each in changes if each.status))

@@ -3,7 +3,7 @@
 import posix
 from errno import ELOOP, ENXIO
 
-from runtime.images.layer_tree import write_all
+from runtime.images.writing import write_all
 from runtime.kernel import S_IFMT, S_IFREG
 from runtime.lifecycle.document import indented, loads
 

@@ -3,11 +3,12 @@
 import posix
 
 from runtime.errors import OcirunError, system_failure, system_words
-from runtime.images import digests, documents
-from runtime.images.bundle import IMAGE, Place
-from runtime.images.facts import is_path
+from runtime.images import documents
+from runtime.images.bundles.bundle import IMAGE, Place
+from runtime.images.bundles.facts import is_path
+from runtime.images.layouts import digests
 from runtime.images.store import Store, is_directory, layer_name
-from runtime.images.tree import remove_tree
+from runtime.images.trees.tree import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

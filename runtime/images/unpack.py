@@ -3,23 +3,25 @@
 import posix
 
 from runtime.errors import OcirunError
-from runtime.images import budget, bundle, image, layers, platforms, sources
-from runtime.images.docker_archive import of_archive
-from runtime.images.image_config import runtime_config
-from runtime.images.owners import MAX_WARNINGS
-from runtime.images.store import open_store
+from runtime.images import budget
+from runtime.images.bundles import bundle
+from runtime.images.bundles.config import runtime_config
+from runtime.images.layouts import image, platforms, sources
+from runtime.images.layouts.docker_archive import of_archive
+from runtime.images.store import layers, open_store
+from runtime.images.trees.owners import MAX_WARNINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oci_spec.types import IdMapping, JsonObject
-    from runtime.images.bundle import Configure
+    from runtime.images.bundles.bundle import Configure
+    from runtime.images.bundles.shapes import Ids, Overlay, Users
     from runtime.images.caller import Caller
-    from runtime.images.platforms import Platform
+    from runtime.images.layouts.platforms import Platform
+    from runtime.images.layouts.sources import Source
     from runtime.images.progress import Progress
-    from runtime.images.shapes import Ids, Overlay, Users
-    from runtime.images.sources import Source
 
 _TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:")
 _UMASK = 0o022

@@ -37,19 +37,19 @@ def _is_type_checking(test: ast.expr) -> bool:
     return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
-def _statements(body: list[ast.stmt], everywhere: bool) -> Iterator[ast.stmt]:
-    """The statements that run when a module is loaded; with `everywhere` those of functions too."""
+def _statements(body: list[ast.stmt], everywhere: bool, types: bool) -> Iterator[ast.stmt]:
+    """The statements that run when a module is loaded; with `everywhere` those of functions too, with `types` a type checker's."""
     for statement in body:
-        if isinstance(statement, ast.If) and _is_type_checking(statement.test):
+        if isinstance(statement, ast.If) and _is_type_checking(statement.test) and not types:
             continue
         yield statement
         is_function = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
         if is_function and not everywhere:
             continue
         for field in ("body", "orelse", "finalbody"):
-            yield from _statements(getattr(statement, field, []), everywhere)
+            yield from _statements(getattr(statement, field, []), everywhere, types)
         for handler in getattr(statement, "handlers", []) + getattr(statement, "cases", []):
-            yield from _statements(handler.body, everywhere)
+            yield from _statements(handler.body, everywhere, types)
 
 
 def _absolute(name: str, statement: ast.ImportFrom) -> str:
@@ -60,13 +60,13 @@ def _absolute(name: str, statement: ast.ImportFrom) -> str:
     return ".".join([*package, *([statement.module] if statement.module else [])])
 
 
-def imports(name: str, everywhere: bool = False) -> set[str]:
-    """Modules that the file imports when it is loaded (`everywhere`: or when a function runs), never for types only.
+def imports(name: str, everywhere: bool = False, types: bool = False) -> set[str]:
+    """Modules that the file imports when it is loaded (`everywhere`: or when a function runs; `types`: or for types only).
 
     `from package import module` counts as package.module where that file exists.
     """
     found: set[str] = set()
-    for statement in _statements(parse(name).body, everywhere):
+    for statement in _statements(parse(name).body, everywhere, types):
         if isinstance(statement, ast.Import):
             found.update(alias.name for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom):

@@ -40,7 +40,7 @@ BUILTIN = {
 COLD = {
     "oci_spec/generate_shapes.py": "writes _shapes.py, by hand and in a test",
     "runtime/shapes.py": "types, for type checkers only",
-    "runtime/images/shapes.py": "types, for type checkers only",
+    "runtime/images/bundles/shapes.py": "types, for type checkers only",
     "oci_spec/places.py": "functools' cache: the schema is read once",
     "oci_spec/schema_files.py": "json and pathlib, to read the schema for a report",
     "oci_spec/schemas.py": "words a failure, with jsonschema",
@@ -71,6 +71,18 @@ STRAIGHT = ("runtime/host", "runtime/images", "runtime/plan", "runtime/process",
 CIRCLES = {
     "runtime.process.foreground": "imports `terminal` for a program that has one; that goes by its rules for signals",
 }
+
+# The rooms of runtime/images, and which of them each may know, be it for types only. The modules that all may know know none;
+# the others beside the rooms are the commands, which know any.
+IMAGES = {
+    "tar": (),
+    "trees": (),
+    "layers": ("tar", "trees"),
+    "layouts": ("tar",),
+    "store": ("tar", "trees", "layers", "layouts"),
+    "bundles": ("trees", "layouts", "store"),
+}
+ALL_KNOW = ("budget", "documents", "errors", "names", "progress", "writing")
 
 
 def breaches(room: str, names: set[str]) -> Iterator[str]:
@@ -114,6 +126,19 @@ def test_imports_go_one_way(room: str):
     for module in graph.keys() & CIRCLES.keys():
         graph[module] = {name for name in graph[module] if module not in graph.get(name, ())}
     assert [module for module in graph if module in reached(module, graph)] == []
+
+
+def test_the_rooms_of_images():
+    """Each module of runtime/images knows only what its room may know, and each room is in the table."""
+    root = "runtime/images"
+    assert {path.name for path in (TREE / root).iterdir() if (path / "__init__.py").exists()} == set(IMAGES)
+    files = {f"{root}/{name}.py": () for name in ALL_KNOW}
+    files |= {file: (room, *known) for room, known in IMAGES.items() for file in python_files(f"{root}/{room}")}
+    found = {}
+    for file, rooms in files.items():
+        names = {name for name in imports(file, everywhere=True, types=True) if name.startswith("runtime.images.")}
+        found[file] = sorted(name for name in names if name.split(".")[2] not in (*ALL_KNOW, *rooms))
+    assert {file: names for file, names in found.items() if names} == {}
 
 
 def test_only_one_module_is_the_door_to_c():

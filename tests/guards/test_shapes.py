@@ -51,7 +51,7 @@ MISSPELT = {
         "VerifyTitle": "process",
     },
     "runtime.api.arguments": {"ProgramOptions": "envs"},
-    "runtime.images.shapes": {"Users": "shadow", "Overlay": "lowers", "Ids": "uid_maps"},
+    "runtime.images.bundles.shapes": {"Users": "shadow", "Overlay": "lowers", "Ids": "uid_maps"},
     "runtime.cgroups.stats": {
         "Usage": "totals",
         "Throttling": "throttled_time",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.images.digests import chain_ids
+from runtime.images.layouts.digests import chain_ids
 from tests.integration.caller import TREE, Result
 from tests.integration.images import Layout, archive, digest, directory, entry, hardlink, layout, symlink
 from tests.integration.test_unpack import Unpacker, mounted, remove, unpacker

@@ -265,7 +265,7 @@ def descend(here: int, levels: int) -> int:
     stops="a path of 4,096 bytes is refused, and so are 33 million names in all paths",
 )
 def test_deep_trees(target: Target) -> None:
-    """2,040 levels are compared, and 2,100 are not. For the number of names see tests/runtime/images/test_difference.py."""
+    """2,040 levels are compared, and 2,100 are not. For the number of names see tests/runtime/images/trees/test_difference.py."""
     scene = Scene(target)
     here = descend(os.open(scene.bundle / "upper", os.O_RDONLY), 2040)
     assert len(scene.call("diff", scene.bundle).ok().out.splitlines()) == 2041

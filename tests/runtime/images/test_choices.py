@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import OcirunError
-from runtime.images import budget, digests, names, platforms
+from runtime.images import budget, names
 from runtime.images.errors import BadImage
+from runtime.images.layouts import digests, platforms
 from runtime.images.unpack import split
 
 

@@ -1,0 +1,1 @@
+"""OCI layouts and docker-archives: read through `sources`, their `image` chosen and its `blobs` verified; `layout` writes one."""
