@@ -9,13 +9,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from conformance.bench.places import LAUNCHED, TREE, Place, interpreter
+from conformance.bench.rounds import Bench
 from tests.integration import snapshot
-
-if TYPE_CHECKING:
-    from conformance.bench.bench import Bench
 
 MAIN = TREE / "build/site/runtime/__main__.py"
 IMPORTS = TREE / "tests/guards/imports"
