@@ -12,7 +12,7 @@ from conformance.bench import report
 from conformance.bench.places import TREE, Cost, Failed, Place, call, interpreter
 
 PAUSE = 0.05
-"""Seconds before `run alone`."""
+"""Seconds before a command that is measured alone."""
 Key = tuple[str, str, str]
 """(config, command, runtime)"""
 
@@ -36,7 +36,9 @@ class Bench:
         self.samples.setdefault((config, command, runtime), []).append(milliseconds)
 
     def round(self, config: str, runtime: str) -> None:
-        """Every command once: a whole life of a container, then `run`, at once and after a pause."""
+        """Every command once, one straight after the other: a whole life of a container, then `run`. Then those alone that
+        move a process to cgroups.
+        """
         short, long = self.bundles[config]
         id, pid_file = self.place.token, str(self.place.states / "pid")
 
@@ -46,18 +48,32 @@ class Bench:
             self.faults.setdefault((config, row or command, runtime), []).append(cost.faults)
             return cost.milliseconds
 
-        cycle = timed("create", "--bundle", str(long), "--pid-file", pid_file, id)
+        def alone(command: str, *words: str) -> None:
+            time.sleep(PAUSE)
+            timed(command, *words, row=f"{command} alone")
+
+        def collect() -> None:
+            """Collect the exit of the container's process, which is the caller's, as a manager does before delete."""
+            os.waitpid(int(Path(pid_file).read_text()), 0)
+
+        create = "--bundle", str(long), "--pid-file", pid_file, id
+        cycle = timed("create", *create)
         timed("state", id)
         cycle += timed("start", id)
         timed("exec", id, "/bin/true")
         cycle += timed("kill", id, "KILL")
-        # Its exit is the caller's to collect, as a manager does before delete.
-        os.waitpid(int(Path(pid_file).read_text()), 0)
+        collect()
         cycle += timed("delete", id)
         self.record(config, "cycle", runtime, cycle)
         timed("run", "--bundle", str(short), id)
-        time.sleep(PAUSE)
-        timed("run", "--bundle", str(short), id, row="run alone")
+
+        alone("create", *create)
+        call(self.place.words(runtime, "start", id))
+        alone("exec", id, "/bin/true")
+        call(self.place.words(runtime, "kill", id, "KILL"))
+        collect()
+        call(self.place.words(runtime, "delete", id))
+        alone("run", "--bundle", str(short), id)
 
     def floor(self) -> None:
         """An idle interpreter, in the same run."""
