@@ -258,7 +258,7 @@ def ended(child: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
                 child.kill()
 
 
-def wait_for(condition: Callable[[], Any], what: str, patience: float = 20) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, patience: float = 60) -> Any:
     """The condition's first true value; fails the test when there is none in time.
 
     A file that is missing is not there yet: the program that writes it may be an instant behind.

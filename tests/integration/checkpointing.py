@@ -34,7 +34,7 @@ class Piped:
         self.end, self.given = os.pipe()
         self.text = ""
 
-    def wait(self, wanted: str, patience: float = 30) -> str:
+    def wait(self, wanted: str, patience: float = 60) -> str:
         """All that came, once it has the wanted text."""
         deadline = time.monotonic() + patience
         while wanted not in self.text:

@@ -44,7 +44,7 @@ def dividing(runtime: Caller, script: str, *, ids: bool = False, namespace: bool
 def test_exec_beside_a_first_process_that_has_moved(runtime: Caller, ids: bool) -> None:
     """systemd, Docker and kind move below and enable controllers; nobody may enter their cgroup itself then. exec goes where the first process is."""
     id = runtime.launch(dividing(runtime, DIVIDED, ids=ids))
-    wait_for(lambda: "up" in runtime.output(id), "division", 20)
+    wait_for(lambda: "up" in runtime.output(id), "division")
     assert runtime.exec(id, SEEN).ok().out.strip() == "0::/init"
     assert runtime.exec(id, SEEN).ok().out.strip() == "0::/init"
 
@@ -54,7 +54,7 @@ def test_exec_before_the_controllers_are_enabled(runtime: Caller) -> None:
     """exec does not go where it would keep the container from enabling controllers afterwards."""
     script = DIVIDED.replace("&& echo +pids > cgroup.subtree_control", "")
     id = runtime.launch(dividing(runtime, script))
-    wait_for(lambda: "up" in runtime.output(id), "division", 20)
+    wait_for(lambda: "up" in runtime.output(id), "division")
     enable = "cat /proc/self/cgroup; echo +pids > /sys/fs/cgroup/cgroup.subtree_control && echo enabled"
     assert runtime.exec(id, enable).ok().out.split() == ["0::/init", "enabled"]
 

@@ -20,7 +20,7 @@ def launch(runtime: Caller, script: str, namespaces: list[dict[str, str]] | None
     change = {"linux": {"resources": {}, **({"namespaces": namespaces} if namespaces else {})}}
     id = runtime.create(runtime.shell(script, change), *NO_CGROUPS)
     runtime.start(id)
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
     return id
 
 
@@ -31,7 +31,7 @@ def test_in_its_own_pid_namespace(runtime: Caller) -> None:
     pids = sorted([runtime.pid(id), *snapshot.descendants(runtime.pid(id))])
     assert {runtime.pid(id)} < set(json.loads(runtime.call("ps", "--format", "json", id).ok().out))
     runtime.call("kill", "--all", id, "USR1").ok()
-    wait_for(lambda: {"first", "child"} <= set(runtime.output(id).split()), "both answers", 20)
+    wait_for(lambda: {"first", "child"} <= set(runtime.output(id).split()), "both answers")
     runtime.call("kill", "--all", id, "KILL").ok()
     runtime.wait_status(id)
     assert alive(pids) == []
@@ -71,10 +71,10 @@ def test_sigkill_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
         namespaces.append({"type": "pid", "path": f"/proc/{runtime.first_pid(other)}/ns/pid"})
     script = "sleep 100 & (setsid sleep 100 &) ; echo up; sleep 100"
     id = runtime.launch(runtime.shell(script, {"linux": {"namespaces": namespaces}}))
-    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) >= 3, "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) >= 3, "processes")
     pids = pids_of(runtime, id)
     runtime.kill(id, "KILL")
-    wait_for(lambda: not alive(pids), "end of all", 10)
+    wait_for(lambda: not alive(pids), "end of all")
     runtime.wait_status(id)
     assert runtime.status(other) == "running"
 
@@ -83,7 +83,7 @@ def test_sigkill_in_a_shared_pid_namespace(runtime: Caller, whose: str) -> None:
 def test_another_signal_in_a_shared_pid_namespace(runtime: Caller) -> None:
     """kill reaches the first process alone; what it left behind goes with delete --force, also when the manager has waited for the first."""
     id = runtime.launch(runtime.shell("sleep 100 & echo up; exec sleep 100", {"linux": {"namespaces": SHARED}}))
-    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) == 2, "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id) and len(pids_of(runtime, id)) == 2, "processes")
     init, pids = runtime.first_pid(id), pids_of(runtime, id)
     runtime.kill(id, "TERM")
     runtime.wait_status(id)

@@ -93,7 +93,7 @@ def within(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
 def kill(stage: Stage, verb: str, words: list[str]) -> tuple[Any, ...]:
     stage.sleeper()
     done = stage.call(verb, *words, stage.id, "TERM")  # init has no handler: only the sleep ends, by --all
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 3
     while (
         len(pids := json.loads(stage.call("ps", "--format", "json", stage.id).out)) > 1 and time.monotonic() < deadline
     ):

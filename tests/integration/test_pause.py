@@ -129,7 +129,7 @@ def test_exec_in_a_paused_container_is_interrupted(runtime: Caller, number: int)
     errors = runtime.directory / "exec.err"
     with open(errors, "wb") as file:  # a pipe would be held open by what is suspended
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=file)
-    wait_for(lambda: snapshot.descendants(child.pid), "init", 10)
+    wait_for(lambda: snapshot.descendants(child.pid), "init")
     time.sleep(0.3)
     child.send_signal(number)
     try:

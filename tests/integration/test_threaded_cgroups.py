@@ -49,7 +49,7 @@ def test_below_a_threaded_cgroup(runtime: Caller, parent: Path, name: str) -> No
     """The container's cgroup becomes threaded too; it is listed, paused, entered, killed and removed like another."""
     make_threaded(parent)
     id = runtime.launch(below(runtime, parent, name, "sleep 100 & echo up; exec sleep 100"))
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
     assert Counters(runtime, id).unified() == parent / name
     assert (parent / name / "cgroup.type").read_text() == "threaded\n"
     init = runtime.pid(id)

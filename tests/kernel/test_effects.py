@@ -26,8 +26,8 @@ def test_the_quota_throttles(runtime: Caller) -> None:
         lines = value(runtime, id, "cpu", "cpu.stat", "cpu.stat").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("throttled_"))
 
-    first = wait_for(throttled, "throttling", 20)
-    wait_for(lambda: throttled() > first, "more throttling", 20)
+    first = wait_for(throttled, "throttling")
+    wait_for(lambda: throttled() > first, "more throttling")
 
 
 @pytest.mark.vm

@@ -23,7 +23,7 @@ def test_the_whole_cycle(runtime: Caller, real: Callable[[str, str], Bundle], na
     runtime.start(id)
     pid = runtime.pid(id)
     # The trap has to be there before the signal: a pid 1 without one ignores it.
-    wait_for(Path(f"/proc/{pid}/root/dev/ready").exists, "ready process", 20)
+    wait_for(Path(f"/proc/{pid}/root/dev/ready").exists, "ready process")
     assert runtime.status(id) == "running"
     assert "Seccomp:\t2" in runtime.output(id)
     assert "Seccomp:\t2" in runtime.exec(id, "cat /proc/self/status").ok().out
@@ -39,7 +39,7 @@ def test_ids_are_mapped(runtime: Caller, real: Callable[[str, str], Bundle]) -> 
         "id -u; echo x >/dev/null && head -c 1 /dev/zero | wc -c; ls -d /dev/pts/ptmx /dev/shm /dev/mqueue; sleep 60"
     )
     id = runtime.launch(real("podman-userns", script))
-    wait_for(lambda: "/dev/shm" in runtime.output(id), "output", 20)
+    wait_for(lambda: "/dev/shm" in runtime.output(id), "output")
     assert runtime.output(id).split() == ["0", "1", "/dev/mqueue", "/dev/pts/ptmx", "/dev/shm"]
     assert "Uid:\t100000\t100000\t100000\t100000" in Path(f"/proc/{runtime.pid(id)}/status").read_text()
 

@@ -50,7 +50,7 @@ def nested(target: Target, names: list[str]) -> Iterator[tuple[str, list[int], P
     """A container in the host's pid namespace whose last process is in a cgroup far below; its id, processes and cgroup."""
     caller = target.caller
     id = caller.launch(caller.shell(CALLS, {"linux": {"namespaces": SHARED}}))
-    wait_for(lambda: "up" in caller.output(id), "processes", 20)
+    wait_for(lambda: "up" in caller.output(id), "processes")
     top = Counters(caller, id).directory("freezer")
     wait_for(lambda: len(members(top)) >= 3, "children")
     pids = members(top)
@@ -62,7 +62,7 @@ def nested(target: Target, names: list[str]) -> Iterator[tuple[str, list[int], P
     finally:  # a peer leaves them
         for pid in alive(pids):
             os.kill(pid, 9)
-        wait_for(lambda: not alive(pids), "end of all", 10)
+        wait_for(lambda: not alive(pids), "end of all")
         if top.exists():
             subprocess.run(["find", str(top), "-depth", "-type", "d", "-delete"], check=False)
 
@@ -111,7 +111,7 @@ def reached(target: Target, names: list[str]) -> None:
             target.judge(json.loads(listed.out) != sorted(pids), listed)
             told = target.caller.call("kill", "--all", id, signal, preexec_fn=starve)
             target.judge(told.code != 0, told)
-            wait_for(lambda pids=pids: not alive(pids), f"end by SIG{signal}", 10)
+            wait_for(lambda pids=pids: not alive(pids), f"end by SIG{signal}")
             target.caller.call("delete", id).ok()
             target.judge(top.exists(), top)
 

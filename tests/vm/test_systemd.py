@@ -102,7 +102,7 @@ def test_memory_kills_at_the_limit(scopes: Caller) -> None:
     reload()
     assert [read(unit, f"memory.{name}") for name in ("max", "swap.max", "low")] == list(want.values())
     (bundle.rootfs / "go").touch()
-    wait_for(lambda: "over" in scopes.output(id), "end of the large process", 60)
+    wait_for(lambda: "over" in scopes.output(id), "end of the large process")
     assert "oom_kill 0" not in read(unit, "memory.events").splitlines()
 
 

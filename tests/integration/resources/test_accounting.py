@@ -82,8 +82,8 @@ def test_memory_and_processes(runtime: Caller) -> None:
     """Memory and pids: 32 MiB of a process's own pages are counted within 10 %, and its three children to the one."""
     limits = {"memory": {"limit": 128 * MEGABYTE}, "pids": {"limit": 10}}
     id = runtime.launch(with_python(limited(runtime, "true", **limits), TAKER))
-    wait_for(lambda: "taken" in runtime.output(id), "the pages", 40)
-    wait_for(lambda: stats(runtime, id)["pids"]["current"] == 4, "children", 20)
+    wait_for(lambda: "taken" in runtime.output(id), "the pages")
+    wait_for(lambda: stats(runtime, id)["pids"]["current"] == 4, "children")
     data = stats(runtime, id)
     own = data["memory"]["raw"]["rss" if on_v1("memory") else "anon"]
     # The interpreter has a few of its own.
@@ -102,7 +102,7 @@ def test_pages_of_files(runtime: Caller) -> None:
     id = runtime.launch(bundle)
     before = stats(runtime, id)["memory"]["cache"]
     (bundle.rootfs / "go").write_text("go\n")
-    wait_for(lambda: "read" in runtime.output(id), "reading", 40)
+    wait_for(lambda: "read" in runtime.output(id), "reading")
     assert stats(runtime, id)["memory"]["cache"] - before == pytest.approx(16 * MEGABYTE, rel=0.1)
 
 
@@ -119,7 +119,7 @@ def test_disk_traffic(runtime: Caller, op: str, words: str) -> None:
     bundle = limited(runtime, script, blockIO=throttles)
     written(bundle.rootfs / "data", 4 * MEGABYTE)
     id = runtime.launch(bundle)
-    wait_for(lambda: "done" in runtime.output(id), "traffic", 40)
+    wait_for(lambda: "done" in runtime.output(id), "traffic")
     blkio = stats(runtime, id)["blkio"]
     assert bytes_of(blkio, (major, minor), op) == pytest.approx(4 * MEGABYTE, rel=0.1)
 
@@ -191,7 +191,7 @@ def test_processor_of_each(runtime: Caller) -> None:
     def grown() -> list[int]:
         return [now - was for now, was in zip(stats(runtime, id)["cpu"]["usage"]["percpu"], before, strict=True)]
 
-    wait_for(lambda: grown()[last] > 100_000_000, "work", 20)
+    wait_for(lambda: grown()[last] > 100_000_000, "work")
     after = grown()
     assert sum(after) - after[last] < after[last] / 10
 
@@ -200,7 +200,7 @@ def test_what_is_below_counts(runtime: Caller) -> None:
     """A cgroup the container creates below its own counts with it: two processes there are two more pids."""
     id = runtime.launch(runtime.shell("sleep 100 & sleep 100 & exec sleep 100"))
     counters = Counters(runtime, id)
-    wait_for(lambda: stats(runtime, id)["pids"]["current"] == 3, "three processes", 20)
+    wait_for(lambda: stats(runtime, id)["pids"]["current"] == 3, "three processes")
     directory = counters.directory("pids")
     below = directory / "below"
     below.mkdir()

@@ -28,10 +28,10 @@ def alive(pids: list[int]) -> list[int]:
 def test_kill_all(runtime: Caller) -> None:
     """kill --all: a signal reaches the first process and the others; SIGKILL ends them all."""
     id = runtime.launch(runtime.shell(DEAF))
-    wait_for(lambda: "up" in runtime.output(id), "two processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "two processes")
     pids = [runtime.first_pid(id), *snapshot.descendants(runtime.pid(id))]
     runtime.call("kill", "--all", id, "USR1").ok()
-    wait_for(lambda: {"first", "child"} <= set(runtime.output(id).split()), "both answers", 20)
+    wait_for(lambda: {"first", "child"} <= set(runtime.output(id).split()), "both answers")
     runtime.call("kill", "--all", id, "KILL").ok()
     runtime.wait_status(id)
     assert alive(pids) == []
@@ -42,13 +42,13 @@ def test_kill_all_in_the_hosts_pid_namespace(runtime: Caller, paused: bool) -> N
     """kill --all KILL of a container without its own pid namespace: its first process and its descendants end, paused or not."""
     bundle = runtime.shell("sleep 100 & (setsid sleep 100 &) ; echo up; sleep 100", {"linux": {"namespaces": SHARED}})
     id = runtime.launch(bundle)
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
-    wait_for(lambda: len(pids_of(runtime, id)) >= 3, "two children", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
+    wait_for(lambda: len(pids_of(runtime, id)) >= 3, "two children")
     pids = pids_of(runtime, id)
     if paused:
         runtime.call("pause", id).ok()
     runtime.call("kill", "--all", id, "KILL").ok()
-    wait_for(lambda: not alive(pids), "end of all", 10)
+    wait_for(lambda: not alive(pids), "end of all")
     runtime.wait_status(id)
 
 
@@ -63,13 +63,13 @@ def test_kill_all_of_what_outlived_the_first_process(runtime: Caller) -> None:
     )
     os.mkfifo(bundle.rootfs / "go")
     id = runtime.launch(bundle)
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
     pids = pids_of(runtime, id)
     (bundle.rootfs / "go").write_text("go\n")
     runtime.wait_status(id)
     assert alive(pids)
     runtime.call("kill", "--all", id, "KILL").ok()
-    wait_for(lambda: not alive(pids), "end of all", 10)
+    wait_for(lambda: not alive(pids), "end of all")
 
 
 def test_kill_all_beside_another_in_one_pid_namespace(runtime: Caller) -> None:
@@ -77,10 +77,10 @@ def test_kill_all_beside_another_in_one_pid_namespace(runtime: Caller) -> None:
     other = runtime.launch(runtime.shell("sleep 100 & exec sleep 100"))
     namespaces = [*SHARED, {"type": "pid", "path": f"/proc/{runtime.first_pid(other)}/ns/pid"}]
     id = runtime.launch(runtime.shell("sleep 100 & echo up; exec sleep 100", {"linux": {"namespaces": namespaces}}))
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
     mine, theirs = pids_of(runtime, id), pids_of(runtime, other)
     runtime.call("kill", "--all", id, "KILL").ok()
-    wait_for(lambda: not alive(mine), "end of all", 10)
+    wait_for(lambda: not alive(mine), "end of all")
     assert alive(theirs) == theirs
     assert runtime.status(other) == "running"
 
@@ -89,7 +89,7 @@ def test_delete_removes_all(runtime: Caller) -> None:
     """delete --force: all processes and cgroups are gone, including those the container created; in the host's pid namespace too."""
     bundle = runtime.shell("(setsid sleep 100 &); echo up; exec sleep 100", {"linux": {"namespaces": SHARED}})
     id = runtime.launch(bundle)
-    wait_for(lambda: "up" in runtime.output(id), "processes", 20)
+    wait_for(lambda: "up" in runtime.output(id), "processes")
     pids = pids_of(runtime, id)
     below = Counters(runtime, id).directory("pids") / "below/deeper"
     below.mkdir(parents=True)

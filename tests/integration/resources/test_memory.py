@@ -81,7 +81,7 @@ def test_the_limit_kills(runtime: Caller) -> None:
     """memory.limit: a process that takes more is killed, the kernel counts it, and the others live on."""
     script = f"{TAKE.format(4000000)}; {TAKE.format(40000000)}; echo survived; exec sleep 100"
     id = runtime.launch(limited(runtime, script, memory={"limit": 24 * MEGABYTE, "swap": 24 * MEGABYTE}))
-    wait_for(lambda: "survived" in runtime.output(id), "end of the large process", 40)
+    wait_for(lambda: "survived" in runtime.output(id), "end of the large process")
     assert runtime.output(id).split() == ["4000000", "survived"]
     assert Counters(runtime, id).number("memory", "memory.oom_control:oom_kill", "memory.events:oom_kill") >= 1
 
@@ -126,7 +126,7 @@ def test_the_reservation_protects(runtime: Caller, parent: str) -> None:
     (Counters(runtime, ids["kept"]).unified().parent / "memory.max").write_text(str(56 * MEGABYTE))
     for id in ids.values():
         runtime.start(id)
-        wait_for(lambda one=id: "read" in runtime.output(one), "reading", 60)
+        wait_for(lambda one=id: "read" in runtime.output(one), "reading")
     kept, lost = (Counters(runtime, ids[name]).number("memory", "", "memory.stat:file") for name in ("kept", "lost"))
     assert kept > 14 * MEGABYTE
     assert lost < 10 * MEGABYTE
@@ -145,7 +145,7 @@ def test_swappiness(runtime: Caller, swap: None) -> None:
         bundle = with_python(limited(runtime, "true", memory=memory), READER)
         written(bundle.rootfs / "file", 64 * MEGABYTE)
         id = runtime.launch(bundle)
-        wait_for(lambda one=id: "read" in runtime.output(one), "reading", 20)
+        wait_for(lambda one=id: "read" in runtime.output(one), "reading")
         swapped.append(Counters(runtime, id).number("memory", "memory.stat:swap", ""))
         runtime.remove(id)
     assert swapped[0] < MEGABYTE
@@ -176,7 +176,7 @@ def test_oom_killer_disabled(runtime: Caller) -> None:
         return
     id = runtime.launch(bundle)
     counters = Counters(runtime, id)
-    wait_for(lambda: counters.number("memory", "memory.oom_control:under_oom", ""), "process that waits", 20)
+    wait_for(lambda: counters.number("memory", "memory.oom_control:under_oom", ""), "process that waits")
     time.sleep(0.3)
     assert runtime.status(id) == "running"
     assert runtime.output(id) == ""

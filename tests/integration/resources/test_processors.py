@@ -59,7 +59,7 @@ def test_burst(runtime: Caller) -> None:
         cpu = {"quota": 30000, "period": 100000, "burst": burst}
         id = runtime.launch(with_python(limited(runtime, "true", cpu=cpu), SPARING))
         counters = Counters(runtime, id)
-        wait_for(lambda one=id: "up" in runtime.output(one), "the process", 40)
+        wait_for(lambda one=id: "up" in runtime.output(one), "the process")
         before = counters.throttled()  # the interpreter's start took more than the quota
         bursts = counters.number("cpu", "cpu.stat:nr_bursts", "cpu.stat:nr_bursts")
         time.sleep(3)
@@ -80,7 +80,7 @@ def race(runtime: Caller, favoured: dict[str, Any], other: dict[str, Any]) -> fl
         runtime.start(id)
     counters = [Counters(runtime, id) for id in ids]
     before = [one.processor_seconds() for one in counters]
-    wait_for(lambda: counters[0].processor_seconds() - before[0] > 1.5, "work by the favoured", 40)
+    wait_for(lambda: counters[0].processor_seconds() - before[0] > 1.5, "work by the favoured")
     fast, slow = (one.processor_seconds() - first for one, first in zip(counters, before, strict=True))
     for id in ids:
         runtime.remove(id)
@@ -108,7 +108,7 @@ def test_cpuset(runtime: Caller) -> None:
     script = "nproc; grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status; taskset -p 3 $$ 2>&1; exec sleep 100"
     id = runtime.launch(limited(runtime, script, cpu={"cpus": last, "mems": "0"}))
     assert os.sched_getaffinity(runtime.first_pid(id)) == {int(last)}
-    wait_for(lambda: "Mems" in runtime.output(id), "output", 10)
+    wait_for(lambda: "Mems" in runtime.output(id), "output")
     assert runtime.output(id).split()[:5] == ["1", "Cpus_allowed_list:", last, "Mems_allowed_list:", "0"]
     os.sched_setaffinity(runtime.first_pid(id), range(os.cpu_count() or 1))  # as far as the cgroup allows
     assert os.sched_getaffinity(runtime.first_pid(id)) == {int(last)}
