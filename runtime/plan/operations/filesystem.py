@@ -131,7 +131,7 @@ def mount(
     if flags & bits.MOUNT_ROOT:
         text += ", as the root"
     if flags & bits.MOUNT_HOST_COPY:
-        text += "; where the kernel refuses that, bind the host's"
+        text += ", or bind the host's if the kernel refuses it"
     return text
 
 

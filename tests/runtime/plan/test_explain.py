@@ -72,7 +72,7 @@ def test_any_operation_and_any_failure_have_words(spec, facts, error, step):
         (ops.mount("/a", "tmpfs", "x", flags=1), "mount tmpfs on /a, filled with what it covers"),
         (
             ops.mount("/sys", "sysfs", "sysfs", flags=16),
-            "mount sysfs on /sys; where the kernel refuses that, bind the host's",
+            "mount sysfs on /sys, or bind the host's if the kernel refuses it",
         ),
         (ops.mount("/a", "xfs", "/d", propagation=0x44000, superblock=16), "mount xfs on /a (sync, rprivate)"),
         (
