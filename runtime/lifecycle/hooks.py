@@ -219,5 +219,7 @@ def _collect(waiting: "select.poll", descriptor: int, output: bytes) -> bytes:
 
 def _ending(status: int) -> str:
     if posix.WIFSIGNALED(status):
-        return f"killed by signal {posix.WTERMSIG(status)}"
+        from runtime.plan.failures import signal_words
+
+        return signal_words(posix.WTERMSIG(status))
     return f"exit status {posix.WEXITSTATUS(status)}"

@@ -185,5 +185,5 @@ def _tell_missing(profile: "Profile", data: bytes, code: int, warn: "Warn") -> N
     places = [
         f"{', '.join(names)} ({_bare(locate(OcirunError('', pointer), data))})" for pointer, names in refused.items()
     ]
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    how = f"was {failures.signal_words(-code)}" if code < 0 else f"ended with status {code}"
     warn(f"the program {how}; its seccomp filter refuses what programs need: {'; '.join(places)}; {EXPLAIN}")

@@ -94,6 +94,20 @@ HOOK_ENDS = {
 }
 
 
+def signal_words(number: int) -> str:
+    """How a process was killed: the number that `$?` shows, the name that `kill` takes, and the words that a shell prints."""
+    from _signal import strsignal
+
+    from .call_text import SIGNALS
+
+    words = (strsignal(number) or "unknown").lower()
+    return (
+        f"killed by signal {number} ({SIGNALS[number]}: {words})"
+        if number < len(SIGNALS)
+        else f"killed by signal {number} ({words})"
+    )
+
+
 def quoted(output: bytes) -> str:
     """A hook's output, as the end of its error."""
     text = " ".join(output.decode(errors="replace").split())
@@ -112,7 +126,7 @@ def hook_failure(operation: "Operation", error: int, step: int, detail: int, out
             code = posix.waitstatus_to_exitcode(detail)
         except (ValueError, OverflowError):  # not the status of an ended process
             return OcirunError(f"{name}: wait status {detail}", origin)
-        how = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+        how = signal_words(-code) if code < 0 else f"exit status {code}"
         hint = HOOK_ENDS.get(code, "") if code == NOT_EXECUTED or filtered else ""
         if said and code > 0:  # the status is the program's own, and its output says more
             hint = ""

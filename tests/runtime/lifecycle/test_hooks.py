@@ -91,7 +91,7 @@ def test_no_descriptor_is_inherited() -> None:
             shell("echo to out; echo to err >&2; exit 3"),
             "error running poststart hook #0: /bin/sh: exit status 3: to out to err",
         ),
-        (shell("kill -9 $$"), "error running poststart hook #0: /bin/sh: killed by signal 9"),
+        (shell("kill -9 $$"), "error running poststart hook #0: /bin/sh: killed by signal 9 (SIGKILL: killed)"),
         ({"path": "/no/such"}, "error running poststart hook #0: /no/such: no such file or directory"),
         ({"path": "/etc/passwd"}, "error running poststart hook #0: /etc/passwd: permission denied"),
     ],

@@ -243,7 +243,7 @@ def test_a_program_that_cannot_run(name, error, step, message):
             127 << 8,
             "error running createContainer hook #0: /h: exit status 127; it could not be executed in the container",
         ),
-        ("HOOK_EXIT", 0, 9, "error running createContainer hook #0: /h: killed by signal 9"),
+        ("HOOK_EXIT", 0, 9, "error running createContainer hook #0: /h: killed by signal 9 (SIGKILL: killed)"),
         (
             "HOOK_TIMEOUT",
             0,
@@ -266,7 +266,11 @@ def test_a_hook_that_fails(step, error, detail, message):
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(31, "killed by signal 31; the seccomp filter"), (125 << 8, "as when its seccomp filter"), (127 << 8, "executed")],
+    [
+        (31, "killed by signal 31 (SIGSYS: bad system call); the seccomp filter"),
+        (125 << 8, "as when its seccomp filter"),
+        (127 << 8, "executed"),
+    ],
 )
 def test_a_filtered_hook_that_fails(status, said):
     """The error mentions the filter only if there is one."""
@@ -332,7 +336,7 @@ def test_a_memory_policy_that_is_refused(mode, said):
 def test_what_a_hook_wrote():
     """The hook's output ends the error, in one line, and replaces a guess."""
     hook = ops.run_hook("/h", [], [], 3, 1, "/hooks/startContainer/0", False, True)
-    for status, text in ((127 << 8, "exit status 127: no b"), (9, "killed by signal 9: no b")):
+    for status, text in ((127 << 8, "exit status 127: no b"), (9, "killed by signal 9 (SIGKILL: killed): no b")):
         assert failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], status, b"no\n\tb\n").message.endswith(text)
     killed = failures.failure(hook, ECHILD, STEP["STEP_HOOK_EXIT"], 31, b"a").message
     assert "the seccomp filter" in killed
