@@ -158,7 +158,10 @@ def _devices(
 
 
 def _unified(entries: dict[str, str], where: "dict[str, Location]", locations: "list[Location]") -> "list[Write]":
-    """config-linux.md#unified: v2 files by name, unknown ones too. Their controllers must be in the v2 hierarchy."""
+    """config-linux.md#unified: v2 files by name, unknown ones too. Their controllers must be in the v2 hierarchy.
+
+    A value of several lines, such as io.max of several disks, is a write for each: the kernel takes one line at a time.
+    """
     result: list[Write] = []
     location = unified(locations)
     for file, value in entries.items():
@@ -170,5 +173,6 @@ def _unified(entries: dict[str, str], where: "dict[str, Location]", locations: "
         name = file.split(".", 1)[0]
         if name != "cgroup" and where.get(name) is not location:
             raise OcirunError(f"the {name} controller is not in this host's v2 hierarchy", pointer)
-        result.append((location, Setting(file, value, pointer)))
+        lines = [line for line in value.split("\n") if line] or [value]
+        result += [(location, Setting(file, line, pointer)) for line in lines]
     return result

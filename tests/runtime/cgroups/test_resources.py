@@ -247,6 +247,17 @@ def test_unified_comes_last_and_unknown_files_are_written():
     ]
 
 
+def test_unified_lines_are_written_one_by_one():
+    """The kernel takes one line of such a file in a write."""
+    given = {"unified": {"io.max": "7:0 riops=3\n7:1 riops=5\n", "cpuset.cpus": "\n", "pids.max": "4\n"}}
+    assert writes(given, hosts.v2()) == [
+        ("box/io.max", "7:0 riops=3", "unified/io.max", REQUIRED),
+        ("box/io.max", "7:1 riops=5", "unified/io.max", REQUIRED),
+        ("box/cpuset.cpus", "\n", "unified/cpuset.cpus", REQUIRED),
+        ("box/pids.max", "4", "unified/pids.max", REQUIRED),
+    ]
+
+
 @pytest.mark.parametrize(
     ("file", "facts"),
     [("memory.high", hosts.v1()), ("misc.max", hosts.v2()), ("memory.high", hosts.hybrid("hugetlb")),
