@@ -184,12 +184,22 @@ int op_time_offsets(struct context *ctx, const struct plan_op *op)
 	return write_file(ctx, "/proc/self/timens_offsets", text(ctx, op, TIME_OFFSETS_OFFSETS));
 }
 
+/* A process that moves into a cgroup is not held up by its pids.max, as one that is born there is. */
+static int move_into_unified(const struct context *ctx)
+{
+	int fd = openat(ctx->unified, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	ssize_t n = write(fd, "0", 1);
+	close(fd);
+	return n == 1 ? 0 : -1;
+}
+
 /*
  * Enters the new or joined pid and time namespaces: only a child can be in them. The child is this process's sibling,
  * so the parent can wait for it; SCM_CREDENTIALS translates its pid for the parent. This process then exits. It is born
  * in its v2 cgroup: moving it there would wait for the kernel's lock on all thread groups. It inherits the cgroup's
  * descriptor, and closes it first of all. Whoever could open that in between needs CAP_SYS_PTRACE, since the child is
- * not dumpable, and could then trace the child anyway.
+ * not dumpable, and could then trace the child anyway. Where the cgroup has as many processes as it may have, nothing
+ * can be born in it: the child moves there.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {
@@ -201,10 +211,20 @@ int op_fork(struct context *ctx, const struct plan_op *op)
 		how.cgroup = (uint64_t)ctx->unified;
 	}
 	long pid = syscall(SYS_clone3, &how, sizeof how);
+	bool moves = pid < 0 && errno == EAGAIN && ctx->unified >= 0;
+	if (moves) {
+		how.flags = CLONE_PARENT;
+		pid = syscall(SYS_clone3, &how, sizeof how);
+		errno = EAGAIN; /* a new pid namespace is lost with the first attempt: ENOMEM */
+	}
 	if (pid < 0)
 		return failed(ctx, STEP_FORK);
 	if (pid > 0)
 		_exit(0);
+	if (moves && move_into_unified(ctx) < 0) {
+		errno = EAGAIN;
+		return failed(ctx, STEP_FORK);
+	}
 	close(ctx->unified);
 	int r = report(ctx, REPORT_FORKED, 0, -1);
 	return r < 0 ? r : await_reply(ctx);

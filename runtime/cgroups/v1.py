@@ -91,11 +91,14 @@ def cpuset(section: "ResourcesCpu") -> list[Setting]:
 
 
 def pids(section: "ResourcesPids") -> list[Setting]:
-    """-1 is unlimited; 0 is a limit (spec 1.3): the container's process may not make another. v2 has the same file."""
+    """-1 is unlimited; 0 is a limit (spec 1.3): the container's process may not make another. v2 has the same file.
+
+    1 says the same, and a process can be born in such a cgroup.
+    """
     limit = section.get("limit")
     if limit is None:
         return []
-    value = "max" if limit < 0 else str(int(limit))
+    value = "max" if limit < 0 else str(max(int(limit), 1))
     return [Setting("pids.max", value, f"{POINTER}/pids/limit", is_default=limit < 0)]
 
 

@@ -345,6 +345,8 @@ def write_created(creation: Creation, handshake: "Handshake", wait_start: bool) 
     """Write the record of a created container. Raises OcirunError."""
     if not creation.prepared:  # also without a pid namespace of its own
         prepare_created(creation, handshake, wait_start)
+    if creation.unit:
+        creation.unit.finish()
     delegate(creation)
     creation.record["status"] = state.CREATED
     store.take_next_state(creation.handle)

@@ -226,6 +226,8 @@ class Restorer:
         elif script == "post-restore":
             state.note_pid(record, pid)
             restrictions.apply(self.spec, creation, perform)
+            if creation.unit:
+                creation.unit.finish()
             creating.delegate(creation)
             record["status"] = state.CREATED
             record["tail"] = {"first": 0, "operations": []}

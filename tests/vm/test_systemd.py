@@ -144,6 +144,18 @@ def test_pids_hold_after_a_reload(scopes: Caller) -> None:
     assert "can't fork" in fork.out + fork.err
 
 
+@pytest.mark.parametrize("limit", [0, 1])
+def test_pids_of_one_process(scopes: Caller, limit: int) -> None:
+    """Init, which is in the unit when it forks, is not held up; the program is, also after a reload."""
+    bundle = limited(scopes, "exec sleep 100", pids={"limit": limit})
+    id, unit = scopes.launch(bundle), unit_of(bundle)
+    assert read(unit, "pids.max") == "1"
+    for _ in around_a_reload():
+        assert show(unit, "TasksMax") == {"TasksMax": "1"}
+        assert "can't fork" in scopes.exec(id, "true & wait").err
+    assert scopes.exec(id, ["echo", "in"]).out == "in\n"
+
+
 @pytest.mark.proves("/linux/resources/devices/*/allow")
 def test_devices_hold_after_a_reload(scopes: Caller) -> None:
     """A device that no rule allows stays closed, one that a rule allows stays open."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 JOB_LIMIT = 25.0  # seconds that systemd may take to start or stop the unit
 NO_UNIT = f"{dbus.SYSTEMD}.NoSuchUnit"
 EXISTS = f"{dbus.SYSTEMD}.UnitExists"
+TASKS_OF_ONE = ("TasksMax", ("t", 1))  # the least that systemd takes
 
 
 class Unit:
@@ -50,8 +51,10 @@ class Unit:
         self.row: UnitRow = {"unit": self.name, "user": user, "address": self.bus.address, "below": below}
         self.locations = [units.location(self.path, hierarchy) for hierarchy in cgroups["hierarchies"]]
         resources = linux.get("resources") or {}
-        self.properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user)
-        self.properties += self.annotated
+        properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user)
+        self.late = [one for one in properties if one == TASKS_OF_ONE]
+        self.late_writes: list[Write] = []
+        self.properties = [one for one in properties if one != TASKS_OF_ONE] + self.annotated
         self._check_free()
 
     def _check_free(self) -> None:
@@ -91,8 +94,21 @@ class Unit:
     def fill(
         self, intent: "Intent", writes: "list[Write]", device_filter: "DeviceFilter | None", tolerate: bool
     ) -> list[OcirunError]:
-        """Write every limit to its file, after systemd has written its own. Returns what to warn about."""
-        return apply.fill(self.locations, intent, exact(writes), device_filter, {}, tolerate)
+        """Write every limit but the late one to its file, after systemd has written its own. Returns what to warn about."""
+        writes = exact(writes)
+        if self.late:
+            self.late_writes = [one for one in writes if one[1].file == "pids.max"]
+            writes = [one for one in writes if one[1].file != "pids.max"]
+        return apply.fill(self.locations, intent, writes, device_filter, {}, tolerate)
+
+    def finish(self) -> None:
+        """Set a limit of one process. Init, which systemd has moved into the unit, could not fork under it."""
+        if self.late:
+            tried = f"set properties of the systemd unit {self.name}"
+            self.bus.call(tried, "SetUnitProperties", "sba(sv)", (self.name, True, self.late))
+            # systemd writes the cgroup files after it has answered, and before it takes the next call.
+            self.bus.get(dbus.PATH, dbus.MANAGER, "Version")
+            apply.write(self.late_writes, {})
 
     def _start(self, properties: "list[Property]") -> None:
         tried = f"start the systemd unit {self.name}"

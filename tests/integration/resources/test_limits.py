@@ -38,6 +38,17 @@ def test_pids_limit(runtime: Caller) -> None:
         assert (REFUSED in result.out + result.err) == refused
 
 
+@pytest.mark.kernel
+@pytest.mark.not_on("runc", "crun", reason="take a limit of 0 for none")
+@pytest.mark.parametrize("limit", [0, 1])
+def test_pids_limit_of_one_process(runtime: Caller, limit: int) -> None:
+    """The program runs, and cannot fork. `exec` adds another, which cannot either: a limit is not for who moves in."""
+    id = runtime.launch(limited(runtime, "exec sleep 100", pids={"limit": limit}))
+    assert runtime.exec(id, ["echo", "in"]).out == "in\n"
+    result = runtime.exec(id, FORKS)
+    assert REFUSED in result.out + result.err
+
+
 @pytest.mark.proves("/linux/resources/cpu/quota")
 @pytest.mark.kernel
 def test_cpu_quota(runtime: Caller) -> None:

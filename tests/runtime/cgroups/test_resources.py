@@ -167,6 +167,12 @@ def test_unlimited_needs_no_controller():
     assert writes(given, hosts.v2("hugetlb")) == []
 
 
+def test_a_limit_of_no_process_is_written_as_one():
+    """It lets no more processes be made, and nothing can be born in a cgroup of 0."""
+    for facts, where in ((hosts.v1("pids"), "pids/box"), (hosts.v2(), "box")):
+        assert writes({"pids": {"limit": 0}}, facts) == [(f"{where}/pids.max", "1", "pids/limit", REQUIRED)]
+
+
 @pytest.mark.parametrize(
     ("given", "pointer", "controller"),
     [
