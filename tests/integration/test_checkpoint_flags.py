@@ -171,6 +171,11 @@ def test_a_bad_flag_changes_nothing(runtime: Caller, fake: FakeCriu, flag: str) 
 CANNOT = {
     "too old": ({"version": [3, 14, 0]}, [], "is CRIU 3.14, 3.15 or newer is needed"),
     "a kernel that it does not work on": ({"check": False}, [], "cannot work on this machine: Error (criu/vdso.c:1)"),
+    "a CRIU that cannot write a log": (
+        {"check": False, "log": False},
+        [],
+        "cannot work on this machine: Error (criu/vdso.c:1)",
+    ),
     "no tracking of memory": ({"features": [2]}, ["--pre-dump"], "cannot track changes of memory"),
     "no lazy pages": ({"features": [1]}, ["--lazy-pages"], "cannot restore memory lazily"),
     "no network locks": ({"version": [3, 15, 0]}, ["--network-lock=nftables"], "--network-lock needs CRIU 3.16"),
@@ -188,6 +193,7 @@ def test_a_criu_that_cannot(runtime: Caller, fake: FakeCriu, case: str) -> None:
     assert not fake.asked(DUMP)
     assert not fake.asked(PRE_DUMP)
     assert runtime.status(id) == "running"
+    assert os.listdir(runtime.directory / "images") == []
 
 
 def freezer(pid: int) -> tuple[Path, str]:
