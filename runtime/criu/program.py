@@ -33,7 +33,9 @@ class Criu:
         if self.version < OLDEST:
             raise OcirunError(f"{self.path} is CRIU {text(self.version)}, {text(OLDEST)} or newer is needed")
         try:
-            self._inquire(messages.CHECK, {"images_dir_fd": images, "log_file": CHECK_LOG, "log_level": 2}, images=images)
+            self._inquire(
+                messages.CHECK, {"images_dir_fd": images, "log_file": CHECK_LOG, "log_level": 2}, images=images
+            )
         finally:
             remove(CHECK_LOG, images)
 

@@ -118,4 +118,4 @@ def test_directory_of_somebody_else(runtime: Caller) -> None:
     """A cwd that the container's user may not enter either is an error that says so."""
     err = runtime.run(closed(runtime, "pwd", {"uid": 0, "gid": 0})).failed(1).err
     assert "permission denied" in err.lower()
-    assert runtime.name != "ocirun" or "/process/cwd: change directory to /volume" in err
+    assert runtime.name != "ocirun" or "/process/cwd: chdir to /volume" in err

@@ -118,13 +118,13 @@ def capabilities(effective: int, permitted: int, inheritable: int, ambient: int,
 @container("/process/cwd")
 def cwd(path: str, make: bool) -> str:
     """Change to the working directory, unless denied; ``make``: create it if it is missing."""
-    return f"change directory to {path}"
+    return f"chdir to {path}"
 
 
 @container("/process/cwd")
 def cwd_as_user(path: str) -> str:
     """The same as the container's user, if `cwd` was denied."""
-    return f"change directory to {path} as the container's user, if root was denied"
+    return f"chdir to {path} as the container's user, if root was denied"
 
 
 @container("/process/args")

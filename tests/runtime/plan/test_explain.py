@@ -153,7 +153,7 @@ def test_sentences(operation, text):
             EINVAL,
             "open the network namespace /n: the file is not a namespace of this type",
         ),
-        (ops.cwd("/w", True), ENOENT, "change directory to /w: the directory is outside the container's root"),
+        (ops.cwd("/w", True), ENOENT, "chdir to /w: the directory is outside the container's root"),
     ],
 )
 def test_what_was_found_in_place_of_what_was_verified(operation, error, message):
