@@ -324,6 +324,15 @@ def test_cgroup_flag(runtime: Caller, running: str) -> None:
         below.rmdir()
 
 
+@pytest.mark.not_on("runc", "crun", reason="the words are ours, and crun runs the program in its caller's cgroups")
+def test_cgroup_that_is_not_there(runtime: Caller, running: str) -> None:
+    """--cgroup PATH in no cgroup of the container's: no program is run elsewhere, and the error says what PATH has to be."""
+    refused = runtime.exec(running, ["touch", "/ran"], "--cgroup", "nowhere").failed(255).err
+    assert "/nowhere" in refused
+    assert "--cgroup PATH has to exist in every hierarchy" in refused
+    runtime.exec(running, ["ls", "/ran"]).failed(1)
+
+
 def cgroup_of(pid: int | str) -> str:
     return Path(f"/proc/{pid}/cgroup").read_text()
 
