@@ -185,12 +185,15 @@ int op_time_offsets(struct context *ctx, const struct plan_op *op)
 }
 
 /* A process that moves into a cgroup is not held up by its pids.max, as one that is born there is. */
-static int move_into_unified(const struct context *ctx)
+static int move_into_unified(struct context *ctx)
 {
 	int fd = openat(ctx->unified, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	ssize_t n = write(fd, "0", 1);
+	close(ctx->unified);
+	if (fd < 0)
+		return failed(ctx, STEP_OPEN);
+	int r = write_all(fd, "0", 1) < 0 ? failed(ctx, STEP_WRITE) : 0;
 	close(fd);
-	return n == 1 ? 0 : -1;
+	return r;
 }
 
 /*
@@ -199,7 +202,7 @@ static int move_into_unified(const struct context *ctx)
  * in its v2 cgroup: moving it there would wait for the kernel's lock on all thread groups. It inherits the cgroup's
  * descriptor, and closes it first of all. Whoever could open that in between needs CAP_SYS_PTRACE, since the child is
  * not dumpable, and could then trace the child anyway. Where the cgroup has as many processes as it may have, nothing
- * can be born in it: the child moves there.
+ * can be born in it: the child moves there, once its parent knows it.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {
@@ -221,13 +224,12 @@ int op_fork(struct context *ctx, const struct plan_op *op)
 		return failed(ctx, STEP_FORK);
 	if (pid > 0)
 		_exit(0);
-	if (moves && move_into_unified(ctx) < 0) {
-		errno = EAGAIN;
-		return failed(ctx, STEP_FORK);
-	}
-	close(ctx->unified);
+	if (!moves)
+		close(ctx->unified);
 	int r = report(ctx, REPORT_FORKED, 0, -1);
-	return r < 0 ? r : await_reply(ctx);
+	if (r == 0)
+		r = await_reply(ctx);
+	return moves && r == 0 ? move_into_unified(ctx) : r;
 }
 
 int op_setsid(struct context *ctx, const struct plan_op *op)

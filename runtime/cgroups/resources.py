@@ -173,6 +173,13 @@ def _unified(entries: dict[str, str], where: "dict[str, Location]", locations: "
         name = file.split(".", 1)[0]
         if name != "cgroup" and where.get(name) is not location:
             raise OcirunError(f"the {name} controller is not in this host's v2 hierarchy", pointer)
-        lines = [line for line in value.split("\n") if line] or [value]
-        result += [(location, Setting(file, line, pointer)) for line in lines]
+        result += [(location, Setting(file, line, pointer)) for line in _lines(file, value)]
     return result
+
+
+def _lines(file: str, value: str) -> list[str]:
+    """The writes for a value: its lines, if each begins with what it is for, such as a disk. In pids.max 0 becomes 1, as in `pids`."""
+    if file == "pids.max" and value.strip() == "0":
+        return ["1"]
+    lines = [line for line in value.split("\n") if line.strip()]
+    return lines if lines and all(len(line.split()) > 1 for line in lines) else [value]

@@ -32,6 +32,12 @@ EXISTS = f"{dbus.SYSTEMD}.UnitExists"
 TASKS_OF_ONE = ("TasksMax", ("t", 1))  # the least that systemd takes
 
 
+def late(properties: "list[Property]") -> "list[Property]":
+    """The TasksMax that counts, which is the last, if it is a limit of one process."""
+    limits = [one for one in properties if one[0] == "TasksMax"]
+    return limits[-1:] if limits[-1:] == [TASKS_OF_ONE] else []
+
+
 class Unit:
     """The unit of a container that is being created. ``row`` is for the record; ``locations`` are its cgroups to be."""
 
@@ -51,10 +57,10 @@ class Unit:
         self.row: UnitRow = {"unit": self.name, "user": user, "address": self.bus.address, "below": below}
         self.locations = [units.location(self.path, hierarchy) for hierarchy in cgroups["hierarchies"]]
         resources = linux.get("resources") or {}
-        properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user)
-        self.late = [one for one in properties if one == TASKS_OF_ONE]
+        properties = table.of_unit(self.slice, self.name, id, resources, self.v2, self.version, user) + self.annotated
+        self.late = late(properties)
         self.late_writes: list[Write] = []
-        self.properties = [one for one in properties if one != TASKS_OF_ONE] + self.annotated
+        self.properties = [one for one in properties if not self.late or one[0] != "TasksMax"]
         self._check_free()
 
     def _check_free(self) -> None:
@@ -96,9 +102,10 @@ class Unit:
     ) -> list[OcirunError]:
         """Write every limit but the late one to its file, after systemd has written its own. Returns what to warn about."""
         writes = exact(writes)
-        if self.late:
-            self.late_writes = [one for one in writes if one[1].file == "pids.max"]
-            writes = [one for one in writes if one[1].file != "pids.max"]
+        limits = [one for one in writes if one[1].file == "pids.max"]
+        if limits and limits[-1][1].value == "1":
+            self.late_writes = limits
+            writes = [one for one in writes if one not in limits]
         return apply.fill(self.locations, intent, writes, device_filter, {}, tolerate)
 
     def finish(self) -> None:
@@ -108,6 +115,7 @@ class Unit:
             self.bus.call(tried, "SetUnitProperties", "sba(sv)", (self.name, True, self.late))
             # systemd writes the cgroup files after it has answered, and before it takes the next call.
             self.bus.get(dbus.PATH, dbus.MANAGER, "Version")
+        if self.late_writes:
             apply.write(self.late_writes, {})
 
     def _start(self, properties: "list[Property]") -> None:

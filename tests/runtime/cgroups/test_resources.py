@@ -254,14 +254,19 @@ def test_unified_comes_last_and_unknown_files_are_written():
 
 
 def test_unified_lines_are_written_one_by_one():
-    """The kernel takes one line of such a file in a write."""
-    given = {"unified": {"io.max": "7:0 riops=3\n7:1 riops=5\n", "cpuset.cpus": "\n", "pids.max": "4\n"}}
+    """The kernel takes one line of such a file in a write. What it thinks of other values with lines is for it to say."""
+    given = {"unified": {"io.max": "7:0 riops=3\n7:1 riops=5\n", "cpuset.cpus": "\n", "cgroup.max.depth": "5\n6"}}
     assert writes(given, hosts.v2()) == [
         ("box/io.max", "7:0 riops=3", "unified/io.max", REQUIRED),
         ("box/io.max", "7:1 riops=5", "unified/io.max", REQUIRED),
         ("box/cpuset.cpus", "\n", "unified/cpuset.cpus", REQUIRED),
-        ("box/pids.max", "4", "unified/pids.max", REQUIRED),
+        ("box/cgroup.max.depth", "5\n6", "unified/cgroup.max.depth", REQUIRED),
     ]
+
+
+def test_unified_limit_of_no_process():
+    """As pids.limit 0: the first process can be born in such a cgroup, and make no other."""
+    assert writes({"unified": {"pids.max": "0\n"}}, hosts.v2()) == [("box/pids.max", "1", "unified/pids.max", REQUIRED)]
 
 
 @pytest.mark.parametrize(

@@ -235,3 +235,12 @@ def test_what_sets_properties_back() -> None:
         ("DeviceAllow", ("a(ss)", devices)),
         ("AllowedCPUs", ("ay", b"")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "late"), [([1], True), ([0, 1], True), ([1, 5], False), ([5, 1], True), ([INFINITY], False), ([], False)]
+)
+def test_a_late_limit(values: list[int], late: bool) -> None:
+    """The last TasksMax counts, of the config's and the annotations'; init could not fork under one of 1."""
+    given: list[Any] = [("MemoryMax", ("t", 1)), *(("TasksMax", ("t", value)) for value in values)]
+    assert scope.late(given) == ([("TasksMax", ("t", 1))] if late else [])
