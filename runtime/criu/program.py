@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runtime.process.handshake import Handshake
 
 OLDEST = (3, 15, 0)  # external pid namespaces, and the notification status-ready
-CHECK_LOG = "check.log"  # a name without a slash: CRIU takes no other, and its log is always a file
+STANDARD_OUTPUT = "-"  # as a log's name; any other is a file in the directory of the images
 CHECKS = {messages.CHECK: "work", messages.VERSION: "start", messages.FEATURE_CHECK: "say what it can do"}
 # Options that came later, and their versions. An older CRIU would ignore them in silence.
 SINCE = {"lsm_profile": (3, 16, 0), "lsm_mount_context": (3, 16, 0), "network_lock": (3, 16, 0)}
@@ -32,12 +32,7 @@ class Criu:
         self.version = self._inquire(messages.VERSION).version
         if self.version < OLDEST:
             raise OcirunError(f"{self.path} is CRIU {text(self.version)}, {text(OLDEST)} or newer is needed")
-        try:
-            self._inquire(
-                messages.CHECK, {"images_dir_fd": images, "log_file": CHECK_LOG, "log_level": 2}, images=images
-            )
-        finally:
-            remove(CHECK_LOG, images)
+        self._inquire(messages.CHECK, {"images_dir_fd": images, "log_file": STANDARD_OUTPUT, "log_level": 2})
 
     def require(self, values: "Mapping[str, object]", features: "Sequence[str]") -> None:
         """OcirunError for an option or a feature (keys of NAMES) that this CRIU or this kernel lacks."""
@@ -57,16 +52,9 @@ class Criu:
         raise OcirunError(f"{flag} needs CRIU {text(since)} or newer; {self.path} is {text(self.version)}")
 
     def _inquire(
-        self,
-        kind: int,
-        values: "Mapping[str, object] | None" = None,
-        features: "Sequence[str]" = (),
-        images: "int | None" = None,
+        self, kind: int, values: "Mapping[str, object] | None" = None, features: "Sequence[str]" = ()
     ) -> messages.Response:
-        """A question that changes nothing. OcirunError, with what CRIU said, if it gives no answer or says no.
-
-        ``images``: the open directory of its log, if it has one.
-        """
+        """A question that changes nothing. OcirunError, with what CRIU said, if it gives no answer or says no."""
         said = posix.memfd_create("criu-messages", posix.MFD_CLOEXEC)
         empty = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
@@ -85,20 +73,10 @@ class Criu:
             if response and response.success:
                 return response
             lines = log.quoted(posix.pread(said, log.READ, 0))
-            if not lines and images is not None:
-                lines = log.errors(images, CHECK_LOG)
             raise OcirunError(f"{self.path} cannot {CHECKS[kind]} on this machine: {'; '.join(lines) or reason}")
         finally:
             posix.close(said)
             posix.close(empty)
-
-
-def remove(name: str, directory: int) -> None:
-    """Remove the file from the open directory, if it is there and may be removed."""
-    try:
-        posix.unlink(name, dir_fd=directory)
-    except OSError:
-        pass  # not there, or a read-only file system with the images
 
 
 def _nothing(handshake: "Handshake", operation: "Operation") -> None:

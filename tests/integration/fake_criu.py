@@ -32,12 +32,12 @@ def answer(*fields):
 if kind == messages.VERSION:
     answer((2, True), (10, [(number, value) for number, value in zip((1, 2, 4), wanted["version"])]))
 elif kind == messages.CHECK:
-    log = sys.stderr
-    if wanted["log"]:  # as CRIU does: a file in the directory of the images, which is its caller's descriptor
-        asked = wire.decode(wire.decode(request)[2][0])
-        caller, _, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        name = asked[messages.OPTIONS["log_file"]][0].decode()
-        log = open(f"/proc/{{caller}}/fd/{{asked[messages.OPTIONS['images_dir_fd']][0]}}/{{name}}", "w")
+    # As CRIU does: a file in the directory of the images, which is its caller's descriptor, or standard output.
+    asked = wire.decode(wire.decode(request)[2][0])
+    name = asked.get(messages.OPTIONS["log_file"], [b"criu.log"])[0].decode()
+    caller, _, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    images = f"/proc/{{caller}}/fd/{{asked[messages.OPTIONS['images_dir_fd']][0]}}"
+    log = sys.stdout if name == "-" else open(f"{{images}}/{{name}}", "w")
     if not wanted["check"]:
         print("Error (criu/vdso.c:1): vdso: no good", file=log, flush=True)
     answer((2, wanted["check"]))
@@ -68,7 +68,7 @@ class FakeCriu:
         self.tell()
 
     def tell(self, **change: Any) -> None:
-        wanted = {"version": [4, 0, 0], "check": True, "features": [1, 2], "notify": [], "success": True, "log": True}
+        wanted = {"version": [4, 0, 0], "check": True, "features": [1, 2], "notify": [], "success": True}
         (self.directory / "wanted.json").write_text(json.dumps({**wanted, "crash": False, "freeze": [], **change}))
 
     def asked(self, kind: int) -> bool:

@@ -171,11 +171,6 @@ def test_a_bad_flag_changes_nothing(runtime: Caller, fake: FakeCriu, flag: str) 
 CANNOT = {
     "too old": ({"version": [3, 14, 0]}, [], "is CRIU 3.14, 3.15 or newer is needed"),
     "a kernel that it does not work on": ({"check": False}, [], "cannot work on this machine: Error (criu/vdso.c:1)"),
-    "a CRIU that cannot write a log": (
-        {"check": False, "log": False},
-        [],
-        "cannot work on this machine: Error (criu/vdso.c:1)",
-    ),
     "no tracking of memory": ({"features": [2]}, ["--pre-dump"], "cannot track changes of memory"),
     "no lazy pages": ({"features": [1]}, ["--lazy-pages"], "cannot restore memory lazily"),
     "no network locks": ({"version": [3, 15, 0]}, ["--network-lock=nftables"], "--network-lock needs CRIU 3.16"),
