@@ -251,9 +251,11 @@ def placement(record: "Record", wanted: "Sequence[str]", facts: "Facts") -> "lis
     """
     files = intent.placement_files(record["cgroups"])
     if wanted:
-        from runtime.lifecycle.sub_cgroups import below
+        from runtime.lifecycle import sub_cgroups
 
-        return below(files, wanted, facts["cgroup"]["hierarchies"])
+        files = sub_cgroups.below(files, wanted, facts["cgroup"]["hierarchies"])
+        sub_cgroups.require(files, wanted)
+        return files
     if path := intent.unified_directory(record["cgroups"]):
         lines = read_or_empty(f"/proc/{record['pid']}/cgroup").rstrip()  # b"" if the path is too long
         own = lines.rpartition(b"\n")[2][len("0::") :].decode(errors="surrogateescape")

@@ -1,4 +1,6 @@
-"""`exec --cgroup`: cgroups below the container's, in each hierarchy. Pure; loaded only for that option."""
+"""`exec --cgroup`: cgroups below the container's, in each hierarchy. Loaded only for that option."""
+
+import posix
 
 from runtime.errors import OcirunError
 from runtime.files import components
@@ -30,6 +32,17 @@ def below(files: "list[str]", wanted: "Sequence[str]", hierarchies: "Sequence[Hi
             directory, _, name = files[index].rpartition("/")
             result[index] = "/".join([directory, *parts, name])
     return result
+
+
+def require(files: "list[str]", wanted: "Sequence[str]") -> None:
+    """OcirunError for a cgroup that is not there. ``files``: what `below` has made of ``wanted``."""
+    for file in files:
+        if not posix.access(file, posix.F_OK):
+            entries = " ".join(f"--cgroup {entry}" for entry in wanted)
+            raise OcirunError(
+                f"{entries}: there is no cgroup {file.rpartition('/')[0]}; "
+                "PATH has to exist in every hierarchy, CONTROLLER:PATH in that of the controller"
+            )
 
 
 def _indices(files: "list[str]", names: "list[str]", hierarchies: "Sequence[Hierarchy]", entry: str) -> "list[int]":

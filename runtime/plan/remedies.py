@@ -34,7 +34,7 @@ ADMIN = "; without CAP_SYS_ADMIN a filter needs noNewPrivileges"
 ONE_LISTENER = "; the runtime itself runs under a filter with a listener, and the kernel allows one"
 MADE_BEFORE = "; create it beforehand: the user namespace's root may not create it in this directory"
 MAGIC_LINK = "; a link of /proc to what a process has open, such as /proc/self/cwd, is not followed"
-NO_CGROUP = "; exec --cgroup PATH has to exist in every hierarchy, --cgroup CONTROLLER:PATH in that of the controller"
+NO_ROOM = "; a cgroup above has as many processes as its pids.max allows, or the user as many as RLIMIT_NPROC allows"
 CPUSET = "; are these {0}s there, and in the cgroup's cpuset? see /sys/devices/system/{0}/online"
 # Of an overlay's directories; by errno.
 LAYERS = {
@@ -58,7 +58,7 @@ REMEDIES = {
     (ops.OP_SECCOMP_NOTIFY, EACCES): ADMIN,
     (ops.OP_SECCOMP_NOTIFY, EBUSY): ONE_LISTENER,
     (ops.OP_IO_PRIORITY, EPERM): "; IOPRIO_CLASS_RT takes CAP_SYS_NICE or CAP_SYS_ADMIN",
-    (ops.OP_OPEN_CGROUP, ENOENT): NO_CGROUP,
+    (ops.OP_FORK, EAGAIN): NO_ROOM,
     (ops.OP_AFFINITY, EINVAL): CPUSET.format("cpu"),
 }
 

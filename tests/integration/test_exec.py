@@ -329,7 +329,8 @@ def test_cgroup_that_is_not_there(runtime: Caller, running: str) -> None:
     """--cgroup PATH in no cgroup of the container's: no program is run elsewhere, and the error says what PATH has to be."""
     refused = runtime.exec(running, ["touch", "/ran"], "--cgroup", "nowhere").failed(255).err
     assert "/nowhere" in refused
-    assert "--cgroup PATH has to exist in every hierarchy" in refused
+    assert "--cgroup nowhere: there is no cgroup" in refused
+    assert "PATH has to exist in every hierarchy" in refused
     runtime.exec(running, ["ls", "/ran"]).failed(1)
 
 
