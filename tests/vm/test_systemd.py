@@ -15,6 +15,7 @@ import pytest
 from tests.integration import systemd
 from tests.integration.bundle import Bundle
 from tests.integration.caller import Caller, wait_for
+from tests.integration.resources.readings import TAKE
 from tests.integration.systemd import cgroup, show, unit_of
 
 pytestmark = pytest.mark.vm
@@ -94,7 +95,7 @@ def test_exec_lands_in_the_scope(scopes: Caller) -> None:
 @pytest.mark.proves("/linux/resources/memory/swap")
 def test_memory_kills_at_the_limit(scopes: Caller) -> None:
     """systemd knows the limit, a reload keeps it, and what takes more is killed."""
-    script = f"while [ ! -e /go ]; do sleep 0.1; done; head -c 60000000 /dev/zero | tail -c 60000000 >/dev/null; echo over; {SLEEPER}"
+    script = f"while [ ! -e /go ]; do sleep 0.1; done; {TAKE.format(60000000)}; echo over; {SLEEPER}"
     bundle = limited(scopes, script, memory={"limit": 24 << 20, "swap": 24 << 20, "reservation": 8 << 20})
     id, unit = scopes.launch(bundle), unit_of(bundle)
     want = {"MemoryMax": str(24 << 20), "MemorySwapMax": "0", "MemoryLow": str(8 << 20)}
