@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runtime.shapes import CheckpointOptions, Record, Warn
 
 LOG = "dump.log"
+COUNTS = "stats-dump"  # among the images
 SWITCHES = ("leave_running", "tcp_skip_in_flight", "link_remap")
 READY = "status-ready"  # CRIU's notification that the lazy pages can be asked for
 _ACCESS = 3  # O_ACCMODE
@@ -49,6 +50,8 @@ def checkpoint(root: str, id: str, options: "CheckpointOptions", warn: "Warn") -
         if options.get("work_path"):
             path = options["work_path"]
             opened.append(criu_images.open_directory("--work-path", path, make=True, links=True))
+        criu_images.check_outputs(opened[0], options["image_path"], COUNTS)
+        criu_images.check_outputs(opened[-1], path, LOG)
         values = request(root, id, spec, record, options, (opened[0], opened[-1]))
         program = Criu(options.get("criu", ""), root, opened[0])
         program.require(values, features(options))

@@ -63,6 +63,20 @@ def _trust(descriptor: int, what: str, remedy: str) -> None:
         )
 
 
+def check_outputs(directory: int, path: str, *names: str) -> None:
+    """OcirunError for a file that is not the directory's own: CRIU would follow the link, and write there as root.
+
+    The images may have come from elsewhere. ``directory``: open, at ``path``; ``names``: what CRIU writes there.
+    """
+    for name in names:
+        try:
+            status = posix.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if status.st_mode & S_IFMT != S_IFREG or status.st_nlink > 1:
+            raise OcirunError(f"{path}/{name} is a link or no file: CRIU would write to it; remove it")
+
+
 def check_config(path: str) -> None:
     """OcirunError for a configuration of CRIU that another user could have written: it can name programs to run."""
     try:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from runtime.shapes import RestoreOptions, Warn
 
 LOG = "restore.log"
+COUNTS = "stats-restore"  # among the images
 HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime")
 LEFT_OUT: "tuple[HookKind, ...]" = ("createContainer", "startContainer", "poststart")
 # Types of mounts that are made as such where only mount points are wanted. In the place of the others, a tmpfs.
@@ -117,6 +118,8 @@ class Restorer:
             self.path = options["work_path"]
             opened.append(criu_images.open_directory("--work-path", self.path, make=True, links=True))
         self.images, self.work = opened[0], opened[-1]
+        criu_images.check_outputs(self.images, options["image_path"], COUNTS)
+        criu_images.check_outputs(self.work, self.path, LOG)
         self.facts = assembly.read_host(request.spec, options["bundle"])
         self.namespaces = criu_external.open_namespaces(request.spec)
         opened += [descriptor for _, descriptor in self.namespaces]

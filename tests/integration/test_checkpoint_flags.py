@@ -356,6 +356,38 @@ def test_links(runtime: Caller, fake: FakeCriu) -> None:
     assert "is a symbolic link" in failed.err
 
 
+@pytest.mark.attack(
+    hole="links among images",
+    what="an image whose log or statistics lead to a file of the host's",
+    stops="CRIU is not asked: what it writes must be the directory's own files",
+    bites=(),
+)
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo"])
+@pytest.mark.parametrize("name", ["log", "stats"])
+@pytest.mark.parametrize("verb", ["checkpoint", "restore"])
+def test_what_criu_would_write_through(runtime: Caller, fake: FakeCriu, verb: str, name: str, kind: str) -> None:
+    """CRIU opens its log and its statistics as root, and follows links."""
+    bundle, images = runtime.sleeper(), images_of(runtime)
+    id = runtime.launch(bundle) if verb == "checkpoint" else "x"
+    what = "dump" if verb == "checkpoint" else "restore"
+    bad, precious = images / (f"{what}.log" if name == "log" else f"stats-{what}"), runtime.directory / "precious"
+    precious.write_text("kept")
+    if kind == "symbolic":
+        bad.symlink_to(precious)
+    elif kind == "hard":
+        bad.hardlink_to(precious)
+    else:
+        os.mkfifo(bad)
+    more = ["--bundle", bundle.directory] if verb == "restore" else []
+    failed = runtime.call(verb, "--image-path", images, *more, "--criu", fake.program, id).failed(1).err
+    assert f"{bad} is a link or no file" in failed
+    assert not fake.asked(DUMP)
+    assert not fake.asked(RESTORE)
+    assert precious.read_text() == "kept"
+    if verb == "checkpoint":
+        assert runtime.status(id) == "running"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
