@@ -95,17 +95,17 @@ HOOK_ENDS = {
 
 
 def signal_words(number: int) -> str:
-    """How a process was killed: the number that `$?` shows, the name that `kill` takes, and the words that a shell prints."""
+    """How a process was killed: the number of the signal, the name that `kill` takes, and the words that a shell prints.
+
+    A real-time signal, and a number that is no signal, has neither name nor words.
+    """
     from _signal import strsignal
 
     from .call_text import SIGNALS
 
-    words = (strsignal(number) or "unknown").lower()
-    return (
-        f"killed by signal {number} ({SIGNALS[number]}: {words})"
-        if number < len(SIGNALS)
-        else f"killed by signal {number} ({words})"
-    )
+    if number >= len(SIGNALS):
+        return f"killed by signal {number}"
+    return f"killed by signal {number} ({SIGNALS[number]}: {(strsignal(number) or '').lower()})"
 
 
 def quoted(output: bytes) -> str:

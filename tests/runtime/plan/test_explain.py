@@ -244,6 +244,8 @@ def test_a_program_that_cannot_run(name, error, step, message):
             "error running createContainer hook #0: /h: exit status 127; it could not be executed in the container",
         ),
         ("HOOK_EXIT", 0, 9, "error running createContainer hook #0: /h: killed by signal 9 (SIGKILL: killed)"),
+        ("HOOK_EXIT", 0, 34, "error running createContainer hook #0: /h: killed by signal 34"),
+        ("HOOK_EXIT", 0, 100, "error running createContainer hook #0: /h: killed by signal 100"),
         (
             "HOOK_TIMEOUT",
             0,
