@@ -74,7 +74,9 @@ def check_outputs(directory: int, path: str, *names: str) -> None:
         except FileNotFoundError:
             continue
         if status.st_mode & S_IFMT != S_IFREG or status.st_nlink > 1:
-            raise OcirunError(f"{path}/{name} is a link or no file: CRIU would write to it; remove it")
+            raise OcirunError(
+                f"{path}/{name} is a link, or no ordinary file: CRIU would write through it as root; remove it"
+            )
 
 
 def check_config(path: str) -> None:

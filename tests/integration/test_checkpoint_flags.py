@@ -380,7 +380,7 @@ def test_what_criu_would_write_through(runtime: Caller, fake: FakeCriu, verb: st
         os.mkfifo(bad)
     more = ["--bundle", bundle.directory] if verb == "restore" else []
     failed = runtime.call(verb, "--image-path", images, *more, "--criu", fake.program, id).failed(1).err
-    assert f"{bad} is a link or no file" in failed
+    assert f"{bad} is a link, or no ordinary file" in failed
     assert not fake.asked(DUMP)
     assert not fake.asked(RESTORE)
     assert precious.read_text() == "kept"
