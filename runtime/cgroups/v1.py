@@ -93,7 +93,7 @@ def cpuset(section: "ResourcesCpu") -> list[Setting]:
 def pids(section: "ResourcesPids") -> list[Setting]:
     """-1 is unlimited; 0 is a limit (spec 1.3): the container's process may not make another. v2 has the same file.
 
-    1 says the same, and a process can be born in such a cgroup.
+    0 is written as 1, which says the same: on v2 no process can be born in a cgroup whose pids.max is 0.
     """
     limit = section.get("limit")
     if limit is None:
