@@ -83,7 +83,7 @@ def _memory(resources: "Resources") -> "Iterator[Row]":
         message = f"the reservation {reservation} is above the limit {limit}, so it has no effect"
         yield f"{MEMORY}/reservation", "warning", message, "write less than the limit", RULE
     if resources.get("pids", {}).get("limit") == 0:
-        message = "a limit of 0 tasks leaves none for the program"
+        message = "0 is a limit: the program runs, and can make no other process or thread"
         yield "/linux/resources/pids/limit", "warning", message, "write -1 for no limit", RULE
 
 
