@@ -211,6 +211,8 @@ class Handshake:
 
     def end(self) -> int:
         """Kill init and reap it. Returns the wait status; 0 if it was reaped before."""
+        if any(operation[0] == ops.OP_FORK for operation in self.operations[self.done :]):
+            return self._end_before_fork()
         try:
             ended, status = posix.waitpid(self.pid, posix.WNOHANG)
             if ended:
@@ -219,6 +221,29 @@ class Handshake:
             return posix.waitpid(self.pid, 0)[1]
         except (ProcessLookupError, ChildProcessError):
             return 0
+
+    def _end_before_fork(self) -> int:
+        """As `end`, where the child of `fork` may live, or be dead, without having told its pid: it is in init's process group.
+
+        Left as a zombie of ours, it would keep the pid namespace that it is in from ending.
+        """
+        status = 0
+        try:
+            posix.waitid(posix.P_PID, self.pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # it is a child of ours
+            posix.kill(self.pid, SIGKILL)
+            posix.waitid(
+                posix.P_PID, self.pid, posix.WEXITED | posix.WNOWAIT
+            )  # it forks no more; its pid stays its own
+            posix.kill(-self.pid, SIGKILL)  # no such group if it had not come to `fork`
+            while True:
+                ended, code = posix.waitpid(-self.pid, 0)
+                status = status if ended == self.pid and status else code
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        try:
+            return posix.waitpid(self.pid, 0)[1]
+        except ChildProcessError:
+            return status
 
     def died(self, memory: str | None = None) -> OcirunError:
         """The error for an init that ended without a report. ``memory``: the pointer of the container's memory limit."""

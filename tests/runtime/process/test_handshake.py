@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from runtime.lifecycle import operations
 from runtime.lifecycle.start import REPORT
 from runtime.plan import ops
 from runtime.plan.identity import NEW_LISTENER
-from runtime.process import last_word
+from runtime.process import last_word, spawn
 from runtime.process.handshake import CONSOLE, FAILED, FORKED, LISTENER, OUTPUT, REACHED, TRACE, WORD, Handshake
+from tests import bpf
+from tests.csrc.init_runner import CLONE_NEWPID
 from tests.runtime import reports
 
 PLAN = [
@@ -318,3 +321,33 @@ def test_end_kills_its_own_child_alone(strangers: tuple[int, Callable[[], bool]]
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert os.waitstatus_to_exitcode(Handshake(ended.pid, -1, PLAN).end()) == 3
     ended.wait()
+
+
+SENDMSG = {"x86_64": 46, "aarch64": 211}
+KILLED_BY_SENDMSG = (
+    (0x20, 0, 0, 0),  # load the number of the system call
+    (0x15, 0, 1, SENDMSG[os.uname().machine]),
+    (0x06, 0, 0, 0x80000000),  # SECCOMP_RET_KILL_PROCESS
+    (0x06, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+)
+
+
+@pytest.mark.kernel
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("killed", [True, False])
+def test_end_before_the_child_is_known(tmp_path: Path, killed: bool) -> None:
+    """The child that has not told its pid, dead or alive, is reaped: left, it would keep its pid namespace from ending."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    before = children.read_text()
+    program = b"".join(bpf.INSTRUCTION.pack(*one) for one in KILLED_BY_SENDMSG)
+    head = [ops.unshare(CLONE_NEWPID, None), *([ops.seccomp(program, 0)] if killed else [])]
+    handshake = spawn.init([*head, ops.fork(), ops.created()], 0, str(tmp_path))
+    os.waitid(os.P_PID, handshake.pid, os.WEXITED | os.WNOWAIT)
+    assert len(children.read_text().split()) == len(before.split()) + 2
+    if killed:
+        assert not handshake.follow(lambda *_: None)
+        assert f"killed by signal {signal.SIGSYS:d}" in str(handshake.died())
+    else:
+        assert os.waitstatus_to_exitcode(handshake.end()) == -signal.SIGKILL
+    handshake.close()
+    assert children.read_text() == before
