@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """`make bench`: ocirun, crun and runc in turn, in one run, on the `spec` bundle and on Podman's config.
 
-Each round calls every runtime once with every command, so that a busy moment of the machine hits all alike. The
-bundle is the same file for all; output goes to /dev/null. Writes docs/bench.json, bench.md and bench.svg.
+Each round calls every command once with every runtime, so that a busy moment of the machine hits all alike. The
+bundle is the same for all; output goes to /dev/null. Writes docs/bench.json, bench.md and bench.svg.
 
 Where build/launcher/ocirun exists, build/ocirun has its interpreter in itself, and both are measured.
 
@@ -24,7 +24,7 @@ TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
 from conformance.bench import costs, density, places, podman, report  # noqa: E402
-from conformance.bench.places import Place, middle, rotated  # noqa: E402
+from conformance.bench.places import Place, middle  # noqa: E402
 from conformance.bench.rounds import Bench  # noqa: E402
 
 
@@ -50,9 +50,8 @@ def rows_of(bench: Bench, instructions: dict[str, dict[str, int]]) -> list[dict[
 
 def measure(bench: Bench, n: int, configs: Sequence[str], with_interface: bool) -> None:
     for number in range(n):
-        for runtime in rotated(list(bench.place.programs), number):
-            for config in configs:
-                bench.round(config, runtime)
+        for config in configs:
+            bench.round(config, number)
         bench.floor()
         if with_interface and number % 10 == 9:
             bench.interface(10)

@@ -106,11 +106,12 @@ class Place:
         return bundle
 
     def make_podman(self, name: str, args: list[str]) -> Path:
+        """Podman's config, with these args and a cgroup of its own."""
         bundle = self.make_rootfs(f"podman-{name}")
         around = adapt.Surroundings(
             sources=self.directory / "sources",
             sandbox_pid=0,
-            cgroup=self.token,
+            cgroup=f"{self.token}-{name}",
             netns=lambda: "",
             recorder=Path("/bin/true"),
             own_parent=True,

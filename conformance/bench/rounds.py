@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import time
-from pathlib import Path
 
 from conformance.bench import report
 from conformance.bench.places import TREE, Cost, Failed, Place, call, interpreter
 
 PAUSE = 0.05
 """Seconds before a command that is measured alone."""
+CYCLE = ("create", "start", "kill", "delete")
 Key = tuple[str, str, str]
 """(config, command, runtime)"""
 
 
 class Bench:
-    """The bundles, and a round of commands for one runtime on one config."""
+    """The bundles, and a round of commands on one config."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.names = list(place.programs)
         self.samples: dict[Key, list[float]] = {}
         """Milliseconds, a sample a round."""
         self.faults: dict[Key, list[int]] = {}
@@ -31,49 +33,34 @@ class Bench:
             "podman": (place.make_podman("true", short), place.make_podman("sleep", long)),
         }
         """config -> (bundle whose process ends at once, bundle whose process stays)"""
+        others = [place.make_podman(f"sleep-{number}", long) for number in range(1, len(self.names))]
+        self.staying = {
+            "spec": [self.bundles["spec"][1]] * len(self.names),
+            "podman": [self.bundles["podman"][1], *others],
+        }
+        """config -> the second of them for each runtime: Podman's config names the cgroup, which only one container may have"""
 
     def record(self, config: str, command: str, runtime: str, milliseconds: float) -> None:
         self.samples.setdefault((config, command, runtime), []).append(milliseconds)
 
-    def round(self, config: str, runtime: str) -> None:
-        """Every command once, one straight after the other: a whole life of a container, then `run`. Then those alone that
-        move a process to cgroups.
-        """
-        short, long = self.bundles[config]
-        id, pid_file = self.place.token, str(self.place.states / "pid")
-
-        def timed(command: str, *words: str, row: str = "") -> float:
-            cost: Cost = call(self.place.words(runtime, command, *words))
-            self.record(config, row or command, runtime, cost.milliseconds)
-            self.faults.setdefault((config, row or command, runtime), []).append(cost.faults)
-            return cost.milliseconds
-
-        def alone(command: str, *words: str) -> None:
-            time.sleep(PAUSE)
-            timed(command, *words, row=f"{command} alone")
-
-        def collect() -> None:
-            """Collect the exit of the container's process, which is the caller's, as a manager does before delete."""
-            os.waitpid(int(Path(pid_file).read_text()), 0)
-
-        create = "--bundle", str(long), "--pid-file", pid_file, id
-        cycle = timed("create", *create)
-        timed("state", id)
-        cycle += timed("start", id)
-        timed("exec", id, "/bin/true")
-        cycle += timed("kill", id, "KILL")
-        collect()
-        cycle += timed("delete", id)
-        self.record(config, "cycle", runtime, cycle)
-        timed("run", "--bundle", str(short), id)
-
-        alone("create", *create)
-        call(self.place.words(runtime, "start", id))
-        alone("exec", id, "/bin/true")
-        call(self.place.words(runtime, "kill", id, "KILL"))
-        collect()
-        call(self.place.words(runtime, "delete", id))
-        alone("run", "--bundle", str(short), id)
+    def round(self, config: str, number: int) -> None:
+        """Every command once with every runtime. The order is drawn for each command, so that none always follows the same."""
+        orders = random.Random(number)
+        lives = [Life(self, config, runtime) for runtime in self.names]
+        took = dict.fromkeys(self.names, 0.0)
+        for command in ("create", "state", "start", "exec", "kill", "delete", "run"):
+            for life in orders.sample(lives, len(lives)):
+                cost = life.timed(command, command)
+                if command in CYCLE:
+                    took[life.runtime] += cost
+            if command == "kill":
+                for life in lives:
+                    life.collect()
+        for runtime, milliseconds in took.items():
+            self.record(config, "cycle", runtime, milliseconds)
+        for life in orders.sample(lives, len(lives)):
+            life.whole("alone", PAUSE)
+            life.whole("in a row", 0)
 
     def floor(self) -> None:
         """An idle interpreter, in the same run."""
@@ -91,3 +78,52 @@ class Bench:
             for row, samples in json.loads(done.stdout).items():
                 for milliseconds in samples:
                     self.record(config, row, "ocirun API", milliseconds)
+
+
+class Life:
+    """The commands of one runtime on one config, with a container of its own."""
+
+    def __init__(self, bench: Bench, config: str, runtime: str) -> None:
+        number = bench.names.index(runtime)
+        self.bench, self.config, self.runtime = bench, config, runtime
+        self.id = f"{bench.place.token}-{number}"
+        self.pid_file = bench.place.states / f"pid-{number}"
+        self.short, self.long = bench.bundles[config][0], bench.staying[config][number]
+
+    def words(self, command: str) -> list[str]:
+        """The whole command."""
+        options: dict[str, list[str]] = {
+            "create": ["--bundle", str(self.long), "--pid-file", str(self.pid_file), self.id],
+            "exec": [self.id, "/bin/true"],
+            "kill": [self.id, "KILL"],
+            "run": ["--bundle", str(self.short), self.id],
+        }
+        return self.bench.place.words(self.runtime, command, *options.get(command, [self.id]))
+
+    def timed(self, command: str, row: str) -> float:
+        """Call it, and record its milliseconds, which are returned, and its faults as those of ``row``."""
+        cost: Cost = call(self.words(command))
+        self.bench.record(self.config, row, self.runtime, cost.milliseconds)
+        self.bench.faults.setdefault((self.config, row, self.runtime), []).append(cost.faults)
+        return cost.milliseconds
+
+    def collect(self) -> None:
+        """Collect the exit of the container's process, which is the caller's, as a manager does before delete."""
+        os.waitpid(int(self.pid_file.read_text()), 0)
+
+    def whole(self, kind: str, pause: float) -> None:
+        """A life of a container and a `run`, one command straight after the other. Those that move a process to cgroups come
+        after a pause of so many seconds, and are recorded as of that ``kind``.
+        """
+
+        def timed(command: str) -> None:
+            time.sleep(pause)
+            self.timed(command, f"{command} {kind}")
+
+        timed("create")
+        call(self.words("start"))
+        timed("exec")
+        call(self.words("kill"))
+        self.collect()
+        call(self.words("delete"))
+        timed("run")
