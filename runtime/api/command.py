@@ -96,7 +96,12 @@ class Command:
         """How it ended without a word of its own."""
         lines = self._read("stderr").strip().splitlines()
         status = self.process.returncode or 0
-        how = f"its process was killed by signal {-status}" if status < 0 else "its process ended before it was done"
+        if status < 0:
+            from runtime.plan.failures import signal_words
+
+            how = f"its process was {signal_words(-status)}"
+        else:
+            how = "its process ended before it was done"
         return f"{how}: {lines[-1]}" if lines else how
 
     def _read(self, name: str) -> str:

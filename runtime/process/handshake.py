@@ -249,9 +249,14 @@ class Handshake:
         """The error for an init that ended without a report. ``memory``: the pointer of the container's memory limit."""
         status = self.end()
         code = posix.waitstatus_to_exitcode(status)
-        how = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
+        if code < 0:
+            from runtime.plan.failures import signal_words
+
+            how = signal_words(-code)
+        else:
+            how = f"ended with status {code}"
         starved = memory is not None and code == -SIGKILL
         hint = "; if it was out of memory, raise the limit" if starved else ""
         return OcirunError(
-            f"the init program ended before the container was ready ({how}){hint}", memory if starved else None
+            f"the init program ended before the container was ready: {how}{hint}", memory if starved else None
         )

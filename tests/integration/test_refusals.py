@@ -89,7 +89,7 @@ def test_init_killed_while_a_hook_runs(runtime: Caller) -> None:
     """Where init is killed, the error says that, not that a pipe is broken."""
     hook = {"path": "/bin/sh", "args": ["sh", "-c", KILL_INIT], "env": ["PATH=/bin:/usr/bin"], "timeout": 10}
     err = runtime.try_create(runtime.bundle({"hooks": {"createRuntime": [hook]}})).failed(1).err
-    assert "the init program ended before the container was ready (killed by signal 9)" in err
+    assert "the init program ended before the container was ready: killed by signal 9 (SIGKILL: killed)" in err
 
 
 def test_caller_that_ignores_sigchld(runtime: Caller) -> None:
