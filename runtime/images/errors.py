@@ -9,6 +9,10 @@ class BadImage(OcirunError):
     code = "invalid-image"
 
 
+class NotADirectory(BadImage):
+    """A path leads through a file that is no directory, in the layer or in those below it."""
+
+
 def shown(name: bytes) -> str:
     """A name from an archive, for a message: cut, since it may be 4,096 bytes long."""
     text = name.decode(errors="backslashreplace")

@@ -49,6 +49,14 @@ class StackedTree(Tree):
         finally:
             self._through = False
 
+    def shows(self, here: "Path") -> bool:
+        """Whether a directory of this layer lets show what the layers below have in it, as of the last `real` or `look_again`."""
+        return self._sight.shows(here)
+
+    def look_again(self) -> None:
+        """Forget which directories were opaque."""
+        self._sight.forget()
+
     def lower(self, here: "Path", part: bytes) -> "Found | None":
         """What the layers below have, unless the directory is opaque here. ``here``: as `real` or `merged` returned it last."""
         return self._below.find(here, part) if self._below and self._sight.shows(here) else None
@@ -56,8 +64,9 @@ class StackedTree(Tree):
     def _missing(self, here: "Path", part: bytes, make: bool) -> int:
         found = self.lower(here, part) if make or self._through else None
         kind = found.status.st_mode & S_IFMT if found else 0
-        if kind == S_IFLNK or (kind and not make):
+        if kind == S_IFLNK:
             self.is_bound = True
+        if kind == S_IFLNK or (kind and not make):
             return kind
         if not make:
             raise FileNotFoundError(part)

@@ -9,7 +9,7 @@
 
 A layer's name is its diff_id. Where the layers below it have had an effect on its tree, it is its ChainID, and the facts have
 "diff_id" too. "implied": directories that the layer has no entry for. On top of a link by one of these paths, or of "asked" where
-that is another set, the layer would be another tree (`layers`).
+that is another set, the layer would be another tree (`layers`); so it would be where a path of "hides", its whiteouts, is not there.
 
 Locks are flock(2), so that they end with their process. Whoever unpacks holds ``lock`` shared, and `prune` exclusively: then
 nothing in tmp/ belongs to anybody. A layer's own lock makes a second unpack of it wait, and find it there.
@@ -156,7 +156,9 @@ def _are_facts(value: "JsonObject") -> bool:
     """Whether the values that are used have their types. ValueError for a text that cannot be a path's."""
     if "diff_id" in value and not digests.is_one(value["diff_id"]):
         return False
-    return isinstance(value.get("size", 0), int) and all(_are_paths(value.get(key, [])) for key in ("implied", "asked"))
+    return isinstance(value.get("size", 0), int) and all(
+        _are_paths(value.get(key, [])) for key in ("implied", "asked", "hides")
+    )
 
 
 def _are_paths(value: object) -> bool:

@@ -88,14 +88,22 @@ class _Layer:
         return bool(facts.get("diff_id", name) == self.diff_id)
 
     def _suits(self) -> bool:
-        """Whether no link below would have led a path elsewhere, of which the layer has no entry for a directory.
+        """Whether no link below would have led a path elsewhere, of which the layer has no entry for a directory, and each of its
+        whiteouts hides something.
 
         Not where that would take too long to say: then it is unpacked once more, and has a name of its own.
         """
         facts = self._store.facts(self.diff_id)
         paths = paths_of(facts.get("asked", facts.get("implied")))
+        hides = paths_of(facts.get("hides"))
         if not self._under:
-            return True
+            return not hides
+        if not self._budget.may_look_up(len(hides) * len(self._under)):
+            return False
+        for path in sorted(hides, key=names.walked):
+            *above, name = names.components(path)
+            if not self.below.find(tuple(above), name, counts=False):
+                return False
         absent = b"\0"
         for path in sorted(paths, key=names.walked):
             parts = names.components(path)
@@ -146,6 +154,8 @@ class _Layer:
         facts |= {"files": unpacked.files, "size": unpacked.size}
         if unpacked.tree.asked != unpacked.tree.implied - {b""}:
             facts["asked"] = _listed(unpacked.tree.asked)
+        if unpacked.hides:
+            facts["hides"] = _listed(unpacked.hides)
         if unpacked.tree.is_bound or self._store.has(self.diff_id):
             return self.chain_id, {**facts, "diff_id": self.diff_id}
         return self.diff_id, facts

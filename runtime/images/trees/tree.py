@@ -8,7 +8,7 @@ import posix
 
 from runtime.host.overlay import is_whiteout
 from runtime.images import names
-from runtime.images.errors import BadImage, shown
+from runtime.images.errors import BadImage, NotADirectory, shown
 from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ class Tree:
     def real(self, path: "Path", make: bool) -> "Path":
         """The real path of a directory, links resolved within the root. ``make``: what is missing is made.
 
-        BadImage if it is none, FileNotFoundError if there is none.
+        NotADirectory if it is none, FileNotFoundError if there is none, BadImage if the links lead too far.
         """
         if path in self._open:
             return path
@@ -107,7 +107,7 @@ class Tree:
             elif kind == S_IFDIR:
                 real.append(part)
             else:
-                raise BadImage(f"{shown(b'/'.join(path))}: {shown(b'/'.join((*here, part)))} is not a directory")
+                raise NotADirectory(f"{shown(b'/'.join(path))}: {shown(b'/'.join((*here, part)))} is not a directory")
         return tuple(real)
 
     def _kind(self, here: "Path", part: bytes, make: bool) -> int:
