@@ -77,7 +77,7 @@ def commit(
 
 
 def prune(store: "Path | None" = None) -> "Question[list[str]]":
-    """Remove the layers that no bundle needs. Returns their diff_ids, or ChainIDs (docs/images.md)."""
+    """Remove the layers that no bundle needs. Returns their names (docs/images.md)."""
     return _words("bundle prune", {"store": arguments.optional(store)}, []), str.split
 
 

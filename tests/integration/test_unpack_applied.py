@@ -164,7 +164,6 @@ def test_what_replaces_a_lower_layers_link(unpacker: Unpacker) -> None:
     for top in tops.values():
         copy, bundle = both(unpacker, base, top)
         assert (os.listdir(copy / "a/l"), os.listdir(copy / "d")) == (["y"], ["x"])
-        assert stored(bundle) == [digest(base), digest(top)]
         with mounted(bundle) as merged:
             assert (os.listdir(merged / "a/l"), os.listdir(merged / "d")) == (["y"], ["x"])
 

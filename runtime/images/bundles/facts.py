@@ -52,10 +52,10 @@ def _wrong(facts: "JsonObject") -> str:
 
 
 def _are_stored(layers: "list[Json]", diff_ids: "Json") -> bool:
-    """Whether the store has each layer by its diff_id, or by its ChainID (see `store`)."""
+    """Whether the store has each layer by its diff_id, or by its other name (see `store`)."""
     if not isinstance(diff_ids, list) or not all(map(digests.is_one, diff_ids)) or len(diff_ids) != len(layers):
         return False
-    rows = zip(layers, diff_ids, digests.chain_ids(list(map(str, diff_ids))), strict=True)
+    rows = zip(layers, diff_ids, digests.bound_names(list(map(str, diff_ids))), strict=True)
     return all(layer in names for layer, *names in rows)
 
 

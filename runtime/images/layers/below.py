@@ -54,11 +54,19 @@ class Sight:
 class Below:
     """``roots``: opens the layers' roots, the top one first, when something is looked up first; they are closed by `close`.
 
-    ``form``: see `owners.Rights`. What is looked up counts in ``budget``.
+    ``form``: see `owners.Rights`. What is looked up counts in ``budget``. ``implied``: the directories without an entry of the
+    layer of a number.
     """
 
-    def __init__(self, roots: "Callable[[], Sequence[int]]", form: "Form", budget: "Budget") -> None:
+    def __init__(
+        self,
+        roots: "Callable[[], Sequence[int]]",
+        form: "Form",
+        budget: "Budget",
+        implied: "Callable[[int], frozenset[bytes]]" = lambda _: frozenset(),
+    ) -> None:
         self._open_roots = roots
+        self._implied = implied
         self._form = form
         self._budget = budget
         self._roots: Sequence[int] = ()
@@ -68,12 +76,7 @@ class Below:
 
     def find(self, above: "Path", name: bytes, counts: bool = True) -> "Found | None":
         """What the directory ``above`` has by a name: of the topmost layer that has it. ``above``: directories, and no links."""
-        if not self._is_open:
-            self._roots = self._open_roots()
-            trees = [Tree(root) for root in self._roots]
-            self._layers = [(tree, Sight(tree, self._form)) for tree in trees]
-            self._is_open = True
-        for number, (tree, sight) in enumerate(self._layers):
+        for number, (tree, sight) in enumerate(self._opened_layers()):
             if counts:
                 self._budget.steps(1 + len(above) // _STEP)
             before = tree.opened
@@ -90,6 +93,37 @@ class Below:
                 if self._opened > _OPEN:
                     self._close_all_but(tree)
         return None
+
+    def _opened_layers(self) -> "list[tuple[Tree, Sight]]":
+        if not self._is_open:
+            self._roots = self._open_roots()
+            trees = [Tree(root) for root in self._roots]
+            self._layers = [(tree, Sight(tree, self._form)) for tree in trees]
+            self._is_open = True
+        return self._layers
+
+    def attributes(self, path: "Path") -> int:
+        """A descriptor of the directory whose owner, mode and attributes count: the top one that a layer has an entry for.
+
+        Until the next call; -1 if the layers have no such directory.
+        """
+        key, best = b"/".join(path), -1
+        for number, (tree, sight) in enumerate(self._opened_layers()):
+            self._budget.steps(1 + len(path) // _STEP)
+            try:
+                tree.descriptor(path)
+            except FileNotFoundError:
+                if sight.shows(path):
+                    continue
+                break
+            except NotADirectoryError:
+                break
+            if best < 0 or key not in self._implied(number):
+                best = number
+            self._close_all_but(tree)
+            if key not in self._implied(number) or not sight.shows(path):
+                break
+        return self._layers[best][0].descriptor(path) if best >= 0 else -1
 
     def directory(self, found: "Found", above: "Path") -> int:
         """A descriptor of the directory that has the file, in the file's layer; until the next call."""

@@ -3,11 +3,11 @@
 import posix
 
 from runtime.errors import system_failure
-from runtime.host.overlay import is_whiteout
 from runtime.images import names
-from runtime.images.errors import BadImage, NotADirectory, shown
+from runtime.images.errors import BadImage, shown
 from runtime.images.layers.hard_links import HardLinks
 from runtime.images.layers.stacked import StackedTree
+from runtime.images.layers.whiteouts import Whiteouts
 from runtime.images.trees.owners import DEFAULT_ACL
 from runtime.images.writing import write_all
 from runtime.kernel import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT
@@ -29,21 +29,24 @@ _MAX_DEVICE = (1 << 12) - 1, (1 << 20) - 1  # major, minor
 class LayerTree:
     """Unpacks the entries of one layer below ``root``, a descriptor. Later entries replace earlier ones of the same name.
 
-    ``below``: the layers below it, None if there are none. ``hides``: the real paths of what is there only to hide something of
-    theirs: whiteouts, and opaque directories without an entry. One that hid nothing would be seen, a whiteout as a name without
-    a file.
+    ``below``: the layers below it, None if there are none.
     """
 
     def __init__(self, root: int, rights: "Rights", budget: "Budget", below: "Below | None" = None) -> None:
         self.tree = StackedTree(root, rights, budget, below)
         self.tree.implied.add(b"")
-        self.hides: set[bytes] = set()
         self.files = self.size = 0
         self._rights = rights
         self._budget = budget
         self._times: dict[bytes, int] = {}
         self._default_acls: dict[bytes, bytes] = {}
         self._links = HardLinks(self.tree, budget, below)
+        self._whiteouts = Whiteouts(self.tree, rights, budget, below)
+
+    @property
+    def hidden(self) -> "set[bytes]":
+        """The paths of its whiteouts."""
+        return self._whiteouts.hidden
 
     def unpack(self, reader: "TarReader") -> None:
         """All entries. OcirunError when one cannot be made; the caller removes the rest."""
@@ -51,7 +54,7 @@ class LayerTree:
             for entry in reader:
                 self._take(entry, reader)
             self._links.finish()
-            self._drop_whiteouts()
+            self._whiteouts.finish()
             self.files += self._links.files
             self.size += self._links.size
             self._finish()
@@ -65,7 +68,7 @@ class LayerTree:
             self.size += entry.real_size
             path = names.parts(entry.name)
             if path and path[-1].startswith(names.WHITEOUT):
-                self._whiteout(path)
+                self._whiteouts.add(path)
             elif entry.kind == "link":
                 self._links.add(entry.name, entry.link)
             elif entry.kind == "directory":
@@ -76,52 +79,6 @@ class LayerTree:
                 self._file(entry, path, reader)
         except OSError as error:
             raise system_failure(f"unpack {shown(entry.name)}", error) from None
-
-    def _whiteout(self, path: "Path") -> None:
-        """Hide what lower layers have: all below the directory, or one name. What this layer has stays."""
-        opaque = path[-1] == names.OPAQUE
-        target = b"" if opaque else names.hidden(path[-1])
-        if not target and not opaque:
-            return
-        try:
-            above = self.tree.merged(path[:-1])
-        except (FileNotFoundError, NotADirectory):
-            self.tree.is_bound = True
-            return
-        status = None if opaque else self.tree.status(above, target)
-        if opaque:
-            self._rights.set_opaque(self.tree.descriptor(self.tree.real(above, make=True)))
-            if above and b"/".join(above) in self.tree.implied:
-                self._note(above)
-        elif status and status.st_mode & S_IFMT == S_IFDIR:
-            self._rights.set_opaque(self.tree.descriptor((*above, target)))
-        elif status is None and self.tree.lower(above, target):
-            posix.mknod(target, S_IFCHR, 0, dir_fd=self.tree.descriptor(self.tree.real(above, make=True)))
-            self._note((*above, target))
-        elif status is None:
-            self.tree.is_bound = True
-
-    def _note(self, path: "Path") -> None:
-        key = b"/".join(path)
-        self._budget.name(len(key))
-        self.hides.add(key)
-
-    def _drop_whiteouts(self) -> None:
-        """Remove whiteouts that hide nothing, since a later entry hides all of their directory. Forget what is gone."""
-        self.tree.look_again()
-        for key in sorted(self.hides, key=names.walked):
-            *above, name = names.components(key)
-            here = tuple(above)
-            try:
-                status = self.tree.status(here, name)
-            except NotADirectoryError:
-                status = None
-            whiteout = status is not None and is_whiteout(status)
-            hides = status is not None and self.tree.shows(here)
-            if whiteout and not hides:
-                posix.unlink(name, dir_fd=self.tree.descriptor(here))
-            if not hides or not (whiteout or key in self.tree.implied):
-                self.hides.discard(key)
 
     def _directory(self, entry: "Entry", path: "Path") -> None:
         real: Path = ()

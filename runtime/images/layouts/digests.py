@@ -59,3 +59,11 @@ def chain_ids(diff_ids: "Sequence[str]") -> "list[str]":
     for diff_id in diff_ids:
         found.append(of(f"{found[-1]} {diff_id}".encode()) if found else diff_id)
     return found
+
+
+def bound_names(diff_ids: "Sequence[str]") -> "list[str]":
+    """The name of each layer where it is right on top of those below it alone: its ChainID. The lowest first.
+
+    The lowest one's ChainID is its diff_id, the name of a layer that is right on top of others too, so it has another.
+    """
+    return [of(f" {diff_ids[0]}".encode()), *chain_ids(diff_ids)[1:]] if diff_ids else []

@@ -7,9 +7,10 @@
     bundles/NAME                    a bundle: {"path": ..., "layers": [names of layers]}; NAME is made from the path
     tmp/, locks/                    what is not whole yet; locks of layers and bundles
 
-A layer's name is its diff_id. Where the layers below it have had an effect on its tree, it is its ChainID, and the facts have
-"diff_id" too. "implied": directories that the layer has no entry for. On top of a link by one of these paths, or of "asked" where
-that is another set, the layer would be another tree (`layers`); so it would be where a path of "hides", its whiteouts, is not there.
+A layer's name is its diff_id. Where the layers below it have had an effect on its tree, it is another (`digests.bound_names`),
+and the facts have "diff_id" too. "implied": directories that the layer has no entry for. On top of a link by one of these paths,
+or of "asked" where that is another set, the layer would be another tree (`layers`); so it would be where a path of "hides", its
+whiteouts, is not there.
 
 Locks are flock(2), so that they end with their process. Whoever unpacks holds ``lock`` shared, and `prune` exclusively: then
 nothing in tmp/ belongs to anybody. A layer's own lock makes a second unpack of it wait, and find it there.

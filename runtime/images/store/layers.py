@@ -1,8 +1,8 @@
 """Layers into the store: what is missing is unpacked, under a lock, and has its name only when it is whole and verified.
 
 A layer is applied to the layers below it. Where they have an effect on its own directory, this is right on top of them alone,
-and has their ChainID as its name. The others have their diff_id, and are shared by any images: but not on top of a link that
-would lead a path of theirs elsewhere, and that was not there when they were unpacked.
+and has a name of its own (`digests.bound_names`). The others have their diff_id, and are shared by any images: but not on top
+of a link that would lead a path of theirs elsewhere, nor where there is nothing that a whiteout of theirs could hide.
 """
 
 import posix
@@ -14,7 +14,7 @@ from runtime.images.layers.below import Below
 from runtime.images.layers.tree import LayerTree
 from runtime.images.layouts import digests
 from runtime.images.layouts.blobs import Content
-from runtime.images.store.stored import open_roots, paths_of
+from runtime.images.store.stored import implied_of, open_roots, paths_of, top_first
 from runtime.images.tar.reader import TarReader
 from runtime.images.trees.tree import remove_tree
 from runtime.kernel import S_IFDIR, S_IFLNK, S_IFMT
@@ -37,8 +37,10 @@ def ensure(store: "Store", image: "Image", rights: "Rights", budget: "Budget") -
     Raises OcirunError.
     """
     stored: list[str] = []
-    for index, (diff_id, chain_id) in enumerate(zip(image.diff_ids, digests.chain_ids(image.diff_ids), strict=True)):
-        layer = _Layer(store, diff_id, chain_id, stored[:], budget)
+    for index, (diff_id, bound_name) in enumerate(
+        zip(image.diff_ids, digests.bound_names(image.diff_ids), strict=True)
+    ):
+        layer = _Layer(store, diff_id, bound_name, stored[:], budget)
         which = f"layer {index + 1} of {len(image.diff_ids)}"
         try:
             name = layer.stored()
@@ -65,17 +67,23 @@ def ensure(store: "Store", image: "Image", rights: "Rights", budget: "Budget") -
 class _Layer:
     """One layer on top of ``stored``, the names of those below it in the store, the lowest first."""
 
-    def __init__(self, store: "Store", diff_id: str, chain_id: str, stored: "Sequence[str]", budget: "Budget") -> None:
-        self.diff_id, self.chain_id = diff_id, chain_id
-        self.below = Below(lambda: open_roots(store, stored)[1], store.form, budget)
+    def __init__(
+        self, store: "Store", diff_id: str, bound_name: str, stored: "Sequence[str]", budget: "Budget"
+    ) -> None:
+        self.diff_id, self.bound_name = diff_id, bound_name
+        self.below = Below(lambda: open_roots(store, stored)[1], store.form, budget, self._implied)
         self._store = store
         self._under = stored
         self._budget = budget
 
+    def _implied(self, number: int) -> "frozenset[bytes]":
+        """The directories without an entry of a layer below, the top one first."""
+        return implied_of(self._store, top_first(self._under)[number])
+
     def stored(self) -> str:
         """Its name in the store; "" if the store does not have it, or as it is on top of other layers. Raises OSError."""
-        if self._is_there(self.chain_id):
-            return self.chain_id
+        if self._is_there(self.bound_name):
+            return self.bound_name
         return self.diff_id if self._is_there(self.diff_id) and self._suits() else ""
 
     def _is_there(self, name: str) -> bool:
@@ -154,10 +162,10 @@ class _Layer:
         facts |= {"files": unpacked.files, "size": unpacked.size}
         if unpacked.tree.asked != unpacked.tree.implied - {b""}:
             facts["asked"] = _listed(unpacked.tree.asked)
-        if unpacked.hides:
-            facts["hides"] = _listed(unpacked.hides)
+        if unpacked.hidden:
+            facts["hides"] = _listed(unpacked.hidden)
         if unpacked.tree.is_bound or self._store.has(self.diff_id):
-            return self.chain_id, {**facts, "diff_id": self.diff_id}
+            return self.bound_name, {**facts, "diff_id": self.diff_id}
         return self.diff_id, facts
 
 

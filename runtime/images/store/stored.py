@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from runtime.images.store import Store
 
 
-def open_roots(store: "Store", stored: "Sequence[str]") -> "tuple[list[str], list[int]]":
-    """The layers that count, the top one first: their names, and descriptors. ``stored``: the lowest first.
+def top_first(stored: "Sequence[str]") -> "list[str]":
+    """The layers as overlayfs takes them: none twice, since what comes again hides itself. ``stored``: the lowest first."""
+    return list(dict.fromkeys(reversed(stored)))
 
-    Overlayfs takes none twice; what comes again hides itself. Raises OSError.
-    """
-    found = list(dict.fromkeys(reversed(stored)))
+
+def open_roots(store: "Store", stored: "Sequence[str]") -> "tuple[list[str], list[int]]":
+    """The layers that count, the top one first: their names, and descriptors. ``stored``: the lowest first. Raises OSError."""
+    found = top_first(stored)
     layers = [store.open(layer_name(each)) for each in found]
     for hidden in layers[(count := visible(layers, store.form)) :]:
         posix.close(hidden)
