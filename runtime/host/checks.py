@@ -326,7 +326,7 @@ def _program_missing(name: str, process: "Process", cwd: str, tree: Tree) -> "tu
         if finding is None:
             return None
         certain = certain and finding[1]
-        if finding[0].endswith("permission denied"):
+        if finding[0].endswith('": permission denied'):
             denied = finding
     return denied or (f'exec: "{name}": executable file not found in $PATH', certain)
 
@@ -341,7 +341,7 @@ def _not_executable(path: str, subject: str, tree: Tree) -> "tuple[str, bool] | 
         certain = not tree.below_mount and not isinstance(error, PermissionError)
         return f"{subject}: stat {path}: {_reason(error)}", certain
     if mode & S_IFMT == S_IFDIR:
-        return f"{subject}: is a directory", not tree.below_mount
+        return f"{subject}: is a directory: permission denied", not tree.below_mount
     if mode & S_IFMT != S_IFREG or not mode & 0o111:
         return f"{subject}: permission denied", not tree.below_mount
     return None

@@ -1,6 +1,6 @@
 """Failed operations as errors: config pointer, what was tried, what the system said, the remedy. Pure and cold."""
 
-from errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM, ESTALE
+from errno import EBUSY, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOTDIR, EPERM, ESTALE
 
 from runtime.errors import OcirunError, system_words
 
@@ -50,6 +50,8 @@ def program_failure(name: str, step: int, error: int, origin: "str | None") -> O
     pointer = "/process/args"
     if step == steps.LOOKUP and error == ENOENT and "/" not in name:
         return OcirunError(f'exec: "{name}": executable file not found in $PATH', f"{pointer}/0", None, error)
+    if step == steps.LOOKUP and error == EISDIR:  # execve's own answer is EACCES, and managers know that one only
+        return OcirunError(f'exec: "{name}": is a directory: permission denied', f"{pointer}/0", None, error)
     tried = f"stat {name}: " if step == steps.LOOKUP and error == ENOENT else ""
     hint = remedies.transition(origin, error) if step != steps.LOOKUP else ""
     if step == steps.EXEC and error == ENOENT:  # the look-up did find the file

@@ -111,6 +111,20 @@ def test_command_without_execute_permission(runtime: Caller) -> None:
     assert "permission denied" in result.err.lower()
 
 
+@pytest.mark.not_on("runc", "crun", reason="words the message in its own way")
+def test_directory_as_command(runtime: Caller) -> None:
+    """A directory is `permission denied` too, by path, below a mount and in `exec`: managers make 126 of these words."""
+    for directory in ("/etc", "/mnt/etc"):
+        bundle = runtime.bundle({"process": {"args": [directory]}})
+        bundle.config["mounts"].append(
+            {"destination": "/mnt", "type": "bind", "source": "/", "options": ["rbind", "ro"]}
+        )
+        result = runtime.run(bundle.save()).failed(1)
+        assert f'"{directory}": is a directory: permission denied\n' in result.err
+    result = runtime.exec(runtime.launch(runtime.sleeper()), ["/etc"]).failed(255)
+    assert '"/etc": is a directory: permission denied\n' in result.err
+
+
 @pytest.mark.not_on("crun", reason="fails at start, not at create")
 def test_missing_command_fails_at_create(runtime: Caller) -> None:
     """create, not start, refuses a missing command: Docker's exit code 127 depends on it."""

@@ -1,6 +1,6 @@
 """runtime.plan.explain: every operation and every failure has a text that names what the config asked for."""
 
-from errno import EACCES, ECHILD, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
+from errno import EACCES, ECHILD, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOSPC, ENOTDIR, EPERM, ESTALE
 
 import pytest
 from hypothesis import given
@@ -222,7 +222,8 @@ def test_failures(operation, error, step, message):
     [
         ("nope", ENOENT, "LOOKUP", 'exec: "nope": executable file not found in $PATH'),
         ("/nope", ENOENT, "LOOKUP", 'exec: "/nope": stat /nope: no such file or directory'),
-        ("/etc", EACCES, "LOOKUP", 'exec: "/etc": permission denied'),
+        ("/etc/plain", EACCES, "LOOKUP", 'exec: "/etc/plain": permission denied'),
+        ("/etc", EISDIR, "LOOKUP", 'exec: "/etc": is a directory: permission denied'),
         ("/x", 8, "EXEC", 'exec: "/x": exec format error'),
     ],
 )
