@@ -34,7 +34,9 @@ def args_not_empty(spec: "Config") -> "Iterator[Finding]":
     if not args:
         yield "/process/args", "error", "args is " + ("missing" if args is None else "empty"), "name the program to run"
     elif args[0] == "":
-        yield "/process/args/0", "error", "the name of the program is empty", "write the program's path"
+        # An unset variable of a script, mostly. Managers make 127 of the first words.
+        message = 'exec: "": executable file not found in $PATH: the name is empty'
+        yield "/process/args/0", "error", message, "write the program's path"
 
 
 def env_entries(spec: "Config") -> "Iterator[Finding]":

@@ -29,6 +29,8 @@ _SYSCTLS = {
 ROOTFS = "unpack the root file system there, or correct the path"
 SOURCE = "create it, or correct the path; a relative one is from the bundle"
 CWD = "write a directory; one that is missing is made"
+# Managers know execve's answer only, which is EACCES.
+IS_DIRECTORY = "is a directory: permission denied"
 # Hooks that run before the program is looked up can still create it.
 _EARLY_HOOKS: "tuple[HookKind, ...]" = ("prestart", "createRuntime", "createContainer")
 _LATE_HOOKS: "tuple[HookKind, ...]" = ("poststart", "poststop")
@@ -326,7 +328,8 @@ def _program_missing(name: str, process: "Process", cwd: str, tree: Tree) -> "tu
         if finding is None:
             return None
         certain = certain and finding[1]
-        if finding[0].endswith('": permission denied'):
+        # As execvp: a directory of that name is passed over.
+        if finding[0].endswith("permission denied") and not finding[0].startswith(f'exec: "{name}": {IS_DIRECTORY}'):
             denied = finding
     return denied or (f'exec: "{name}": executable file not found in $PATH', certain)
 
@@ -341,7 +344,7 @@ def _not_executable(path: str, subject: str, tree: Tree) -> "tuple[str, bool] | 
         certain = not tree.below_mount and not isinstance(error, PermissionError)
         return f"{subject}: stat {path}: {_reason(error)}", certain
     if mode & S_IFMT == S_IFDIR:
-        return f"{subject}: is a directory: permission denied", not tree.below_mount
+        return f"{subject}: {IS_DIRECTORY}", not tree.below_mount
     if mode & S_IFMT != S_IFREG or not mode & 0o111:
         return f"{subject}: permission denied", not tree.below_mount
     return None

@@ -111,6 +111,14 @@ def test_command_without_execute_permission(runtime: Caller) -> None:
     assert "permission denied" in result.err.lower()
 
 
+@pytest.mark.not_on("crun", reason="says operation not permitted")
+def test_empty_name_as_command(runtime: Caller) -> None:
+    """An empty name, as of a script's unset variable, is no program in PATH: managers make 127 of these words."""
+    found_by = 'exec: "": executable file not found in $PATH'
+    assert found_by in runtime.run(runtime.bundle({"process": {"args": [""]}})).failed(1).err
+    assert found_by in runtime.exec(runtime.launch(runtime.sleeper()), [""]).failed(255).err
+
+
 @pytest.mark.not_on("runc", "crun", reason="words the message in its own way")
 def test_directory_as_command(runtime: Caller) -> None:
     """A directory is `permission denied` too, by path, below a mount and in `exec`: managers make 126 of these words."""

@@ -70,6 +70,7 @@ def test_missing_program_is_worded_for_the_managers(bundle):
     assert messages(spec(args=["/nope"]), bundle) == ['exec: "/nope": stat /nope: no such file or directory']
     assert messages(spec(args=["/etc/plain"]), bundle) == ['exec: "/etc/plain": permission denied']
     assert messages(spec(args=["/etc"]), bundle) == ['exec: "/etc": is a directory: permission denied']
+    assert messages(spec(args=["etc"], env=["PATH=/"]), bundle) == ['exec: "etc": executable file not found in $PATH']
     assert messages(spec(args=["plain"], env=["PATH=/etc"]), bundle) == ['exec: "plain": permission denied']
     assert rows(spec(args=["nope"]), bundle) == [("/process/args/0", "error", "host:program")]
 
