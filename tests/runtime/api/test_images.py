@@ -102,7 +102,7 @@ def test_where_the_exit_status_is_not_known(tmp_path: Path, collects: Any):
 def test_what_a_python_user_sees():
     """The signatures and docstrings are the functions' own."""
     assert str(inspect.signature(images.prune)) == "(store: 'Path | None' = None) -> 'list[str]'"
-    assert "Returns their diff_ids" in (images.prune.__doc__ or "")
+    assert "Returns their names" in (images.prune.__doc__ or "")
     assert inspect.signature(images.unpack) == inspect.signature(aio_images.unpack)
     assert inspect.iscoroutinefunction(aio_images.unpack)
     with pytest.raises(TypeError, match=r"unpack\(\) got an unexpected keyword argument 'shop'"):
