@@ -189,14 +189,17 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. */
+/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. One
+ * that the caller has not open has the channel in its place until here, so that nothing else comes there. */
 static int place_kept(struct context *ctx, unsigned count)
 {
+	struct stat kept, own;
 	int channel = fcntl(ctx->channel, F_DUPFD_CLOEXEC, (int)(FD_KEPT + count));
-	if (channel < 0)
+	if (channel < 0 || fstat(channel, &own) < 0)
 		return -errno;
 	for (unsigned i = 0; i < count; i++)
-		if (dup2((int)(FD_KEPT + i), (int)(3 + i)) < 0)
+		if (fstat((int)(FD_KEPT + i), &kept) < 0 || dup2((int)(FD_KEPT + i), (int)(3 + i)) < 0 ||
+		    (kept.st_ino == own.st_ino && kept.st_dev == own.st_dev && close((int)(3 + i)) < 0))
 			return -errno;
 	ctx->channel = channel;
 	return sys_close_range(3 + count, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;

@@ -46,7 +46,7 @@ static int place_descriptors(const struct shim_spawn *how)
 		return -errno;
 	/* The caller's are 3 and up, in order: moved from the top down, none is overwritten before it has moved. */
 	for (int i = how->kept_count - 1; i >= 0; i--)
-		if (dup2(how->kept[i], FD_KEPT + i) < 0)
+		if (dup2(how->kept[i] < 0 ? moved[FD_HANDSHAKE] : how->kept[i], FD_KEPT + i) < 0)
 			return -errno;
 	for (int i = 0; i < FD_KEPT; i++)
 		if (moved[i] < 0)

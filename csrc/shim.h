@@ -7,7 +7,7 @@ struct shim_spawn {
 	int init;        /* the init program, open for reading or a memfd; -1: `path` instead */
 	int stdio[3];    /* become 0, 1 and 2 */
 	int fixed[4];    /* become FD_PLAN, FD_HANDSHAKE, FD_EXTRA, FD_ROOT; -1: not open in init */
-	const int *kept; /* become FD_KEPT and up */
+	const int *kept; /* become FD_KEPT and up; -1: the program has no such descriptor */
 	int kept_count;
 	const char *path; /* a hook: with its arguments and environment (NULL: ours), each NULL-terminated */
 	char **arguments;

@@ -26,19 +26,33 @@ def listen_count(options: "PublishOptions") -> int:
     return int(count) if ours and count.isdigit() and len(count) < MAX_DIGITS else 0
 
 
+def _fault(descriptor: int) -> "OSError | None":
+    """Why it cannot be inherited."""
+    try:
+        posix.fstat(descriptor)
+    except OSError as error:
+        return error
+    return None
+
+
 def kept_descriptors(options: "PublishOptions") -> "list[int]":
-    """The caller's descriptors that the program inherits: from 3 on, LISTEN_FDS plus ``preserve_fds`` of them, or ``kept``."""
+    """The caller's descriptors that the program inherits: from 3 on, LISTEN_FDS plus ``preserve_fds`` of them, or ``kept``.
+
+    -1 for one that is not open, where a later one of ``preserve_fds`` is: Podman gives the highest number that is to be passed.
+    """
     if "kept" in options:
         return list(options["kept"])
-    listen = listen_count(options)
+    first = FIRST_KEPT + listen_count(options)  # of --preserve-fds
+    end = first + options.get("preserve_fds", 0)
+    has_gaps = first < end and _fault(end - 1) is None
     kept: list[int] = []
-    for descriptor in range(FIRST_KEPT, FIRST_KEPT + listen + options.get("preserve_fds", 0)):
-        try:
-            posix.fstat(descriptor)
-        except OSError as error:
-            name = "LISTEN_FDS" if descriptor < FIRST_KEPT + listen else "--preserve-fds"
-            raise system_failure(f"{name}: descriptor {descriptor}", error) from None
-        kept.append(descriptor)
+    for descriptor in range(FIRST_KEPT, end):
+        error = _fault(descriptor)
+        if error:
+            if descriptor < first or not has_gaps:
+                name = "LISTEN_FDS" if descriptor < first else "--preserve-fds"
+                raise system_failure(f"{name}: descriptor {descriptor}", error)
+        kept.append(-1 if error else descriptor)
     return kept
 
 

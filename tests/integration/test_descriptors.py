@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ def test_preserve_fds(runtime: Caller, files: list[int]) -> None:
     bundle = runtime.shell("cat <&3; cat <&4; ls /proc/$$/fd; true")
     out = run(runtime, bundle, files, "--preserve-fds", "2").ok().out.split()
     assert out == ["content0", "content1", "0", "1", "2", "3", "4"]
+
+
+@pytest.mark.not_on("runc", reason="refuses it")
+@pytest.mark.parametrize("closed", [(3,), (3, 4), (4,)])
+def test_preserve_fds_with_gaps(runtime: Caller, files: list[int], closed: tuple[int, ...]) -> None:
+    """Where the last is open, others may be closed: Podman's --preserve-fd gives the highest number. The others keep theirs."""
+    place = place_at_3(files)
+
+    def place_some() -> None:
+        place()
+        for descriptor in closed:
+            os.close(descriptor)
+
+    wanted = [number for number in (3, 4, 5) if number not in closed]
+    script = " ".join(f"cat <&{number};" for number in wanted) + " ls /proc/$$/fd; true"
+    id = runtime.launch(runtime.sleeper())
+    for call in (partial(runtime.run, runtime.shell(script)), partial(runtime.exec, id, script)):
+        for file in files:
+            os.lseek(file, 0, os.SEEK_SET)
+        done = call("--preserve-fds", "3", pass_fds=(3, 4, 5), preexec_fn=place_some).ok()
+        contents = [f"content{number - 3}" for number in wanted]
+        assert done.out.split() == [*contents, "0", "1", "2", *map(str, wanted)]
 
 
 @pytest.mark.proves_operation("keep_descriptors")
