@@ -112,7 +112,7 @@ class Node:
         """The command that runs `command` in the node."""
         spaces = [f"--{name}" for name in NAMESPACES]
         join = ["sh", "-c", JOIN, "sh", " ".join(map(str, cgroups.of_daemons(self.token)))]
-        return [*join, "nsenter", f"--target={self.pid}", *spaces, "--wd=/", "--", *map(str, command)]
+        return [*join, "nsenter", f"--target={self.pid}", *spaces, "--wdns=/", "--", *map(str, command)]
 
     def call(self, *command: str | Path, timeout: float = 120, input: str | None = None) -> Done:
         done = subprocess.run(
