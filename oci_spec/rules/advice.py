@@ -36,6 +36,16 @@ def root_path_custom(spec: "Config") -> "Iterator[Finding]":
         )
 
 
+def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
+    """config.md#posix-platform-mounts: a mount with mappings should have idmap or ridmap, so that no old runtime overlooks them."""
+    for index, mount in enumerate(spec.get("mounts", ())):
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            options = mount.get("options", ())
+            if "idmap" not in options and "ridmap" not in options:
+                message = "a mount with mappings should have the option idmap or ridmap"
+                yield f"/mounts/{index}/options", "warning", message, 'add "idmap"'
+
+
 def process_to_start(spec: "Config") -> "Iterator[Finding]":
     """config.md#process: a container without a process can be created, but not started."""
     if "process" not in spec:
@@ -133,6 +143,7 @@ def annotation_stop_signal(spec: "Config") -> "Iterator[Finding]":
 
 CONFIG: "tuple[Rule, ...]" = (
     root_path_custom,
+    mount_mappings_idmap,
     process_to_start,
     default_filesystems,
     device_once,

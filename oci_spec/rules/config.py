@@ -135,16 +135,6 @@ def mount_mappings_paired(spec: "Config") -> "Iterator[Finding]":
             )
 
 
-def mount_mappings_idmap(spec: "Config") -> "Iterator[Finding]":
-    """config.md#posix-platform-mounts: a mount with mappings should have idmap or ridmap, so that no old runtime overlooks them."""
-    for index, mount in enumerate(spec.get("mounts", ())):
-        if mount.get("uidMappings") or mount.get("gidMappings"):
-            options = mount.get("options", ())
-            if "idmap" not in options and "ridmap" not in options:
-                message = "a mount with mappings should have the option idmap or ridmap"
-                yield f"/mounts/{index}/options", "warning", message, 'add "idmap"'
-
-
 def mount_idmap_source_of_ids(spec: "Config") -> "Iterator[Finding]":
     """config.md#linux-mount-options: idmap and ridmap need mappings: the mount's, or else the container's."""
     for index, mount in enumerate(spec.get("mounts", ())):
@@ -203,7 +193,6 @@ RULES: "tuple[Rule, ...]" = (
     mount_bind_source,
     mount_type_bind,
     mount_mappings_paired,
-    mount_mappings_idmap,
     mount_idmap_source_of_ids,
     hook_path_absolute,
     hook_environment,
