@@ -32,7 +32,7 @@ def make(name: str) -> None:
 
 
 def of_daemons(name: str) -> list[Path]:
-    """The cgroups of the node's daemons: on v2 alone, below its first one, which could otherwise not limit others."""
+    """The cgroups of the node's daemons: on v2, below its first one, which could otherwise not limit others."""
     groups = [mount / name for mount, _, _ in hierarchies()]
     return [group / "daemons" if (group / "daemons").exists() else group for group in groups]
 

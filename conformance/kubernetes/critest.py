@@ -2,9 +2,9 @@
 """critest, the validation of Kubernetes' container runtime interface, as an outside judge of ocirun and of runc under containerd.
 
 Builds critest and containerd with Go from the versions that modules/ pins (built.py), runs the same tests with each runtime on a node
-of its own (node.py), prints what differs and writes docs/critest.md. Arguments go to critest, such as -ginkgo.focus=PATTERN; with them
-the page stays as it is. reasons.toml says why a test fails. Exits 1 when one fails with ocirun for which it has no reason,
-or when it has a reason that is not needed.
+of its own (node.py), prints what differs and writes docs/critest.md. Arguments go to critest, such as -ginkgo.focus=PATTERN; with them,
+or with the CRI-O that is installed (OCIRUN_CRI=crio), the page stays as it is. reasons.toml says why a test fails. Exits 1 when one fails
+with ocirun for which it has no reason, or when it has a reason that is not needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).parent))
 import built
+import daemons
 import node
-from daemons import SOCKET, containerd_node
 
 TREE = Path(__file__).resolve().parents[2]
 PAGE = TREE / "docs/critest.md"
@@ -73,8 +73,8 @@ def judge(name: str, path: str, programs: Path, arguments: list[str]) -> Results
     logs.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="ocirun-critest-") as scratch:
         os.chmod(scratch, 0o755)
-        with node.running(containerd_node(Path(scratch) / "node", programs, {name: path})) as one:
-            socket = f"unix://{SOCKET}"
+        with node.running(daemons.cri_node(Path(scratch) / "node", programs, {name: path})) as one:
+            socket = f"unix://{daemons.SOCKET}"
             command = [
                 programs / "critest", f"-runtime-endpoint={socket}", f"-image-endpoint={socket}", f"-runtime-handler={name}",
                 f"-ginkgo.junit-report={logs}/report.xml", "-ginkgo.no-color", "-ginkgo.timeout=40m", "-test.timeout=0", *arguments,
@@ -124,7 +124,7 @@ def why(name: str, reasons: dict[str, str]) -> str:
 
 
 def main() -> int:
-    missing = node.missing(*([] if built.go_program() else ["go"]))
+    missing = node.missing(*daemons.missing(), *([] if built.go_program() else ["go"]))
     if missing:
         print(f"critest: needs {', '.join(missing)} (Debian's packages: make deps-kubernetes)", file=sys.stderr)
         return 0
@@ -142,7 +142,7 @@ def main() -> int:
             unexplained.append(f"{name}: {said.splitlines()[0]}")
         if word == "skips" and found["runc"].get(name, ("", ""))[0] == "passes":
             unexplained.append(f"{name}: skips, and runc passes: {said}")
-    if not sys.argv[1:]:
+    if not sys.argv[1:] and daemons.CRI == "containerd":
         runc = subprocess.run(["runc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
         top = TOP.format(critest=built.version("cri-tools"), containerd=built.version("containerd"), runc=runc)
         PAGE.write_text(page(found, reasons, top))

@@ -62,10 +62,10 @@ def set_up_mounts() -> None:
 
 
 def set_up_cgroups() -> None:
-    """On v2 alone a cgroup with processes cannot have limits below it: the daemons have one of their own."""
-    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        os.mkdir("/sys/fs/cgroup/daemons")
-        Path("/sys/fs/cgroup/daemons/cgroup.procs").write_text("0")
+    """On v2 a cgroup with processes cannot have limits below it: the daemons have one of their own."""
+    for point in {point for point, kind, _ in cgroups.hierarchies() if kind == "cgroup2"}:
+        (point / "daemons").mkdir()
+        (point / "daemons/cgroup.procs").write_text("0")
 
 
 def set_up_network(address: str) -> None:

@@ -22,9 +22,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def programs() -> Path:
     """The directory of what Go builds, which takes some ten minutes once."""
     import built
+    import daemons
     import node
 
-    missing = node.missing()
+    missing = node.missing(*daemons.missing())
     if missing:
         pytest.fail(f"a node needs {', '.join(missing)}: make deps-kubernetes")
     return built.programs("containerd", "cri-tools", "kubernetes", "programs")
@@ -41,12 +42,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(programs: Path, ocirun: Path, workplace: Path, request: pytest.FixtureRequest) -> Iterator[object]:
-    """A node whose only runtime is the one under test (OCIRUN_RUNTIME: a peer); nothing of it stays."""
+    """A node whose only runtime is the one under test (OCIRUN_RUNTIME: a peer); nothing of it stays. OCIRUN_CRI=crio: with CRI-O."""
     import node
-    from daemons import containerd_node
+    from daemons import cri_node
 
     name = request.module.__name__.rpartition(".")[2]
     peer = os.environ.get("OCIRUN_RUNTIME")
     runtimes = {os.path.basename(peer): shutil.which(peer) or peer} if peer else {"ocirun": str(ocirun)}
-    with node.running(containerd_node(workplace / name, programs, runtimes)) as one:
+    with node.running(cri_node(workplace / name, programs, runtimes)) as one:
         yield one

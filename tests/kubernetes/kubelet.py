@@ -174,7 +174,7 @@ class Kubelet:
 
     def id(self, name: str, container: str) -> str:
         """The id of a container of the pod."""
-        return str(self.containers(name)[container]["containerID"]).removeprefix("containerd://")
+        return str(self.containers(name)[container]["containerID"]).rpartition("//")[2]
 
     def crictl(self, *words: str) -> str:
         done = self.node.call("crictl", "--timeout=60s", "--runtime-endpoint", f"unix://{SOCKET}", *words)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import containerd_node
+from daemons import cri_node
 from node import running
 
 from tests.kubernetes.cluster import Cluster
@@ -26,7 +26,7 @@ def cluster(programs: Path, ocirun: Path, workplace: Path) -> Iterator[Cluster]:
     """Its default runtime is runc; ocirun is the one of the RuntimeClass in contrib/ (OCIRUN_RUNTIME: a peer in its place)."""
     peer = os.environ.get("OCIRUN_RUNTIME")
     runtimes = {"runc": shutil.which("runc") or "runc", "ocirun": shutil.which(peer) or peer if peer else str(ocirun)}
-    with running(containerd_node(workplace / "cluster", programs, runtimes)) as node:
+    with running(cri_node(workplace / "cluster", programs, runtimes)) as node:
         one = Cluster(node)
         one.start()
         one.apply_file(TREE / "contrib/kubernetes/runtimeclass.yaml")
@@ -39,7 +39,7 @@ def ours(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
 
 
 def handler(cluster: Cluster, name: str) -> str:
-    """The runtime of the pod's sandbox, as containerd knows it."""
+    """The runtime of the pod's sandbox, as the daemon knows it."""
     id = cluster.kubelet.crictl("pods", "--name", name, "--quiet", "--latest").strip()
     return str(json.loads(cluster.kubelet.crictl("inspectp", id))["status"].get("runtimeHandler", ""))
 
