@@ -37,9 +37,9 @@ def in_user_namespace() -> bool:
         return False  # a kernel without user namespaces
 
 
-def own_map(kind: str) -> "list[IdMapping]":
-    """The map of the caller's user namespace, in the form of linux.uidMappings. ``kind``: uid or gid."""
-    rows = [list(map(int, line.split())) for line in read_file(f"/proc/self/{kind}_map").splitlines()]
+def own_map(kind: str, process: "int | str" = "self") -> "list[IdMapping]":
+    """The map of the user namespace of the caller or of another process, in the form of linux.uidMappings. ``kind``: uid or gid."""
+    rows = [list(map(int, line.split())) for line in read_file(f"/proc/{process}/{kind}_map").splitlines()]
     return [{"containerID": first, "hostID": host, "size": size} for first, host, size in rows]
 
 

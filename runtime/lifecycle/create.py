@@ -23,6 +23,7 @@ from runtime.lifecycle.request import Request
 from runtime.plan import encode
 from runtime.plan.capabilities import SETS
 from runtime.plan.namespaces import kinds
+from runtime.plan.properties import JOINED_MAPS
 from runtime.process import spawn
 
 TYPE_CHECKING = False
@@ -112,6 +113,10 @@ def build(
         if not request.spec.get("hooks") and not request.spec["linux"].get("netDevices"):  # which write the record
             handshake.meanwhile = lambda: prepare_created(creation, handshake, wait_start)
         attend(request, lambda: follow(creation, handshake))
+        if repeats_maps(request.spec):
+            from runtime.lifecycle import joined_maps
+
+            joined_maps.check(request.spec, handshake.pid, request.warn_at)
         write_created(creation, handshake, wait_start)
     except BaseException:
         from runtime.lifecycle.undo import undo
@@ -270,11 +275,23 @@ def plan_of(creation: Creation, wait_start: bool) -> "list[Operation]":
     if "resctrl" in record:
         facts["resctrl"] = record["resctrl"]["tasks"]
     seccomp = assembly.seccomp_filter(spec, request.root, request.warn_at)
+
+    def warn_at(pointer: str, message: str) -> None:
+        if message != JOINED_MAPS:  # said once init has joined, if the maps are others
+            request.warn_at(pointer, message)
+
     options = assembly.plan_options(request.id, request.options, request.kept, seccomp, wait_start)
     options["environment"] = environment
     if any(hook.get("env") is None for hook in (spec.get("hooks") or {}).get("createContainer") or ()):
         options["caller_environment"] = descriptors.caller_environment()
-    return assembly.operations(spec, facts, cgroups, options, request.warn_at)
+    return assembly.operations(spec, facts, cgroups, options, warn_at)
+
+
+def repeats_maps(spec: "Config") -> bool:
+    """Whether the user namespace is joined, and id maps are given all the same."""
+    linux = spec["linux"]
+    given = linux.get("uidMappings") or linux.get("gidMappings")
+    return bool(given and kinds(spec).get("user", ("", None))[1])
 
 
 def launch(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     Warnings = list[tuple[str, str]]
 
 WINDOWS = "for Windows only, ignored"
+JOINED_MAPS = "not written, the joined user namespace has its own"
 
 # Handled by `attributes`.
 LABELS = ("apparmorProfile", "selinuxLabel")
@@ -37,7 +38,7 @@ def joined_maps(linux: "Linux", warnings: "Warnings") -> None:
     """The maps of a container that joins an existing user namespace."""
     for name in ("uidMappings", "gidMappings"):
         if linux.get(name):
-            warnings.append((f"/linux/{name}", "not written, the joined user namespace has its own"))
+            warnings.append((f"/linux/{name}", JOINED_MAPS))
 
 
 def check(spec: "Config", warnings: "Warnings") -> None:

@@ -97,6 +97,20 @@ def test_with_a_joined_user_namespace(runtime: Caller) -> None:
     assert runtime.run(bundle.save()).ok().out == "5 6\n"
 
 
+@pytest.mark.parametrize("size", [65536, 65535])
+def test_maps_of_a_joined_user_namespace(runtime: Caller, size: int) -> None:
+    """Maps that only repeat those of the joined namespace, as CRI-O and containerd write them, are no warning; others are."""
+    first = runtime.launch(with_mount(runtime, "exec sleep 60", mount("/y"), user=True))
+    bundle = runtime.shell("cat /proc/self/uid_map")
+    bundle.linux["namespaces"].append({"type": "user", "path": f"/proc/{runtime.pid(first)}/ns/user"})
+    bundle.linux.update(uidMappings=CONTAINER, gidMappings=[CONTAINER[0] | {"size": size}])
+    done = runtime.run(bundle.save()).ok()
+    assert done.out.split() == ["0", "100000", "65536"]
+    assert ("/linux/gidMappings: not written, the joined user namespace has its own" in done.err) == (size == 65535)
+    assert "/linux/uidMappings" not in done.err
+    assert not done.err or size == 65535
+
+
 @pytest.mark.proves("/mounts/*/options")
 @pytest.mark.parametrize(("option", "below"), [("idmap", "5 6"), ("ridmap", "1000 2000")])
 def test_mounts_below(runtime: Caller, option: str, below: str) -> None:

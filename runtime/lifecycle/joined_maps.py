@@ -1,0 +1,29 @@
+"""Id maps of a config that joins a user namespace. Cold.
+
+CRI-O and containerd repeat the maps of the pod's namespace, whose path does not tell them. Only a process in it does.
+"""
+
+from runtime.host.facts import own_map
+from runtime.plan.properties import JOINED_MAPS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from oci_spec.types import Config, IdMapping
+    from runtime.lifecycle.assembly import WarnAt
+
+
+def rows(maps: "list[IdMapping]") -> "list[tuple[int, int, int]]":
+    return sorted((row["containerID"], row["hostID"], row["size"]) for row in maps)
+
+
+def check(spec: "Config", pid: int, warn_at: "WarnAt") -> None:
+    """Warn of maps that are not those of the namespace of init, which has joined it."""
+    linux = spec["linux"]
+    try:
+        found = {"uidMappings": own_map("uid", pid), "gidMappings": own_map("gid", pid)}
+    except OSError:  # init has ended, which the caller finds out
+        return
+    given = {"uidMappings": linux.get("uidMappings", []), "gidMappings": linux.get("gidMappings", [])}
+    for name, maps in given.items():
+        if maps and rows(maps) != rows(found[name]):
+            warn_at(f"/linux/{name}", JOINED_MAPS)
