@@ -223,8 +223,6 @@ int op_place_descriptors(struct context *ctx, const struct plan_op *op)
 		return r;
 	unsigned count = (unsigned)op->number[PLACE_DESCRIPTORS_COUNT];
 	r = count ? place_kept(ctx, count) : 0;
-	if (r == 0)
-		return 0;
 	errno = -r;
-	return failed(ctx, STEP_OPEN);
+	return r < 0 ? failed(ctx, STEP_OPEN) : 0;
 }

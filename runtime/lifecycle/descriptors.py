@@ -48,10 +48,9 @@ def kept_descriptors(options: "PublishOptions") -> "list[int]":
     kept: list[int] = []
     for descriptor in range(FIRST_KEPT, end):
         error = _fault(descriptor)
-        if error:
-            if descriptor < first or not has_gaps:
-                name = "LISTEN_FDS" if descriptor < first else "--preserve-fds"
-                raise system_failure(f"{name}: descriptor {descriptor}", error)
+        if error and (descriptor < first or not has_gaps):
+            name = "LISTEN_FDS" if descriptor < first else "--preserve-fds"
+            raise system_failure(f"{name}: descriptor {descriptor}", error)
         kept.append(-1 if error else descriptor)
     return kept
 
