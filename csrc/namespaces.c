@@ -202,8 +202,7 @@ static int move_into_unified(struct context *ctx)
  * in its v2 cgroup: moving it there would wait for the kernel's lock on all thread groups. It inherits the cgroup's
  * descriptor, and closes it first of all. Whoever could open that in between needs CAP_SYS_PTRACE, since the child is
  * not dumpable, and could then trace the child anyway. Where the cgroup has as many processes as it may have, nothing
- * can be born in it: the child moves there, once its parent knows it. Until then the parent knows it by the process
- * group that the two have to themselves: whoever is killed in between, it can reap both.
+ * can be born in it: the child moves there, once its parent knows it. Until then it is reaped by its process group.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {

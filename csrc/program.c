@@ -173,13 +173,13 @@ int op_wait_start(struct context *ctx, const struct plan_op *op)
 int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 {
 	uint64_t count = op->number[KEEP_DESCRIPTORS_COUNT];
-	if (count > 1024) {
-		errno = E2BIG;
+	errno = E2BIG;
+	if (count > 1024)
 		return failed(ctx, STEP_PLAN);
-	}
-	unsigned last = FD_KEPT + (unsigned)count;
-	if (sys_close_range(last, ~0U, 0) < 0)
+	struct stat channel;
+	if (fstat(ctx->channel, &channel) < 0 || sys_close_range(FD_KEPT + (unsigned)count, ~0U, 0) < 0)
 		return failed(ctx, STEP_CLOSE);
+	ctx->gap = channel.st_ino;
 	if (ctx->word < 0)
 		close(FD_PLAN);
 	close(FD_ROOT);
@@ -189,17 +189,16 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. One
- * that the caller has not open has the channel in its place until here, so that nothing else comes there. */
+/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. */
 static int place_kept(struct context *ctx, unsigned count)
 {
-	struct stat kept, own;
+	struct stat kept;
 	int channel = fcntl(ctx->channel, F_DUPFD_CLOEXEC, (int)(FD_KEPT + count));
-	if (channel < 0 || fstat(channel, &own) < 0)
+	if (channel < 0)
 		return -errno;
 	for (unsigned i = 0; i < count; i++)
 		if (fstat((int)(FD_KEPT + i), &kept) < 0 || dup2((int)(FD_KEPT + i), (int)(3 + i)) < 0 ||
-		    (kept.st_ino == own.st_ino && kept.st_dev == own.st_dev && close((int)(3 + i)) < 0))
+		    (S_ISSOCK(kept.st_mode) && kept.st_ino == ctx->gap && close((int)(3 + i)) < 0))
 			return -errno;
 	ctx->channel = channel;
 	return sys_close_range(3 + count, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;

@@ -3,13 +3,14 @@
 import posix
 import sys
 
-from runtime.errors import system_failure
+from runtime.errors import OcirunError, system_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.shapes import PublishOptions
 
 FIRST_KEPT = 3
+MAX_KEPT = 1024  # as in csrc/program.c
 MAX_DIGITS = 10  # of LISTEN_FDS
 
 
@@ -45,6 +46,8 @@ def kept_descriptors(options: "PublishOptions") -> "list[int]":
     first = FIRST_KEPT + listen_count(options)  # of --preserve-fds
     end = first + options.get("preserve_fds", 0)
     has_gaps = first < end and _fault(end - 1) is None
+    if has_gaps and end - FIRST_KEPT > MAX_KEPT:
+        raise OcirunError(f"--preserve-fds {end - first}: a program can be given at most {MAX_KEPT} descriptors")
     kept: list[int] = []
     for descriptor in range(FIRST_KEPT, end):
         error = _fault(descriptor)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import array
 import os
+import resource
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +76,14 @@ def test_preserve_fds_with_gaps(runtime: Caller, files: list[int], closed: tuple
     wanted = [number for number in (3, 4, 5) if number not in closed]
     script = " ".join(f"cat <&{number};" for number in wanted) + " ls /proc/$$/fd; true"
     id = runtime.launch(runtime.sleeper())
-    for call in (partial(runtime.run, runtime.shell(script)), partial(runtime.exec, id, script)):
+
+    def created(*flags: str, **more: Any) -> Result:
+        later = runtime.create(runtime.shell(script), *flags, **more)
+        runtime.start(later)
+        wait_for(lambda: runtime.state(later)["status"] == "stopped", "its end")
+        return Result(0, runtime.output(later), "")
+
+    for call in (partial(runtime.run, runtime.shell(script)), partial(runtime.exec, id, script), created):
         for file in files:
             os.lseek(file, 0, os.SEEK_SET)
         done = call("--preserve-fds", "3", pass_fds=(3, 4, 5), preexec_fn=place_some).ok()
@@ -86,6 +95,19 @@ def test_preserve_fds_with_gaps(runtime: Caller, files: list[int], closed: tuple
 def test_nothing_without_a_flag(runtime: Caller, files: list[int]) -> None:
     """Descriptors that were not asked for are closed."""
     assert run(runtime, runtime.shell("ls /proc/$$/fd; true"), files).ok().out.split() == ["0", "1", "2"]
+
+
+def test_preserve_fds_of_a_high_number(runtime: Caller, files: list[int]) -> None:
+    """There are at most 1,024."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, limits[1]))
+    try:
+        os.dup2(files[0], 1030)
+        err = runtime.run(runtime.bundle(), "--preserve-fds", "1028", pass_fds=(1030,)).failed(1).err
+        os.close(1030)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert err == "ocirun: error: --preserve-fds 1028: a program can be given at most 1024 descriptors\n"
 
 
 def test_preserve_fds_that_are_not_open(runtime: Caller) -> None:
