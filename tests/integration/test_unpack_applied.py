@@ -260,7 +260,10 @@ def test_a_store_of_an_older_release(unpacker: Unpacker) -> None:
     """It has the layer with a directory in the link's place: not taken on top of the link; bundles that have it stay as they are."""
     top = archive(entry("lib/foo"))
     _, old = both(unpacker, archive(directory("x")), top)
-    facts = json.loads((unpacker.store / f"layers/sha256/{digest(top)[7:]}.json").read_text())
+    file = unpacker.store / f"layers/sha256/{digest(top)[7:]}.json"
+    facts = json.loads(file.read_text())
+    assert facts.pop("hides") == []
+    file.write_text(json.dumps(facts))
     assert facts == {"version": 1, "implied": ["", "lib"], "files": 1, "size": 0}
     copy, _ = both(unpacker, BASE, top)
     assert os.listdir(copy / "usr/lib") == ["foo"]

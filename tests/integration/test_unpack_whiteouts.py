@@ -5,17 +5,19 @@ In a directory that only its own layer has, overlayfs shows a whiteout as a name
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.images import archive, directory, entry, layout, symlink
+from tests.integration.images import archive, directory, entry, hardlink, layout, symlink
 from tests.integration.test_unpack import Unpacker, mounted, unpacker
 from tests.integration.test_unpack_applied import both, stored
 
@@ -54,6 +56,10 @@ CASES: dict[str, tuple[list[list[bytes]], list[str]]] = {
         ["d", "d/y"],
     ),
     "opaque and then a file": ([D, [entry(f"d/{OPAQUE}"), entry("d")]], ["d"]),
+    "of a directory that a hard link is to come to": (
+        [[*D, entry("a")], [hardlink("d/l", "a"), entry(".wh.d")]],
+        ["a", "d", "d/l"],
+    ),
     "twice": ([D, [entry("d/.wh.x")], [entry("d/.wh.x")]], ["d"]),
     "of the first layer": ([[directory("d"), entry("d/k"), entry("d/.wh.x")], [entry("q")]], ["d", "d/k", "q"]),
     "through a link": ([[*D, symlink("l", "d")], [entry("l/.wh.x"), entry("l/.wh.y")]], ["d", "l"]),
@@ -102,28 +108,53 @@ def test_a_layer_of_whiteouts_on_other_layers(unpacker: Unpacker) -> None:
     assert stored(both(unpacker, other, top)[1])[1] != one
 
 
-def test_an_opaque_directory_on_other_layers(unpacker: Unpacker) -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("late", [False, True], ids=["mark first", "mark last"])
+def test_an_opaque_directory_on_other_layers(unpacker: Unpacker, late: bool, backwards: bool) -> None:
     """Without an entry for the directory, the layer makes none where there is nothing to hide, and else it is as it was."""
-    top = archive(entry(f"d/{OPAQUE}"), entry("d/new"))
-    time, acl = 1_500_000_000, (b"SCHILY.xattr.user.word", b"v")
-    lower = archive(directory("d", mode=0o2750, uid=3, gid=4, mtime=time, pax=[acl]), entry("d/x"))
-    between = archive(entry("d/e/implied"))
-    plain = archive(entry("q"), entry("d", b"a file"))
-    for layers in (
-        [lower, top],
-        [plain, top],
-        [lower, between, top],
-        [lower, top, top],
-        [lower, archive(entry(".wh.d")), top],
-    ):
+    mark, new = entry(f"d/{OPAQUE}"), entry("d/new")
+    top = archive(new, mark) if late else archive(mark, new)
+    note = (b"SCHILY.xattr.user.word", b"v")
+    lower = archive(directory("d", mode=0o2750, uid=3, gid=4, mtime=1_500_000_000, pax=[note]), entry("d/x"))
+    gone, plain, other = archive(entry(".wh.d")), archive(entry("q")), archive(entry("d/e/implied"))
+    images = ([lower, top], [plain, top], [lower, other, top], [lower, top, top], [lower, gone, top], [top, lower, top])
+    for layers in reversed(images) if backwards else images:
         copy, bundle = both(unpacker, *layers)
         with mounted(bundle) as merged:
             for root in (copy, merged):
                 assert os.listdir(root / "d") == ["new"]
                 status = os.lstat(root / "d")
                 found = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, os.listxattr(root / "d")
-                is_kept = lower in layers and archive(entry(".wh.d")) not in layers
+                is_kept = lower in layers and gone not in layers
                 assert found == ((0o2750, 3, 4, ["user.word"]) if is_kept else (0o755, 0, 0, []))
+
+
+def test_many_whiteouts_that_hide_nothing(unpacker: Unpacker) -> None:
+    """The time that they take grows with their number, not with its square."""
+    count = 8000
+    below = archive(directory("a"), directory("a/b"), *(entry(f"a/b/{number}") for number in range(count)))
+    hidden = [entry(f"a/b/.wh.{number}") for number in range(count)]
+    began = time.monotonic()
+    unpacker.unpack(layout(unpacker.path("few"), below, archive(*hidden)), "one")
+    took = time.monotonic() - began
+    began = time.monotonic()
+    unpacker.unpack(layout(unpacker.path("many"), below, archive(*hidden, entry(f"a/{OPAQUE}"))), "two")
+    assert time.monotonic() - began < 2 * took + 1
+
+
+def test_a_layer_of_an_older_store(unpacker: Unpacker) -> None:
+    """A layer whose whiteouts are not in its facts, as older builds wrote them, is unpacked once more."""
+    below, top = archive(*D), archive(directory("d"), entry("d/.wh.x"))
+    bundle = unpacker.unpack(layout(unpacker.path("one"), below, top), "first")
+    name = stored(bundle)[1]
+    facts = unpacker.store / "layers" / f"{name.replace(':', '/')}.json"
+    document = json.loads(facts.read_text())
+    del document["hides"]
+    facts.write_text(json.dumps(document))
+    again = unpacker.unpack(layout(unpacker.path("other"), archive(entry("q")), top), "second")
+    assert stored(again)[1] != name
+    with mounted(again) as merged:
+        assert sorted(walk(merged)) == ["d", "q"]
 
 
 NAMES = ("a", "b", "a/x", "a/b", "b/x", "a/b/x", "b/y", "x", "a/b/y")

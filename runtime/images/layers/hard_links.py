@@ -48,6 +48,7 @@ class HardLinks:
         key = b"/".join(place)
         self._budget.name(len(key) + len(name) + len(link))
         self._waiting[key] = name, link
+        self._tree.held.add(b"/".join(place[:-1]))
 
     def drop(self, place: "Path") -> None:
         """A later entry has this path."""

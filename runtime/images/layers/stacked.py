@@ -25,7 +25,7 @@ class StackedTree(Tree):
 
     ``is_bound``: something in the directory is as it is because of the layers below, so that it is right on top of them alone.
     ``asked``: paths of directories that were made because the layers below have no link there. ``reserved``: real paths of
-    files that are not there yet.
+    files that are not there yet, and ``held`` of the directories that they will be in.
     """
 
     def __init__(self, root: int, rights: "Rights", budget: "Budget", below: "Below | None") -> None:
@@ -33,6 +33,7 @@ class StackedTree(Tree):
         self.is_bound = False
         self.asked: set[bytes] = set()
         self.reserved: Container[bytes] = ()
+        self.held: set[bytes] = set()
         self._below = below
         self._sight = Sight(self, rights.form)
         self._through = False  # whether directories that only the layers below have are walked through, and not made

@@ -3,6 +3,7 @@
 Overlayfs shows a whiteout that hides nothing as a name without a file, in a directory that one layer alone has.
 """
 
+import errno
 import posix
 
 from runtime.host.overlay import is_whiteout
@@ -77,7 +78,7 @@ class Whiteouts:
         while waiting:
             here = waiting.pop()
             seen.append(b"/".join(here))
-            if seen[-1] not in self._tree.implied:
+            if seen[-1] not in self._tree.implied or seen[-1] in self._tree.held:
                 return False
             listed = posix.listdir(self._tree.descriptor(here))
             self._budget.steps(1 + len(listed))
@@ -94,33 +95,50 @@ class Whiteouts:
     def finish(self) -> None:
         """After all entries: what hides nothing, since a later entry hides all of its directory, is removed."""
         self._tree.look_again()
-        for key in sorted(self.hidden | self._emptied, key=names.walked, reverse=True):
+        useless: set[Path] = set()  # directories that may have been there for the sake of whiteouts alone
+        for key in sorted(self.hidden, key=names.walked):
             path = names.components(key)
-            try:
-                status = self._tree.status(path[:-1], path[-1] if path else b".")
-            except NotADirectoryError:
-                status = None
+            status = self._status(path)
             if status is None or not is_whiteout(status):
                 self.hidden.discard(key)
             elif not self._tree.shows(path[:-1]):
                 posix.unlink(path[-1], dir_fd=self._tree.descriptor(path[:-1]))
                 self.hidden.discard(key)
-                self._prune(path[:-1])
-            if status and status.st_mode & S_IFMT == S_IFDIR and key in self._emptied and key in self._tree.implied:
-                self._prune(path) if path and not self._tree.shows(path[:-1]) else self._adopt(path)
+                useless.add(path[:-1])
+        emptied = [names.components(key) for key in self._emptied & self._tree.implied]
+        useless.update(path for path in emptied if path and not self._tree.shows(path[:-1]))
+        for path in sorted(useless, key=len, reverse=True):
+            self._prune(path)
+        for path in emptied:
+            status = self._status(path)
+            if status and status.st_mode & S_IFMT == S_IFDIR:
+                self._adopt(path)
+
+    def _status(self, path: "Path") -> "posix.stat_result | None":
+        """Of what is there; None too where a file has replaced a directory above."""
+        try:
+            return self._tree.status(path[:-1], path[-1] if path else b".")
+        except NotADirectoryError:
+            return None
 
     def _prune(self, path: "Path") -> None:
-        """Remove directories that were there for the sake of a whiteout."""
-        while path and b"/".join(path) in self._tree.implied and not self._tree.shows(path[:-1]):
-            if posix.listdir(self._tree.descriptor(path)):
+        """Remove a directory that was there for the sake of whiteouts, and those above it that were."""
+        while path and b"/".join(path) in self._tree.implied and self._status(path):
+            if self._tree.shows(path[:-1]):
                 return
-            self._tree.remove(path[:-1], path[-1])
+            try:
+                posix.rmdir(path[-1], dir_fd=self._tree.descriptor(path[:-1]))
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    return
+                raise
+            self._tree.forget()
             path = path[:-1]
 
     def _adopt(self, path: "Path") -> None:
         """Give an opaque directory the owner, mode and attributes that it has below: only its content is hidden."""
+        self._tree.is_bound = True
         source = self._below.attributes(path) if self._below else -1
         if source >= 0:
             attributes.copy(source, self._tree.descriptor(path))
             self._tree.implied.discard(b"/".join(path))
-            self._tree.is_bound = True

@@ -102,6 +102,8 @@ class _Layer:
         Not where that would take too long to say: then it is unpacked once more, and has a name of its own.
         """
         facts = self._store.facts(self.diff_id)
+        if "hides" not in facts:  # an older build's: its whiteouts may hide nothing
+            return False
         paths = paths_of(facts.get("asked", facts.get("implied")))
         hides = paths_of(facts.get("hides"))
         if not self._under:
@@ -162,8 +164,7 @@ class _Layer:
         facts |= {"files": unpacked.files, "size": unpacked.size}
         if unpacked.tree.asked != unpacked.tree.implied - {b""}:
             facts["asked"] = _listed(unpacked.tree.asked)
-        if unpacked.hidden:
-            facts["hides"] = _listed(unpacked.hidden)
+        facts["hides"] = _listed(unpacked.hidden)
         if unpacked.tree.is_bound or self._store.has(self.diff_id):
             return self.bound_name, {**facts, "diff_id": self.diff_id}
         return self.diff_id, facts
