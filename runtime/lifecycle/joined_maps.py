@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 def rows(maps: "list[IdMapping]") -> "list[tuple[int, int, int]]":
-    return sorted((row["containerID"], row["hostID"], row["size"]) for row in maps)
+    """In order, with rows that go on where the one before ends joined to it."""
+    joined: list[tuple[int, int, int]] = []
+    for inside, outside, size in sorted((row["containerID"], row["hostID"], row["size"]) for row in maps):
+        first, host, before = joined[-1] if joined else (0, 0, 0)
+        if joined and (inside, outside) == (first + before, host + before):
+            joined[-1] = first, host, before + size
+        else:
+            joined.append((inside, outside, size))
+    return joined
 
 
 def check(spec: "Config", pid: int, warn_at: "WarnAt") -> None:
