@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.integration.caller import wait_for
+
 RECEIVE, ANSWER = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND
 NOTIFICATION, RESPONSE = struct.Struct("=QIIiIQ6Q"), struct.Struct("=QqiI")
 CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
@@ -47,6 +49,11 @@ class Agent:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._threads: list[threading.Thread] = []
         self._leaving = False
+
+    def received(self, count: int) -> list[dict[str, Any]]:
+        """The first ``count`` states. Each comes in a thread of its own, which may be late where no call waits for its answer."""
+        wait_for(lambda: len(self.states) >= count, f"{count} states")
+        return self.states
 
     def __enter__(self) -> Agent:
         # The path may be longer than a socket address.

@@ -76,7 +76,7 @@ def test_without_userfaultfd(runtime: Caller, agent: Callable[[Decide], Agent], 
     assert "No space left" in runtime.run(bundle, preexec_fn=sandbox).failed(1).err
     id = runtime.launch(notified(runtime, "exec sleep 60", one.path), preexec_fn=sandbox)
     assert "No space left" in runtime.exec(id, "mkdir /a", preexec_fn=sandbox).failed(1).err
-    assert len(one.states) == 3
+    assert len(one.received(3)) == 3
     assert {number for _, number in one.calls} == {MKDIR}
 
 
@@ -128,7 +128,7 @@ def test_no_metadata(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
     """Without listenerMetadata there is none in the state."""
     one = agent(no_space)
     runtime.run(notified(runtime, "true", one.path)).ok()
-    assert not one.states[0].get("metadata")
+    assert not one.received(1)[0].get("metadata")
 
 
 @pytest.mark.not_on("runc", "crun", reason=LATER)
@@ -138,7 +138,7 @@ def test_nothing_is_sent_before_start(runtime: Caller, agent: Callable[[Decide],
     id = runtime.create(notified(runtime, "mkdir /a; echo $?", one.path))
     assert not one.states
     runtime.start(id)
-    assert len(one.states) == 1
+    assert len(one.received(1)) == 1
     assert runtime.finish(id) == "1\n"
 
 
@@ -147,6 +147,7 @@ def test_exec(runtime: Caller, agent: Callable[[Decide], Agent]) -> None:
     """A process that exec adds has a listener of its own; its pid is in the state, the container's in that of the container."""
     one = agent(no_space)
     id = runtime.launch(notified(runtime, "exec sleep 60", one.path))
+    one.received(1)
     pid_file = runtime.directory / "exec.pid"
     result = runtime.exec(id, "mkdir /a", "--pid-file", pid_file)
     assert "No space left" in result.failed(1).err
@@ -215,7 +216,7 @@ def test_program_is_alone(runtime: Caller, agent: Callable[[Decide], Agent]) -> 
     id = runtime.launch(notified(runtime, "exec sleep 60", one.path))
     pid_file = runtime.directory / "exec.pid"
     runtime.call("exec", "--detach", "--pid-file", pid_file, id, "sleep", "60").ok()
-    assert len(one.states) == 2
+    assert len(one.received(2)) == 2
     for pid in (runtime.pid(id), int(pid_file.read_text())):
         wait_for(lambda pid=pid: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "sleep")  # type: ignore[misc]
         assert os.listdir(f"/proc/{pid}/task") == [str(pid)]

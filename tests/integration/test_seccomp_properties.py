@@ -187,4 +187,4 @@ def test_features_of_seccomp_are_true(runtime: Caller) -> None:
             "syscalls": rules,
         }
         assert runtime.run(runtime.shell("echo fine", {"linux": {"seccomp": seccomp}})).ok().out == "fine\n"
-        assert agent.states
+        assert agent.received(1)
