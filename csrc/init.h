@@ -29,8 +29,8 @@ struct context {
 	enum plan_step step;
 	int64_t detail; /* sent to the parent with a failure */
 	int channel;    /* to the parent until `created`, to `start` after it */
-	ino_t gap;      /* of the first channel: it has the places of descriptors that the caller has not open */
-	int unified;    /* directory of the v2 cgroup to be born in */
+	ino_t gap; /* inode of the first channel, which stands in for descriptors that the caller does not have open */
+	int unified; /* directory of the v2 cgroup to be born in */
 	int cgroup[MAX_CGROUPS];
 	uint32_t cgroups;
 	int namespace[MAX_NAMESPACES];

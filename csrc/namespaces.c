@@ -202,7 +202,8 @@ static int move_into_unified(struct context *ctx)
  * in its v2 cgroup: moving it there would wait for the kernel's lock on all thread groups. It inherits the cgroup's
  * descriptor, and closes it first of all. Whoever could open that in between needs CAP_SYS_PTRACE, since the child is
  * not dumpable, and could then trace the child anyway. Where the cgroup has as many processes as it may have, nothing
- * can be born in it: the child moves there, once its parent knows it. Until then it is reaped by its process group.
+ * can be born in it: the child moves there, once its parent knows it. Until then it shares a
+ * process group with this process alone, so that the parent can kill and reap it.
  */
 int op_fork(struct context *ctx, const struct plan_op *op)
 {

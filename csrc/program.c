@@ -189,7 +189,8 @@ int op_keep_descriptors(struct context *ctx, const struct plan_op *op)
 	return 0;
 }
 
-/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. */
+/* Moves the kept descriptors down to 3; the channel may be in their way, so it moves up, and stays close-on-exec. A
+ * duplicate of the first channel stands in for one that the caller does not have open: the program finds it closed. */
 static int place_kept(struct context *ctx, unsigned count)
 {
 	struct stat kept;

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rows(maps: "list[IdMapping]") -> "list[tuple[int, int, int]]":
-    """In order, with rows that go on where the one before ends joined to it."""
+    """In order; adjoining rows are one."""
     joined: list[tuple[int, int, int]] = []
     for inside, outside, size in sorted((row["containerID"], row["hostID"], row["size"]) for row in maps):
         first, host, before = joined[-1] if joined else (0, 0, 0)

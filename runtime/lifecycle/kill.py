@@ -167,8 +167,8 @@ def end_init(record: "Record", wait: float = WAIT) -> None:
         waiting.register(process, select.POLLIN)
         if not waiting.poll(wait * 1000):
             reason = (
-                "it may be waiting for a disk, be frozen by a parent cgroup, or wait for a program of its pid namespace"
-                " that has ended and that its parent, outside of the container, has not collected"
+                "it may be waiting for a disk or frozen by a parent cgroup, or a process of its pid namespace is a zombie"
+                " that its parent outside the container has not reaped"
             )
             raise OcirunError(f"process {record['pid']} has not ended {WAIT:g} seconds after SIGKILL; {reason}")
     except ProcessLookupError:

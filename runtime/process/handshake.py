@@ -223,17 +223,16 @@ class Handshake:
             return 0
 
     def _end_before_fork(self) -> int:
-        """As `end`, where the child of `fork` may live, or be dead, without having told its pid: it is in init's process group.
+        """As `end`, where `fork` may have a child that has not reported its pid yet: it is in init's process group.
 
-        Left as a zombie of ours, it would keep the pid namespace that it is in from ending.
+        Left as a zombie of ours, it would keep its pid namespace from ending.
         """
         status = 0
         try:
             posix.waitid(posix.P_PID, self.pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # it is a child of ours
             posix.kill(self.pid, SIGKILL)
-            posix.waitid(
-                posix.P_PID, self.pid, posix.WEXITED | posix.WNOWAIT
-            )  # it forks no more; its pid stays its own
+            # It forks no more, and its pid stays its own.
+            posix.waitid(posix.P_PID, self.pid, posix.WEXITED | posix.WNOWAIT)
             posix.kill(-self.pid, SIGKILL)  # no such group if it had not come to `fork`
             while True:
                 ended, code = posix.waitpid(-self.pid, 0)

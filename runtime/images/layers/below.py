@@ -54,8 +54,8 @@ class Sight:
 class Below:
     """``roots``: opens the layers' roots, the top one first, when something is looked up first; they are closed by `close`.
 
-    ``form``: see `owners.Rights`. What is looked up counts in ``budget``. ``implied``: the directories without an entry of the
-    layer of a number.
+    ``form``: see `owners.Rights`. What is looked up counts in ``budget``. ``implied``: given a layer's number, the
+    directories that it has no entry for.
     """
 
     def __init__(

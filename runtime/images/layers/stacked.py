@@ -25,7 +25,7 @@ class StackedTree(Tree):
 
     ``is_bound``: something in the directory is as it is because of the layers below, so that it is right on top of them alone.
     ``asked``: paths of directories that were made because the layers below have no link there. ``reserved``: real paths of
-    files that are not there yet, and ``held`` of the directories that they will be in.
+    files that are not there yet, and ``held`` those of their directories.
     """
 
     def __init__(self, root: int, rights: "Rights", budget: "Budget", below: "Below | None") -> None:
@@ -51,7 +51,7 @@ class StackedTree(Tree):
             self._through = False
 
     def shows(self, here: "Path") -> bool:
-        """Whether a directory of this layer lets show what the layers below have in it, as of the last `real` or `look_again`."""
+        """Whether the layers below show through a directory of this layer, as of the last `real` or `look_again`."""
         return self._sight.shows(here)
 
     def look_again(self) -> None:

@@ -93,7 +93,7 @@ class Whiteouts:
         return True
 
     def finish(self) -> None:
-        """After all entries: what hides nothing, since a later entry hides all of its directory, is removed."""
+        """After all entries: remove what hides nothing, because a later entry hides its whole directory."""
         self._tree.look_again()
         useless: set[Path] = set()  # directories that may have been there for the sake of whiteouts alone
         for key in sorted(self.hidden, key=names.walked):
