@@ -131,7 +131,7 @@ def test_an_opaque_directory_on_other_layers(unpacker: Unpacker, late: bool, bac
 
 def test_many_whiteouts_that_hide_nothing(unpacker: Unpacker) -> None:
     """The time that they take grows with their number, not with its square."""
-    count = 8000
+    count = 16000  # 49 seconds where each looked through the directory
     below = archive(directory("a"), directory("a/b"), *(entry(f"a/b/{number}") for number in range(count)))
     hidden = [entry(f"a/b/.wh.{number}") for number in range(count)]
     began = time.monotonic()
@@ -139,7 +139,7 @@ def test_many_whiteouts_that_hide_nothing(unpacker: Unpacker) -> None:
     took = time.monotonic() - began
     began = time.monotonic()
     unpacker.unpack(layout(unpacker.path("many"), below, archive(*hidden, entry(f"a/{OPAQUE}"))), "two")
-    assert time.monotonic() - began < 2 * took + 1
+    assert time.monotonic() - began < 5 * took + 5
 
 
 def test_a_layer_of_an_older_store(unpacker: Unpacker) -> None:
